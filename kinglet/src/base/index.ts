@@ -1,0 +1,5 @@
+export * from "./diagnostics.ts";
+export * from "./dtype.ts";
+export * from "./float16.ts";
+export * from "./random.ts";
+export * from "./shape.ts";

@@ -1,0 +1,4 @@
+export * from "./builder.ts";
+export * from "./check.ts";
+export * from "./graph.ts";
+export * from "./print.ts";
