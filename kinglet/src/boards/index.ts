@@ -1,0 +1,7 @@
+export * from "./board.ts";
+export * from "./catalogue.ts";
+export * from "./cores.ts";
+export * from "./firmware.ts";
+export * from "./hostc.ts";
+export * from "./sections.ts";
+export * from "./tools.ts";

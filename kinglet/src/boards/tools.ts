@@ -1,0 +1,146 @@
+import { spawnSync } from "node:child_process";
+import { accessSync, constants } from "node:fs";
+import { delimiter, join } from "node:path";
+import { KingletError } from "../base/index.ts";
+
+/** The programs outside npm that Kinglet can make use of. */
+export type ToolId = "cc" | "clang" | "arm-none-eabi-gcc" | "riscv64-unknown-elf-gcc" | "qemu-system-arm" | "qemu-system-riscv32" | "chromium";
+
+/** How to install a tool on the three families of systems. */
+export interface ToolInstall {
+  readonly debian: string;
+  readonly macos: string;
+  readonly windows: string;
+}
+
+interface Tool {
+  /** Names to look for on the path, first come first taken, or absolute paths. */
+  readonly names: readonly string[];
+  readonly adds: string;
+  readonly install: ToolInstall;
+}
+
+/** A tool's state on this machine; `version` is the first line it prints about itself. */
+export interface ToolStatus {
+  readonly id: ToolId;
+  readonly found: boolean;
+  readonly path: string | null;
+  readonly version: string | null;
+  readonly adds: string;
+  readonly install: ToolInstall;
+}
+
+const TOOLS: { readonly [Id in ToolId]: Tool } = {
+  cc: {
+    names: ["gcc", "cc"],
+    adds: "runs compiled C on this computer and checks it against the plain loops",
+    install: { debian: "apt install gcc", macos: "xcode-select --install", windows: "winget install BrechtSanders.WinLibs.POSIX.UCRT" },
+  },
+  clang: {
+    names: ["clang"],
+    adds: "checks the generated C with a second compiler and its sanitizers",
+    install: { debian: "apt install clang", macos: "xcode-select --install", windows: "winget install LLVM.LLVM" },
+  },
+  "arm-none-eabi-gcc": {
+    names: ["arm-none-eabi-gcc"],
+    adds: "builds firmware for Arm Cortex-M and measures its size",
+    install: {
+      debian: "apt install gcc-arm-none-eabi libnewlib-arm-none-eabi",
+      macos: "brew install --cask gcc-arm-embedded",
+      windows: "winget install Arm.GnuArmEmbeddedToolchain",
+    },
+  },
+  "riscv64-unknown-elf-gcc": {
+    names: ["riscv64-unknown-elf-gcc"],
+    adds: "builds firmware for RISC-V RV32IMC and measures its size",
+    install: {
+      debian: "apt install gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf",
+      macos: "brew tap riscv-software-src/riscv && brew install riscv-tools",
+      windows: "use WSL and apt install gcc-riscv64-unknown-elf picolibc-riscv64-unknown-elf",
+    },
+  },
+  "qemu-system-arm": {
+    names: ["qemu-system-arm"],
+    adds: "runs firmware on emulated Cortex-M cores and counts instructions and stack",
+    install: { debian: "apt install qemu-system-arm", macos: "brew install qemu", windows: "winget install SoftwareFreedomConservancy.QEMU" },
+  },
+  "qemu-system-riscv32": {
+    names: ["qemu-system-riscv32"],
+    adds: "runs firmware on an emulated RV32IMC core and counts instructions and stack",
+    install: { debian: "apt install qemu-system-misc", macos: "brew install qemu", windows: "winget install SoftwareFreedomConservancy.QEMU" },
+  },
+  chromium: {
+    names: [
+      "chromium",
+      "chromium-browser",
+      "google-chrome",
+      "google-chrome-stable",
+      "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+      "C:\\Program Files\\Google\\Chrome\\Application\\chrome.exe",
+    ],
+    adds: "runs the browser tests and measures WebAssembly in a real browser",
+    install: { debian: "apt install chromium", macos: "brew install --cask chromium", windows: "winget install Google.Chrome" },
+  },
+};
+
+export const TOOL_IDS: readonly ToolId[] = Object.keys(TOOLS) as ToolId[];
+
+function isProgram(path: string): boolean {
+  try {
+    accessSync(path, constants.X_OK);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** The full path of a program by its name, as the shell would find it; null when there is none. */
+export function findProgram(name: string): string | null {
+  if (name.includes("/") || name.includes("\\")) return isProgram(name) ? name : null;
+  const suffixes = process.platform === "win32" ? [".exe", ".cmd", ""] : [""];
+  for (const folder of (process.env["PATH"] ?? "").split(delimiter)) {
+    if (folder === "") continue;
+    for (const suffix of suffixes) {
+      const path = join(folder, name + suffix);
+      if (isProgram(path)) return path;
+    }
+  }
+  return null;
+}
+
+/** The path of a tool on this machine, or null. Never throws. */
+export function findTool(id: ToolId): string | null {
+  for (const name of TOOLS[id].names) {
+    const path = findProgram(name);
+    if (path !== null) return path;
+  }
+  return null;
+}
+
+/**
+ * The path of a tool that cannot be done without.
+ * @throws KingletError `missing-tool` that says how to install it.
+ */
+export function requireTool(id: ToolId): string {
+  const path = findTool(id);
+  if (path !== null) return path;
+  const { adds, install } = TOOLS[id];
+  throw new KingletError("missing-tool", `${id} is not installed; it ${adds}`, {
+    hint: `Debian and Ubuntu: ${install.debian}. macOS: ${install.macos}. Windows: ${install.windows}.`,
+  });
+}
+
+function versionOf(path: string): string | null {
+  const result = spawnSync(path, ["--version"], { encoding: "utf8", timeout: 10_000 });
+  const line = (result.stdout ?? "").split("\n")[0]?.trim();
+  return line === undefined || line === "" ? null : line;
+}
+
+/** What is here, what is not, and what each would add. Never throws. */
+export function toolReport(): ToolStatus[] {
+  return TOOL_IDS.map((id) => {
+    const path = findTool(id);
+    const { adds, install } = TOOLS[id];
+    return { id, found: path !== null, path, version: path === null ? null : versionOf(path), adds, install };
+  });
+}

@@ -1,0 +1,54 @@
+import type { TypedArray } from "../base/index.ts";
+import type { BufferRef, Expr } from "./expr.ts";
+import type { MemoryType, ScalarType, ValueKind, VectorType } from "./types.ts";
+
+export type Stmt =
+  /** A local that never changes. */
+  | { kind: "let"; name: string; value: Expr }
+  /** A local that `assign` may change. */
+  | { kind: "var"; name: string; value: Expr }
+  | { kind: "assign"; name: string; value: Expr }
+  /** Stores the low bits of `value` into element `index`. */
+  | { kind: "store"; buffer: BufferRef; index: Expr; value: Expr }
+  /** 16 bytes ("full") or the low 8 bytes ("low8") of a vector. */
+  | { kind: "vectorStore"; buffer: BufferRef; index: Expr; value: Expr; form: "full" | "low8" }
+  /** for (name = from; name < to; name += step); `from` and `to` are evaluated once, `step` is a positive constant. */
+  | { kind: "for"; name: string; from: Expr; to: Expr; step: number; body: Stmt[] }
+  | { kind: "if"; condition: Expr; body: Stmt[]; otherwise: Stmt[] }
+  /** memmove of `count` elements (both buffers have the same element size). */
+  | { kind: "copy"; to: BufferRef; toIndex: Expr; from: BufferRef; fromIndex: Expr; count: Expr }
+  /** Only as the last statement of a function with a result. */
+  | { kind: "return"; value: Expr };
+
+export type Param =
+  | { kind: "buffer"; name: string; type: MemoryType; writes: boolean }
+  | { kind: "scalar"; name: string; type: ScalarType };
+
+/** A function: a kernel (buffers in, no result) or a pure helper (scalars in, one result). */
+export interface Func {
+  readonly name: string;
+  /** One line for the reader of the generated code. */
+  readonly doc: string;
+  readonly params: readonly Param[];
+  readonly result: ScalarType | null;
+  readonly body: readonly Stmt[];
+}
+
+/** What a kernel's parameter is bound to for one node. */
+export type Argument =
+  | { kind: "input"; index: number }
+  | { kind: "output"; index: number }
+  /** A compile-time constant in flash. */
+  | { kind: "constant"; name: string; type: MemoryType; data: TypedArray }
+  /** Working memory in the arena while the kernel runs; contents undefined at the start. */
+  | { kind: "scratch"; type: MemoryType; length: number }
+  | { kind: "scalar"; type: ScalarType; value: number | bigint };
+
+/** A kernel together with what its parameters are bound to, in order, and the pure functions it calls. */
+export interface KernelInstance {
+  readonly func: Func;
+  readonly args: readonly Argument[];
+  readonly helpers: readonly Func[];
+}
+
+export type { ValueKind, VectorType };
