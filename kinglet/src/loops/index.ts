@@ -1,4 +1,5 @@
 export * from "./expr.ts";
+export * from "./intrinsics.ts";
 export * from "./kernel.ts";
 export * from "./print-c.ts";
 export * from "./print-js.ts";

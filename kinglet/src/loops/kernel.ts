@@ -212,4 +212,3 @@ export class KernelBuilder extends FunctionBuilder {
   }
 }
 
-export { constant, i32 };

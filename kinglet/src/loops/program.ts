@@ -1,4 +1,4 @@
-import type { TypedArray } from "../base/index.ts";
+import type { DType, Shape, TypedArray } from "../base/index.ts";
 import type { BufferRef, Expr } from "./expr.ts";
 import type { MemoryType, ScalarType, ValueKind, VectorType } from "./types.ts";
 
@@ -49,6 +49,64 @@ export interface KernelInstance {
   readonly func: Func;
   readonly args: readonly Argument[];
   readonly helpers: readonly Func[];
+}
+
+/** A place in the arena that steps read and write. */
+export interface ProgramBuffer {
+  /** For people: the value's name, or the node's name and "scratch". */
+  readonly name: string;
+  readonly type: MemoryType;
+  readonly length: number;
+  /** Set on state that outlives one inference: a constant's index, or the number every element starts as. */
+  readonly initial?: { kind: "constant"; index: number } | { kind: "fill"; value: number } | undefined;
+}
+
+/** A table in flash. */
+export interface ProgramConstant {
+  readonly name: string;
+  readonly type: MemoryType;
+  readonly data: TypedArray;
+}
+
+export type StepArgument =
+  | { kind: "buffer"; index: number }
+  | { kind: "constant"; index: number }
+  | { kind: "scalar"; type: ScalarType; value: number | bigint };
+
+/** One call of a kernel, for one node. The arguments are those of the function's parameters, in order. */
+export interface Step {
+  /** The node's name. */
+  readonly name: string;
+  readonly op: string;
+  readonly func: string;
+  readonly args: readonly StepArgument[];
+}
+
+/** A tensor that the caller fills or reads; it lies in a buffer. */
+export interface Port {
+  readonly name: string;
+  readonly dtype: DType;
+  readonly shape: Shape;
+  readonly quantization?: { readonly scale: number; readonly zeroPoint: number } | undefined;
+  readonly buffer: number;
+}
+
+/** A whole network as loops: functions (callees first), tables, buffers and the steps in order. */
+export interface Program {
+  readonly name: string;
+  readonly functions: readonly Func[];
+  readonly constants: readonly ProgramConstant[];
+  readonly buffers: readonly ProgramBuffer[];
+  readonly steps: readonly Step[];
+  readonly inputs: readonly Port[];
+  readonly outputs: readonly Port[];
+}
+
+/** Where each buffer of a program lies. */
+export interface Placement {
+  readonly arenaBytes: number;
+  /** Byte offset in the arena, by buffer. */
+  readonly offsets: readonly number[];
 }
 
 export type { ValueKind, VectorType };

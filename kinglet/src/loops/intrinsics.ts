@@ -1,0 +1,63 @@
+import { Expr, i64 } from "./expr.ts";
+import type { ScalarType } from "./types.ts";
+
+/** A step that some machine has as one instruction, with its meaning in plain expressions. */
+export interface Intrinsic {
+  readonly doc: string;
+  readonly args: readonly ScalarType[];
+  readonly result: ScalarType;
+  /** The meaning. Arguments are locals or constants, so they may be used more than once. */
+  plain(...args: Expr[]): Expr;
+}
+
+function half(a: Expr, high: boolean): Expr {
+  return high ? a.shr(16) : a.shl(16).shr(16);
+}
+
+function byte(a: Expr, index: number): Expr {
+  return a.shl(24 - 8 * index).shr(24);
+}
+
+/** Two signed 16-bit lanes packed into 32 bits. */
+function pack(low: Expr, high: Expr): Expr {
+  return low.and(0xffff).or(high.shl(16));
+}
+
+export const INTRINSICS = {
+  roundingHighMul: {
+    doc: "floor((a * b + 2^30) / 2^31); a and b are not both -2^31",
+    args: ["i32", "i32"],
+    result: "i32",
+    plain: (a, b) => a.to("i64").mul(b.to("i64")).add(i64(1 << 30)).shr(31).to("i32"),
+  },
+  smlad: {
+    doc: "acc + low(a) * low(b) + high(a) * high(b) of signed 16-bit halves, modulo 2^32 (Armv7E-M SMLAD)",
+    args: ["i32", "i32", "i32"],
+    result: "i32",
+    plain: (a, b, acc) => acc.wrapAdd(half(a, false).mul(half(b, false))).wrapAdd(half(a, true).mul(half(b, true))),
+  },
+  sxtb16: {
+    doc: "bytes 0 and 2, sign-extended into two 16-bit halves (Armv7E-M SXTB16)",
+    args: ["i32"],
+    result: "i32",
+    plain: (a) => pack(byte(a, 0), byte(a, 2)),
+  },
+  sxtb16High: {
+    doc: "bytes 1 and 3, sign-extended into two 16-bit halves (Armv7E-M SXTB16 with ROR 8)",
+    args: ["i32"],
+    result: "i32",
+    plain: (a) => pack(byte(a, 1), byte(a, 3)),
+  },
+} as const satisfies Record<string, Intrinsic>;
+
+export type IntrinsicName = keyof typeof INTRINSICS;
+
+/** An intrinsic applied to its arguments. @throws TypeError where a type does not fit. */
+export function intrinsic(name: IntrinsicName, ...args: Expr[]): Expr {
+  const spec: Intrinsic = INTRINSICS[name];
+  spec.args.forEach((type, i) => {
+    if (args[i]?.type !== type) throw new TypeError(`${name} takes ${spec.args.join(", ")}`);
+  });
+  return new Expr(spec.result, { kind: "intrinsic", name, args });
+}
+
