@@ -145,12 +145,6 @@ export function loadWord(buffer: BufferRef, index: Operand): Expr {
   return new Expr("i32", { kind: "loadWord", buffer, index: operand(index, "i32") });
 }
 
-/** A call of a pure loop-language function that the program holds (see `Func`). */
-export function call(func: { readonly name: string; readonly result: ScalarType | null }, ...args: Expr[]): Expr {
-  if (func.result === null) throw new TypeError(`${func.name} gives no value`);
-  return new Expr(func.result, { kind: "call", func: func.name, args });
-}
-
 export function vectorLoad(type: VectorType, buffer: BufferRef, index: Operand, form: VectorLoadForm = "full"): Expr {
   return new Expr(type, { kind: "vectorLoad", buffer, index: operand(index, "i32"), form });
 }

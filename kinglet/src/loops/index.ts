@@ -5,6 +5,7 @@ export * from "./print-c.ts";
 export * from "./print-js.ts";
 export * from "./print-wasm.ts";
 export * from "./program.ts";
+export * from "./range.ts";
 export * from "./simplify.ts";
 export * from "./types.ts";
 export * from "./vector.ts";

@@ -23,7 +23,9 @@ function pack(low: Expr, high: Expr): Expr {
   return low.and(0xffff).or(high.shl(16));
 }
 
-export const INTRINSICS = {
+export type IntrinsicName = "roundingHighMul" | "smlad" | "sxtb16" | "sxtb16High";
+
+export const INTRINSICS: Readonly<Record<IntrinsicName, Intrinsic>> = {
   roundingHighMul: {
     doc: "floor((a * b + 2^30) / 2^31); a and b are not both -2^31",
     args: ["i32", "i32"],
@@ -48,9 +50,7 @@ export const INTRINSICS = {
     result: "i32",
     plain: (a) => pack(byte(a, 1), byte(a, 3)),
   },
-} as const satisfies Record<string, Intrinsic>;
-
-export type IntrinsicName = keyof typeof INTRINSICS;
+};
 
 /** An intrinsic applied to its arguments. @throws TypeError where a type does not fit. */
 export function intrinsic(name: IntrinsicName, ...args: Expr[]): Expr {

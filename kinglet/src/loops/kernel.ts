@@ -1,5 +1,5 @@
 import type { TypedArray } from "../base/index.ts";
-import { type BufferRef, constant, Expr, i32, load, type Operand, operand } from "./expr.ts";
+import { type BufferRef, Expr, load, type Operand, operand } from "./expr.ts";
 import type { Argument, Func, KernelInstance, Param, Stmt } from "./program.ts";
 import { loadedType, type MemoryType, type ScalarType, type ValueKind } from "./types.ts";
 
@@ -34,6 +34,7 @@ export class Buffer implements BufferRef {
 export class FunctionBuilder {
   private readonly blocks: Stmt[][] = [[]];
   private readonly used = new Map<string, number>();
+  protected readonly helpers = new Map<string, Func>();
 
   protected unique(name: string): string {
     const count = this.used.get(name) ?? 0;
@@ -94,6 +95,14 @@ export class FunctionBuilder {
     this.emit({ kind: "return", value });
   }
 
+  /** Calls a pure helper; the program then holds it once. */
+  call(func: Func, ...args: Operand[]): Expr {
+    this.helpers.set(func.name, func);
+    if (func.result === null) throw new TypeError(`${func.name} gives no value`);
+    const typed = args.map((arg, i) => operand(arg, (func.params[i] as { type: ScalarType }).type));
+    return new Expr(func.result, { kind: "call", func: func.name, args: typed });
+  }
+
   protected statements(): Stmt[] {
     return this.blocks[0]!;
   }
@@ -110,12 +119,13 @@ export function defineFunction(
   class Builder extends FunctionBuilder {
     take(param: string): string { return this.unique(param); }
     finish(): Stmt[] { return this.statements(); }
+    uses(): Func[] { return [...this.helpers.values()]; }
   }
   const builder = new Builder();
   const args = Object.entries(params).map(([param, type]) => new Expr(type, { kind: "param", name: builder.take(param) }));
   write(builder, ...args);
   const list: Param[] = Object.entries(params).map(([param, type]) => ({ kind: "scalar", name: param, type }));
-  return { name, doc, params: list, result, body: builder.finish() };
+  return { name, doc, params: list, result, body: builder.finish(), uses: builder.uses() };
 }
 
 /**
@@ -125,7 +135,6 @@ export function defineFunction(
 export class KernelBuilder extends FunctionBuilder {
   private readonly params: Param[] = [];
   private readonly args: Argument[] = [];
-  private readonly helpers = new Map<string, Func>();
   private readonly known = new Map<string, Expr>();
   private readonly inputTypes: readonly (MemoryType | null)[];
   private readonly outputTypes: readonly MemoryType[];
@@ -192,23 +201,10 @@ export class KernelBuilder extends FunctionBuilder {
     return expr;
   }
 
-  /** Calls a pure helper; the program then holds it once. */
-  call(func: Func, ...args: Operand[]): Expr {
-    this.use(func);
-    if (func.result === null) throw new TypeError(`${func.name} gives no value`);
-    const typed = args.map((arg, i) => operand(arg, (func.params[i] as { type: ScalarType }).type));
-    return new Expr(func.result, { kind: "call", func: func.name, args: typed });
-  }
-
-  /** Makes sure that the program holds `func` (and lists helpers that `func` itself calls first). */
-  use(...funcs: Func[]): void {
-    for (const func of funcs) this.helpers.set(func.name, func);
-  }
-
   /** The finished kernel. `name` says operator, types and variant in snake case, e.g. `conv2d_s8`. */
   finish(name: string, doc: string): KernelInstance {
-    const func: Func = { name, doc, params: this.params, result: null, body: this.statements() };
-    return { func, args: this.args, helpers: [...this.helpers.values()] };
+    const func: Func = { name, doc, params: this.params, result: null, body: this.statements(), uses: [...this.helpers.values()] };
+    return { func, args: this.args };
   }
 }
 

@@ -32,6 +32,8 @@ export interface Func {
   readonly params: readonly Param[];
   readonly result: ScalarType | null;
   readonly body: readonly Stmt[];
+  /** The pure helpers that the body calls. */
+  readonly uses: readonly Func[];
 }
 
 /** What a kernel's parameter is bound to for one node. */
@@ -44,11 +46,10 @@ export type Argument =
   | { kind: "scratch"; type: MemoryType; length: number }
   | { kind: "scalar"; type: ScalarType; value: number | bigint };
 
-/** A kernel together with what its parameters are bound to, in order, and the pure functions it calls. */
+/** A kernel together with what its parameters are bound to, in order. */
 export interface KernelInstance {
   readonly func: Func;
   readonly args: readonly Argument[];
-  readonly helpers: readonly Func[];
 }
 
 /** A place in the arena that steps read and write. */
