@@ -1,0 +1,202 @@
+import { bytesOf, KingletError } from "../base/index.ts";
+import { constant, Expr } from "./expr.ts";
+import { FunctionBuilder } from "./kernel.ts";
+import type { Func, Placement, Port, Program, ProgramBuffer, Step, StepArgument } from "./program.ts";
+import { loadedType, MEMORY_BYTES, type MemoryType } from "./types.ts";
+import { emit } from "./wasm-code.ts";
+import { encodeModule, PAGE_BYTES, unsigned, type WasmFunction } from "./wasm-encoder.ts";
+import { Frame, type FunctionContext } from "./wasm-frame.ts";
+import { OP } from "./wasm-opcodes.ts";
+import { compileFunction } from "./wasm-statements.ts";
+
+export interface WasmOptions {
+  /** Also exports every step as "step0", "step1", … and names all functions. */
+  readonly probe?: boolean;
+}
+
+/** Where things lie in the module's memory: the constants, then the arena. */
+export interface WasmLayout {
+  readonly constants: readonly number[];
+  readonly arena: number;
+  /** Addresses of the program's buffers. */
+  readonly buffers: readonly number[];
+  readonly pages: number;
+}
+
+function align16(value: number): number {
+  return Math.ceil(value / 16) * 16;
+}
+
+/** The memory of the module that `printWasm` writes for this program. */
+export function wasmLayout(program: Program, placement: Placement): WasmLayout {
+  let end = 0;
+  const constants = program.constants.map(({ data }) => {
+    const at = end;
+    end = align16(at + data.byteLength);
+    return at;
+  });
+  const arena = end;
+  return { constants, arena, buffers: placement.offsets.map((offset) => arena + offset), pages: Math.ceil((arena + placement.arenaBytes) / PAGE_BYTES) };
+}
+
+/**
+ * Writes a program as one WebAssembly module without imports. It exports `memory`, `init` (call it first, and
+ * again to reset the state) and `run`; the custom section "kinglet" says where inputs and outputs lie.
+ */
+export function printWasm(program: Program, placement: Placement, options: WasmOptions = {}): Uint8Array {
+  const layout = wasmLayout(program, placement);
+  const fills = fillFunctions(program);
+  const funcs = [...program.functions, ...fills];
+  const functionIndex = indexByName(funcs);
+  const kernels = funcs.map((func) => compileFunction(func, contextOf(program, func, functionIndex)));
+  const probe = options.probe ?? false;
+  return encodeModule({
+    functions: [...kernels, ...entryPoints(program, layout, functionIndex, funcs.length, probe)],
+    pages: layout.pages,
+    segments: program.constants.map(({ data }, i) => ({ offset: layout.constants[i]!, bytes: bytesOf(data) })),
+    custom: [{ name: "kinglet", bytes: new TextEncoder().encode(JSON.stringify(describe(program, placement, layout))) }],
+    names: probe,
+  });
+}
+
+function indexByName(funcs: readonly Func[]): (name: string) => number {
+  const indices = new Map(funcs.map((func, i) => [func.name, i]));
+  return (name) => {
+    const index = indices.get(name);
+    if (index === undefined) throw new KingletError("internal", `The program has no function ${name}.`);
+    return index;
+  };
+}
+
+/** Looks through all calls of a kernel for what is the same, or never negative, in all of them. */
+function contextOf(program: Program, func: Func, functionIndex: (name: string) => number): FunctionContext {
+  const fixed = new Map<string, number | bigint>();
+  const nonNegative = new Set<string>();
+  const steps = program.steps.filter((step) => step.func === func.name);
+  func.params.forEach((param, i) => {
+    if (param.kind !== "scalar" || steps.length === 0) return;
+    const values = steps.map((step) => scalarValue(step, i));
+    if (values.every((value) => Object.is(value, values[0]))) fixed.set(param.name, values[0]!);
+    if (param.type === "i32" && values.every((value) => value >= 0)) nonNegative.add(param.name);
+  });
+  return { functionIndex, fixed, nonNegative };
+}
+
+function scalarValue(step: Step, i: number): number | bigint {
+  const arg = step.args[i];
+  if (arg?.kind !== "scalar") throw new KingletError("internal", `Step ${step.name} has no scalar at argument ${i} of ${step.func}.`);
+  return arg.value;
+}
+
+/** A function without parameters made of calls. */
+class Calls {
+  private readonly frame: Frame;
+  private readonly name: string;
+
+  constructor(name: string, functionIndex: (name: string) => number) {
+    this.name = name;
+    const func: Func = { name, doc: "", params: [], result: null, body: [], uses: [] };
+    this.frame = new Frame(func, { functionIndex, fixed: new Map(), nonNegative: new Set() });
+  }
+
+  step(step: Step, layout: WasmLayout): void {
+    for (const arg of step.args) this.argument(arg, layout);
+    this.call(this.frame.context.functionIndex(step.func));
+  }
+
+  argument(arg: StepArgument, layout: WasmLayout): void {
+    if (arg.kind === "scalar") emit(this.frame, constant(arg.value, arg.type));
+    else this.frame.i32((arg.kind === "buffer" ? layout.buffers : layout.constants)[arg.index]!);
+  }
+
+  call(index: number): void {
+    this.frame.put(OP.call, ...unsigned(index));
+  }
+
+  /** memory.copy of known places. */
+  copy(to: number, from: number, bytes: number): void {
+    for (const value of [to, from, bytes]) this.frame.i32(value);
+    this.frame.put(OP.more, 10, 0, 0);
+  }
+
+  finish(exported: boolean): WasmFunction {
+    return { name: this.name, params: [], results: [], locals: [], code: this.frame.code, exported };
+  }
+}
+
+/** `init`, `run` and, for probing, every step; `first` is the index that the first of them gets. */
+function entryPoints(program: Program, layout: WasmLayout, functionIndex: (name: string) => number, first: number, probe: boolean): WasmFunction[] {
+  const init = new Calls("init", functionIndex);
+  program.buffers.forEach((buffer, i) => initialize(init, buffer, i, layout, functionIndex));
+  const run = new Calls("run", functionIndex);
+  if (!probe) for (const step of program.steps) run.step(step, layout);
+  const steps = probe ? program.steps.map((step, k) => stepFunction(step, k, layout, functionIndex)) : [];
+  steps.forEach((_, k) => run.call(first + 2 + k));
+  return [init.finish(true), run.finish(true), ...steps];
+}
+
+function stepFunction(step: Step, k: number, layout: WasmLayout, functionIndex: (name: string) => number): WasmFunction {
+  const calls = new Calls(`step${k}`, functionIndex);
+  calls.step(step, layout);
+  return calls.finish(true);
+}
+
+function initialize(init: Calls, buffer: ProgramBuffer, index: number, layout: WasmLayout, functionIndex: (name: string) => number): void {
+  const { initial, type, length } = buffer;
+  if (initial === undefined) return;
+  if (initial.kind === "constant") {
+    init.copy(layout.buffers[index]!, layout.constants[initial.index]!, length * MEMORY_BYTES[type]);
+    return;
+  }
+  init.argument({ kind: "buffer", index }, layout);
+  init.argument({ kind: "scalar", type: "i32", value: length }, layout);
+  init.argument({ kind: "scalar", type: loadedType(type), value: initial.value }, layout);
+  init.call(functionIndex(fillName(type)));
+}
+
+// A blank keeps the name apart from every kernel's.
+function fillName(type: MemoryType): string {
+  return `fill ${type}`;
+}
+
+/** One fill function for each element type of filled state. */
+function fillFunctions(program: Program): Func[] {
+  const types = new Set(program.buffers.filter((b) => b.initial?.kind === "fill").map((b) => b.type));
+  return [...types].map(fillFunction);
+}
+
+class Body extends FunctionBuilder {
+  finish(): Func["body"] { return this.statements(); }
+}
+
+function fillFunction(type: MemoryType): Func {
+  const to = { name: "to", type };
+  const scalar = loadedType(type);
+  const body = new Body();
+  body.for("i", 0, paramExpr("count", "i32"), (i) => body.store(to, i, paramExpr("value", scalar)));
+  const params: Func["params"] = [
+    { kind: "buffer", ...to, writes: true },
+    { kind: "scalar", name: "count", type: "i32" },
+    { kind: "scalar", name: "value", type: scalar },
+  ];
+  return { name: fillName(type), doc: "Sets every element.", params, result: null, body: body.finish(), uses: [] };
+}
+
+function paramExpr(name: string, type: Parameters<typeof constant>[1]): Expr {
+  return new Expr(type, { kind: "param", name });
+}
+
+/** What the custom section says about one port; `offset` is the address in the module's memory. */
+function describePort(port: Port, layout: WasmLayout): object {
+  const { name, dtype, shape, quantization } = port;
+  return { name, dtype, shape, ...quantization, offset: layout.buffers[port.buffer] };
+}
+
+function describe(program: Program, placement: Placement, layout: WasmLayout): object {
+  return {
+    name: program.name,
+    inputs: program.inputs.map((port) => describePort(port, layout)),
+    outputs: program.outputs.map((port) => describePort(port, layout)),
+    arenaBytes: placement.arenaBytes,
+  };
+}
