@@ -6,6 +6,7 @@ export * from "./print-js.ts";
 export * from "./print-wasm.ts";
 export * from "./program.ts";
 export * from "./range.ts";
+export * from "./runner.ts";
 export * from "./simplify.ts";
 export * from "./types.ts";
 export * from "./vector.ts";

@@ -1,0 +1,2 @@
+export { isTflite } from "./model.ts";
+export { readTflite } from "./read.ts";

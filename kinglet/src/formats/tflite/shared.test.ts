@@ -1,0 +1,42 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { KingletError } from "../../base/index.ts";
+import { needShared, zippedFiles } from "../test-files.ts";
+import { readTflite } from "./read.ts";
+
+/** The error's message, or null for a file that reads. */
+function refusal(bytes: Uint8Array, name: string): string | null {
+  try {
+    readTflite(bytes, name);
+    return null;
+  } catch (error) {
+    if (error instanceof KingletError && error.code === "unsupported") return error.message;
+    throw error;
+  }
+}
+
+describe("models of the development data", () => {
+  it("reads every golden model but the one of custom operators", (context) => {
+    const folder = needShared(context, "golden");
+    const models = readdirSync(folder).filter((name) => existsSync(join(folder, name, "model.tflite")));
+    const refused = models.filter((name) => refusal(readFileSync(join(folder, name, "model.tflite")), name) !== null);
+    expect(models.length).toBeGreaterThan(0);
+    expect(refused).toEqual(["audio_preprocessor_float"]);
+    const message = refusal(readFileSync(join(folder, "audio_preprocessor_float/model.tflite")), "audio")!;
+    for (const name of ["SignalWindow", "SignalRfft", "SignalFilterBankLog"]) expect(message).toContain(`"${name}" (1×)`);
+  });
+
+  it("reads every zipped model, or names the custom operators that it holds", { timeout: 120_000 }, (context) => {
+    const folder = needShared(context, "data");
+    let read = 0;
+    const refused: string[] = [];
+    for (const [name, bytes] of zippedFiles(folder, ".tflite")) {
+      const message = refusal(bytes, name);
+      if (message === null) read++;
+      else if (!message.includes("custom operator")) refused.push(`${name}: ${message}`);
+    }
+    expect(refused).toEqual([]);
+    expect(read).toBeGreaterThan(100);
+  });
+});

@@ -1,0 +1,185 @@
+import { Builder } from "flatbuffers";
+import { BUFFER, METADATA, MODEL, OPERATOR, OPERATOR_CODE, operatorCode, QUANTIZATION, SIGNATURE, SPARSE_DIMENSION, SPARSITY, SUBGRAPH, TENSOR, TENSOR_MAP, TENSOR_TYPES, type StoredType } from "./schema.ts";
+
+/** A field to write: a scalar of some width, a vector, a text, a table or a vector of tables. */
+export type Field =
+  | { readonly int: number }
+  | { readonly byte: number }
+  | { readonly float: number }
+  | { readonly ulong: bigint }
+  | { readonly text: string }
+  | { readonly ints: readonly number[] }
+  | { readonly floats: readonly number[] }
+  | { readonly longs: readonly number[] }
+  | { readonly bytes: Uint8Array }
+  | { readonly table: Fields }
+  | { readonly tables: readonly Fields[] };
+export type Fields = Readonly<Record<number, Field>>;
+
+/** Writes what the field points to, if anything; children come before their parent in a FlatBuffer. */
+function child(b: Builder, field: Field): number {
+  if ("text" in field) return b.createString(field.text);
+  if ("bytes" in field) return b.createByteVector(field.bytes);
+  if ("table" in field) return table(b, field.table);
+  if ("tables" in field) return offsets(b, field.tables.map((one) => table(b, one)));
+  if ("ints" in field) return vector(b, 4, field.ints, (n) => b.addInt32(n));
+  if ("floats" in field) return vector(b, 4, field.floats, (n) => b.addFloat32(n));
+  if ("longs" in field) return vector(b, 8, field.longs, (n) => b.addInt64(BigInt(n)));
+  return 0;
+}
+
+function vector(b: Builder, bytes: number, numbers: readonly number[], add: (n: number) => void): number {
+  b.startVector(bytes, numbers.length, bytes);
+  for (const n of numbers.toReversed()) add(n);
+  return b.endVector();
+}
+
+function offsets(b: Builder, children: readonly number[]): number {
+  b.startVector(4, children.length, 4);
+  for (const one of children.toReversed()) b.addOffset(one);
+  return b.endVector();
+}
+
+function table(b: Builder, fields: Fields): number {
+  const entries = Object.entries(fields).map(([id, field]) => ({ id: Number(id), field, at: child(b, field) }));
+  b.startObject(Math.max(-1, ...entries.map(({ id }) => id)) + 1);
+  b.forceDefaults(true);
+  for (const { id, field, at } of entries) {
+    if ("int" in field) b.addFieldInt32(id, field.int, 0);
+    else if ("byte" in field) b.addFieldInt8(id, field.byte, 0);
+    else if ("float" in field) b.addFieldFloat32(id, field.float, 0);
+    else if ("ulong" in field) b.addFieldInt64(id, field.ulong, 0n);
+    else b.addFieldOffset(id, at, 0);
+  }
+  return b.endObject();
+}
+
+export interface TestTensor {
+  readonly type: StoredType;
+  readonly shape: readonly number[];
+  readonly data?: Uint8Array;
+  /** Contents that lie behind the FlatBuffer. */
+  readonly external?: { readonly offset: number; readonly size: number };
+  readonly scales?: readonly number[];
+  readonly zeroPoints?: readonly number[];
+  readonly axis?: number;
+  readonly variable?: boolean;
+  readonly sparsity?: Fields;
+  readonly open?: readonly number[];
+}
+
+export interface TestOperator {
+  /** The schema's name, or that of a custom operator. */
+  readonly op: string;
+  readonly inputs: readonly number[];
+  readonly outputs: readonly number[];
+  readonly options?: Fields;
+  readonly intermediates?: readonly number[];
+}
+
+export interface TestSubgraph {
+  readonly tensors: readonly TestTensor[];
+  readonly inputs: readonly number[];
+  readonly outputs: readonly number[];
+  readonly operators: readonly TestOperator[];
+}
+
+export interface TestExtras {
+  readonly description?: string;
+  readonly metadata?: Readonly<Record<string, string>>;
+  readonly signatures?: readonly { key: string; subgraph: number }[];
+}
+
+/** Parts of a level of sparse storage that lists its entries. */
+export function compressed(segments: readonly number[], indices: readonly number[]): Fields {
+  const D = SPARSE_DIMENSION;
+  return { [D.format]: { byte: 1 }, [D.segmentsType]: { byte: 1 }, [D.segments]: { table: { 0: { ints: segments } } }, [D.indicesType]: { byte: 1 }, [D.indices]: { table: { 0: { ints: indices } } } };
+}
+
+export function denseLevel(size: number): Fields {
+  return { [SPARSE_DIMENSION.format]: { byte: 0 }, [SPARSE_DIMENSION.denseSize]: { int: size } };
+}
+
+export function sparsity(traversalOrder: readonly number[], blockMap: readonly number[], levels: readonly Fields[]): Fields {
+  return { [SPARSITY.traversalOrder]: { ints: traversalOrder }, [SPARSITY.blockMap]: { ints: blockMap }, [SPARSITY.dimensions]: { tables: levels } };
+}
+
+function tensorFields(tensor: TestTensor, index: number, buffers: Fields[]): Fields {
+  if (tensor.data !== undefined) buffers.push({ [BUFFER.data]: { bytes: tensor.data } });
+  if (tensor.external !== undefined) buffers.push({ [BUFFER.offset]: { ulong: BigInt(tensor.external.offset) }, [BUFFER.size]: { ulong: BigInt(tensor.external.size) } });
+  const hasBuffer = tensor.data !== undefined || tensor.external !== undefined;
+  const scales = tensor.scales ?? [];
+  return {
+    [TENSOR.shape]: { ints: tensor.shape },
+    [TENSOR.type]: { byte: TENSOR_TYPES.indexOf(tensor.type) },
+    [TENSOR.buffer]: { int: hasBuffer ? buffers.length - 1 : 0 },
+    [TENSOR.name]: { text: `t${index}` },
+    ...(scales.length > 0 && { [TENSOR.quantization]: { table: { [QUANTIZATION.scale]: { floats: scales }, [QUANTIZATION.zeroPoint]: { longs: tensor.zeroPoints ?? scales.map(() => 0) }, [QUANTIZATION.dimension]: { int: tensor.axis ?? 0 } } } }),
+    ...(tensor.variable && { [TENSOR.isVariable]: { byte: 1 } }),
+    ...(tensor.sparsity && { [TENSOR.sparsity]: { table: tensor.sparsity } }),
+    ...(tensor.open && { [TENSOR.signature]: { ints: tensor.open } }),
+  };
+}
+
+function operatorFields(operator: TestOperator, kinds: string[]): Fields {
+  if (!kinds.includes(operator.op)) kinds.push(operator.op);
+  return {
+    [OPERATOR.code]: { int: kinds.indexOf(operator.op) },
+    [OPERATOR.inputs]: { ints: operator.inputs },
+    [OPERATOR.outputs]: { ints: operator.outputs },
+    ...(operator.options && { [OPERATOR.optionsType]: { byte: 1 }, [OPERATOR.options]: { table: operator.options } }),
+    ...(operator.intermediates && { [OPERATOR.intermediates]: { ints: operator.intermediates } }),
+  };
+}
+
+function kindFields(name: string): Fields {
+  const code = operatorCode(name);
+  const custom: Fields = code < 0 ? { [OPERATOR_CODE.custom]: { text: name } } : {};
+  const number = code < 0 ? operatorCode("CUSTOM") : code;
+  return { [OPERATOR_CODE.shortCode]: { byte: Math.min(number, 127) }, [OPERATOR_CODE.code]: { int: number }, ...custom };
+}
+
+/** A whole .tflite file from a short description; the first subgraph is the model. */
+export function testModel(subgraphs: readonly TestSubgraph[], extras: TestExtras = {}): Uint8Array {
+  const buffers: Fields[] = [{}];
+  const kinds: string[] = [];
+  const graphs = subgraphs.map((graph, i) => ({
+    [SUBGRAPH.tensors]: { tables: graph.tensors.map((tensor, index) => tensorFields(tensor, index, buffers)) },
+    [SUBGRAPH.inputs]: { ints: graph.inputs },
+    [SUBGRAPH.outputs]: { ints: graph.outputs },
+    [SUBGRAPH.operators]: { tables: graph.operators.map((operator) => operatorFields(operator, kinds)) },
+    [SUBGRAPH.name]: { text: `graph${i}` },
+  }));
+  const metadata = Object.entries(extras.metadata ?? {}).map(([name, text]) => {
+    buffers.push({ [BUFFER.data]: { bytes: new TextEncoder().encode(text) } });
+    return { [METADATA.name]: { text: name }, [METADATA.buffer]: { int: buffers.length - 1 } };
+  });
+  const signatures = (extras.signatures ?? []).map(({ key, subgraph }) => ({
+    [SIGNATURE.key]: { text: key },
+    [SIGNATURE.subgraph]: { int: subgraph },
+    [SIGNATURE.inputs]: { tables: [{ [TENSOR_MAP.name]: { text: "x" }, [TENSOR_MAP.tensor]: { int: 0 } }] },
+  }));
+  const b = new Builder(1024);
+  b.finish(
+    table(b, {
+      [MODEL.version]: { int: 3 },
+      [MODEL.operatorCodes]: { tables: kinds.map(kindFields) },
+      [MODEL.subgraphs]: { tables: graphs },
+      [MODEL.description]: { text: extras.description ?? "" },
+      [MODEL.buffers]: { tables: buffers },
+      [MODEL.metadata]: { tables: metadata },
+      [MODEL.signatures]: { tables: signatures },
+    }),
+    "TFL3",
+  );
+  return b.asUint8Array();
+}
+
+/** Little-endian bytes of 32-bit whole numbers. */
+export function int32Bytes(...numbers: readonly number[]): Uint8Array {
+  return new Uint8Array(Int32Array.from(numbers).buffer);
+}
+
+export function float32Bytes(...numbers: readonly number[]): Uint8Array {
+  return new Uint8Array(Float32Array.from(numbers).buffer);
+}

@@ -1,0 +1,6 @@
+export { checkPlan, type PlanCheck, type PlanFailure } from "./check.ts";
+export { orderSteps, peakLiveBytes } from "./order.ts";
+export { placeBuffers } from "./place.ts";
+export { planTimeline, type Timeline, type TimelineBlock, type TimelineStep } from "./timeline.ts";
+export type { Distance, Lifetime, Overlap, Plan, PlanOptions } from "./types.ts";
+export type { BufferKind } from "./usage.ts";

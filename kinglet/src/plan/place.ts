@@ -1,0 +1,98 @@
+import type { Program } from "../loops/program.ts";
+import { lowerBound } from "./bound.ts";
+import { safeDistances } from "./distance.ts";
+import { searchExactly } from "./exact.ts";
+import { searchOrders, seedOrders } from "./firstfit.ts";
+import { alignUp, type Conflict, type Layout } from "./layout.ts";
+import { lifetimesOf } from "./lifetimes.ts";
+import type { Distance, Lifetime, Overlap, Plan, PlanOptions } from "./types.ts";
+import { alignmentOf, blockBytes, type BufferKind, bufferKinds, type StepUse, stepUses } from "./usage.ts";
+
+/** How much work the search may do; counted in block placements and nodes, so that results never depend on the clock. */
+const PLACEMENTS = 250_000;
+const NODES = 30_000;
+
+/** An input that dies at a step and an output that is born there, with the distances that are safe. */
+export interface Pair extends Distance {
+  readonly step: number;
+  readonly input: number;
+  readonly output: number;
+}
+
+/** The pairs of a step that may share memory, before any loop has been looked at. */
+function candidates(uses: readonly StepUse[], lifetimes: readonly Lifetime[], kinds: readonly BufferKind[], outputs: ReadonlySet<number>, step: number): { inputs: number[]; outputs: number[] } {
+  const { reads, writes } = uses[step]!;
+  const dying = reads.filter((b) => lifetimes[b]!.last === step && kinds[b] !== "state" && !outputs.has(b) && !writes.includes(b));
+  const born = writes.filter((b) => lifetimes[b]!.first === step && (kinds[b] === "value" || kinds[b] === "output"));
+  return { inputs: dying, outputs: born };
+}
+
+function findPairs(program: Program, uses: readonly StepUse[], lifetimes: readonly Lifetime[], kinds: readonly BufferKind[]): Pair[] {
+  const outputs = new Set(program.outputs.map((port) => port.buffer));
+  return program.steps.flatMap((step, at) => {
+    const some = candidates(uses, lifetimes, kinds, outputs, at);
+    if (some.inputs.length === 0 || some.outputs.length === 0) return [];
+    return safeDistances(program, step, some.inputs, some.outputs).map((d) => ({ ...d, step: at }));
+  });
+}
+
+/** Which blocks may not lie where, from lifetimes and the pairs that may overlap. */
+function layoutOf(program: Program, lifetimes: readonly Lifetime[], kinds: readonly BufferKind[], pairs: readonly Pair[], pinned: boolean): Layout {
+  const sizes = program.buffers.map(blockBytes);
+  const conflicts: Conflict[][] = sizes.map(() => []);
+  const known = new Map(pairs.map((p) => [p.output * sizes.length + p.input, p]));
+  const meet = (a: Lifetime, b: Lifetime): boolean => pinned || kinds[a.buffer] === "state" || kinds[b.buffer] === "state" || (a.first <= b.last && b.first <= a.last);
+  for (let i = 0; i < sizes.length; i++) {
+    for (let j = 0; j < sizes.length; j++) {
+      if (i === j || !meet(lifetimes[i]!, lifetimes[j]!)) continue;
+      const asOutput = known.get(i * sizes.length + j);
+      const asInput = known.get(j * sizes.length + i);
+      const low = asOutput?.below ?? (asInput ? -asInput.above : -sizes[i]!);
+      const high = asOutput?.above ?? (asInput ? -asInput.below : sizes[j]!);
+      if (low < high) conflicts[i]!.push({ other: j, low, high });
+    }
+  }
+  return { sizes, alignments: program.buffers.map(alignmentOf), conflicts };
+}
+
+/** Every buffer on bytes of its own. */
+function sideBySide(layout: Layout): number[] {
+  let at = 0;
+  return layout.sizes.map((size, i) => {
+    const offset = alignUp(at, layout.alignments[i]!);
+    at = offset + size;
+    return offset;
+  });
+}
+
+function sharedBytes(layout: Layout, offsets: ArrayLike<number>, a: number, b: number): number {
+  const end = Math.min(offsets[a]! + layout.sizes[a]!, offsets[b]! + layout.sizes[b]!);
+  return Math.max(0, end - Math.max(offsets[a]!, offsets[b]!));
+}
+
+function solve(layout: Layout, lifetimes: readonly Lifetime[], bound: number): { offsets: ArrayLike<number>; exhausted: boolean } {
+  const seeds = seedOrders(layout, lifetimes.map((l) => l.first), lifetimes.map((l) => l.last));
+  const tries = Math.ceil(PLACEMENTS / Math.max(1, layout.sizes.length));
+  const found = searchOrders(layout, seeds, bound, tries);
+  if (found.top <= bound) return { offsets: found.addresses, exhausted: false };
+  const exact = searchExactly(layout, found.top, bound, Math.ceil((NODES * 40) / Math.max(40, layout.sizes.length)));
+  return { offsets: exact.addresses ?? found.addresses, exhausted: exact.exhausted };
+}
+
+/** Gives every buffer of a program its place in one arena. */
+export function placeBuffers(program: Program, options: PlanOptions = {}): Plan {
+  const uses = stepUses(program);
+  const kinds = bufferKinds(program, uses);
+  const lifetimes = lifetimesOf(program, uses, kinds);
+  const pinned = options.pinned ?? false;
+  const pairs = pinned || options.overlap === false ? [] : findPairs(program, uses, lifetimes, kinds);
+  const layout = layoutOf(program, lifetimes, kinds, pairs, pinned);
+  const bound = pinned ? layout.sizes.reduce((a, b) => a + b, 0) : lowerBound(program, layout.sizes, lifetimes, kinds, pairs);
+  const solution = pinned ? { offsets: sideBySide(layout), exhausted: true } : solve(layout, lifetimes, bound);
+  const offsets = Array.from(solution.offsets);
+  const arenaBytes = offsets.reduce((top, offset, i) => Math.max(top, offset + layout.sizes[i]!), 0);
+  const overlaps = pairs
+    .map((p): Overlap => ({ ...p, sharedBytes: sharedBytes(layout, offsets, p.input, p.output) }))
+    .filter((o) => o.sharedBytes > 0);
+  return { arenaBytes, offsets, lowerBoundBytes: bound, proved: arenaBytes === bound || solution.exhausted, lifetimes, overlaps };
+}

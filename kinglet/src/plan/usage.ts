@@ -1,0 +1,54 @@
+import { KingletError } from "../base/index.ts";
+import type { Program, ProgramBuffer, Step } from "../loops/program.ts";
+import { MEMORY_BYTES } from "../loops/types.ts";
+
+/** The buffers one step touches. A buffer that is written may be read by the same step as well. */
+export interface StepUse {
+  readonly reads: readonly number[];
+  readonly writes: readonly number[];
+}
+
+/** What a buffer is for; it decides how long it lives. */
+export type BufferKind = "input" | "output" | "value" | "scratch" | "state";
+
+/** Every offset is a multiple of this many bytes. */
+export function alignmentOf(buffer: ProgramBuffer): number {
+  return Math.max(4, MEMORY_BYTES[buffer.type]);
+}
+
+/** Exact bytes of a buffer. */
+export function bytesOfBuffer(buffer: ProgramBuffer): number {
+  return buffer.length * MEMORY_BYTES[buffer.type];
+}
+
+/** Bytes a buffer takes from the arena: no other buffer can start within the last word, so that word counts whole. */
+export function blockBytes(buffer: ProgramBuffer): number {
+  return Math.ceil(bytesOfBuffer(buffer) / 4) * 4;
+}
+
+function useOfStep(program: Program, step: Step): StepUse {
+  const func = program.functions.find((f) => f.name === step.func);
+  if (func === undefined) throw new KingletError("internal", `No function is called ${step.func}.`, { place: step.name });
+  const reads = new Set<number>();
+  const writes = new Set<number>();
+  step.args.forEach((arg, i) => {
+    const param = func.params[i];
+    if (arg.kind !== "buffer" || param?.kind !== "buffer") return;
+    (param.writes ? writes : reads).add(arg.index);
+  });
+  return { reads: [...reads], writes: [...writes] };
+}
+
+export function stepUses(program: Program): StepUse[] {
+  return program.steps.map((step) => useOfStep(program, step));
+}
+
+export function bufferKinds(program: Program, uses: readonly StepUse[]): BufferKind[] {
+  const touched = program.buffers.map(() => 0);
+  for (const use of uses) for (const b of new Set([...use.reads, ...use.writes])) touched[b]!++;
+  const kinds = program.buffers.map((buffer, i): BufferKind =>
+    buffer.initial !== undefined ? "state" : touched[i]! > 1 ? "value" : "scratch");
+  for (const port of program.outputs) if (kinds[port.buffer] !== "state") kinds[port.buffer] = "output";
+  for (const port of program.inputs) if (kinds[port.buffer] !== "state") kinds[port.buffer] = "input";
+  return kinds;
+}

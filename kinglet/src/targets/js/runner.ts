@@ -1,0 +1,57 @@
+import type { TypedArray } from "../../base/index.ts";
+import { JS_PRELUDE, MEMORY_BYTES, type MemoryType, type Placement, printJsFunction, type Program, type ProgramRunner, type Step } from "../../loops/index.ts";
+
+const ARRAY_NAMES: Readonly<Record<MemoryType, string>> = {
+  i8: "Int8Array", u8: "Uint8Array", i16: "Int16Array", u16: "Uint16Array", i32: "Int32Array", i64: "BigInt64Array", f32: "Float32Array",
+};
+
+function callText(step: Step): string {
+  const args = step.args.map((arg) => {
+    if (arg.kind === "scalar") return arg.type === "i64" ? `${arg.value}n` : String(arg.value);
+    return arg.kind === "buffer" ? `v[${arg.index}]` : `c[${arg.index}]`;
+  });
+  return `${step.func}(${args.join(", ")})`;
+}
+
+/** The functions of a program and one closure for each step, over buffers `v` and constants `c`. */
+export function printJsSteps(program: Program): string {
+  const functions = program.functions.map(printJsFunction).join("\n");
+  return `${JS_PRELUDE}\n${functions}\nconst steps = [\n${program.steps.map((step) => `  () => ${callText(step)},`).join("\n")}\n];\n`;
+}
+
+/** A statement that makes the views of all buffers over `arena`. */
+export function printJsViews(program: Program, placement: Placement): string {
+  const views = program.buffers.map((buffer, i) => `  new ${ARRAY_NAMES[buffer.type]}(arena, ${placement.offsets[i]}, ${buffer.length}),`);
+  return `const v = [\n${views.join("\n")}\n];\n`;
+}
+
+/** Statements that give state its first contents. */
+export function printJsReset(program: Program): string {
+  const lines = program.buffers.flatMap((buffer, i) => {
+    if (buffer.initial === undefined) return [];
+    if (buffer.initial.kind === "constant") return [`  v[${i}].set(c[${buffer.initial.index}]);`];
+    return [`  v[${i}].fill(${buffer.initial.value}${buffer.type === "i64" ? "n" : ""});`];
+  });
+  return `function reset() {\n${lines.join("\n")}\n}\n`;
+}
+
+/** Runs a program in this process, as generated JavaScript over one arena. */
+export function createJsRunner(program: Program, placement: Placement): ProgramRunner {
+  const arena = new ArrayBuffer(placement.arenaBytes);
+  const text = `"use strict";\n${printJsViews(program, placement)}${printJsSteps(program)}${printJsReset(program)}return { steps, reset };`;
+  const make = new Function("arena", "c", text) as (arena: ArrayBuffer, c: TypedArray[]) => { steps: (() => void)[]; reset(): void };
+  const { steps, reset } = make(arena, program.constants.map((constant) => constant.data));
+  const bytes = (index: number): Uint8Array => {
+    const buffer = program.buffers[index]!;
+    return new Uint8Array(arena, placement.offsets[index], buffer.length * MEMORY_BYTES[buffer.type]);
+  };
+  reset();
+  return {
+    setInput: (i, data) => bytes(program.inputs[i]!.buffer).set(data),
+    run: () => { for (const step of steps) step(); },
+    runStep: (k) => steps[k]!(),
+    output: (i) => bytes(program.outputs[i]!.buffer).slice(),
+    buffer: bytes,
+    reset,
+  };
+}

@@ -1,0 +1,147 @@
+import { elementCount, KingletError } from "../base/index.ts";
+import type { Graph, Node, Value } from "../graph/index.ts";
+import { type Argument, KernelBuilder, type KernelInstance, type MemoryType, memoryTypeOf, type Port, type Program, type ProgramBuffer, type StepArgument } from "../loops/index.ts";
+import { findOp, type Schedules, unsupportedTypes } from "../ops/index.ts";
+import { ConstantPool } from "./constants.ts";
+import { type Optimize, type RawStep, shareFunctions } from "./share.ts";
+
+export interface LowerOptions {
+  /** Faster kernels of the target; what has none runs its plain loops. */
+  readonly schedules?: Schedules;
+  readonly optimize?: Optimize;
+}
+
+/** Where a value lives: an arena buffer or a table in flash. */
+type Home = { kind: "buffer"; index: number } | { kind: "constant"; index: number };
+
+class Lowering {
+  private readonly buffers: ProgramBuffer[] = [];
+  private readonly constants = new ConstantPool();
+  private readonly homes = new Map<number, Home>();
+  private readonly steps: RawStep[] = [];
+  private readonly graph: Graph;
+  private readonly options: LowerOptions;
+
+  constructor(graph: Graph, options: LowerOptions) {
+    this.graph = graph;
+    this.options = options;
+  }
+
+  run(): Program {
+    const inputs = this.graph.inputs.map((value) => this.port(value, this.newBuffer(value)));
+    this.graph.nodes.forEach((node, index) => this.lowerNode(node, index));
+    const outputs = this.graph.outputs.map((value, index) => this.port(value, this.outputBuffer(value, index)));
+    const { functions, steps } = shareFunctions(this.steps, this.options.optimize ?? "balanced");
+    return { name: this.graph.name, functions, constants: this.constants.list, buffers: this.buffers, steps, inputs, outputs };
+  }
+
+  private port(value: Value, buffer: number): Port {
+    const q = value.quantization;
+    const quantization = q === undefined || q.scales.length !== 1 ? undefined : { scale: q.scales[0]!, zeroPoint: q.zeroPoints[0]! };
+    return { name: value.name, dtype: value.dtype, shape: value.shape, quantization, buffer };
+  }
+
+  private memoryType(value: Value): MemoryType {
+    const type = memoryTypeOf(value.dtype);
+    if (type === undefined) throw new KingletError("unsupported", `"${value.name}" has the element type ${value.dtype}, which no kernel computes with`);
+    return type;
+  }
+
+  private newBuffer(value: Value): number {
+    const type = this.memoryType(value);
+    const initial = value.variable === true ? this.initialOf(value, type) : undefined;
+    this.buffers.push({ name: value.name, type, length: elementCount(value.shape), initial });
+    const index = this.buffers.length - 1;
+    this.homes.set(value.id, { kind: "buffer", index });
+    return index;
+  }
+
+  private initialOf(value: Value, type: MemoryType): ProgramBuffer["initial"] {
+    if (value.initial === undefined) return { kind: "fill", value: value.quantization?.zeroPoints[0] ?? 0 };
+    return { kind: "constant", index: this.constants.add(`${value.name}_initial`, type, value.initial) };
+  }
+
+  private homeOf(value: Value, name: string): Home {
+    const home = this.homes.get(value.id);
+    if (home !== undefined) return home;
+    if (value.data !== undefined) {
+      const constant: Home = { kind: "constant", index: this.constants.add(name, this.memoryType(value), value.data) };
+      this.homes.set(value.id, constant);
+      return constant;
+    }
+    return { kind: "buffer", index: this.newBuffer(value) };
+  }
+
+  /** An output that is also an input, a constant or a variable gets bytes of its own by a copy. */
+  private outputBuffer(value: Value, index: number): number {
+    const home = this.homeOf(value, `output_${index}`);
+    const taken = home.kind === "constant" || this.buffers[home.index]!.initial !== undefined || this.graph.inputs.some((input) => this.homes.get(input.id) === home);
+    if (!taken) return home.index;
+    const type = this.memoryType(value);
+    this.buffers.push({ name: `${value.name}_copy`, type, length: elementCount(value.shape) });
+    this.steps.push(copyStep(value, type, home, this.buffers.length - 1));
+    return this.buffers.length - 1;
+  }
+
+  private lowerNode(node: Node, index: number): void {
+    const op = findOp(node.op);
+    if (op === undefined) throw new KingletError("unsupported", `there is no operator ${node.op} (node "${node.name}")`);
+    if (op.alias === true && this.alias(node)) return;
+    const builder = new KernelBuilder(
+      node.inputs.map((value) => (value === null ? null : this.kernelType(node, value))),
+      node.outputs.map((value) => this.kernelType(node, value)),
+    );
+    const schedule = this.options.schedules?.[node.op]?.(node);
+    const instance = schedule === undefined ? op.loops(builder, node) : schedule(builder);
+    const prefix = `${node.op}_${index}`;
+    const args = instance.args.map((arg, i) => this.bind(node, arg, `${prefix}_${instance.func.params[i]!.name}`));
+    this.steps.push({ name: node.name, op: node.op, func: instance.func, args });
+  }
+
+  private kernelType(node: Node, value: Value): MemoryType {
+    const type = memoryTypeOf(value.dtype);
+    if (type === undefined) throw unsupportedTypes(node);
+    return type;
+  }
+
+  /** Gives output 0 the home of input 0; false where the input is a variable, whose contents may change later. */
+  private alias(node: Node): boolean {
+    const home = this.homeOf(node.inputs[0]!, node.name);
+    if (home.kind === "buffer" && this.buffers[home.index]!.initial !== undefined) return false;
+    this.homes.set(node.outputs[0]!.id, home);
+    return true;
+  }
+
+  private bind(node: Node, arg: Argument, name: string): StepArgument {
+    switch (arg.kind) {
+      case "input": return this.homeOf(node.inputs[arg.index]!, name);
+      case "output": return this.homeOf(node.outputs[arg.index]!, name);
+      case "constant": return { kind: "constant", index: this.constants.add(name, arg.type, arg.data) };
+      case "scratch":
+        this.buffers.push({ name: `${node.name} scratch`, type: arg.type, length: arg.length });
+        return { kind: "buffer", index: this.buffers.length - 1 };
+      case "scalar": return arg;
+      default: return arg satisfies never;
+    }
+  }
+}
+
+function copyStep(value: Value, type: MemoryType, from: Home, to: number): RawStep {
+  const k = new KernelBuilder([type], [type]);
+  const input = k.input(0, "x");
+  const output = k.output(0, "y");
+  k.copy(output, 0, input, 0, k.int("count", elementCount(value.shape)));
+  const { func, args }: KernelInstance = k.finish(`copy_${type}`, "Copies a tensor.");
+  const bound = args.map((arg): StepArgument => (arg.kind === "input" ? from : arg.kind === "output" ? { kind: "buffer", index: to } : (arg as StepArgument)));
+  return { name: `copy of ${value.name}`, op: "copy", func, args: bound };
+}
+
+/**
+ * Turns a graph into loops: a kernel for each node (the target's schedule or the plain loops), one function for
+ * all nodes whose kernels have the same structure, tables without duplicates, buffers without addresses.
+ * @throws KingletError `unsupported` that names the node.
+ */
+export function lower(graph: Graph, options: LowerOptions = {}): Program {
+  return new Lowering(graph, options).run();
+}
+

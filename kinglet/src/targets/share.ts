@@ -1,0 +1,101 @@
+import { Expr, type Func, type ScalarType, specialise, type Step, type StepArgument, type Stmt } from "../loops/index.ts";
+
+/**
+ * `size`: layers share functions wherever they can. `balanced`: the same, and what all users of a function agree
+ * on is put into it. `speed`: every layer gets a function made for its sizes.
+ */
+export type Optimize = "size" | "speed" | "balanced";
+
+/** A step that still has its own function. */
+export interface RawStep {
+  readonly name: string;
+  readonly op: string;
+  readonly func: Func;
+  readonly args: readonly StepArgument[];
+}
+
+function structureKey(func: Func): string {
+  return JSON.stringify([func.params, func.body], (_key, value: unknown) => (typeof value === "bigint" ? `${value}n` : Object.is(value, -0) ? "-0" : typeof value === "number" && !Number.isFinite(value) ? String(value) : value));
+}
+
+function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {
+  const groups = new Map<string, T[]>();
+  for (const item of items) {
+    const key = keyOf(item);
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [item]);
+    else group.push(item);
+  }
+  return [...groups.values()];
+}
+
+function scalarExpr(type: ScalarType, value: number | bigint): Expr {
+  return new Expr(type, { kind: "const", value });
+}
+
+/** The scalar parameters that have one value over all steps of a group. */
+function agreedValues(group: readonly RawStep[]): Map<string, Expr> {
+  const agreed = new Map<string, Expr>();
+  group[0]!.func.params.forEach((param, i) => {
+    const first = group[0]!.args[i]!;
+    if (first.kind !== "scalar") return;
+    const same = group.every((step) => Object.is((step.args[i] as typeof first).value, first.value));
+    if (same) agreed.set(param.name, scalarExpr(first.type, first.value));
+  });
+  return agreed;
+}
+
+function specialiseGroup(group: readonly RawStep[]): RawStep[] {
+  const values = agreedValues(group);
+  const func = specialise(group[0]!.func, values);
+  const kept = group[0]!.func.params.map((param) => !values.has(param.name));
+  return group.map((step) => ({ ...step, func, args: step.args.filter((_, i) => kept[i]) }));
+}
+
+function eachExpr(body: readonly Stmt[], visit: (e: Expr) => void): void {
+  JSON.stringify(body, (_key, value: unknown) => {
+    if (value instanceof Expr) visit(value);
+    return typeof value === "bigint" ? null : value;
+  });
+}
+
+/** The helpers a function really calls, callees first. */
+function collectHelpers(func: Func, known: Map<string, Func>): void {
+  const called = new Set<string>();
+  eachExpr(func.body, (e) => {
+    if (e.node.kind === "call") called.add(e.node.func);
+  });
+  for (const helper of func.uses) {
+    if (!called.has(helper.name) || known.has(helper.name)) continue;
+    collectHelpers(helper, known);
+    known.set(helper.name, helper);
+  }
+}
+
+function uniqueName(name: string, taken: Set<string>): string {
+  let unique = name;
+  for (let i = 2; taken.has(unique); i++) unique = `${name}_${i}`;
+  taken.add(unique);
+  return unique;
+}
+
+/** Decides which steps share a function and puts known sizes into the functions. */
+export function shareFunctions(raw: readonly RawStep[], optimize: Optimize): { functions: Func[]; steps: Step[] } {
+  const groups = optimize === "speed" ? raw.map((step) => [step]) : groupBy(raw, (step) => structureKey(step.func));
+  const specialised = new Map<RawStep, RawStep>();
+  for (const group of groups) {
+    specialiseGroup(group).forEach((step, i) => specialised.set(group[i]!, step));
+  }
+  const helpers = new Map<string, Func>();
+  const kernels = new Map<string, Func>();
+  for (const step of specialised.values()) collectHelpers(step.func, helpers);
+  const taken = new Set(helpers.keys());
+  const steps = raw.map((step): Step => {
+    const { func, args } = specialised.get(step)!;
+    const key = structureKey(func);
+    const known = kernels.get(key) ?? { ...func, name: uniqueName(func.name, taken) };
+    kernels.set(key, known);
+    return { name: step.name, op: step.op, func: known.name, args };
+  });
+  return { functions: [...helpers.values(), ...kernels.values()], steps };
+}

@@ -1,0 +1,3 @@
+export * from "./package.ts";
+export * from "./runner.ts";
+export * from "./schedules.ts";
