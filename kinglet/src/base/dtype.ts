@@ -69,6 +69,7 @@ export function bytesOf(data: TypedArray): Uint8Array {
 
 /** Copies little-endian bytes into a fresh, aligned typed array. */
 export function fromBytes(dtype: DType, bytes: Uint8Array): TypedArray {
-  const copy = bytes.slice();
+  // A Buffer's own slice() would share memory: the constructor copies whatever it is given.
+  const copy = new Uint8Array(bytes);
   return viewOf(dtype, copy.buffer, 0, Math.floor(copy.byteLength / dtypeBytes(dtype)));
 }

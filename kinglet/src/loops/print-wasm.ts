@@ -127,11 +127,11 @@ class Calls {
 /** `init`, `run` and, for probing, every step; `first` is the index that the first of them gets. */
 function entryPoints(program: Program, layout: WasmLayout, functionIndex: (name: string) => number, first: number, probe: boolean): WasmFunction[] {
   const init = new Calls("init", functionIndex);
-  program.buffers.forEach((buffer, i) => initialize(init, buffer, i, layout, functionIndex));
+  for (const [i, buffer] of program.buffers.entries()) initialize(init, buffer, i, layout, functionIndex);
   const run = new Calls("run", functionIndex);
   if (!probe) for (const step of program.steps) run.step(step, layout);
   const steps = probe ? program.steps.map((step, k) => stepFunction(step, k, layout, functionIndex)) : [];
-  steps.forEach((_, k) => run.call(first + 2 + k));
+  for (const k of steps.keys()) run.call(first + 2 + k);
   return [init.finish(true), run.finish(true), ...steps];
 }
 

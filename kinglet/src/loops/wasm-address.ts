@@ -1,4 +1,4 @@
-import { type BufferRef, Expr } from "./expr.ts";
+import type { BufferRef, Expr } from "./expr.ts";
 import { MEMORY_BYTES } from "./types.ts";
 import { emit } from "./wasm-code.ts";
 import type { Frame } from "./wasm-frame.ts";
@@ -54,7 +54,10 @@ export function emitAddress(frame: Frame, buffer: BufferRef, index: Expr): numbe
   const bytes = MEMORY_BYTES[buffer.type];
   const { rest, offset } = splitIndex(frame, index, bytes);
   frame.get(frame.param(buffer.name));
-  if (rest !== null) emitScaled(frame, rest, bytes), frame.put(OP.i32_add);
+  if (rest !== null) {
+    emitScaled(frame, rest, bytes);
+    frame.put(OP.i32_add);
+  }
   return offset;
 }
 

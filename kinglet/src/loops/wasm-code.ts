@@ -18,26 +18,26 @@ function unsupported(what: string, type: string): KingletError {
 export function emit(frame: Frame, e: Expr): void {
   const node = e.node;
   switch (node.kind) {
-    case "const": return emitConstant(frame, node.value, e.type);
-    case "local": return frame.get(frame.local(node.name).index);
-    case "param": return emitParam(frame, e, node.name);
-    case "load": return emitLoad(frame, node);
-    case "loadWord": return emitLoadWord(frame, node);
-    case "binary": return emitBinary(frame, e, node);
-    case "compare": return emitCompare(frame, node);
-    case "unary": return emitUnary(frame, node);
-    case "convert": return emitConvert(frame, e, node);
-    case "select": return emitSelect(frame, node);
-    case "call": return emitCall(frame, node);
-    case "intrinsic": return emitIntrinsic(frame, node);
-    case "vectorLoad": return emitVectorLoad(frame, e.type as VectorType, node);
-    case "vector": return emitVector(frame, node);
+    case "const": emitConstant(frame, node.value, e.type); break;
+    case "local": frame.get(frame.local(node.name).index); break;
+    case "param": emitParam(frame, e, node.name); break;
+    case "load": emitLoad(frame, node); break;
+    case "loadWord": emitLoadWord(frame, node); break;
+    case "binary": emitBinary(frame, e, node); break;
+    case "compare": emitCompare(frame, node); break;
+    case "unary": emitUnary(frame, node); break;
+    case "convert": emitConvert(frame, e, node); break;
+    case "select": emitSelect(frame, node); break;
+    case "call": emitCall(frame, node); break;
+    case "intrinsic": emitIntrinsic(frame, node); break;
+    case "vectorLoad": emitVectorLoad(frame, e.type as VectorType, node); break;
+    case "vector": emitVector(frame, node); break;
   }
 }
 
 function emitConstant(frame: Frame, value: number | bigint, type: Expr["type"]): void {
-  if (isVector(type)) return emitVectorConstant(frame, Number(value), type);
-  if (type === "i64") frame.put(OP.i64_const, ...signed64(BigInt(value)));
+  if (isVector(type)) emitVectorConstant(frame, Number(value), type);
+  else if (type === "i64") frame.put(OP.i64_const, ...signed64(BigInt(value)));
   else if (type === "f32") frame.put(OP.f32_const, ...floatBytes(Number(value)));
   else frame.put(OP.i32_const, ...signed(Number(value)));
 }
@@ -62,7 +62,10 @@ function emitLoadWord(frame: Frame, node: Node<"loadWord">): void {
 
 function emitBinary(frame: Frame, e: Expr, node: Node<"binary">): void {
   if (isVector(e.type)) throw unsupported(node.op, e.type);
-  if (node.op === "min" || node.op === "max") return emitExtreme(frame, e.type, node.op, node.a, node.b);
+  if (node.op === "min" || node.op === "max") {
+    emitExtreme(frame, e.type, node.op, node.a, node.b);
+    return;
+  }
   const opcode = BINARY[e.type][node.op];
   if (opcode === undefined) throw unsupported(node.op, e.type);
   emit(frame, node.a);
@@ -101,8 +104,12 @@ function emitCompare(frame: Frame, node: Node<"compare">): void {
 function emitUnary(frame: Frame, node: Node<"unary">): void {
   const type = node.a.type;
   if (isVector(type)) throw unsupported(node.op, type);
-  if (type !== "f32" && node.op === "neg") return emitNegative(frame, node.a);
-  if (type !== "f32" && node.op === "abs") return emitAbsolute(frame, type, node.a);
+  if (type !== "f32" && node.op === "neg") emitNegative(frame, node.a);
+  else if (type !== "f32" && node.op === "abs") emitAbsolute(frame, type, node.a);
+  else emitUnaryInstruction(frame, type, node);
+}
+
+function emitUnaryInstruction(frame: Frame, type: ScalarType, node: Node<"unary">): void {
   const opcode = UNARY[type][node.op];
   if (opcode === undefined) throw unsupported(node.op, type);
   emit(frame, node.a);
@@ -156,15 +163,20 @@ function emitIntrinsic(frame: Frame, node: Node<"intrinsic">): void {
 
 function expand(frame: Frame, spec: Intrinsic, rest: readonly Expr[], ready: readonly Expr[]): void {
   const [arg, ...later] = rest;
-  if (arg === undefined) return emit(frame, spec.plain(...ready));
-  if (frame.isLeaf(arg)) return expand(frame, spec, later, [...ready, arg]);
-  const temp = frame.acquire(arg.type);
-  emit(frame, arg);
-  frame.set(temp);
+  if (arg === undefined) emit(frame, spec.plain(...ready));
+  else if (frame.isLeaf(arg)) expand(frame, spec, later, [...ready, arg]);
+  else inTemporary(frame, arg, (temp) => expand(frame, spec, later, [...ready, temp]));
+}
+
+/** Computes a value into an unnamed local, which `use` may read as an expression. */
+function inTemporary(frame: Frame, value: Expr, use: (temp: Expr) => void): void {
+  const index = frame.acquire(value.type);
+  emit(frame, value);
+  frame.set(index);
   // No local of the loop language has a name with a blank.
-  const name = `argument ${temp}`;
-  frame.withName(name, arg.type, temp, () => expand(frame, spec, later, [...ready, new Expr(arg.type, { kind: "local", name })]));
-  frame.release(arg.type, temp);
+  const name = `argument ${index}`;
+  frame.withName(name, value.type, index, () => use(new Expr(value.type, { kind: "local", name })));
+  frame.release(value.type, index);
 }
 
 const SPLAT_LOAD: Readonly<Record<number, number>> = { 1: SIMD.load8_splat, 2: SIMD.load16_splat, 4: SIMD.load32_splat };
@@ -180,7 +192,8 @@ function emitVectorLoad(frame: Frame, type: VectorType, node: Node<"vectorLoad">
   if (node.form === "splat" && bytes * LANES[type] !== 16) {
     // An element narrower than its lane is loaded as the scalar that it becomes, sign and all.
     emit(frame, load(node.buffer, node.index));
-    return frame.put(OP.simd, SPLAT[type]);
+    frame.put(OP.simd, SPLAT[type]);
+    return;
   }
   const opcode = { full: SIMD.load, widen8s: SIMD.load8x8_s, widen8u: SIMD.load8x8_u, splat: SPLAT_LOAD[bytes]! }[node.form];
   const offset = emitAddress(frame, node.buffer, node.index);

@@ -35,7 +35,7 @@ export class Frame {
 
   constructor(func: Func, context: FunctionContext) {
     this.context = context;
-    func.params.forEach((param, i) => this.params.set(param.name, i));
+    for (const [i, param] of func.params.entries()) this.params.set(param.name, i);
   }
 
   put(...bytes: number[]): void {

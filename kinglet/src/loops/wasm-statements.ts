@@ -33,16 +33,16 @@ function emitBlock(frame: Frame, body: readonly Stmt[]): void {
 
 function emitStatement(frame: Frame, stmt: Stmt): void {
   switch (stmt.kind) {
-    case "let": return emitLet(frame, stmt);
-    case "var": return emitDefinition(frame, stmt.name, stmt.value, false);
-    case "assign": return emitAssign(frame, stmt);
-    case "store": return emitStore(frame, stmt);
-    case "vectorStore": return emitVectorStore(frame, stmt);
-    case "for": return emitFor(frame, stmt);
-    case "if": return emitIf(frame, stmt);
-    case "copy": return emitCopy(frame, stmt);
+    case "let": emitLet(frame, stmt); break;
+    case "var": emitDefinition(frame, stmt.name, stmt.value, false); break;
+    case "assign": emitAssign(frame, stmt); break;
+    case "store": emitStore(frame, stmt); break;
+    case "vectorStore": emitVectorStore(frame, stmt); break;
+    case "for": emitFor(frame, stmt); break;
+    case "if": emitIf(frame, stmt); break;
+    case "copy": emitCopy(frame, stmt); break;
     // The last statement: what it leaves on the stack is the result.
-    case "return": return emit(frame, stmt.value);
+    case "return": emit(frame, stmt.value); break;
   }
 }
 

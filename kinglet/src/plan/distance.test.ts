@@ -49,7 +49,7 @@ function verify(program: Program): { wrong: number; tight: boolean } {
     const claimed = distance <= d.below || distance >= d.above;
     if (claimed && !works(distance)) wrong++;
   }
-  const tight = !works(d.below + 4) && !works(d.above - 4);
+  const tight = Number.isFinite(d.below) && !works(d.below + 4) && !works(d.above - 4);
   return { wrong, tight };
 }
 

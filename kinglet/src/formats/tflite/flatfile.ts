@@ -6,6 +6,12 @@ const HINT = "The file is damaged, or it is not a TensorFlow Lite model; export 
 /** Names and texts are for people; longer ones are cut so that a shared long string costs little. */
 const MAX_TEXT = 4096;
 
+/** Opening a table costs about as much memory as this many bytes of numbers. */
+const TABLE_COST = 32;
+
+/** What all sparse tensors of a file together may fill when they are made dense. */
+const MAX_EXPANDED_BYTES = 2 ** 28;
+
 /**
  * The bytes of a FlatBuffer that nobody has checked. Every read names its bytes first (`need`), and a
  * budget in proportion to the file's size bounds the total work: FlatBuffers may share tables and
@@ -16,13 +22,14 @@ export class FlatFile {
   readonly name: string;
   readonly buffer: ByteBuffer;
   private budget: number;
+  private expanded = 0;
 
   constructor(bytes: Uint8Array, name: string) {
     // A Node Buffer shares memory where a Uint8Array copies (slice), so a plain view is taken of either.
     this.bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.byteLength);
     this.name = name;
     this.buffer = new ByteBuffer(this.bytes);
-    this.budget = 32 * bytes.length + 65536;
+    this.budget = 4 * bytes.length + 2 ** 20;
   }
 
   fail(where: string, message: string): never {
@@ -40,6 +47,13 @@ export class FlatFile {
   spend(work: number, where: string): void {
     this.budget -= work;
     if (this.budget < 0) this.fail(where, "the file describes far more than its size can hold");
+  }
+
+  /** Announces `bytes` of memory that the file describes without holding them. */
+  expand(bytes: number, where: string): void {
+    this.expanded += bytes;
+    const limit = Math.min(MAX_EXPANDED_BYTES, 64 * this.bytes.length + 65536);
+    if (this.expanded > limit) this.fail(where, "the file describes far more than its size can hold");
   }
 
   root(): Table {
@@ -74,7 +88,7 @@ export class Table {
     this.file = file;
     this.where = where;
     this.position = position;
-    file.spend(16, where);
+    file.spend(TABLE_COST, where);
     file.need(position, 4, where);
     this.vtable = position - file.buffer.readInt32(position);
     file.need(this.vtable, 4, where);

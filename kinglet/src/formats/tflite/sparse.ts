@@ -77,10 +77,11 @@ function levelSteps(file: FlatFile, tensor: Tensor, { traversalOrder, blockMap, 
 }
 
 /** The entries of one level below every parent: their positions in the dense tensor. */
-function descend(file: FlatFile, tensor: Tensor, level: Level, { step, limit }: { step: number; limit: number }, parents: readonly number[]): number[] {
+function descend(file: FlatFile, tensor: Tensor, level: Level, { step, limit }: { step: number; limit: number }, parents: readonly number[], most: number): number[] {
   const out: number[] = [];
   if ("dense" in level) {
-    file.spend(parents.length * limit, tensor.where);
+    // Every place is stored itself or has its segment stored, so the file's vectors bound how many there are.
+    if (parents.length * limit > most) file.fail(tensor.where, `a sparse tensor has ${parents.length * limit} places but stores at most ${most}`);
     for (const base of parents) for (let i = 0; i < limit; i++) out.push(base + i * step);
     return out;
   }
@@ -100,12 +101,13 @@ function descend(file: FlatFile, tensor: Tensor, level: Level, { step, limit }: 
 export function expandSparse(file: FlatFile, tensor: Tensor, sparsity: Sparsity, stored: TypedArray, dtype: DType, padded: boolean): TypedArray {
   const length = elementCount(tensor.shape);
   if (tensor.shape.some((dim) => dim < 1)) file.fail(tensor.where, "a sparse tensor has an empty dimension");
-  file.spend((length * dtypeBytes(dtype)) / 4, tensor.where);
+  file.expand(length * dtypeBytes(dtype), tensor.where);
   checkOrder(file, tensor, sparsity);
   const steps = levelSteps(file, tensor, sparsity);
+  const most = Math.max(stored.length, ...sparsity.levels.map((level) => ("dense" in level ? 0 : level.segments.length)));
   let places: readonly number[] = [0];
   sparsity.levels.forEach((level, i) => {
-    places = descend(file, tensor, level, steps[i]!, places);
+    places = descend(file, tensor, level, steps[i]!, places, most);
   });
   const spare = stored.length - places.length;
   if (spare !== 0 && !(padded && spare === 1)) file.fail(tensor.where, `the sparse tensor stores ${stored.length} elements but its indices name ${places.length}`);

@@ -16,7 +16,9 @@ function multiplyAdd(sums: readonly [Variable, Variable], x: Expr, w: Expr): voi
 }
 
 function spill(k: KernelBuilder, lanes: Buffer, sums: readonly [Variable, Variable]): void {
-  sums.forEach((sum, half) => k.emit({ kind: "vectorStore", buffer: lanes, index: constant(half * 4, "i32"), value: sum.get(), form: "full" }));
+  for (const [half, sum] of sums.entries()) {
+    k.emit({ kind: "vectorStore", buffer: lanes, index: constant(half * 4, "i32"), value: sum.get(), form: "full" });
+  }
 }
 
 function depthwiseKernel(k: KernelBuilder, node: Node): KernelInstance {

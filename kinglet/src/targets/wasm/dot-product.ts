@@ -59,10 +59,12 @@ function emitDotLayer(k: KernelBuilder, w: Value, layer: DotLayer): void {
   const depth = k.int("padded_depth", padded);
   k.for("row", 0, rows, (row) => {
     const group = Array.from({ length: together }, (_, q) => (q === 0 ? row : k.let("next", row.add(q).min(rows.sub(1)))));
-    group.forEach((one, q) => layer.gather(patch, one, q === 0 ? i32(0) : depth));
+    for (const [q, one] of group.entries()) layer.gather(patch, one, q === 0 ? i32(0) : depth);
     k.for("oc", 0, k.int("channels", layer.channels), (oc) => {
       const sums = accumulate(k, { patch, weights, depth, oc, together });
-      group.forEach((one, q) => sums[q]!.forEach((sum, j) => finishChannel(k, layer, one, oc, j, sum)));
+      for (const [q, one] of group.entries()) {
+        for (const [j, sum] of sums[q]!.entries()) finishChannel(k, layer, one, oc, j, sum);
+      }
     }, CHANNELS);
   }, together);
 }

@@ -1,10 +1,11 @@
+import { spawnSync } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { pathToFileURL } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
 import { KingletError } from "../../base/index.ts";
@@ -130,6 +131,21 @@ describe("the WebAssembly package in Node", () => {
     expect(all.get("README.md")).toContain("model.run(new Int8Array(4), new Float32Array(1))");
     expect(all.get("small.js")).not.toMatch(/\beval\b|new Function/);
   });
+
+  it("has declarations that a strict compiler accepts and that catch mistakes", async () => {
+    const using = (body: string): string => `import { load, type Model } from "./small.js";\nconst model: Model = await load();\n${body}\nexport {};\n`;
+    await writeFile(join(folder, "good.ts"), using("const [y]: [Float32Array] = model.run(new Int8Array(4), new Float32Array(1));\nconst shape: readonly [1, 4] = model.inputs[0].shape;\nmodel.run()[0].fill(model.inputs[0].scale + y[0]! + shape[1]);"));
+    await writeFile(join(folder, "bad.ts"), using("model.run(new Uint8Array(4), new Float32Array(1));\nmodel.inputs[2];"));
+    const check = (file: string): string => {
+      const tsc = fileURLToPath(new URL("../../../../node_modules/typescript/bin/tsc", import.meta.url));
+      const options = ["--ignoreConfig", "--noEmit", "--strict", "--noUncheckedIndexedAccess", "--module", "nodenext", "--target", "es2023", "--lib", "es2023,dom", "--types", ""];
+      return spawnSync(process.execPath, [tsc, ...options, join(folder, file)], { encoding: "utf8", cwd: folder }).stdout;
+    };
+    expect(check("good.ts")).toBe("");
+    const complaints = check("bad.ts");
+    expect(complaints).toContain("bad.ts(3,");
+    expect(complaints).toContain("bad.ts(4,");
+  }, 60000);
 
   it("refuses names that cannot be files", () => {
     const program = accumulator();

@@ -1,6 +1,5 @@
 import { KingletError } from "../../base/index.ts";
-import { MEMORY_BYTES, type Placement, printWasm, type Program, wasmLayout } from "../../loops/index.ts";
-import type { ProgramRunner } from "../../loops/runner.ts";
+import { MEMORY_BYTES, type Placement, printWasm, type Program, type ProgramRunner, wasmLayout } from "../../loops/index.ts";
 
 type Entry = () => void;
 

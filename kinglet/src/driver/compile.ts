@@ -1,0 +1,74 @@
+import { KingletError } from "../base/index.ts";
+import type { Graph } from "../graph/index.ts";
+import { MEMORY_BYTES, type Program } from "../loops/index.ts";
+import { findOp, type Schedules } from "../ops/index.ts";
+import { type PassTrace, runPasses } from "../passes/index.ts";
+import { checkPlan, orderSteps, type Plan, placeBuffers } from "../plan/index.ts";
+import { SCALAR_SCHEDULES } from "../targets/c/schedules.ts";
+import { lower } from "../targets/lower.ts";
+import type { Optimize } from "../targets/share.ts";
+import { wasmSchedules } from "../targets/wasm/index.ts";
+
+/** What code is made for: portable C, WebAssembly with or without SIMD, JavaScript, or the plain loops. */
+export type TargetId = "c" | "wasm" | "wasm-scalar" | "js" | "plain";
+
+export interface CompileOptions {
+  readonly target: TargetId;
+  readonly optimize?: Optimize;
+  /** Every value keeps its own bytes, so that all of them can be read after a run. */
+  readonly pinned?: boolean;
+  /** Refuses a plan that needs more bytes of RAM. */
+  readonly ram?: number;
+  readonly trace?: PassTrace;
+}
+
+/** A network made for a target: loops, addresses, and the facts a person wants to know. */
+export interface Compiled {
+  readonly graph: Graph;
+  readonly target: TargetId;
+  readonly program: Program;
+  readonly plan: Plan;
+  readonly macs: number;
+  readonly parameters: number;
+  /** Tables in flash or in the module: weights, biases, multipliers. */
+  readonly weightBytes: number;
+}
+
+function schedulesFor(target: TargetId): Schedules {
+  if (target === "plain") return {};
+  return target === "wasm" ? wasmSchedules : SCALAR_SCHEDULES;
+}
+
+/** Multiply-accumulates of one inference. */
+export function macsOf(graph: Graph): number {
+  return graph.nodes.reduce((sum, node) => sum + (findOp(node.op)?.macs?.(node) ?? 0), 0);
+}
+
+/** Elements of the network's constants. */
+export function parametersOf(graph: Graph): number {
+  const constants = new Set(graph.nodes.flatMap((node) => node.inputs.filter((value) => value?.data !== undefined)));
+  return [...constants].reduce((sum, value) => sum + value!.data!.length, 0);
+}
+
+/**
+ * Graph to placed program: passes, kernels, order, addresses, proof.
+ * @throws KingletError `unsupported`, `bad-graph`, `does-not-fit`, or `internal` where the plan fails its check.
+ */
+export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
+  const ready = runPasses(graph, options.trace);
+  const schedules = schedulesFor(options.target);
+  const program = orderSteps(lower(ready, { schedules, optimize: options.optimize ?? "balanced" }));
+  const plan = placeBuffers(program, options.pinned === true ? { pinned: true } : {});
+  const check = checkPlan(program, plan);
+  if (!check.ok) throw new KingletError("internal", `the memory plan failed its check: ${check.failures[0]?.message ?? ""}`, { place: graph.name });
+  if (options.ram !== undefined && plan.arenaBytes > options.ram) {
+    throw new KingletError("does-not-fit", `the network needs an arena of ${plan.arenaBytes} bytes and may use ${options.ram}`, { place: graph.name });
+  }
+  return { graph: ready, target: options.target, program, plan, macs: macsOf(ready), parameters: parametersOf(ready), weightBytes: program.constants.reduce((sum, c) => sum + c.data.byteLength, 0) };
+}
+
+/** Bytes of a port's tensor. */
+export function portBytes(program: Program, kind: "inputs" | "outputs", index: number): number {
+  const buffer = program.buffers[program[kind][index]!.buffer]!;
+  return buffer.length * MEMORY_BYTES[buffer.type];
+}

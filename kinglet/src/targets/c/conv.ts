@@ -1,0 +1,126 @@
+import type { Node } from "../../graph/index.ts";
+import type { Buffer, Expr, KernelBuilder, KernelInstance, Variable } from "../../loops/index.ts";
+import { attributesOf, convMultipliers, denseMultipliers, eachPixel, inputOf, type MultiplierRule, outputOf, resultBounds, type Schedule, type WindowAttributes, windowSizes } from "../../ops/index.ts";
+import { packRows, planLayer, type QuantizedLayer, requantizeLayer } from "./layer.ts";
+
+/** Output channels that share each load of an input element. */
+const BLOCK = 4;
+
+interface DotKernel {
+  readonly weights: Buffer;
+  readonly layer: QuantizedLayer;
+  readonly depth: Expr;
+  readonly channels: Expr;
+}
+
+/**
+ * Dot products of one input vector with all rows of the weights, four rows at a time; the rows of a block are
+ * interleaved so that one pointer walks through them. A last block that is not full is padded with zero rows,
+ * whose results are not stored.
+ */
+function storeDots(k: KernelBuilder, dot: DotKernel, source: Buffer, from: Expr, output: Buffer, to: Expr, tail: boolean): void {
+  k.for("oc", 0, dot.channels, (oc) => {
+    const sums = blockSums(k, dot, source, from, oc);
+    sums.forEach((sum, j) => {
+      const write = (): void => output.store(to.add(oc).add(j), requantizeLayer(k, dot.layer, k.let(`sum${j}`, sum.get()), oc.add(j)));
+      if (j > 0 && tail) k.if(oc.add(j).lt(dot.channels), write);
+      else write();
+    });
+  }, BLOCK);
+}
+
+function blockSums(k: KernelBuilder, dot: DotKernel, source: Buffer, from: Expr, oc: Expr): Variable[] {
+  const sums = Array.from({ length: BLOCK }, (_, j) => k.variable(`acc${j}`, dot.layer.bias.load(oc.add(j))));
+  const block = k.let("block", oc.mul(dot.depth));
+  k.for("i", 0, dot.depth, (i) => {
+    const value = k.let("value", source.load(from.add(i)));
+    const tap = k.let("tap", block.add(i.mul(BLOCK)));
+    sums.forEach((sum, j) => sum.set(sum.get().add(value.mul(dot.weights.load(tap.add(j))))));
+  });
+  return sums;
+}
+
+function dotKernel(k: KernelBuilder, node: Node, layer: QuantizedLayer, depth: number): DotKernel {
+  const w = inputOf(node, 1);
+  const packed = packRows(w.data as Int8Array, w.shape[0]!, depth, BLOCK);
+  return { weights: k.constant("w", "i8", packed), layer, depth: k.int("depth", depth), channels: k.int("out_c", w.shape[0]!) };
+}
+
+/** A 1x1 convolution or a fully connected layer: rows of `depth` elements in, rows of `channels` out. */
+function rowsKernel(node: Node, rule: MultiplierRule, activation: WindowAttributes["activation"], name: string): ((k: KernelBuilder) => KernelInstance) | undefined {
+  const plan = planLayer(node, rule, BLOCK);
+  if (plan === undefined) return undefined;
+  const [w, y] = [inputOf(node, 1), outputOf(node)];
+  const depth = w.shape[w.shape.length - 1]!;
+  const channels = w.shape[0]!;
+  return (k) => {
+    const input = k.input(0, "x");
+    const layer = plan(k, resultBounds(node, activation));
+    const output = k.output(0, "y");
+    const dot = dotKernel(k, node, layer, depth);
+    const rows = y.shape.reduce((p, d) => p * d, 1) / channels;
+    k.for("row", 0, k.int("rows", rows), (row) =>
+      storeDots(k, dot, input, k.let("from", row.mul(dot.depth)), output, k.let("to", row.mul(dot.channels)), channels % BLOCK !== 0));
+    return k.finish(name, "Dot products of input rows with four output channels at a time.");
+  };
+}
+
+/** Copies one window into `patch`, row by row; positions outside the input become the zero point. */
+function gatherPatch(k: KernelBuilder, node: Node, sizes: ReturnType<typeof windowSizes>, input: Buffer, patch: Buffer, n: Expr, y0: Expr, x0: Expr): void {
+  const a = attributesOf<WindowAttributes>(node);
+  const zeroPoint = k.int("input_zero_point", inputOf(node, 0).quantization!.zeroPoints[0]!);
+  const dilationH = k.int("dilation_h", a.dilationH ?? 1);
+  const rowLength = k.let("row_length", sizes.filterW.mul(sizes.inC));
+  k.for("ky", 0, sizes.filterH, (ky) => {
+    const iy = k.let("iy", y0.add(ky.mul(dilationH)));
+    const to = k.let("patch_row", ky.mul(rowLength));
+    const inside = iy.ge(0).and(iy.lt(sizes.inH));
+    const whole = x0.ge(0).and(x0.add(sizes.filterW).le(sizes.inW)).and(inside);
+    k.if(whole, () => k.copy(patch, to, input, n.mul(sizes.inH).add(iy).mul(sizes.inW).add(x0).mul(sizes.inC), rowLength), () =>
+      k.for("kx", 0, sizes.filterW, (kx) => {
+        const ix = k.let("ix", x0.add(kx));
+        const cell = k.let("cell", to.add(kx.mul(sizes.inC)));
+        k.if(ix.ge(0).and(ix.lt(sizes.inW)).and(inside),
+          () => k.copy(patch, cell, input, n.mul(sizes.inH).add(iy).mul(sizes.inW).add(ix).mul(sizes.inC), sizes.inC),
+          () => k.for("c", 0, sizes.inC, (c) => patch.store(cell.add(c), zeroPoint)));
+      }));
+  });
+}
+
+/** A convolution with a window: the window is gathered once, then used by all output channels. */
+function patchKernel(node: Node): ((k: KernelBuilder) => KernelInstance) | undefined {
+  const a = attributesOf<WindowAttributes>(node);
+  const plan = planLayer(node, convMultipliers, BLOCK);
+  const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
+  if (plan === undefined || (a.dilationW ?? 1) !== 1) return undefined;
+  const depth = w.shape[1]! * w.shape[2]! * w.shape[3]!;
+  return (k) => {
+    const input = k.input(0, "x");
+    const layer = plan(k, resultBounds(node, a.activation));
+    const output = k.output(0, "y");
+    const sizes = windowSizes(k, x, y, w.shape[1]!, w.shape[2]!);
+    const patch = k.scratch("patch", "i8", depth);
+    const dot = dotKernel(k, node, layer, depth);
+    eachPixel(k, sizes, a, (n, oy, ox, y0, x0) => {
+      gatherPatch(k, node, sizes, input, patch, n, y0, x0);
+      const to = k.let("to", n.mul(sizes.outH).add(oy).mul(sizes.outW).add(ox).mul(sizes.outC));
+      storeDots(k, dot, patch, k.int("patch_start", 0), output, to, y.shape[3]! % BLOCK !== 0);
+    });
+    return k.finish("conv2d_patch_s8", "2-D convolution: gathers each window, then dot products four output channels at a time.");
+  };
+}
+
+function isPointwise(node: Node): boolean {
+  const a = attributesOf<WindowAttributes>(node);
+  const w = inputOf(node, 1).shape;
+  return w[1] === 1 && w[2] === 1 && a.strideH === 1 && a.strideW === 1 && a.padTop + a.padBottom + a.padLeft + a.padRight === 0;
+}
+
+export const conv2dSchedule: Schedule = (node) => {
+  if (inputOf(node, 1).shape[3] !== inputOf(node, 0).shape[3]) return undefined;
+  if (isPointwise(node)) return rowsKernel(node, convMultipliers, attributesOf<WindowAttributes>(node).activation, "rows_s8");
+  return patchKernel(node);
+};
+
+export const fullyConnectedSchedule: Schedule = (node) =>
+  rowsKernel(node, denseMultipliers, attributesOf<WindowAttributes>(node).activation, "rows_s8");

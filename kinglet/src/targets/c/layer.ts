@@ -1,0 +1,113 @@
+import type { Node } from "../../graph/index.ts";
+import { type Buffer, defineFunction, type Expr, type Func, i32, intrinsic, type KernelBuilder } from "../../loops/index.ts";
+import { inputOf, type Multiplier, type MultiplierRule, outputOf, requantize } from "../../ops/index.ts";
+
+/** Bias with the input's zero point folded in, multipliers and bounds of an int8 layer, as kernel tables. */
+export interface QuantizedLayer {
+  readonly bias: Buffer;
+  readonly multiplier: Buffer;
+  readonly shift: Buffer;
+  readonly zeroPoint: Expr;
+  readonly low: Expr;
+  readonly high: Expr;
+  /** All sums are proved small and all shifts go right: the short requantization gives the same result. */
+  readonly small: boolean;
+}
+
+/**
+ * `requantize` for |x| < 2^30 and a right shift of 1…30. The doubled product's upper half is the rounding high
+ * multiply; adding the sign before the shift makes ties round away from zero, and nothing can overflow.
+ */
+export const requantizeSmall: Func = defineFunction(
+  "requantize_small",
+  "requantize() for |x| < 2^30 and a right shift of at least 1.",
+  { x: "i32", multiplier: "i32", shift: "i32" },
+  "i32",
+  (f, x, multiplier, shift) => {
+    const high = f.let("high", intrinsic("roundingHighMul", x!, multiplier!));
+    f.return(high.add(i32(1).shl(shift!.sub(1))).add(high.shr(31)).shr(shift!));
+  },
+);
+
+/** Folds −zeroPoint · Σw into the bias; `taps` gives the weights of a channel. */
+function foldedBias(node: Node, channels: number, taps: (channel: number) => Iterable<number>): { bias: Int32Array; bound: number } {
+  const zeroPoint = inputOf(node, 0).quantization!.zeroPoints[0]!;
+  const given = node.inputs[2]?.data as Int32Array | undefined;
+  const bias = new Int32Array(channels);
+  let bound = 0;
+  for (let c = 0; c < channels; c++) {
+    let sum = 0;
+    let size = 0;
+    for (const w of taps(c)) {
+      sum += w;
+      size += Math.abs(w);
+    }
+    const folded = (given?.[c] ?? 0) - zeroPoint * sum;
+    // Every partial sum lies within the bias plus or minus the largest input (128) times all |w|.
+    bound = Math.max(bound, Math.abs(folded) + 128 * size);
+    bias[c] = folded;
+  }
+  return { bias, bound };
+}
+
+/** True where the short requantization is proved equal: see `requantizeSmall`. */
+export function smallIsProved(bound: number, multipliers: readonly Multiplier[]): boolean {
+  return bound < 2 ** 30 && multipliers.every((m) => m.multiplier !== 0 && m.shift <= -1 && m.shift >= -30);
+}
+
+function isInt8Layer(node: Node): boolean {
+  const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
+  const bias = node.inputs[2];
+  const constant = w.data !== undefined && (bias === null || bias === undefined || (bias.data !== undefined && bias.dtype === "int32"));
+  return x.dtype === "int8" && w.dtype === "int8" && y.dtype === "int8" && constant && (w.quantization?.zeroPoints.every((z) => z === 0) ?? false);
+}
+
+function padTable<T extends Int32Array | Int8Array>(table: T, multiple: number): T {
+  const padded = new (table.constructor as new (length: number) => T)(Math.ceil(table.length / multiple) * multiple);
+  padded.set(table as never);
+  return padded;
+}
+
+/** The weights of one channel of an OHWI or [out, in] tensor. */
+function rowTaps(node: Node): (channel: number) => Iterable<number> {
+  const w = inputOf(node, 1);
+  const depth = w.shape.slice(1).reduce((p, d) => p * d, 1);
+  return (channel) => (w.data as Int8Array).subarray(channel * depth, (channel + 1) * depth);
+}
+
+/**
+ * Prepares an int8 layer with constant symmetric weights, or gives undefined where the layer is another kind or
+ * its sums could leave 32 bits. Tables are padded to a multiple of `block` channels.
+ */
+export function planLayer(node: Node, rule: MultiplierRule, block: number, taps = rowTaps, channels = inputOf(node, 1).shape[0]!): ((k: KernelBuilder, result: { low: number; high: number; zeroPoint: number }) => QuantizedLayer) | undefined {
+  if (!isInt8Layer(node)) return undefined;
+  const { bias, bound } = foldedBias(node, channels, taps(node));
+  if (bound >= 2 ** 31) return undefined;
+  const multipliers = rule(node, channels);
+  const small = smallIsProved(bound, multipliers);
+  return (k, result) => ({
+    bias: k.constant("bias", "i32", padTable(bias, block)),
+    multiplier: k.constant("multiplier", "i32", padTable(Int32Array.from(multipliers, (m) => m.multiplier), block)),
+    shift: k.constant("shift", "i8", padTable(Int8Array.from(multipliers, (m) => (small ? -m.shift : m.shift)), block)),
+    zeroPoint: k.int("zero_point", result.zeroPoint),
+    low: k.int("low", result.low),
+    high: k.int("high", result.high),
+    small,
+  });
+}
+
+/** The stored result of a finished sum. */
+export function requantizeLayer(k: KernelBuilder, layer: QuantizedLayer, sum: Expr, channel: Expr): Expr {
+  const scaled = k.call(layer.small ? requantizeSmall : requantize, sum, layer.multiplier.load(channel), layer.shift.load(channel));
+  return scaled.add(layer.zeroPoint).clamp(layer.low, layer.high);
+}
+
+/** Interleaves blocks of rows: [row / block][column][row % block], short blocks filled with zeros. */
+export function packRows(rows: Int8Array, count: number, depth: number, block: number): Int8Array {
+  const packed = new Int8Array(Math.ceil(count / block) * block * depth);
+  for (let row = 0; row < count; row++) {
+    const base = Math.floor(row / block) * block * depth + (row % block);
+    for (let i = 0; i < depth; i++) packed[base + i * block] = rows[row * depth + i]!;
+  }
+  return packed;
+}
