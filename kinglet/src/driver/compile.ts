@@ -4,7 +4,7 @@ import { MEMORY_BYTES, type Program } from "../loops/index.ts";
 import { findOp, type Schedules } from "../ops/index.ts";
 import { type PassTrace, runPasses } from "../passes/index.ts";
 import { checkPlan, orderSteps, type Plan, placeBuffers } from "../plan/index.ts";
-import { SCALAR_SCHEDULES } from "../targets/c/schedules.ts";
+import { SCALAR_SCHEDULES } from "../targets/c/index.ts";
 import { lower } from "../targets/lower.ts";
 import type { Optimize } from "../targets/share.ts";
 import { wasmSchedules } from "../targets/wasm/index.ts";

@@ -58,6 +58,8 @@ export interface ProgramBuffer {
   readonly name: string;
   readonly type: MemoryType;
   readonly length: number;
+  /** The graph value that lies here; absent for scratch. */
+  readonly value?: number | undefined;
   /** Set on state that outlives one inference: a constant's index, or the number every element starts as. */
   readonly initial?: { kind: "constant"; index: number } | { kind: "fill"; value: number } | undefined;
 }

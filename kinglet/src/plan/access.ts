@@ -1,6 +1,4 @@
-import type { BufferRef, Expr } from "../loops/expr.ts";
-import type { Stmt } from "../loops/program.ts";
-import { MEMORY_BYTES, type MemoryType } from "../loops/types.ts";
+import { type BufferRef, type Expr, MEMORY_BYTES, type MemoryType, type Stmt } from "../loops/index.ts";
 import { childrenOf } from "./scalar.ts";
 
 /** Bytes that a load expression reads, or 0 where it is none. */

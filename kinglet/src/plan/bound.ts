@@ -1,4 +1,4 @@
-import type { Program } from "../loops/program.ts";
+import type { Program } from "../loops/index.ts";
 import type { Pair } from "./place.ts";
 import type { Lifetime } from "./types.ts";
 import type { BufferKind } from "./usage.ts";

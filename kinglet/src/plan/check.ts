@@ -1,9 +1,8 @@
-import type { Placement, Program, Step } from "../loops/program.ts";
-import { MEMORY_BYTES } from "../loops/types.ts";
+import { MEMORY_BYTES, type Placement, type Program, type Step } from "../loops/index.ts";
 import { ArenaTags, type Fault, type FaultKind } from "./arena.ts";
 import { ReplayWriter, type ReplayTarget } from "./replay.ts";
 import { boundScalars } from "./scalar.ts";
-import { alignmentOf, bytesOfBuffer } from "./usage.ts";
+import { alignmentOf, bufferKinds, bytesOfBuffer, stepUses } from "./usage.ts";
 
 export interface PlanFailure {
   readonly kind: FaultKind;
@@ -164,7 +163,12 @@ export function checkPlan(program: Program, placement: Placement): PlanCheck {
   const given = [...state, ...program.inputs.map((port) => port.buffer)];
   for (const b of given) tags.claim(b, 0, tags.size(b));
   expectWhole(program, tags, given, "start", failures);
-  for (const step of program.steps) replayStep(program, step, tags, failures);
+  const kinds = bufferKinds(program, stepUses(program));
+  for (const step of program.steps) {
+    // Working memory is the step's own from its start, whatever it holds: kernels may read what they then ignore.
+    for (const arg of step.args) if (arg.kind === "buffer" && kinds[arg.index] === "scratch") tags.claim(arg.index, 0, tags.size(arg.index));
+    replayStep(program, step, tags, failures);
+  }
   expectWhole(program, tags, [...state, ...program.outputs.map((port) => port.buffer)], "end", failures);
   return { ok: failures.list.length === 0, failures: failures.list };
 }

@@ -1,11 +1,10 @@
 import { describe, expect, it } from "vitest";
 import { Xorshift32 } from "../base/index.ts";
-import type { KernelInstance, Placement, Program } from "../loops/program.ts";
-import type { MemoryType } from "../loops/types.ts";
+import type { KernelInstance, MemoryType, Placement, Program } from "../loops/index.ts";
 import { checkPlan } from "./check.ts";
-import { safeDistances } from "./distance.ts";
+import { safeDistances, TRACE_LIMITS } from "./distance.ts";
 import { apart, execute, link } from "./testing.ts";
-import { add, concat, elementwise, gather, outSize, pointerWalk, reverse, reverseThroughScratch, type Window, windowSum } from "./testkernels.ts";
+import { add, concat, elementwise, gather, outSize, pointerWalk, reverse, repeatTwice, reverseThroughScratch, threshold, type Window, windowSum } from "./testkernels.ts";
 
 function single(kernel: KernelInstance, inputs: number[], output: number, type: MemoryType = "i8", outType: MemoryType = "i8"): Program {
   const names = inputs.map((_, i) => `in${i}`);
@@ -88,6 +87,30 @@ describe("safe distances from loops", () => {
     expect(distances(single(pointerWalk(20, 2), [40], 20))[0]!.below).toBe(0);
   });
 
+  it("follows helpers that compute indices, and both sides of what data decides", () => {
+    const program = single(repeatTwice(20), [20], 40);
+    expect(distances(program)).toEqual([{ below: -20, above: 20 }]);
+    expect(checkPlan(program, placed(program, -20)).ok).toBe(true);
+    expect(checkPlan(program, placed(program, -16)).ok).toBe(false);
+    expect(distances(single(threshold(20), [20], 20))).toEqual([{ below: 0, above: 20 }]);
+  });
+
+  it("stays safe where loops are too long to run one by one", () => {
+    const random = new Xorshift32(5);
+    for (let k = 0; k < 60; k++) {
+      const kernel = random.int(1, 3);
+      const program = conv({ height: random.int(3, 9), width: random.int(3, 9), inChannels: random.int(1, 4), outChannels: random.int(1, 5), kernel, stride: random.int(1, 2), padding: random.int(0, kernel >> 1) });
+      const [input, output] = [program.inputs[0]!.buffer, program.outputs[0]!.buffer];
+      const [exact] = safeDistances(program, program.steps[0]!, [input], [output]);
+      for (const [mixed, detail] of [[0, 0], [9, 0], [90, 0], [1000, 0], [1000, 300]] as const) {
+        const [coarse] = safeDistances(program, program.steps[0]!, [input], [output], { ...TRACE_LIMITS, mixed, detail });
+        expect(coarse!.below).toBeLessThanOrEqual(exact!.below);
+        expect(coarse!.above).toBeGreaterThanOrEqual(exact!.above);
+      }
+      expect(safeDistances(program, program.steps[0]!, [input], [output], { ...TRACE_LIMITS, budget: 3 })).toEqual([]);
+    }
+  });
+
   it("agrees with real values and the checker on random windows", () => {
     const random = new Xorshift32(11);
     let tight = 0;
@@ -104,7 +127,7 @@ describe("safe distances from loops", () => {
   it("agrees with real values and the checker on the other kernels", () => {
     const programs = [
       single(elementwise(21), [21], 21), single(add(21), [21, 21], 21), single(concat(13, 9), [13, 9], 22), single(gather(18), [18, 18], 18),
-      single(reverse(19), [19], 19), single(reverseThroughScratch(17), [17], 17), single(pointerWalk(9, 3), [27], 9),
+      single(reverse(19), [19], 19), single(reverseThroughScratch(17), [17], 17), single(pointerWalk(9, 3), [27], 9), single(threshold(14), [14], 14),
     ];
     for (const program of programs) expect(verify(program).wrong).toBe(0);
   });

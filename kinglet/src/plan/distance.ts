@@ -1,5 +1,4 @@
-import type { Expr } from "../loops/expr.ts";
-import type { Func, Program, Step, Stmt } from "../loops/program.ts";
+import type { Expr, Func, Program, Step, Stmt } from "../loops/index.ts";
 import { eachLoad, eachStmt, nested, ownExpressions } from "./access.ts";
 import { INTERVAL_HELPERS } from "./interval.ts";
 import { boundScalars, literal, scalarSource } from "./scalar.ts";
@@ -7,12 +6,17 @@ import { type Roles, TraceWriter } from "./trace.ts";
 import type { Distance } from "./types.ts";
 import { bytesOfBuffer } from "./usage.ts";
 
-/** Iterations to enumerate in loops that both read an input and write an output: each is one unit of time. */
-const MIXED_UNITS = 1_000_000;
-/** Iterations to enumerate below that, where conditions (padding) would blur an interval. */
-const DETAIL_UNITS = 200_000;
-/** The estimates can be wrong; beyond this many iterations the analysis gives up and nothing overlaps. */
-const BUDGET = 8_000_000;
+/** How far loops are run one iteration at a time; every limit leads to safe distances, larger ones to tighter. */
+export interface TraceLimits {
+  /** Iterations of loops that both read an input and write an output: each is one unit of time. */
+  readonly mixed: number;
+  /** Iterations of loops within, where conditions (padding) would blur an interval. */
+  readonly detail: number;
+  /** The estimates can be wrong: beyond this many iterations in all, nothing overlaps. */
+  readonly budget: number;
+}
+
+export const TRACE_LIMITS: TraceLimits = { mixed: 1_000_000, detail: 200_000, budget: 8_000_000 };
 
 export interface PairDistance extends Distance {
   readonly input: number;
@@ -60,18 +64,18 @@ class Guess {
 }
 
 /** Chooses the loops to run one by one: outer loops first, as many as the limits allow. */
-function chooseLoops(body: readonly Stmt[], roles: Roles, guess: Guess, outer: number, chosen: Set<Stmt>): void {
+function chooseLoops(body: readonly Stmt[], roles: Roles, guess: Guess, limits: TraceLimits, outer: number, chosen: Set<Stmt>): void {
   for (const stmt of body) {
     if (stmt.kind === "let" || stmt.kind === "var") guess.set(stmt.name, stmt.value);
-    if (stmt.kind === "if") for (const block of nested(stmt)) chooseLoops(block, roles, guess, outer, chosen);
+    if (stmt.kind === "if") for (const block of nested(stmt)) chooseLoops(block, roles, guess, limits, outer, chosen);
     if (stmt.kind !== "for") continue;
     guess.set(stmt.name, stmt.from);
     const trips = Math.max(1, Math.ceil((Number(guess.value(stmt.to)) - Number(guess.value(stmt.from))) / stmt.step));
     const { reads, writes, branches } = scan(stmt.body, roles);
-    const limit = reads && writes ? MIXED_UNITS : (reads || writes) && branches ? DETAIL_UNITS : 0;
+    const limit = reads && writes ? limits.mixed : (reads || writes) && branches ? limits.detail : 0;
     if (outer * trips > limit) continue;
     chosen.add(stmt);
-    chooseLoops(stmt.body, roles, guess, outer * trips, chosen);
+    chooseLoops(stmt.body, roles, guess, limits, outer * trips, chosen);
   }
 }
 
@@ -103,15 +107,15 @@ function compile(lines: readonly string[], inputs: number, outputs: number): (he
  * For every pair of an input that dies at this step and an output that is born here, the distances at which the
  * kernel would overwrite bytes of the input that it has yet to read. Distances count in whole words.
  */
-export function safeDistances(program: Program, step: Step, inputs: readonly number[], outputs: readonly number[]): PairDistance[] {
+export function safeDistances(program: Program, step: Step, inputs: readonly number[], outputs: readonly number[], limits: TraceLimits = TRACE_LIMITS): PairDistance[] {
   const functions = new Map(program.functions.map((f) => [f.name, f]));
   const func = functions.get(step.func)!;
   const roles = rolesOf(program, func, step, inputs, outputs);
   const scalars = boundScalars(func, step.args);
   const chosen = new Set<Stmt>();
-  chooseLoops(func.body, roles, new Guess(scalars, functions), 1, chosen);
+  chooseLoops(func.body, roles, new Guess(scalars, functions), limits, 1, chosen);
   const trace = new TraceWriter(func.body, { scalars, functions, roles, enumerated: (loop) => chosen.has(loop) });
-  const found = compile(trace.lines, inputs.length, outputs.length)(INTERVAL_HELPERS, BUDGET);
+  const found = compile(trace.lines, inputs.length, outputs.length)(INTERVAL_HELPERS, limits.budget);
   if (found === null) return [];
   return found.map(([below, above], k) => ({
     input: inputs[Math.floor(k / outputs.length)]!,

@@ -1,5 +1,4 @@
-import type { Expr } from "../loops/expr.ts";
-import type { Func, Stmt } from "../loops/program.ts";
+import type { Expr, Func, Stmt } from "../loops/index.ts";
 import { eachLoad, eachStmt, ownExpressions } from "./access.ts";
 import { childrenOf, scalarSource, type ScalarScope } from "./scalar.ts";
 

@@ -1,4 +1,4 @@
-import type { BinaryOp, CompareOp, Expr } from "../loops/expr.ts";
+import type { BinaryOp, CompareOp, Expr } from "../loops/index.ts";
 import { localName } from "./exactness.ts";
 import { scalarSource, type ScalarScope } from "./scalar.ts";
 

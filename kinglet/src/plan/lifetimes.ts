@@ -1,5 +1,5 @@
 import { KingletError } from "../base/index.ts";
-import type { Program } from "../loops/program.ts";
+import type { Program } from "../loops/index.ts";
 import type { Lifetime } from "./types.ts";
 import type { BufferKind, StepUse } from "./usage.ts";
 

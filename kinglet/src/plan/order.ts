@@ -1,4 +1,4 @@
-import type { Program } from "../loops/program.ts";
+import type { Program } from "../loops/index.ts";
 import { predecessorsOf } from "./deps.ts";
 import { blockBytes, bufferKinds, stepUses } from "./usage.ts";
 

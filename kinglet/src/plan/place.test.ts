@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { KingletError, Xorshift32 } from "../base/index.ts";
-import type { Program, Step } from "../loops/program.ts";
+import type { Program, Step } from "../loops/index.ts";
 import { checkPlan } from "./check.ts";
 import { searchExactly } from "./exact.ts";
 import { searchOrders, seedOrders } from "./firstfit.ts";
@@ -8,7 +8,7 @@ import { type Conflict, isLegal, type Layout } from "./layout.ts";
 import { orderSteps, peakLiveBytes } from "./order.ts";
 import { placeBuffers } from "./place.ts";
 import { apart, execute, link, type TestBuffer, type TestNode } from "./testing.ts";
-import { add, concat, elementwise, outSize, reverseThroughScratch, type Window, windowSum } from "./testkernels.ts";
+import { add, concat, elementwise, gather, outSize, pointerWalk, reverse, reverseThroughScratch, threshold, type Window, windowSum } from "./testkernels.ts";
 import { planTimeline } from "./timeline.ts";
 
 /** Blocks with lifetimes, and some pairs that may overlap at a distance. */
@@ -133,6 +133,23 @@ describe("plans", () => {
     expect(caught).toBeGreaterThan(3);
     const same = checkPlan(net, { arenaBytes: plan.arenaBytes, offsets: plan.offsets.map(() => 0) });
     expect(same.failures[0]).toMatchObject({ kind: "overwritten", step: "conv0", buffer: "in" });
+  });
+
+  it("are sound for random networks of all kinds of kernels", () => {
+    const random = new Xorshift32(77);
+    const kernels = [(): TestNode["kernel"] => elementwise(24), () => reverse(24), () => reverseThroughScratch(24), () => pointerWalk(24, 1), () => threshold(24),
+      () => windowSum({ height: 4, width: 3, inChannels: 2, outChannels: 2, kernel: 3, stride: 1, padding: 1 }), () => add(24), () => gather(24)];
+    for (let k = 0; k < 30; k++) {
+      const buffers: Record<string, TestBuffer> = { v0: { type: "i8", length: 24 }, v1: { type: "i8", length: 24 } };
+      const nodes = Array.from({ length: random.int(3, 14) }, (_, i): TestNode => {
+        const pick = (): string => `v${random.int(Math.max(0, i - 2), i + 1)}`;
+        buffers[`v${i + 2}`] = { type: "i8", length: 24 };
+        return { name: `s${i}`, kernel: kernels[random.int(0, kernels.length - 1)]!(), inputs: [pick(), pick()], outputs: [`v${i + 2}`] };
+      });
+      const program = link(buffers, nodes, ["v0", "v1"], [`v${nodes.length + 1}`, `v${nodes.length}`]);
+      expectSound(program);
+      expectSound(orderSteps(program));
+    }
   });
 
   it("keep state and scratch apart from everything", () => {

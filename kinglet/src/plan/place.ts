@@ -1,4 +1,4 @@
-import type { Program } from "../loops/program.ts";
+import type { Program } from "../loops/index.ts";
 import { lowerBound } from "./bound.ts";
 import { safeDistances } from "./distance.ts";
 import { searchExactly } from "./exact.ts";

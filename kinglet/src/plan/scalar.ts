@@ -1,6 +1,4 @@
-import type { BinaryOp, Expr, UnaryOp } from "../loops/expr.ts";
-import type { Func, StepArgument } from "../loops/program.ts";
-import type { ValueKind } from "../loops/types.ts";
+import type { BinaryOp, Expr, Func, StepArgument, UnaryOp, ValueKind } from "../loops/index.ts";
 
 /**
  * JavaScript source that computes an expression exactly as the loop language defines it, or null where it

@@ -1,7 +1,5 @@
 import { Xorshift32 } from "../base/index.ts";
-import type { BufferRef, Expr } from "../loops/expr.ts";
-import type { Func, KernelInstance, Placement, Program, ProgramBuffer, ProgramConstant, Step, StepArgument, Stmt } from "../loops/program.ts";
-import { MEMORY_BYTES, type MemoryType } from "../loops/types.ts";
+import { type BufferRef, type Expr, type Func, type KernelInstance, MEMORY_BYTES, type MemoryType, type Placement, type Program, type ProgramBuffer, type ProgramConstant, type Step, type StepArgument, type Stmt } from "../loops/index.ts";
 
 /** One node of a test network: its kernel and the buffers of its inputs and outputs, by name. */
 export interface TestNode {
@@ -33,7 +31,7 @@ export function link(buffers: Readonly<Record<string, TestBuffer>>, nodes: reado
       if (arg.kind === "constant") return { kind: "constant", index: constants.push(arg) - 1 };
       return { kind: "buffer", index: list.push({ name: `${node.name} scratch`, type: arg.type, length: arg.length }) - 1 };
     });
-    functions.push({ ...node.kernel.func, name: node.name });
+    functions.push(...node.kernel.func.uses, { ...node.kernel.func, name: node.name });
     return { name: node.name, op: "Test", func: node.name, args };
   });
   const port = (name: string): Program["inputs"][number] => ({ name, dtype: "int8", shape: [list[index(name)]!.length], buffer: index(name) });

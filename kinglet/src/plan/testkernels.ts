@@ -1,7 +1,4 @@
-import { KernelBuilder } from "../loops/kernel.ts";
-import { i32 } from "../loops/expr.ts";
-import type { KernelInstance } from "../loops/program.ts";
-import type { MemoryType } from "../loops/types.ts";
+import { defineFunction, i32, KernelBuilder, type KernelInstance, type MemoryType } from "../loops/index.ts";
 
 /** out[i] = in[i] + 1 */
 export function elementwise(n: number, from: MemoryType = "i8", to: MemoryType = "i8"): KernelInstance {
@@ -100,4 +97,21 @@ export function pointerWalk(n: number, step: number): KernelInstance {
     at.set(at.get().add(step));
   });
   return k.finish("pointer_walk", "Every so manieth.");
+}
+
+/** out[i] = x[half(i)], where a helper computes the half. */
+export function repeatTwice(n: number): KernelInstance {
+  const k = new KernelBuilder(["i8"], ["i8"]);
+  const [x, out] = [k.input(0, "x"), k.output(0, "out")];
+  const half = defineFunction("half", "i / 2", { i: "i32" }, "i32", (f, i) => f.return(f.let("result", i!.div(2))));
+  k.for("i", 0, 2 * n, (i) => out.store(i, x.load(k.call(half, i))));
+  return k.finish("repeat_twice", "Repeats elements.");
+}
+
+/** Stores one of two values, as the data says. */
+export function threshold(n: number): KernelInstance {
+  const k = new KernelBuilder(["i8"], ["i8"]);
+  const [x, out] = [k.input(0, "x"), k.output(0, "out")];
+  k.for("i", 0, n, (i) => k.if(x.load(i).gt(50), () => out.store(i, 1), () => out.store(i, 0)));
+  return k.finish("threshold", "Compares.");
 }

@@ -1,4 +1,4 @@
-import type { Program } from "../loops/program.ts";
+import type { Program } from "../loops/index.ts";
 import type { Plan } from "./types.ts";
 import { blockBytes, type BufferKind, bufferKinds, stepUses } from "./usage.ts";
 

@@ -1,5 +1,4 @@
-import type { BufferRef, Expr } from "../loops/expr.ts";
-import type { Func, Stmt } from "../loops/program.ts";
+import type { BufferRef, Expr, Func, Stmt } from "../loops/index.ts";
 import { eachLoad, elementBytes, ownExpressions } from "./access.ts";
 import { exactnessOf, localName, scopeOf } from "./exactness.ts";
 import { mayBeFalse, mayBeTrue, RangeWriter } from "./interval.ts";

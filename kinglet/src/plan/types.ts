@@ -1,4 +1,4 @@
-import type { Placement } from "../loops/program.ts";
+import type { Placement } from "../loops/index.ts";
 
 /** The steps during which a buffer must keep its bytes; both ends belong to it. */
 export interface Lifetime {

@@ -1,6 +1,5 @@
 import { KingletError } from "../base/index.ts";
-import type { Program, ProgramBuffer, Step } from "../loops/program.ts";
-import { MEMORY_BYTES } from "../loops/types.ts";
+import { MEMORY_BYTES, type Program, type ProgramBuffer, type Step } from "../loops/index.ts";
 
 /** The buffers one step touches. A buffer that is written may be read by the same step as well. */
 export interface StepUse {

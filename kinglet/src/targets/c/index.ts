@@ -1,0 +1,3 @@
+export * from "./harness.ts";
+export * from "./library.ts";
+export * from "./schedules.ts";
