@@ -13,12 +13,12 @@ export interface Variable {
 export class Buffer implements BufferRef {
   readonly name: string;
   readonly type: MemoryType;
-  private readonly body: FunctionBuilder;
+  readonly #body: FunctionBuilder;
 
   constructor(name: string, type: MemoryType, body: FunctionBuilder) {
     this.name = name;
     this.type = type;
-    this.body = body;
+    this.#body = body;
   }
 
   load(index: Operand): Expr {
@@ -26,7 +26,7 @@ export class Buffer implements BufferRef {
   }
 
   store(index: Operand, value: Operand): void {
-    this.body.store(this, index, value);
+    this.#body.store(this, index, value);
   }
 }
 

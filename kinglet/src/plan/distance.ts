@@ -55,7 +55,13 @@ class Guess {
   value(e: Expr): number | bigint {
     const zero = e.type === "i64" ? 0n : 0;
     const source = scalarSource(e, { local: (name) => literal(this.values.get(name) ?? zero), scalars: this.scalars, functions: this.functions });
-    return source === null ? zero : (new Function(`return ${source};`)() as number | bigint);
+    if (source === null) return zero;
+    try {
+      return new Function(`return ${source};`)() as number | bigint;
+    } catch {
+      // A guessed 0 may divide a 64-bit integer.
+      return zero;
+    }
   }
 
   set(name: string, e: Expr): void {
@@ -70,7 +76,7 @@ function chooseLoops(body: readonly Stmt[], roles: Roles, guess: Guess, limits: 
     if (stmt.kind === "if") for (const block of nested(stmt)) chooseLoops(block, roles, guess, limits, outer, chosen);
     if (stmt.kind !== "for") continue;
     guess.set(stmt.name, stmt.from);
-    const trips = Math.max(1, Math.ceil((Number(guess.value(stmt.to)) - Number(guess.value(stmt.from))) / stmt.step));
+    const trips = Math.max(1, Math.ceil((Number(guess.value(stmt.to)) - Number(guess.value(stmt.from))) / stmt.step) || 1);
     const { reads, writes, branches } = scan(stmt.body, roles);
     const limit = reads && writes ? limits.mixed : (reads || writes) && branches ? limits.detail : 0;
     if (outer * trips > limit) continue;

@@ -6,6 +6,9 @@ interface Edge {
   readonly weight: number;
 }
 
+/** Choices on one path; the recursion must not meet the end of the stack. */
+const DEEPEST = 1500;
+
 interface State {
   readonly layout: Layout;
   /** The least addresses that keep all choices made so far. */
@@ -15,6 +18,7 @@ interface State {
   best: number;
   bestAddresses: Float64Array | null;
   nodes: number;
+  depth: number;
 }
 
 /** Raises `start` and what hangs on it. False where a block would end at or above the best known top. */
@@ -57,9 +61,11 @@ function worstPair(state: State): { block: number; conflict: number } | null {
 function tryEdge(state: State, from: number, to: number, weight: number, nodeLimit: number): boolean {
   const undo: number[] = [];
   state.edges[from]!.push({ to, weight });
+  state.depth++;
   const fits = raise(state, to, state.addresses[from]! + weight, undo);
   const complete = fits ? descend(state, nodeLimit) : true;
   state.edges[from]!.pop();
+  state.depth--;
   for (let k = undo.length - 2; k >= 0; k -= 2) state.addresses[undo[k]!] = undo[k + 1]!;
   return complete;
 }
@@ -67,7 +73,7 @@ function tryEdge(state: State, from: number, to: number, weight: number, nodeLim
 /** True where the whole subtree was searched (or nothing better can exist). */
 function descend(state: State, nodeLimit: number): boolean {
   if (state.best <= state.floor) return true;
-  if (++state.nodes > nodeLimit) return false;
+  if (++state.nodes > nodeLimit || state.depth >= DEEPEST) return false;
   const pair = worstPair(state);
   if (pair === null) {
     state.bestAddresses = state.addresses.slice();
@@ -96,6 +102,7 @@ export function searchExactly(layout: Layout, top: number, floor: number, nodeLi
     best: top,
     bestAddresses: null,
     nodes: 0,
+    depth: 0,
   };
   const exhausted = descend(state, nodeLimit);
   return { addresses: state.bestAddresses, top: state.best, exhausted };

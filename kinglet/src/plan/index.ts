@@ -1,3 +1,4 @@
+export type { FaultKind } from "./arena.ts";
 export { checkPlan, type PlanCheck, type PlanFailure } from "./check.ts";
 export { orderSteps, peakLiveBytes } from "./order.ts";
 export { placeBuffers } from "./place.ts";

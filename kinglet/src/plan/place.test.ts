@@ -62,6 +62,17 @@ describe("layout search", () => {
     }
     expect(heuristicHits).toBeGreaterThan(110);
   });
+
+  it("keeps within its limits on large dense cases, and gives the same answer again", () => {
+    const { layout, first, last } = randomLayout(new Xorshift32(8), 170);
+    const run = (): number => {
+      const found = searchOrders(layout, seedOrders(layout, first, last), 0, 100);
+      const exact = searchExactly(layout, found.top, 0, 2000);
+      expect(isLegal(layout, exact.addresses ?? found.addresses)).toBe(true);
+      return exact.top;
+    };
+    expect(run()).toBe(run());
+  });
 });
 
 /** A chain of windows and elementwise steps, like a small convolutional network. */

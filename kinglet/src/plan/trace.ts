@@ -1,6 +1,6 @@
 import type { BufferRef, Expr, Func, Stmt } from "../loops/index.ts";
 import { eachLoad, elementBytes, ownExpressions } from "./access.ts";
-import { exactnessOf, localName, scopeOf } from "./exactness.ts";
+import { exactnessOf, localName, neededNames, scopeOf } from "./exactness.ts";
 import { mayBeFalse, mayBeTrue, RangeWriter } from "./interval.ts";
 import { scalarSource, type ScalarScope } from "./scalar.ts";
 
@@ -32,12 +32,13 @@ function rangedNames(body: readonly Stmt[], exact: ReadonlySet<string>, into: Se
 
 /**
  * Writes the code that walks a kernel's accesses in order. In the code, W0j and W1j are the lowest and the highest
- * byte of output j written so far; a read of input i raises what must hold: `Dij` is how far the end of what was
- * written may not reach past a byte still to be read, `Uij` the same from above.
+ * byte of output j written so far. A read of input i comes after all of that, so it raises Di_j, the distance by
+ * which output j must at least lie below input i, and Ui_j, the distance by which it must at least lie above.
  */
 export class TraceWriter {
   private readonly context: TraceContext;
   private readonly exact: ReadonlySet<string>;
+  private readonly needed: ReadonlySet<string>;
   private readonly ranges: RangeWriter;
   private readonly scope: ScalarScope;
   readonly lines: string[] = [];
@@ -46,6 +47,7 @@ export class TraceWriter {
   constructor(body: readonly Stmt[], context: TraceContext) {
     this.context = context;
     this.exact = exactnessOf(body, context.scalars, context.functions, (loop) => context.enumerated(loop)).names;
+    this.needed = neededNames(body);
     this.scope = scopeOf(this.exact, context.scalars, context.functions);
     this.ranges = new RangeWriter(this.scope, rangedNames(body, this.exact, new Set()), this.lines);
     this.block(body);
@@ -69,6 +71,7 @@ export class TraceWriter {
   }
 
   private local(stmt: Stmt & { kind: "let" | "var" | "assign" }): void {
+    if (!this.needed.has(stmt.name)) return;
     const name = localName(stmt.name);
     if (!this.exact.has(stmt.name)) {
       if (stmt.kind !== "let" || stmt.value.type !== "i32") return;
