@@ -136,7 +136,7 @@ async function runHost(compiled: Compiled, samples: readonly Sample[], options: 
 
 /** Bytes that the linker placed for the library's tables, and for its code with what it alone pulls in. */
 export function libraryBytes(map: string, id: string): { codeBytes: number; weightBytes: number } {
-  const stored = mapContributions(map).filter((piece) => piece.section === ".text" || piece.section === ".rodata" || piece.section === ".big_rodata" || piece.section.startsWith(".ARM"));
+  const stored = mapContributions(map).filter((piece) => piece.section === ".text" || piece.section === ".rodata" || piece.section === ".big_rodata" || piece.section === ".ARM.exidx" || piece.section === ".ARM.extab");
   const foreign = new Set([...RUNTIME_OBJECTS, "main.o", "samples.bin.o", "*fill*"]);
   const sum = (choose: (object: string) => boolean): number => stored.filter((piece) => choose(piece.object)).reduce((total, piece) => total + piece.bytes, 0);
   return { weightBytes: sum((object) => object === `${id}_weights.o`), codeBytes: sum((object) => !foreign.has(object) && object !== `${id}_weights.o`) };

@@ -1,4 +1,5 @@
 export * from "./accumulate.ts";
+export * from "./case-graph.ts";
 export * from "./conv.ts";
 export * from "./dense.ts";
 export * from "./fixed.ts";

@@ -1,0 +1,51 @@
+import { allocate, type DType, elementCount, type TypedArray, type Xorshift32 } from "../base/index.ts";
+import { type Graph, GraphBuilder, type Value } from "../graph/index.ts";
+import type { CaseInput, OpDef } from "./op.ts";
+import { rangeOfDType } from "./quantization.ts";
+
+/** An operator's example cases as one graph, with contents for its inputs. */
+export interface CaseGraph {
+  readonly graph: Graph;
+  readonly inputs: readonly TypedArray[];
+}
+
+function defaultRange(dtype: DType): { low: number; high: number } {
+  if (dtype === "float32") return { low: -2, high: 2 };
+  return dtype === "int32" || dtype === "int64" ? { low: -1000, high: 1000 } : rangeOfDType(dtype);
+}
+
+/** Seeded random contents for one input of a case. */
+export function caseContents(input: CaseInput, random: Xorshift32): TypedArray {
+  const range = defaultRange(input.dtype);
+  const [low, high] = [input.low ?? range.low, input.high ?? range.high];
+  const data = allocate(input.dtype, elementCount(input.shape));
+  for (let i = 0; i < data.length; i++) {
+    if (input.dtype === "float32") data[i] = low + ((high - low) * (random.float() + 1)) / 2;
+    else if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[i] = BigInt(random.int(low, high));
+    else data[i] = random.int(low, high);
+  }
+  return data;
+}
+
+/** All cases of an operator side by side in one graph, so that one build checks them all. */
+export function caseGraph(op: OpDef, random: Xorshift32): CaseGraph {
+  const builder = new GraphBuilder(`cases of ${op.name}`);
+  const inputs: TypedArray[] = [];
+  op.cases.forEach((example, c) => {
+    const place = (input: CaseInput, i: number): Value => {
+      const name = `case${c}_in${i}`;
+      const contents = caseContents(input, random);
+      if (input.constant === true) return builder.constant(name, input, contents);
+      if (input.variable === true) return builder.variable(name, input, contents);
+      inputs.push(contents);
+      return builder.input(name, input);
+    };
+    const ins = example.inputs.map((input, i) => (input === null ? null : place(input, i)));
+    const outs = example.outputs.map((output, i) => builder.value(`case${c}_out${i}`, output));
+    builder.node(op.name, ins, outs, example.attributes, `${op.name}: ${example.name}`);
+    for (const out of outs) builder.output(out);
+    // A node that only writes a variable shows its work through that variable.
+    if (outs.length === 0 && ins[0]) builder.output(ins[0]);
+  });
+  return { graph: builder.build(), inputs };
+}
