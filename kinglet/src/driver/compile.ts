@@ -4,13 +4,13 @@ import { MEMORY_BYTES, type Program } from "../loops/index.ts";
 import { findOp, type Schedules } from "../ops/index.ts";
 import { type PassTrace, runPasses } from "../passes/index.ts";
 import { checkPlan, orderSteps, type Plan, placeBuffers } from "../plan/index.ts";
-import { SCALAR_SCHEDULES } from "../targets/c/index.ts";
+import { DSP_SCHEDULES, SCALAR_SCHEDULES } from "../targets/c/index.ts";
 import { lower } from "../targets/lower.ts";
 import type { Optimize } from "../targets/share.ts";
 import { wasmSchedules } from "../targets/wasm/index.ts";
 
-/** What code is made for: portable C, WebAssembly with or without SIMD, JavaScript, or the plain loops. */
-export type TargetId = "c" | "wasm" | "wasm-scalar" | "js" | "plain";
+/** What code is made for: portable C, C for Arm cores with the DSP extension, WebAssembly with or without SIMD, JavaScript, or the plain loops. */
+export type TargetId = "c" | "c-dsp" | "wasm" | "wasm-scalar" | "js" | "plain";
 
 export interface CompileOptions {
   readonly target: TargetId;
@@ -36,7 +36,8 @@ export interface Compiled {
 
 function schedulesFor(target: TargetId): Schedules {
   if (target === "plain") return {};
-  return target === "wasm" ? wasmSchedules : SCALAR_SCHEDULES;
+  if (target === "wasm") return wasmSchedules;
+  return target === "c-dsp" ? DSP_SCHEDULES : SCALAR_SCHEDULES;
 }
 
 /** Multiply-accumulates of one inference. */
@@ -50,6 +51,17 @@ export function parametersOf(graph: Graph): number {
   return [...constants].reduce((sum, value) => sum + value!.data!.length, 0);
 }
 
+/** The better of the given order and the one with the lowest peak: overlap may favour either. */
+function place(given: Program, pinned: boolean): { program: Program; plan: Plan } {
+  if (pinned) return { program: given, plan: placeBuffers(given, { pinned }) };
+  const reordered = orderSteps(given);
+  const plan = placeBuffers(reordered);
+  const same = given.steps.every((step, i) => step === reordered.steps[i]);
+  if (same) return { program: reordered, plan };
+  const before = placeBuffers(given);
+  return before.arenaBytes <= plan.arenaBytes ? { program: given, plan: before } : { program: reordered, plan };
+}
+
 /**
  * Graph to placed program: passes, kernels, order, addresses, proof.
  * @throws KingletError `unsupported`, `bad-graph`, `does-not-fit`, or `internal` where the plan fails its check.
@@ -57,8 +69,7 @@ export function parametersOf(graph: Graph): number {
 export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
   const ready = runPasses(graph, options.trace);
   const schedules = schedulesFor(options.target);
-  const program = orderSteps(lower(ready, { schedules, optimize: options.optimize ?? "balanced" }));
-  const plan = placeBuffers(program, options.pinned === true ? { pinned: true } : {});
+  const { program, plan } = place(lower(ready, { schedules, optimize: options.optimize ?? "balanced" }), options.pinned === true);
   const check = checkPlan(program, plan);
   if (!check.ok) throw new KingletError("internal", `the memory plan failed its check: ${check.failures[0]?.message ?? ""}`, { place: graph.name });
   if (options.ram !== undefined && plan.arenaBytes > options.ram) {

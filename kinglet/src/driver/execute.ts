@@ -60,8 +60,13 @@ export function parseVia(text: string): Via {
   throw new KingletError("misuse", `"${text}" is not a way to run a network`, { hint: "use js, wasm, wasm-scalar, c, cortex-m0, cortex-m3, cortex-m4, cortex-m7, cortex-m33, cortex-m55 or rv32" });
 }
 
+/** The C target that suits a core. */
+export function targetForCore(core: CoreId): TargetId {
+  return coreById(core).dsp ? "c-dsp" : "c";
+}
+
 function targetOf(via: Via): TargetId {
-  return via === "plain" || via === "js" || via === "wasm" || via === "wasm-scalar" ? via : "c";
+  return via === "plain" || via === "js" || via === "wasm" || via === "wasm-scalar" ? via : via === "c" ? "c" : targetForCore(via);
 }
 
 /** Outputs cut from the bytes that a harness printed. */

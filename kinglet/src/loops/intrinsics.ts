@@ -23,11 +23,17 @@ function pack(low: Expr, high: Expr): Expr {
   return low.and(0xffff).or(high.shl(16));
 }
 
-export type IntrinsicName = "roundingHighMul" | "smlad" | "sxtb16" | "sxtb16High";
+export type IntrinsicName = "roundingHighMul" | "roundingHighMulSmall" | "smlad" | "sxtb16" | "sxtb16High";
 
 export const INTRINSICS: Readonly<Record<IntrinsicName, Intrinsic>> = {
   roundingHighMul: {
     doc: "floor((a * b + 2^30) / 2^31); a and b are not both -2^31",
+    args: ["i32", "i32"],
+    result: "i32",
+    plain: (a, b) => a.to("i64").mul(b.to("i64")).add(i64(1 << 30)).shr(31).to("i32"),
+  },
+  roundingHighMulSmall: {
+    doc: "roundingHighMul where |a| < 2^30, which Armv7E-M does in SMMULR of 2a",
     args: ["i32", "i32"],
     result: "i32",
     plain: (a, b) => a.to("i64").mul(b.to("i64")).add(i64(1 << 30)).shr(31).to("i32"),

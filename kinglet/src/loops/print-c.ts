@@ -38,6 +38,18 @@ const HELPERS: readonly Helper[] = [
   inline("int32_t", "k_clz", "int32_t a", "int32_t n = 0; if (a == 0) return 32; while (a > 0) { a = (int32_t)((uint32_t)a << 1); n++; } return n;"),
   inline("int32_t", "roundingHighMul", "int32_t a, int32_t b", "return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31);"),
   {
+    marker: "roundingHighMulSmall(",
+    text: `#if defined(__ARM_FEATURE_SIMD32)
+static inline int32_t roundingHighMulSmall(int32_t a, int32_t b) {
+  int32_t result;
+  __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(a * 2), "r"(b));
+  return result;
+}
+#else
+static inline int32_t roundingHighMulSmall(int32_t a, int32_t b) { return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31); }
+#endif`,
+  },
+  {
     marker: "smlad(",
     text: `#if defined(__ARM_FEATURE_SIMD32)
 static inline int32_t smlad(int32_t a, int32_t b, int32_t acc) { return (int32_t)__smlad((int16x2_t)a, (int16x2_t)b, acc); }

@@ -1,53 +1,44 @@
 import type { Node } from "../../graph/index.ts";
-import type { Buffer, Expr, KernelBuilder, KernelInstance, Variable } from "../../loops/index.ts";
+import type { Buffer, Expr, KernelBuilder, KernelInstance } from "../../loops/index.ts";
 import { attributesOf, convMultipliers, denseMultipliers, eachPixel, inputOf, type MultiplierRule, outputOf, resultBounds, type Schedule, type WindowAttributes, windowSizes } from "../../ops/index.ts";
-import { packRows, planLayer, type QuantizedLayer, requantizeLayer } from "./layer.ts";
-
-/** Output channels that share each load of an input element. */
-const BLOCK = 4;
+import { BLOCK, type DotProduct } from "./dot.ts";
+import { planLayer, type QuantizedLayer, requantizeLayer } from "./layer.ts";
 
 interface DotKernel {
   readonly weights: Buffer;
   readonly layer: QuantizedLayer;
   readonly depth: Expr;
   readonly channels: Expr;
+  readonly dot: DotProduct;
+  /** True where the last block of channels is not full. */
+  readonly tail: boolean;
 }
 
 /**
- * Dot products of one input vector with all rows of the weights, four rows at a time; the rows of a block are
- * interleaved so that one pointer walks through them. A last block that is not full is padded with zero rows,
- * whose results are not stored.
+ * Dot products of one input vector with all rows of the weights, four rows at a time. A last block that is not
+ * full is padded with zero rows, whose results are not stored.
  */
-function storeDots(k: KernelBuilder, dot: DotKernel, source: Buffer, from: Expr, output: Buffer, to: Expr, tail: boolean): void {
-  k.for("oc", 0, dot.channels, (oc) => {
-    const sums = blockSums(k, dot, source, from, oc);
+function storeDots(k: KernelBuilder, kernel: DotKernel, source: Buffer, from: Expr, output: Buffer, to: Expr): void {
+  k.for("oc", 0, kernel.channels, (oc) => {
+    const sums = Array.from({ length: BLOCK }, (_, j) => k.variable(`acc${j}`, kernel.layer.bias.load(oc.add(j))));
+    kernel.dot.accumulate(k, sums, source, from, kernel.weights, k.let("block", oc.mul(kernel.depth)), kernel.depth);
     sums.forEach((sum, j) => {
-      const write = (): void => output.store(to.add(oc).add(j), requantizeLayer(k, dot.layer, k.let(`sum${j}`, sum.get()), oc.add(j)));
-      if (j > 0 && tail) k.if(oc.add(j).lt(dot.channels), write);
+      const write = (): void => output.store(to.add(oc).add(j), requantizeLayer(k, kernel.layer, k.let(`sum${j}`, sum.get()), oc.add(j)));
+      if (j > 0 && kernel.tail) k.if(oc.add(j).lt(kernel.channels), write);
       else write();
     });
   }, BLOCK);
 }
 
-function blockSums(k: KernelBuilder, dot: DotKernel, source: Buffer, from: Expr, oc: Expr): Variable[] {
-  const sums = Array.from({ length: BLOCK }, (_, j) => k.variable(`acc${j}`, dot.layer.bias.load(oc.add(j))));
-  const block = k.let("block", oc.mul(dot.depth));
-  k.for("i", 0, dot.depth, (i) => {
-    const value = k.let("value", source.load(from.add(i)));
-    const tap = k.let("tap", block.add(i.mul(BLOCK)));
-    sums.forEach((sum, j) => sum.set(sum.get().add(value.mul(dot.weights.load(tap.add(j))))));
-  });
-  return sums;
-}
-
-function dotKernel(k: KernelBuilder, node: Node, layer: QuantizedLayer, depth: number): DotKernel {
+function dotKernel(k: KernelBuilder, node: Node, layer: QuantizedLayer, depth: number, dot: DotProduct): DotKernel {
   const w = inputOf(node, 1);
-  const packed = packRows(w.data as Int8Array, w.shape[0]!, depth, BLOCK);
-  return { weights: k.constant("w", "i8", packed), layer, depth: k.int("depth", depth), channels: k.int("out_c", w.shape[0]!) };
+  const channels = w.shape[0]!;
+  const packed = dot.pack(w.data as Int8Array, channels, depth);
+  return { weights: k.constant("w", "i8", packed), layer, depth: k.int("depth", depth), channels: k.int("out_c", channels), dot, tail: channels % BLOCK !== 0 };
 }
 
 /** A 1x1 convolution or a fully connected layer: rows of `depth` elements in, rows of `channels` out. */
-function rowsKernel(node: Node, rule: MultiplierRule, activation: WindowAttributes["activation"], name: string): ((k: KernelBuilder) => KernelInstance) | undefined {
+function rowsKernel(node: Node, rule: MultiplierRule, choose: ChooseDot): ((k: KernelBuilder) => KernelInstance) | undefined {
   const plan = planLayer(node, rule, BLOCK);
   if (plan === undefined) return undefined;
   const [w, y] = [inputOf(node, 1), outputOf(node)];
@@ -55,13 +46,13 @@ function rowsKernel(node: Node, rule: MultiplierRule, activation: WindowAttribut
   const channels = w.shape[0]!;
   return (k) => {
     const input = k.input(0, "x");
-    const layer = plan(k, resultBounds(node, activation));
+    const layer = plan(k, resultBounds(node, attributesOf<WindowAttributes>(node).activation));
     const output = k.output(0, "y");
-    const dot = dotKernel(k, node, layer, depth);
+    const dot = dotKernel(k, node, layer, depth, choose(depth));
     const rows = y.shape.reduce((p, d) => p * d, 1) / channels;
     k.for("row", 0, k.int("rows", rows), (row) =>
-      storeDots(k, dot, input, k.let("from", row.mul(dot.depth)), output, k.let("to", row.mul(dot.channels)), channels % BLOCK !== 0));
-    return k.finish(name, "Dot products of input rows with four output channels at a time.");
+      storeDots(k, dot, input, k.let("from", row.mul(dot.depth)), output, k.let("to", row.mul(dot.channels))));
+    return k.finish("rows_s8", "Dot products of input rows with four output channels at a time.");
   };
 }
 
@@ -88,7 +79,7 @@ function gatherPatch(k: KernelBuilder, node: Node, sizes: ReturnType<typeof wind
 }
 
 /** A convolution with a window: the window is gathered once, then used by all output channels. */
-function patchKernel(node: Node): ((k: KernelBuilder) => KernelInstance) | undefined {
+function patchKernel(node: Node, choose: ChooseDot): ((k: KernelBuilder) => KernelInstance) | undefined {
   const a = attributesOf<WindowAttributes>(node);
   const plan = planLayer(node, convMultipliers, BLOCK);
   const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
@@ -100,11 +91,11 @@ function patchKernel(node: Node): ((k: KernelBuilder) => KernelInstance) | undef
     const output = k.output(0, "y");
     const sizes = windowSizes(k, x, y, w.shape[1]!, w.shape[2]!);
     const patch = k.scratch("patch", "i8", depth);
-    const dot = dotKernel(k, node, layer, depth);
+    const dot = dotKernel(k, node, layer, depth, choose(depth));
     eachPixel(k, sizes, a, (n, oy, ox, y0, x0) => {
       gatherPatch(k, node, sizes, input, patch, n, y0, x0);
       const to = k.let("to", n.mul(sizes.outH).add(oy).mul(sizes.outW).add(ox).mul(sizes.outC));
-      storeDots(k, dot, patch, k.int("patch_start", 0), output, to, y.shape[3]! % BLOCK !== 0);
+      storeDots(k, dot, patch, k.int("patch_start", 0), output, to);
     });
     return k.finish("conv2d_patch_s8", "2-D convolution: gathers each window, then dot products four output channels at a time.");
   };
@@ -116,11 +107,16 @@ function isPointwise(node: Node): boolean {
   return w[1] === 1 && w[2] === 1 && a.strideH === 1 && a.strideW === 1 && a.padTop + a.padBottom + a.padLeft + a.padRight === 0;
 }
 
-export const conv2dSchedule: Schedule = (node) => {
-  if (inputOf(node, 1).shape[3] !== inputOf(node, 0).shape[3]) return undefined;
-  if (isPointwise(node)) return rowsKernel(node, convMultipliers, attributesOf<WindowAttributes>(node).activation, "rows_s8");
-  return patchKernel(node);
-};
+/** How a family of machines computes dot products of a given length. */
+export type ChooseDot = (depth: number) => DotProduct;
 
-export const fullyConnectedSchedule: Schedule = (node) =>
-  rowsKernel(node, denseMultipliers, attributesOf<WindowAttributes>(node).activation, "rows_s8");
+export function convSchedule(choose: ChooseDot): Schedule {
+  return (node) => {
+    if (inputOf(node, 1).shape[3] !== inputOf(node, 0).shape[3]) return undefined;
+    return isPointwise(node) ? rowsKernel(node, convMultipliers, choose) : patchKernel(node, choose);
+  };
+}
+
+export function denseSchedule(choose: ChooseDot): Schedule {
+  return (node) => rowsKernel(node, denseMultipliers, choose);
+}

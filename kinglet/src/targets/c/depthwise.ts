@@ -3,7 +3,7 @@ import type { Buffer, Expr, KernelBuilder, KernelInstance } from "../../loops/in
 import { attributesOf, convMultipliers, type DepthwiseAttributes, eachPixel, inputOf, outputOf, resultBounds, type Schedule, windowSizes } from "../../ops/index.ts";
 import { planLayer, type QuantizedLayer, requantizeLayer } from "./layer.ts";
 
-interface DepthwiseKernel {
+export interface DepthwiseKernel {
   readonly input: Buffer;
   readonly weights: Buffer;
   readonly output: Buffer;
@@ -21,8 +21,11 @@ function channelTaps(node: Node): (channel: number) => Iterable<number> {
   return (channel) => Array.from({ length: w.shape[1]! * w.shape[2]! }, (_, tap) => (w.data as Int8Array)[tap * channels + channel]!);
 }
 
-/** A window that lies inside the input: every tap of the filter's columns unrolled, no test. */
-function insideWindow(k: KernelBuilder, d: DepthwiseKernel, corner: Expr, to: Expr): void {
+/** Computes a window that lies inside the input; `corner` and `to` are its first input and output elements. */
+export type InsideWindow = (k: KernelBuilder, d: DepthwiseKernel, corner: Expr, to: Expr) => void;
+
+/** One channel at a time, the filter's columns unrolled. */
+export const eachChannel: InsideWindow = (k, d, corner, to) => {
   const rowStride = k.let("row_stride", d.sizes.inW.mul(d.sizes.inC));
   k.for("c", 0, d.sizes.inC, (c) => {
     const acc = k.variable("acc", d.layer.bias.load(c));
@@ -39,7 +42,7 @@ function insideWindow(k: KernelBuilder, d: DepthwiseKernel, corner: Expr, to: Ex
     });
     d.output.store(to.add(c), requantizeLayer(k, d.layer, k.let("sum", acc.get()), c));
   });
-}
+};
 
 /** A window at the border: taps outside the input see the zero point, as the folded bias expects. */
 function borderWindow(k: KernelBuilder, d: DepthwiseKernel, n: Expr, y0: Expr, x0: Expr, to: Expr): void {
@@ -61,12 +64,13 @@ function borderWindow(k: KernelBuilder, d: DepthwiseKernel, n: Expr, y0: Expr, x
 }
 
 /** Depthwise int8 convolution with multiplier 1 and no dilation: windows inside the input run without tests. */
-export const depthwiseSchedule: Schedule = (node) => {
+export const depthwiseSchedule = (choose: (channels: number) => InsideWindow): Schedule => (node) => {
   const a = attributesOf<DepthwiseAttributes>(node);
   const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
   if (a.depthMultiplier !== 1 || (a.dilationH ?? 1) !== 1 || (a.dilationW ?? 1) !== 1) return undefined;
   const plan = planLayer(node, convMultipliers, 1, channelTaps, w.shape[3]!);
   if (plan === undefined) return undefined;
+  const inside = choose(x.shape[3]!);
   return (k): KernelInstance => {
     const input = k.input(0, "x");
     const weights = k.input(1, "w");
@@ -77,9 +81,9 @@ export const depthwiseSchedule: Schedule = (node) => {
     const d: DepthwiseKernel = { input, weights, output, layer, sizes, filterH: w.shape[1]!, filterW: w.shape[2]!, padding };
     eachPixel(k, sizes, a, (n, oy, ox, y0, x0) => {
       const to = k.let("to", n.mul(sizes.outH).add(oy).mul(sizes.outW).add(ox).mul(sizes.outC));
-      const inside = y0.ge(0).and(y0.add(sizes.filterH).le(sizes.inH)).and(x0.ge(0)).and(x0.add(sizes.filterW).le(sizes.inW));
-      k.if(inside,
-        () => insideWindow(k, d, k.let("corner", n.mul(sizes.inH).add(y0).mul(sizes.inW).add(x0).mul(sizes.inC)), to),
+      const isInside = y0.ge(0).and(y0.add(sizes.filterH).le(sizes.inH)).and(x0.ge(0)).and(x0.add(sizes.filterW).le(sizes.inW));
+      k.if(isInside,
+        () => inside(k, d, k.let("corner", n.mul(sizes.inH).add(y0).mul(sizes.inW).add(x0).mul(sizes.inC)), to),
         () => borderWindow(k, d, n, y0, x0, to));
     });
     return k.finish("depthwise_conv2d_window_s8", "Depthwise 2-D convolution; windows inside the input run without tests.");

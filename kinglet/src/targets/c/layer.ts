@@ -24,7 +24,7 @@ export const requantizeSmall: Func = defineFunction(
   { x: "i32", multiplier: "i32", shift: "i32" },
   "i32",
   (f, x, multiplier, shift) => {
-    const high = f.let("high", intrinsic("roundingHighMul", x!, multiplier!));
+    const high = f.let("high", intrinsic("roundingHighMulSmall", x!, multiplier!));
     f.return(high.add(i32(1).shl(shift!.sub(1))).add(high.shr(31)).shr(shift!));
   },
 );
@@ -100,14 +100,4 @@ export function planLayer(node: Node, rule: MultiplierRule, block: number, taps 
 export function requantizeLayer(k: KernelBuilder, layer: QuantizedLayer, sum: Expr, channel: Expr): Expr {
   const scaled = k.call(layer.small ? requantizeSmall : requantize, sum, layer.multiplier.load(channel), layer.shift.load(channel));
   return scaled.add(layer.zeroPoint).clamp(layer.low, layer.high);
-}
-
-/** Interleaves blocks of rows: [row / block][column][row % block], short blocks filled with zeros. */
-export function packRows(rows: Int8Array, count: number, depth: number, block: number): Int8Array {
-  const packed = new Int8Array(Math.ceil(count / block) * block * depth);
-  for (let row = 0; row < count; row++) {
-    const base = Math.floor(row / block) * block * depth + (row % block);
-    for (let i = 0; i < depth; i++) packed[base + i * block] = rows[row * depth + i]!;
-  }
-  return packed;
 }
