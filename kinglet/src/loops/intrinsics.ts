@@ -23,7 +23,7 @@ function pack(low: Expr, high: Expr): Expr {
   return low.and(0xffff).or(high.shl(16));
 }
 
-export type IntrinsicName = "roundingHighMul" | "roundingHighMulSmall" | "smlad" | "sxtb16" | "sxtb16High";
+export type IntrinsicName = "roundingHighMul" | "roundingHighMulSmall" | "smlad" | "sxtb16" | "sxtb16High" | "sxtab16" | "sxtab16High";
 
 export const INTRINSICS: Readonly<Record<IntrinsicName, Intrinsic>> = {
   roundingHighMul: {
@@ -55,6 +55,18 @@ export const INTRINSICS: Readonly<Record<IntrinsicName, Intrinsic>> = {
     args: ["i32"],
     result: "i32",
     plain: (a) => pack(byte(a, 1), byte(a, 3)),
+  },
+  sxtab16: {
+    doc: "bytes 0 and 2 of a, sign-extended, plus the two 16-bit halves of b (Armv7E-M SXTAB16)",
+    args: ["i32", "i32"],
+    result: "i32",
+    plain: (a, b) => pack(byte(a, 0).add(half(b, false)), byte(a, 2).add(half(b, true))),
+  },
+  sxtab16High: {
+    doc: "bytes 1 and 3 of a, sign-extended, plus the two 16-bit halves of b (Armv7E-M SXTAB16 with ROR 8)",
+    args: ["i32", "i32"],
+    result: "i32",
+    plain: (a, b) => pack(byte(a, 1).add(half(b, false)), byte(a, 3).add(half(b, true))),
   },
 };
 

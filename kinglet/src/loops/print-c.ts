@@ -81,7 +81,30 @@ static inline int32_t sxtb16High(int32_t a) {
 static inline int32_t sxtb16High(int32_t a) { return (int32_t)(((uint32_t)(int8_t)(((uint32_t)a >> 8) & 255u) & 0xffffu) | ((uint32_t)(int8_t)(((uint32_t)a >> 24) & 255u) << 16)); }
 #endif`,
   },
+  extendAndAdd("sxtab16", 0),
+  extendAndAdd("sxtab16High", 8),
 ];
+
+/** Armv7E-M's SXTAB16 and what it means elsewhere; `rotate` is the byte it starts from. */
+function extendAndAdd(name: string, rotate: 0 | 8): Helper {
+  const byte = (shift: number): string => `(int32_t)(int8_t)(((uint32_t)a >> ${shift}) & 255u)`;
+  return {
+    marker: `${name}(`,
+    text: `#if defined(__ARM_FEATURE_SIMD32)
+static inline int32_t ${name}(int32_t a, int32_t b) {
+  int32_t result;
+  __asm__("sxtab16 %0, %1, %2${rotate === 0 ? "" : ", ror #8"}" : "=r"(result) : "r"(b), "r"(a));
+  return result;
+}
+#else
+static inline int32_t ${name}(int32_t a, int32_t b) {
+  const uint32_t low = (uint32_t)${byte(rotate)} + (uint32_t)b;
+  const uint32_t high = (uint32_t)${byte(rotate + 16)} + ((uint32_t)b >> 16);
+  return (int32_t)((low & 0xffffu) | (high << 16));
+}
+#endif`,
+  };
+}
 
 /** The little inline functions that `code` calls. */
 export function cHelpers(code: string): string {

@@ -83,7 +83,9 @@ function logParts(f: FunctionBuilder, x: Expr): LogParts {
   // |first| is 0 or larger than |second|, so this error is exact.
   const lost = f.let("lost", first.eq(0).select(f32(0), second.sub(high.sub(first))));
   const low = f.let("log_low", lost.add(exponent.mul(LN2_LOW)).add(tail));
-  return { high, low };
+  // The first part takes all it can hold, so that the second is a rounding error only.
+  const sum = f.let("log_sum", high.add(low));
+  return { high: sum, low: f.let("log_rest", low.sub(sum.sub(high))) };
 }
 
 export const logFloat: Func = defineFunction("log_f32", "Natural logarithm.", { x: "f32" }, "f32", (f, x) => {

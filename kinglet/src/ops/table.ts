@@ -1,3 +1,10 @@
+import { elu, gelu, hardSwish, leakyRelu, prelu, relu, relu6, reluN1To1 } from "./activations.ts";
+import { add, addN, div, mul, squaredDifference, sub } from "./arithmetic.ts";
+import { equal, greater, greaterEqual, less, lessEqual, logicalAnd, logicalNot, logicalOr, notEqual, select } from "./compare.ts";
+import { floorDiv, floorMod, maximum, minimum, pow } from "./integer-math.ts";
+import { logistic, tanh } from "./sigmoid.ts";
+import { logSoftmax, softmax } from "./softmax.ts";
+import { abs, ceil, cos, exp, floor, log, neg, round, rsqrt, sin, sqrt, square } from "./unary.ts";
 import { conv2d, depthwiseConv2d } from "./conv.ts";
 import { fullyConnected } from "./dense.ts";
 import type { OpDef } from "./op.ts";
@@ -10,6 +17,12 @@ export const OPS = {
   fullyConnected,
   averagePool2d,
   maxPool2d,
+  add, sub, mul, div, addN, squaredDifference,
+  maximum, minimum, pow, floorDiv, floorMod,
+  equal, notEqual, less, lessEqual, greater, greaterEqual, logicalAnd, logicalOr, logicalNot, select,
+  relu, relu6, reluN1To1, leakyRelu, prelu, hardSwish, elu, gelu, logistic, tanh,
+  exp, log, sqrt, rsqrt, abs, neg, floor, ceil, round, sin, cos, square,
+  softmax, logSoftmax,
 } satisfies Record<string, OpDef>;
 
 export type OpName = keyof typeof OPS;

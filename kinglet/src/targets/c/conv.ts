@@ -2,7 +2,7 @@ import type { Node } from "../../graph/index.ts";
 import type { Buffer, Expr, KernelBuilder, KernelInstance } from "../../loops/index.ts";
 import { attributesOf, convMultipliers, denseMultipliers, eachPixel, inputOf, type MultiplierRule, outputOf, resultBounds, type Schedule, type WindowAttributes, windowSizes } from "../../ops/index.ts";
 import { BLOCK, type DotProduct } from "./dot.ts";
-import { planLayer, type QuantizedLayer, requantizeLayer } from "./layer.ts";
+import { planLayer, type QuantizedLayer, requantizeLayer, rowForm } from "./layer.ts";
 
 interface DotKernel {
   readonly weights: Buffer;
@@ -39,7 +39,7 @@ function dotKernel(k: KernelBuilder, node: Node, layer: QuantizedLayer, depth: n
 
 /** A 1x1 convolution or a fully connected layer: rows of `depth` elements in, rows of `channels` out. */
 function rowsKernel(node: Node, rule: MultiplierRule, choose: ChooseDot): ((k: KernelBuilder) => KernelInstance) | undefined {
-  const plan = planLayer(node, rule, BLOCK);
+  const plan = planLayer(node, rule, rowForm(node, BLOCK));
   if (plan === undefined) return undefined;
   const [w, y] = [inputOf(node, 1), outputOf(node)];
   const depth = w.shape[w.shape.length - 1]!;
@@ -81,7 +81,7 @@ function gatherPatch(k: KernelBuilder, node: Node, sizes: ReturnType<typeof wind
 /** A convolution with a window: the window is gathered once, then used by all output channels. */
 function patchKernel(node: Node, choose: ChooseDot): ((k: KernelBuilder) => KernelInstance) | undefined {
   const a = attributesOf<WindowAttributes>(node);
-  const plan = planLayer(node, convMultipliers, BLOCK);
+  const plan = planLayer(node, convMultipliers, rowForm(node, BLOCK));
   const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
   if (plan === undefined || (a.dilationW ?? 1) !== 1) return undefined;
   const depth = w.shape[1]! * w.shape[2]! * w.shape[3]!;

@@ -41,26 +41,41 @@ export const SCALAR_DOT: DotProduct = {
   accumulate: (k, sums, source, from, weights, block, depth) => oneByOne(k, sums, source, from, weights, block, 0, depth),
 };
 
-/** Four columns at a time: bytes widened in pairs, two products each (Armv7E-M DSP). */
-function dualDot(rest: boolean): DotProduct {
+/** Adds four columns of a block: bytes widened in pairs, two products an instruction. */
+function addWord(k: KernelBuilder, sums: readonly Variable[], source: Buffer, from: Expr, weights: Buffer, tap: Expr, name: string): void {
+  const word = k.let(`x${name}`, loadWord(source, from));
+  const even = k.let(`x${name}_even`, intrinsic("sxtb16", word));
+  const odd = k.let(`x${name}_odd`, intrinsic("sxtb16High", word));
+  sums.forEach((sum, j) => {
+    const taps = k.let(`w${name}_${j}`, loadWord(weights, tap.add(4 * j)));
+    sum.set(intrinsic("smlad", odd, intrinsic("sxtb16High", taps), intrinsic("smlad", even, intrinsic("sxtb16", taps), sum.get())));
+  });
+}
+
+/**
+ * Four columns at a time (Armv7E-M DSP), in loops of `words` words: the sums do not all fit into registers, so
+ * every turn of the loop saves and loads some of them.
+ */
+function dualDot(words: number, rest: boolean): DotProduct {
   return {
     pack: (rows, count, depth) => packBlocks(rows, count, depth, 4),
     accumulate: (k, sums, source, from, weights, block, depth) => {
       const whole = rest ? k.let("whole", depth.and(-4)) : depth;
       k.for("i4", 0, whole, (i) => {
-        const word = k.let("x_word", loadWord(source, from.add(i)));
-        const even = k.let("x_even", intrinsic("sxtb16", word));
-        const odd = k.let("x_odd", intrinsic("sxtb16High", word));
+        const x = k.let("x_at", from.add(i));
         const tap = k.let("tap4", block.add(i.mul(BLOCK)));
-        sums.forEach((sum, j) => {
-          const taps = k.let(`w_word${j}`, loadWord(weights, tap.add(4 * j)));
-          sum.set(intrinsic("smlad", odd, intrinsic("sxtb16High", taps), intrinsic("smlad", even, intrinsic("sxtb16", taps), sum.get())));
-        });
-      }, 4);
+        for (let w = 0; w < words; w++) addWord(k, sums, source, x.add(4 * w), weights, tap.add(4 * BLOCK * w), String(w));
+      }, 4 * words);
       if (rest) oneByOne(k, sums, source, from, weights, block, whole, depth);
     },
   };
 }
 
-export const DUAL_DOT: DotProduct = dualDot(false);
-export const DUAL_DOT_WITH_REST: DotProduct = dualDot(true);
+const DUAL_DOTS = { sixteen: dualDot(4, false), eight: dualDot(2, false), four: dualDot(1, false), rest: dualDot(1, true) };
+
+/** The dual dot product for rows of `depth` elements. */
+export function dualDotFor(depth: number): DotProduct {
+  if (depth < 4) return SCALAR_DOT;
+  if (depth % 16 === 0) return DUAL_DOTS.sixteen;
+  return depth % 8 === 0 ? DUAL_DOTS.eight : depth % 4 === 0 ? DUAL_DOTS.four : DUAL_DOTS.rest;
+}

@@ -2,7 +2,7 @@ import type { Node } from "../../graph/index.ts";
 import { type Buffer, defineFunction, type Expr, type Func, i32, intrinsic, type KernelBuilder } from "../../loops/index.ts";
 import { inputOf, type Multiplier, type MultiplierRule, outputOf, requantize } from "../../ops/index.ts";
 
-/** Bias with the input's zero point folded in, multipliers and bounds of an int8 layer, as kernel tables. */
+/** Bias, multipliers and bounds of an int8 layer, as kernel tables. */
 export interface QuantizedLayer {
   readonly bias: Buffer;
   readonly multiplier: Buffer;
@@ -29,9 +29,11 @@ export const requantizeSmall: Func = defineFunction(
   },
 );
 
-/** Folds −zeroPoint · Σw into the bias; `taps` gives the weights of a channel. */
-function foldedBias(node: Node, channels: number, taps: (channel: number) => Iterable<number>): { bias: Int32Array; bound: number } {
+/** Folds −zeroPoint · Σw into the bias where `fold`; `taps` gives the weights of a channel. */
+function biasTable(node: Node, channels: number, fold: boolean, taps: (channel: number) => Iterable<number>): { bias: Int32Array; bound: number } {
   const zeroPoint = inputOf(node, 0).quantization!.zeroPoints[0]!;
+  // The largest factor that meets a weight: a stored input, or an input without its zero point.
+  const largest = fold ? 128 : Math.max(Math.abs(-128 - zeroPoint), Math.abs(127 - zeroPoint));
   const given = node.inputs[2]?.data as Int32Array | undefined;
   const bias = new Int32Array(channels);
   let bound = 0;
@@ -42,10 +44,10 @@ function foldedBias(node: Node, channels: number, taps: (channel: number) => Ite
       sum += w;
       size += Math.abs(w);
     }
-    const folded = (given?.[c] ?? 0) - zeroPoint * sum;
-    // Every partial sum lies within the bias plus or minus the largest input (128) times all |w|.
-    bound = Math.max(bound, Math.abs(folded) + 128 * size);
-    bias[c] = folded;
+    const start = (given?.[c] ?? 0) - (fold ? zeroPoint * sum : 0);
+    // Every partial sum lies within the bias plus or minus the largest factor times all |w|.
+    bound = Math.max(bound, Math.abs(start) + largest * size);
+    bias[c] = start;
   }
   return { bias, bound };
 }
@@ -75,13 +77,30 @@ function rowTaps(node: Node): (channel: number) => Iterable<number> {
   return (channel) => (w.data as Int8Array).subarray(channel * depth, (channel + 1) * depth);
 }
 
+/** Which channels a layer has, how its weights lie, and what a kernel wants of its tables. */
+export interface LayerForm {
+  readonly channels: number;
+  /** The weights of each channel. */
+  readonly taps: (channel: number) => Iterable<number>;
+  /** Tables are padded to a multiple of this. */
+  readonly block: number;
+  /** The kernel multiplies stored inputs: the zero point goes into the bias. */
+  readonly fold: boolean;
+}
+
+/** Rows of an OHWI or [out, in] weight tensor, `block` at a time, with the zero point folded. */
+export function rowForm(node: Node, block: number): LayerForm {
+  return { channels: inputOf(node, 1).shape[0]!, taps: rowTaps(node), block, fold: true };
+}
+
 /**
  * Prepares an int8 layer with constant symmetric weights, or gives undefined where the layer is another kind or
- * its sums could leave 32 bits. Tables are padded to a multiple of `block` channels.
+ * its sums could leave 32 bits.
  */
-export function planLayer(node: Node, rule: MultiplierRule, block: number, taps = rowTaps, channels = inputOf(node, 1).shape[0]!): ((k: KernelBuilder, result: { low: number; high: number; zeroPoint: number }) => QuantizedLayer) | undefined {
+export function planLayer(node: Node, rule: MultiplierRule, form: LayerForm): ((k: KernelBuilder, result: { low: number; high: number; zeroPoint: number }) => QuantizedLayer) | undefined {
   if (!isInt8Layer(node)) return undefined;
-  const { bias, bound } = foldedBias(node, channels, taps(node));
+  const { channels, block } = form;
+  const { bias, bound } = biasTable(node, channels, form.fold, form.taps);
   if (bound >= 2 ** 31) return undefined;
   const multipliers = rule(node, channels);
   const small = smallIsProved(bound, multipliers);
