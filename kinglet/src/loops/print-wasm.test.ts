@@ -2,7 +2,7 @@ import { describe, expect, it } from "vitest";
 import wabt from "wabt";
 import { type TypedArray, Xorshift32 } from "../base/index.ts";
 import { bitsToFloat, constant, type Expr, floatToBits, i32, i64, loadWord, vectorLoad } from "./expr.ts";
-import { intrinsic, type IntrinsicName } from "./intrinsics.ts";
+import { INTRINSICS, intrinsic, type IntrinsicName } from "./intrinsics.ts";
 import { type Buffer, defineFunction, KernelBuilder } from "./kernel.ts";
 import type { Program } from "./program.ts";
 import { printWasm } from "./print-wasm.ts";
@@ -166,13 +166,16 @@ describe("expressions of WebAssembly", () => {
 
   const references: Record<IntrinsicName, (a: number, b: number, c: number) => number> = {
     roundingHighMul: (a, b) => Number(BigInt.asIntN(32, (BigInt(a) * BigInt(b) + (1n << 30n)) >> 31n)),
+    roundingHighMulSmall: (a, b) => Number(BigInt.asIntN(32, (BigInt(a) * BigInt(b) + (1n << 30n)) >> 31n)),
     smlad: (a, b, c) => (c + Math.imul((a << 16) >> 16, (b << 16) >> 16) + Math.imul(a >> 16, b >> 16)) | 0,
     sxtb16: (a) => (((a << 24) >> 24) & 0xffff) | (((a << 8) >> 24) << 16),
     sxtb16High: (a) => (((a << 16) >> 24) & 0xffff) | ((a >> 24) << 16),
+    sxtab16: (a, b) => ((((a << 24) >> 24) + b) & 0xffff) | ((((a << 8) >> 24) + (b >> 16)) << 16),
+    sxtab16High: (a, b) => ((((a << 16) >> 24) + b) & 0xffff) | (((a >> 24) + (b >> 16)) << 16),
   };
   it.each(Object.entries(references))("intrinsic %s", (name, reference) => {
     const [a, b, c] = [ints(), ints(), ints()];
-    const inputs = { roundingHighMul: 2, smlad: 3, sxtb16: 1, sxtb16High: 1 }[name as IntrinsicName];
+    const inputs = INTRINSICS[name as IntrinsicName].args.length;
     const module = elementwise(["i32", "i32", "i32"], "i32", (...args) => intrinsic(name as IntrinsicName, ...args.slice(0, inputs)));
     expectSame(module.run(a, b, c), a.map((v, i) => reference(v, b[i]!, c[i]!)));
   });

@@ -15,10 +15,11 @@ function stepText(timeline: ReportTimeline, at: number): string {
 
 /** Blocks in steps and bytes: one unit of the drawing is one step wide and one byte high, address 0 at the bottom. */
 function blockRects(timeline: ReportTimeline, height: number): string {
-  return timeline.blocks.map((block) => {
+  return timeline.blocks.map((block, at) => {
     const y = height - block.offset - block.bytes;
     const text = escapeHtml(blockText(block));
-    return `<rect class="block k-${block.kind}" x="${block.first}" y="${y}" width="${block.last - block.first + 1}" height="${block.bytes}"><title>${text}</title></rect>`;
+    // Two shades in turn, so that neighbours in a chain of layers stay apart.
+    return `<rect class="block k-${block.kind}${at % 2 === 1 ? " odd" : ""}" x="${block.first}" y="${y}" width="${block.last - block.first + 1}" height="${block.bytes}"><title>${text}</title></rect>`;
   }).join("\n");
 }
 
@@ -29,11 +30,24 @@ function labelOf(block: ReportBlock, timeline: ReportTimeline): string {
   return timeline.steps[block.first]?.op ?? shortName(block.name);
 }
 
+/** Steps from a block's first until another one is drawn over it: there its name belongs. */
+function clearSteps(block: ReportBlock, timeline: ReportTimeline): number {
+  const over = timeline.blocks.filter((other) => other.first > block.first && other.first <= block.last && other.offset < block.offset + block.bytes && block.offset < other.offset + other.bytes);
+  return over.reduce((least, other) => Math.min(least, other.first), block.last + 1) - block.first;
+}
+
+/** The peak step's mark above the drawing. */
+function peakTag(timeline: ReportTimeline, width: number): string {
+  const peak = timeline.steps[timeline.peakStep];
+  if (peak === undefined) return "";
+  return `<em style="left:${cssPercent(timeline.peakStep + 0.5, width)}">peak ${bytesShort(peak.liveBytes)}</em>`;
+}
+
 /** Names where there is room; text is HTML over the drawing, because the drawing stretches. */
 function labels(timeline: ReportTimeline, width: number, height: number): string {
-  const roomy = timeline.blocks.filter((block) => (block.last - block.first + 1) / width >= 0.045 && block.bytes / height >= 0.05);
+  const roomy = timeline.blocks.filter((block) => clearSteps(block, timeline) / width >= 0.045 && block.bytes / height >= 0.05);
   return roomy.map((block) => {
-    const steps = block.last - block.first + 1;
+    const steps = clearSteps(block, timeline);
     const box = `left:${cssPercent(block.first, width)};width:${cssPercent(steps, width)};bottom:${cssPercent(block.offset, height)};height:${cssPercent(block.bytes, height)}`;
     const size = block.bytes / height >= 0.12 ? `<small>${bytesShort(block.bytes)}</small>` : "";
     return `<span style="${box}"><b>${escapeHtml(labelOf(block, timeline), 60)}</b>${size}</span>`;
@@ -117,7 +131,8 @@ ${yAxis(height)}
 <rect class="peak-column" x="${timeline.peakStep}" y="0" width="1" height="${height}"/>
 ${gridLines(width, height)}
 <g>${blockRects(timeline, height)}</g>
-</svg><div class="labels" aria-hidden="true">${labels(timeline, width, height)}</div></div>
+<rect class="peak-frame" x="${timeline.peakStep}" y="0" width="1" height="${height}"/>
+</svg><div class="labels" aria-hidden="true">${labels(timeline, width, height)}${peakTag(timeline, width)}</div></div>
 <span class="strip-title" aria-hidden="true">in use</span>
 <svg class="strip" ${view} role="img" aria-label="Bytes in use at each step">
 ${useBars(timeline, height)}
