@@ -30,6 +30,13 @@ export class Buffer implements BufferRef {
   }
 }
 
+/** Words that a local cannot be called in one of the printed languages. */
+const RESERVED = new Set(
+  ("auto break case char const continue default do double else enum extern float for goto if inline int long register restrict return short signed " +
+    "sizeof static struct switch typedef union unsigned void volatile while class delete export function import in let new this typeof var with yield " +
+    "arena smlad pow exp log sin cos tanh round floor ceil sqrt abs").split(" "),
+);
+
 /** Collects statements; nested blocks go through a stack. */
 export class FunctionBuilder {
   private readonly blocks: Stmt[][] = [[]];
@@ -37,7 +44,7 @@ export class FunctionBuilder {
   protected readonly helpers = new Map<string, Func>();
 
   protected unique(name: string): string {
-    const count = this.used.get(name) ?? 0;
+    const count = this.used.get(name) ?? (RESERVED.has(name) ? 1 : 0);
     this.used.set(name, count + 1);
     return count === 0 ? name : `${name}_${count}`;
   }

@@ -12,7 +12,8 @@ function $max(a, b) { return a > b ? a : b; }
 function $rint(a) {
   const low = Math.floor(a);
   const rest = a - low;
-  return rest < 0.5 || (rest === 0.5 && low % 2 === 0) ? (low === 0 && a < 0 ? -0 : low) : low + 1;
+  const nearest = rest < 0.5 || (rest === 0.5 && low % 2 === 0) ? low : low + 1;
+  return nearest === 0 && a < 0 ? -0 : nearest;
 }
 function $word8(b, i) { return (b[i] & 255) | (b[i + 1] & 255) << 8 | (b[i + 2] & 255) << 16 | b[i + 3] << 24; }
 function $word16(b, i) { return (b[i] & 65535) | b[i + 1] << 16; }

@@ -1,12 +1,13 @@
 import { dtypeBytes, elementCount } from "../base/index.ts";
 import { type Board, BOARDS } from "../boards/index.ts";
-import type { Compiled, Execution } from "../driver/index.ts";
+import type { Compiled } from "../driver/compile.ts";
+import type { Execution } from "../driver/execute.ts";
 import type { Node } from "../graph/index.ts";
 import { MEMORY_BYTES, type Port, type Program, type Step } from "../loops/index.ts";
 import { findOp } from "../ops/index.ts";
 import { planTimeline } from "../plan/index.ts";
 import { needOf } from "./facts.ts";
-import { count } from "./format.ts";
+import { plural } from "./format.ts";
 import type { ReportBoard, ReportCheck, ReportData, ReportLayer, ReportPort, ReportTimeline } from "./types.ts";
 
 /** One comparison with the plain loops, with the run itself where there was one. */
@@ -124,7 +125,7 @@ function timelineOf(compiled: Compiled): ReportTimeline {
 function boardRow(board: Board, need: { ramBytes: number; flashBytes: number }): ReportBoard {
   const ram = need.ramBytes - board.sramBytes;
   const flash = need.flashBytes - board.flashBytes;
-  const lacking = [...(ram > 0 ? [`${count(ram)} bytes of RAM too few`] : []), ...(flash > 0 ? [`${count(flash)} bytes of flash too few`] : [])];
+  const lacking = [...(ram > 0 ? [`${plural(ram, "byte")} of RAM too few`] : []), ...(flash > 0 ? [`${plural(flash, "byte")} of flash too few`] : [])];
   return {
     id: board.id, title: board.name, chip: board.chip, fits: lacking.length === 0,
     sramBytes: board.sramBytes, flashBytes: board.flashBytes, clockMHz: board.clockHz / 1e6,
@@ -147,11 +148,12 @@ export function reportData(compiled: Compiled, extras: ReportExtras): ReportData
   const runs = extras.runs ?? [];
   const executions = runs.flatMap((run) => (run.execution?.core === undefined ? [] : [run.execution]));
   const profiled = executions.find((run) => run.core?.stepInstructions !== undefined);
-  const linked = (profiled ?? executions[0])?.core;
+  // Counting steps adds calls to the code, so a run without them gives the size where there is one.
+  const linked = executions.find((run) => run.core?.stepInstructions === undefined) ?? profiled;
   const sizes = {
     arenaBytes: compiled.plan.arenaBytes,
     weightBytes: compiled.weightBytes,
-    ...(linked === undefined ? {} : { codeBytes: linked.codeBytes, codeFrom: (profiled ?? executions[0])!.via, stackBytes: Math.max(...executions.map((run) => run.core!.stackBytes)) }),
+    ...(linked?.core === undefined ? {} : { codeBytes: linked.core.codeBytes, codeFrom: linked.via, stackBytes: Math.max(...executions.map((run) => run.core!.stackBytes)) }),
   };
   const need = needOf(sizes);
   return {

@@ -111,7 +111,8 @@ function peakSentence(timeline: ReportTimeline): string {
   const peak = timeline.steps[timeline.peakStep];
   if (peak === undefined) return "The network has no steps.";
   const full = peak.liveBytes === timeline.arenaBytes ? "the whole arena" : `${percent(peak.liveBytes, timeline.arenaBytes)} of the arena`;
-  return `Time runs to the right, one column a step; addresses run upwards. The most is needed at step ${timeline.peakStep + 1} (${peak.op}): ${count(peak.liveBytes)} bytes, ${full}. Where blocks lie over each other in one column, the step writes its output over an input it has already read.`;
+  const gap = peak.liveBytes < timeline.arenaBytes ? " A block keeps its address for life, which is why the arena can be larger than that." : "";
+  return `Time runs to the right, one column a step; addresses run upwards. The most is needed at step ${timeline.peakStep + 1} (${peak.op}): ${count(peak.liveBytes)} bytes, ${full}.${gap} Where blocks lie over each other in one column, the step writes its output over an input it has already read.`;
 }
 
 /** The memory plan over time: values as blocks, the peak marked, names on hover; a strip of bytes in use below. */

@@ -27,7 +27,8 @@ a { color: var(--accent); text-underline-offset: .2em; }
 .cards { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 215px), 1fr)); gap: 12px; margin: 0; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 14px 16px; }
 .card:first-child { border-color: var(--accent); box-shadow: inset 0 3px 0 var(--accent); }
-@media (min-width: 560px) { .card:first-child { grid-column: span 2; } }
+@media (min-width: 520px) { .card:first-child { grid-column: span 2; } }
+@media (max-width: 519px) { .cards { grid-template-columns: 1fr 1fr; gap: 8px; } .card:first-child { grid-column: span 2; } .card { padding: 10px 12px; } .card:not(:first-child) strong { font-size: 1.35rem; } .badge { font-size: .68rem; } }
 .card dt { display: flex; justify-content: space-between; align-items: center; font-size: .9rem; color: var(--quiet); }
 .card dd { margin: 0; } .card strong { display: block; font-size: 1.75rem; line-height: 1.25; letter-spacing: -.02em; font-variant-numeric: tabular-nums; }
 .card dd span { display: block; font-size: .82rem; line-height: 1.4; color: var(--quiet); }
@@ -42,8 +43,8 @@ tbody tr:first-child > * { border-top: 0; } tbody tr:hover > * { background: var
 td { white-space: nowrap; } td:last-child:not(.num) { white-space: normal; min-width: 12em; }
 th b { font-weight: 600; } .num { text-align: right; }
 .name { display: block; max-width: 21em; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; color: var(--quiet); font-size: .8rem; }
-.step { float: left; min-width: 1.7em; margin-right: .5em; color: var(--quiet); text-align: right; } .step ~ .name { padding-left: 2.75em; } .step ~ b { white-space: nowrap; }
-.layers tbody th { min-width: 13.5em; }
+.step { float: left; min-width: 1.7em; margin-right: .5em; color: var(--quiet); text-align: right; } .step ~ .name { padding-left: 2.42em; } .step ~ b { white-space: nowrap; }
+.layers tbody th { min-width: 13.5em; white-space: nowrap; }
 .layers .name { max-width: 19em; }
 .peak-row .step { color: var(--peak); font-weight: 700; }
 .dim { color: var(--quiet); }
@@ -81,7 +82,7 @@ details { margin-top: .6em; } summary { cursor: pointer; color: var(--accent); f
 footer { margin-top: 56px; padding-bottom: 40px; font-size: .85rem; }
 @media print { :root { color-scheme: light; --paper: #fff; --card: #fff; --ink: #000; --quiet: #444; --line: #ddd; --rule: #999; --accent: #3f5420; --soft: #eef1e4; --peak: #a23d06; --peak-soft: #fbe6cf; --good: #1f5a1b; --bad: #9c1f16;
   --input: #a9cbe6; --value: #c2d69a; --output: #e2b4d3; --scratch: #d8d3c4; --state: #c4bde8; --edge: #5f7142; --value2: #dbe6bd; --bar: #9cb568; --bar2: #8db2d1; --bar3: #c9b489; --bar4: #dd9a55; }
-  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } body { font-size: 11px; } nav, .readout, details { display: none; }
+  * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } html { font-size: 11px; } body { font-size: 1rem; } nav, .readout, details { display: none; }
   main, header, footer { max-width: none; padding: 0; } section { margin-top: 22px; } .scroll { overflow: visible; } .plot { min-width: 0 !important; grid-template-rows: 300px 40px auto; }
-  tr, .card, figure { break-inside: avoid; } h2 { break-after: avoid; } th, td { padding: 3px 6px; } .cards { grid-template-columns: repeat(4, 1fr); } .card strong { font-size: 1.3rem; } }
+  tr, .card, figure { break-inside: avoid; } h2 { break-after: avoid; } th, td { padding: 3px 6px; } .cards { grid-template-columns: repeat(4, 1fr); } .card strong { font-size: 1.5rem; } }
 `;
