@@ -116,5 +116,5 @@ ${options.profile === true ? `    marks[${program.steps.length}] = end;
 
 /** A header to include before the library so that every step is timed by the harness. */
 export function probeHeader(id: string): string {
-  return `void kinglet_probe(int step);\n#define ${id.toUpperCase()}_STEP(step, arena) kinglet_probe(step)\n`;
+  return `#ifndef __ASSEMBLER__\nvoid kinglet_probe(int step);\n#define ${id.toUpperCase()}_STEP(step, arena) kinglet_probe(step)\n#endif\n`;
 }
