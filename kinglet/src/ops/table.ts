@@ -7,7 +7,13 @@ import { logSoftmax, softmax } from "./softmax.ts";
 import { abs, ceil, cos, exp, floor, log, neg, round, rsqrt, sin, sqrt, square } from "./unary.ts";
 import { conv2d, depthwiseConv2d } from "./conv.ts";
 import { fullyConnected } from "./dense.ts";
+import { batchMatmul } from "./batch-matmul.ts";
+import { lstm } from "./lstm.ts";
+import { mean, reduceMax, reduceMin, reduceProd, sum } from "./reduce.ts";
+import { svdf } from "./svdf.ts";
+import { transposeConv2d } from "./transpose-conv.ts";
 import type { OpDef } from "./op.ts";
+import { reshape } from "./reshape.ts";
 import { averagePool2d, maxPool2d } from "./pool.ts";
 
 /** Every operator by name. A family's file gives its operators; this is the only place that lists them. */
@@ -23,6 +29,9 @@ export const OPS = {
   relu, relu6, reluN1To1, leakyRelu, prelu, hardSwish, elu, gelu, logistic, tanh,
   exp, log, sqrt, rsqrt, abs, neg, floor, ceil, round, sin, cos, square,
   softmax, logSoftmax,
+  reshape,
+  transposeConv2d, batchMatmul, svdf, lstm,
+  mean, sum, reduceMax, reduceMin, reduceProd,
 } satisfies Record<string, OpDef>;
 
 export type OpName = keyof typeof OPS;

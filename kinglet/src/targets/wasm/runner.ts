@@ -19,7 +19,7 @@ export function createWasmRunner(program: Program, placement: Placement): Progra
     setInput: (i, data) => fill(buffer(program.inputs[i]!.buffer), data, program.inputs[i]!.name),
     run: entry("run"),
     runStep: (k) => entry(`step${k}`)(),
-    output: (i) => buffer(program.outputs[i]!.buffer),
+    output: (i) => buffer(program.outputs[i]!.buffer).slice(),
     buffer,
     reset: entry("init"),
   };

@@ -1,0 +1,29 @@
+import { elementCount } from "../base/index.ts";
+import { quantized } from "./conv.ts";
+import { attributesOf, memoryOf, type OpDef, outputOf, refuse, typeAt } from "./op.ts";
+
+export interface ReshapeAttributes {
+  readonly shape: readonly number[];
+}
+
+/** The same elements under another shape. It costs nothing: the output is the input's bytes. */
+export const reshape: OpDef = {
+  name: "reshape",
+  infer(inputs, attributes) {
+    const x = typeAt("reshape", inputs, 0);
+    const { shape } = attributesOf<ReshapeAttributes>({ attributes });
+    if (elementCount(shape) !== elementCount(x.shape)) refuse("reshape", `[${x.shape.join(",")}] has other than ${elementCount(shape)} elements`);
+    return [{ dtype: x.dtype, shape }];
+  },
+  alias: true,
+  loops(k, node) {
+    const input = k.input(0, "x");
+    const output = k.output(0, "y");
+    k.copy(output, 0, input, 0, k.int("count", elementCount(outputOf(node).shape)));
+    return k.finish(`reshape_${memoryOf(node, outputOf(node))}`, "Copies a tensor.");
+  },
+  cases: [
+    { name: "int8", attributes: { shape: [6] }, inputs: [{ dtype: "int8", shape: [2, 3], quantization: quantized(0.1, 1) }], outputs: [{ dtype: "int8", shape: [6], quantization: quantized(0.1, 1) }] },
+    { name: "float", attributes: { shape: [3, 2] }, inputs: [{ dtype: "float32", shape: [2, 3] }], outputs: [{ dtype: "float32", shape: [3, 2] }] },
+  ],
+};
