@@ -1,4 +1,4 @@
-import { gzipSync } from "fflate";
+import { gzipSync } from "node:zlib";
 import { performance } from "node:perf_hooks";
 import { KingletError } from "../kinglet/src/base/index.ts";
 import { compileGraph } from "../kinglet/src/driver/compile.ts";

@@ -29,10 +29,16 @@ function rowOf(result: Measured): string[] {
   const [ratios, limits] = [ratiosOf(result), limitsFor(result.model)];
   return [
     result.model,
-    figure(result.arenaBytes), verdict(ratios.arena, limits.arena),
-    figure(result.codeBytes), verdict(ratios.code, limits.code),
-    figure(result.instructions), verdict(ratios.instructions, limits.instructions),
-    figure(result.weightBytes), figure(result.stackBytes), figure(result.wasmGzipBytes), figure(result.compileMs),
+    figure(result.arenaBytes),
+    verdict(ratios.arena, limits.arena),
+    figure(result.codeBytes),
+    verdict(ratios.code, limits.code),
+    figure(result.instructions),
+    verdict(ratios.instructions, limits.instructions),
+    figure(result.weightBytes),
+    figure(result.stackBytes),
+    figure(result.wasmGzipBytes),
+    figure(result.compileMs),
   ];
 }
 
@@ -41,7 +47,12 @@ const TITLES = ["model", "arena B", "≤ 0.75", "code B", "≤ 0.2", "instructio
 function printText(results: readonly (Measured | Skipped)[], note: string | null): void {
   if (note !== null) console.log(`${note}\n`);
   const measured = results.filter((result) => "arenaBytes" in result);
-  console.log(formatTable(TITLES.map((title, i) => ({ title, align: i === 0 ? "left" : "right" })), measured.map(rowOf)));
+  console.log(
+    formatTable(
+      TITLES.map((title, i) => ({ title, align: i === 0 ? "left" : "right" })),
+      measured.map(rowOf),
+    ),
+  );
   for (const result of results) if ("skipped" in result) console.log(`${result.model}: skipped: ${result.skipped}`);
   console.log("\nShares of TensorFlow Lite Micro 90b983c2 on the emulated Cortex-M4: arena and code with CMSIS-NN, instructions with its");
   console.log("reference kernels. resnet8 may use 0.9 of the arena. Bytes and instructions are exact; the time is this machine's.");
@@ -54,5 +65,15 @@ for (const subject of list) {
   process.stderr.write(`measuring ${subject.model}\n`);
   results.push(await measure(subject));
 }
-if (args.includes("--json")) console.log(JSON.stringify({ note, models: results.map((result) => ("arenaBytes" in result ? { ...result, ratios: ratiosOf(result), limits: limitsFor(result.model) } : result)) }, null, 2));
+if (args.includes("--json"))
+  console.log(
+    JSON.stringify(
+      {
+        note,
+        models: results.map((result) => ("arenaBytes" in result ? { ...result, ratios: ratiosOf(result), limits: limitsFor(result.model) } : result)),
+      },
+      null,
+      2,
+    ),
+  );
 else printText(results, note);

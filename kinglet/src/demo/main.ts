@@ -64,7 +64,10 @@ function reportOf(firmware: Compiled, ways: readonly Way[]): string {
 
 async function main(): Promise<number> {
   const graph = await keywordSpotter();
-  const ways = await runEveryWay(graph, [21, 22].map((seed) => [sampleInput(graph, seed)]));
+  const ways = await runEveryWay(
+    graph,
+    [21, 22].map((seed) => [sampleInput(graph, seed)]),
+  );
   const firmware = ways.find((way) => way.via === "cortex-m4")?.execution?.compiled ?? compileGraph(graph, { target: targetForCore("cortex-m4") });
   const web = compileGraph(graph, { target: "wasm" });
 

@@ -11,7 +11,7 @@ const INPUT_SHAPE = [1, 49, 10, 1];
 type Ranges = ReadonlyMap<string, { readonly low: number; readonly high: number }>;
 
 /** Features of sounds look like a few smooth bands over time with some noise on top; a seed gives one of them. */
-export function sampleFeatures(seed: number): Float32Array {
+function sampleFeatures(seed: number): Float32Array {
   const random = new Xorshift32(seed);
   const [speed, phase, tilt] = [0.1 + 0.08 * random.float(), 3 * random.float(), 0.5 * random.float()];
   return Float32Array.from({ length: 490 }, (_, i) => {
@@ -56,9 +56,14 @@ class Spotter {
     const scales = Array.from({ length: channels }, () => Math.fround(spread * (1 + 0.3 * this.random.float())));
     const length = shape.reduce((product, dim) => product * dim, 1);
     const stored = Int8Array.from({ length }, () => this.random.int(-42, 42) + this.random.int(-42, 42) + this.random.int(-42, 42));
-    if (this.ranges !== null) return this.builder.constant(name, { dtype: "int8", shape, quantization: { scales, zeroPoints: scales.map(() => 0), axis } }, stored);
+    if (this.ranges !== null)
+      return this.builder.constant(name, { dtype: "int8", shape, quantization: { scales, zeroPoints: scales.map(() => 0), axis } }, stored);
     const channelOf = (i: number): number => (axis === 0 ? Math.floor(i / (length / channels)) : i % channels);
-    return this.builder.constant(name, { dtype: "float32", shape }, Float32Array.from(stored, (w, i) => w * scales[channelOf(i)]!));
+    return this.builder.constant(
+      name,
+      { dtype: "float32", shape },
+      Float32Array.from(stored, (w, i) => w * scales[channelOf(i)]!),
+    );
   }
 
   private bias(name: string, x: Value, w: Value, channels: number): Value {
@@ -66,10 +71,20 @@ class Spotter {
     if (this.ranges === null) return this.builder.constant(name, { dtype: "float32", shape: [channels] }, real);
     const scales = w.quantization!.scales.map((scale) => scale * x.quantization!.scales[0]!);
     const quantization = { scales, zeroPoints: scales.map(() => 0), axis: 0 };
-    return this.builder.constant(name, { dtype: "int32", shape: [channels], quantization }, Int32Array.from(real, (b, i) => Math.round(b / scales[i]!)));
+    return this.builder.constant(
+      name,
+      { dtype: "int32", shape: [channels], quantization },
+      Int32Array.from(real, (b, i) => Math.round(b / scales[i]!)),
+    );
   }
 
-  private finish(op: string, name: string, inputs: readonly Value[], shape: readonly number[], attributes: Record<string, number | string | boolean>): Value {
+  private finish(
+    op: string,
+    name: string,
+    inputs: readonly Value[],
+    shape: readonly number[],
+    attributes: Record<string, number | string | boolean>,
+  ): Value {
     const y = this.builder.value(name, this.type(name, shape));
     this.builder.node(op, inputs, [y], attributes, name);
     return y;
@@ -84,7 +99,15 @@ class Spotter {
     const [padLeft, padRight] = pad(x.shape[2]!, shape[2]!, w);
     const kernel = this.weights(`${name}_weights`, [CHANNELS, h, w, x.shape[3]!], 0, h * w * x.shape[3]!);
     const bias = this.bias(`${name}_bias`, x, kernel, CHANNELS);
-    return this.finish("conv2d", name, [x, kernel, bias], shape, { strideH: stride, strideW: stride, padTop, padBottom, padLeft, padRight, activation: "relu" });
+    return this.finish("conv2d", name, [x, kernel, bias], shape, {
+      strideH: stride,
+      strideW: stride,
+      padTop,
+      padBottom,
+      padLeft,
+      padRight,
+      activation: "relu",
+    });
   }
 
   depthwise(name: string, x: Value): Value {
@@ -96,7 +119,17 @@ class Spotter {
 
   pool(name: string, x: Value): Value {
     const y = this.builder.value(name, { dtype: x.dtype, shape: [1, 1, 1, CHANNELS], quantization: x.quantization });
-    const attributes = { filterH: x.shape[1]!, filterW: x.shape[2]!, strideH: 1, strideW: 1, padTop: 0, padBottom: 0, padLeft: 0, padRight: 0, activation: "none" };
+    const attributes = {
+      filterH: x.shape[1]!,
+      filterW: x.shape[2]!,
+      strideH: 1,
+      strideW: 1,
+      padTop: 0,
+      padBottom: 0,
+      padLeft: 0,
+      padRight: 0,
+      activation: "none",
+    };
     this.builder.node("averagePool2d", [x], [y], attributes, name);
     return y;
   }

@@ -82,8 +82,8 @@ export const batchMatmul: OpDef = {
   loops: matmulLoops,
   macs: (node) => elementCount(outputOf(node).shape) * sizesOf(inputOf(node, 0), inputOf(node, 1), attributesOf(node)).depth,
   cases: [
-    makeCase("int8", [typed("int8", [2, 3, 5], 0.05, 3), typed("int8", [2, 5, 4], 0.04, -7)], typed("int8", [2, 3, 4], 0.1, 9), { adjX: false, adjY: false }),
-    makeCase("int8, transposed and broadcast", [typed("int8", [2, 1, 5, 3], 0.05, 3), typed("int8", [3, 4, 5], 0.04, -7)], typed("int8", [2, 3, 3, 4], 0.1, 9), { adjX: true, adjY: true }),
+    makeCase("int8", [typed("int8", [2, 3, 5], 0.05, 3), typed("int8", [2, 5, 4], 0.04, -7)], typed("int8", [2, 3, 4], 0.3, 9), { adjX: false, adjY: false }),
+    makeCase("int8, transposed and broadcast", [typed("int8", [2, 1, 5, 3], 0.05, 3), typed("int8", [3, 4, 5], 0.04, -7)], typed("int8", [2, 3, 3, 4], 0.3, 9), { adjX: true, adjY: true }),
     makeCase("int16", [typed("int16", [3, 5], 0.0005), typed("int16", [2, 5, 4], 0.0004)], typed("int16", [2, 3, 4], 0.02), { adjX: false, adjY: false }),
     makeCase("float", [typed("float32", [1, 3, 5]), typed("float32", [2, 4, 5])], typed("float32", [2, 3, 4]), { adjX: false, adjY: true }),
     makeCase("float matrices", [typed("float32", [5, 3]), typed("float32", [5, 4])], typed("float32", [3, 4]), { adjX: true, adjY: false }),

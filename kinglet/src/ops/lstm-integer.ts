@@ -5,6 +5,7 @@ import { reducedMultiplier, requantize, requantize64 } from "./fixed.ts";
 import { CELL_GATE, type CellRule, GATES, LSTM, type LstmAttributes } from "./lstm-layout.ts";
 import { badNode, inputOf } from "./op.ts";
 import { type Multiplier, quantizeMultiplier, rangeOfDType } from "./quantization.ts";
+import { sigmoidTable } from "./sigmoid-table.ts";
 
 /** Sums before a gate's function lie in Q3.12, what comes out of it in Q0.15. */
 const SUM_SCALE = 2 ** -12;
@@ -12,11 +13,6 @@ const GATE_SCALE = 2 ** -15;
 
 function clampShort(x: Expr): Expr {
   return x.clamp(-32768, 32767);
-}
-
-/** sigmoid(i / 24) · 2^16 for i = 0…255. */
-function sigmoidTable(): Uint16Array {
-  return Uint16Array.from({ length: 256 }, (_, i) => Math.min(65535, Math.round(65536 / (1 + Math.exp(-i / 24)))));
 }
 
 /** The table between its knots, with `bits` fraction bits; the last knot stands for all beyond. */

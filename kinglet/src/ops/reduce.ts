@@ -204,8 +204,7 @@ function reduceOp(name: string, kernel: string, doc: string, rule: Rule, cases: 
 const SHAPE = [2, 3, 4, 5];
 const KEPT = { axes: [1, 2], keepDims: true };
 
-function reduceCases(scale: number, outputScale: number, outputZeroPoint: number, limit?: number): OpCase[] {
-  const range = limit === undefined ? {} : { low: -limit, high: limit };
+function reduceCases(scale: number, outputScale: number, outputZeroPoint: number, range: { low?: number; high?: number } = {}): OpCase[] {
   return [
     makeCase("int8", [typed("int8", SHAPE, scale, 3)], typed("int8", [2, 1, 1, 5], outputScale, outputZeroPoint), KEPT),
     makeCase("int8 of outer axes", [typed("int8", SHAPE, scale, -9)], typed("int8", [3, 5], outputScale, outputZeroPoint - 12), { axes: [0, 2], keepDims: false }),
@@ -242,4 +241,4 @@ export const mean = reduceOp("mean", "mean", "Mean along axes.", sumRule(true), 
 export const sum = reduceOp("sum", "sum", "Sum along axes.", sumRule(false), reduceCases(0.1, 0.4, 5));
 export const reduceMax = reduceOp("reduceMax", "reduce_max", "Largest element along axes.", (_k, node) => extreme(node, true), extremeCases());
 export const reduceMin = reduceOp("reduceMin", "reduce_min", "Smallest element along axes.", (_k, node) => extreme(node, false), extremeCases());
-export const reduceProd = reduceOp("reduceProd", "reduce_prod", "Product along axes.", productRule, reduceCases(0.015, 0.02, 5, 3));
+export const reduceProd = reduceOp("reduceProd", "reduce_prod", "Product along axes.", productRule, reduceCases(0.015, 0.02, 5, { low: 1, high: 3 }));

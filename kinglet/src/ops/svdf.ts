@@ -107,7 +107,7 @@ function svdfCase(name: string, state: "int8" | "int16", zeroPoint: number, bias
       bias ? { dtype: "int32", shape: [3], constant: true, low: -2000, high: 2000 } : null,
       { ...typed(state, [2, 30], state === "int16" ? 0.0005 : 0.1, zeroPoint), variable: true, low: -100, high: 100 },
     ],
-    outputs: [typed("int8", [2, 3], state === "int16" ? 0.0005 : 0.01, -5)],
+    outputs: [typed("int8", [2, 3], state === "int16" ? 0.003 : 0.04, -5)],
   };
 }
 

@@ -1,5 +1,6 @@
 import { checkGraph, type Graph, printGraph } from "../graph/index.ts";
 import { checkTypes } from "./check-types.ts";
+import { depthwiseToConv } from "./depthwise-to-conv.ts";
 import { foldPadding } from "./fold-padding.ts";
 import { removeDead } from "./remove-dead.ts";
 
@@ -12,6 +13,7 @@ interface Pass {
 const PASSES: readonly Pass[] = [
   { name: "check types", run: checkTypes },
   { name: "fold padding", run: foldPadding },
+  { name: "depthwise of one channel to convolution", run: depthwiseToConv },
   { name: "remove dead nodes", run: removeDead },
 ];
 

@@ -1,2 +1,3 @@
 export * from "./evaluate.ts";
 export * from "./runner.ts";
+export * from "./package.ts";

@@ -1,0 +1,87 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Artefact, type ArtefactTarget, makeArtefact } from "../driver/artefact.ts";
+import { checkOutputFolder, writeOutputFolder } from "../driver/output-folder.ts";
+import { renderReport, reportData } from "../report/index.ts";
+import type { Optimize } from "../targets/share.ts";
+import { bytes, count, plain } from "./format.ts";
+import { announceIfLarge, answer, type CommonOptions, type Io, withProgress } from "./io.ts";
+import { type LoadedModel, loadModel } from "./model.ts";
+import { version } from "./version.ts";
+
+interface CliCompileOptions extends CommonOptions {
+  readonly target: ArtefactTarget;
+  readonly out: string;
+  readonly board?: string;
+  readonly name?: string;
+  readonly optimize: Optimize;
+  readonly ram?: number;
+}
+
+function wholeNumber(text: string): number {
+  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("Give a whole number of bytes.");
+  return Number(text);
+}
+
+function reportPage(made: Artefact, path: string): string {
+  const data = reportData(made.compiled, { version: version(), file: path, ...(made.board === null ? {} : { boards: [made.board] }) });
+  return renderReport({
+    ...data,
+    ...(made.codeBytes === null ? {} : { codeBytes: made.codeBytes }),
+    ...(made.codeFrom === null ? {} : { codeFrom: made.codeFrom }),
+  });
+}
+
+function codeText(made: Artefact): string {
+  if (made.codeBytes === null) return "not measured (kinglet doctor tells what is missing)";
+  return `${bytes(made.codeBytes)}${made.codeFrom === null ? "" : `, linked for ${made.codeFrom}`}`;
+}
+
+function compileText(made: Artefact, options: CliCompileOptions, files: readonly string[]): string {
+  const { plan, weightBytes, macs } = made.compiled;
+  return [
+    `${made.id} for ${made.board?.name ?? options.target}, written to ${plain(options.out)}`,
+    "",
+    `  arena (RAM)  ${bytes(plan.arenaBytes)}${plan.proved ? ", proved minimal" : ""}`,
+    `  weights      ${bytes(weightBytes)}`,
+    `  code         ${codeText(made)}`,
+    `  MACs         ${count(macs)}`,
+    "",
+    ...files.map((name) => `  ${name}`),
+  ].join("\n");
+}
+
+async function build(model: LoadedModel, options: CliCompileOptions): Promise<Artefact> {
+  return await makeArtefact(model.graph, {
+    target: options.target, optimize: options.optimize,
+    ...(options.board === undefined ? {} : { board: options.board }),
+    ...(options.name === undefined ? {} : { id: options.name }),
+    ...(options.ram === undefined ? {} : { ram: options.ram }),
+  });
+}
+
+async function compile(path: string, options: CliCompileOptions, io: Io): Promise<void> {
+  const model = await loadModel(path);
+  await checkOutputFolder(options.out);
+  announceIfLarge(io, model.bytes, `compiling ${path}`);
+  const made = await withProgress(io, "measuring the code", () => build(model, options));
+  const files = await writeOutputFolder(options.out, new Map([...made.files, ["report.html", reportPage(made, path)]]));
+  const { plan, weightBytes, macs, parameters } = made.compiled;
+  const json = { model: path, target: options.target, board: made.board?.id ?? null, id: made.id, out: options.out, arenaBytes: plan.arenaBytes, codeBytes: made.codeBytes, codeFrom: made.codeFrom, weightBytes, macs, parameters, files };
+  answer(io, options, json, () => compileText(made, options, files));
+}
+
+export function addCompile(program: Command, io: Io): void {
+  program
+    .command("compile")
+    .description("Makes the deployable thing: C for firmware, WebAssembly, or JavaScript.")
+    .argument("<model>", "a .tflite file")
+    .addOption(new Option("--target <kind>", "what to make").choices(["c", "wasm", "js"]).makeOptionMandatory())
+    .requiredOption("--out <dir>", "folder to write; replaced only if Kinglet made it")
+    .option("--board <name>", "check that it fits this board and build for its processor")
+    .option("--name <id>", "start of all names in the output (default: the file's name)")
+    .addOption(new Option("--optimize <goal>", "share code between layers or give each its own").choices(["size", "speed", "balanced"]).default("balanced"))
+    .option("--ram <bytes>", "refuse a network whose arena needs more", wholeNumber)
+    .option("--json", "one JSON document on stdout")
+    .addHelpText("after", "\nExamples:\n  kinglet compile model.tflite --target c --board nucleo-l4r5zi --out firmware/\n  kinglet compile model.tflite --target wasm --out web/ --name keyword")
+    .action((path: string, options: CliCompileOptions) => compile(path, options, io));
+}

@@ -1,0 +1,117 @@
+import { KingletError } from "../base/index.ts";
+import { type Board, boardById, buildFirmware, type CoreId, coreById, findTool } from "../boards/index.ts";
+import type { Graph } from "../graph/index.ts";
+import { boardHarness, inputBytes, libraryId, packageC, printCLibrary } from "../targets/c/index.ts";
+import { packageJs } from "../targets/js/index.ts";
+import type { Optimize } from "../targets/share.ts";
+import { packageWasm } from "../targets/wasm/index.ts";
+import { type Compiled, compileGraph } from "./compile.ts";
+import { libraryBytes } from "./execute.ts";
+
+export type ArtefactTarget = "c" | "wasm" | "js";
+
+export interface ArtefactOptions {
+  readonly target: ArtefactTarget;
+  /** A real board's name: its memory is checked, and its processor chooses the kernels and the flags. */
+  readonly board?: string;
+  /** Start of all names in the output; made from the graph's name where absent. */
+  readonly id?: string;
+  readonly optimize?: Optimize;
+  /** Most bytes of RAM for the arena. */
+  readonly ram?: number;
+}
+
+/** The deployable thing as files by name, with its exact figures. */
+export interface Artefact {
+  readonly id: string;
+  readonly compiled: Compiled;
+  readonly board: Board | null;
+  readonly files: ReadonlyMap<string, string | Uint8Array>;
+  /** Bytes of code: of the linked library (C), or of the module without its tables; null where not measured. */
+  readonly codeBytes: number | null;
+  /** The core that the code was linked for. */
+  readonly codeFrom: string | null;
+}
+
+/** Without a board the code is measured for the core that most boards have. */
+const USUAL_CORE: CoreId = "cortex-m4";
+/** RAM and code memory of the emulated machine that must stay free for the rest. */
+const RAM_RESERVE = 256 * 1024;
+
+/** Links the library as firmware that runs it once, and counts what the linker kept. */
+async function measureCode(core: CoreId, compiled: Compiled, id: string): Promise<number | null> {
+  const machine = coreById(core);
+  if (findTool(machine.toolchain === "arm" ? "arm-none-eabi-gcc" : "riscv64-unknown-elf-gcc") === null) return null;
+  const { program, plan, weightBytes } = compiled;
+  const bigTables = weightBytes + inputBytes(program) > machine.code.bytes / 2;
+  const harness = { samples: 1, bigArena: plan.arenaBytes > machine.ram.bytes - RAM_RESERVE };
+  const built = await buildFirmware({
+    core,
+    sources: { ...Object.fromEntries(printCLibrary(program, plan, id)), "main.c": boardHarness(program, plan, id, harness), "samples.bin": new Uint8Array(inputBytes(program)) },
+    flags: bigTables ? [`-D${id.toUpperCase()}_TABLE=__attribute__((section(".big_rodata")))`] : [],
+  }).catch((error: unknown) => {
+    // The network is larger than the emulated machine: there is nothing to measure on.
+    if (error instanceof KingletError && error.code === "does-not-fit") return null;
+    throw error;
+  });
+  return built === null ? null : libraryBytes(built.map, id).codeBytes;
+}
+
+function checkFits(board: Board, compiled: Compiled, codeBytes: number | null): void {
+  const { plan, weightBytes } = compiled;
+  const flash = weightBytes + (codeBytes ?? 0);
+  const problems: string[] = [];
+  if (plan.arenaBytes > board.sramBytes) problems.push(`an arena of ${plan.arenaBytes} bytes where the board has ${board.sramBytes} bytes of RAM`);
+  if (flash > board.flashBytes) problems.push(`${flash} bytes of weights${codeBytes === null ? "" : " and code"} where the board has ${board.flashBytes} bytes of flash`);
+  if (problems.length === 0) return;
+  throw new KingletError("does-not-fit", `the network needs ${problems.join(", and ")}`, { place: `${compiled.graph.name} on ${board.id}`, hint: "kinglet inspect lists the boards that it fits." });
+}
+
+function checkId(id: string): string {
+  if (/^[A-Za-z][A-Za-z0-9_]{0,62}$/.test(id)) return id;
+  throw new KingletError("misuse", `"${id}" cannot start the names in C`, { hint: "Use a letter, then letters, digits and underscores." });
+}
+
+function compileFor(graph: Graph, target: Compiled["target"], options: ArtefactOptions): Compiled {
+  return compileGraph(graph, {
+    target,
+    ...(options.optimize === undefined ? {} : { optimize: options.optimize }),
+    ...(options.ram === undefined ? {} : { ram: options.ram }),
+  });
+}
+
+async function cArtefact(graph: Graph, options: ArtefactOptions, id: string): Promise<Artefact> {
+  const board = options.board === undefined ? null : boardById(options.board);
+  const compiled = compileFor(graph, board?.dsp === true ? "c-dsp" : "c", options);
+  if (board !== null) checkFits(board, compiled, null);
+  const core = board === null ? USUAL_CORE : board.core;
+  const codeBytes = core === null ? null : await measureCode(core, compiled, id);
+  if (board !== null) checkFits(board, compiled, codeBytes);
+  const processor = board === null || core === null ? null : coreById(core);
+  const files = packageC(compiled.program, compiled.plan, {
+    id, macs: compiled.macs, machine: board?.name ?? "any machine",
+    toolPrefix: processor === null ? "" : processor.toolchain === "arm" ? "arm-none-eabi-" : "riscv64-unknown-elf-",
+    cpuFlags: processor === null ? [] : processor.gccFlags,
+    code: codeBytes === null || core === null ? null : { bytes: codeBytes, core },
+  });
+  return { id, compiled, board, files, codeBytes, codeFrom: codeBytes === null ? null : core };
+}
+
+/**
+ * Makes the deployable thing in memory; nothing is written.
+ * @throws KingletError `misuse` for unknown names, `does-not-fit` with the numbers, or what compiling throws.
+ */
+export async function makeArtefact(graph: Graph, options: ArtefactOptions): Promise<Artefact> {
+  const id = checkId(options.id ?? libraryId(graph.name));
+  if (options.target === "c") return await cArtefact(graph, options, id);
+  if (options.board !== undefined) throw new KingletError("misuse", `--board goes with --target c, not with ${options.target}`);
+  const compiled = compileFor(graph, options.target, options);
+  const files = options.target === "wasm" ? packageWasm(compiled.program, compiled.plan, id) : packageJs(compiled.program, compiled.plan, id);
+  const module = files.get(options.target === "wasm" ? `${id}.wasm` : `${id}.js`)!;
+  const stored = options.target === "wasm" ? compiled.weightBytes : base64Bytes(compiled);
+  return { id, compiled, board: null, files, codeBytes: Math.max(0, Buffer.byteLength(module) - stored), codeFrom: null };
+}
+
+function base64Bytes(compiled: Compiled): number {
+  return compiled.program.constants.reduce((sum, { data }) => sum + 4 * Math.ceil(data.byteLength / 3), 0);
+}
