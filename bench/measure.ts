@@ -1,8 +1,7 @@
 import { gzipSync } from "node:zlib";
 import { performance } from "node:perf_hooks";
 import { KingletError } from "../kinglet/src/base/index.ts";
-import { compileGraph } from "../kinglet/src/driver/compile.ts";
-import { execute, type Sample } from "../kinglet/src/driver/execute.ts";
+import { compileGraph, execute, type Sample } from "../kinglet/src/driver/index.ts";
 import type { Graph } from "../kinglet/src/graph/index.ts";
 import { libraryId, printCLibrary } from "../kinglet/src/targets/c/index.ts";
 import { packageWasm } from "../kinglet/src/targets/wasm/index.ts";

@@ -2,7 +2,7 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { keywordSpotter, sampleInput } from "../kinglet/src/demo/network.ts";
-import type { Sample } from "../kinglet/src/driver/execute.ts";
+import type { Sample } from "../kinglet/src/driver/index.ts";
 import { readModel } from "../kinglet/src/formats/index.ts";
 import type { Subject } from "./measure.ts";
 

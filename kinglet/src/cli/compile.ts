@@ -32,6 +32,7 @@ function reportPage(made: Artefact, path: string): string {
 }
 
 function codeText(made: Artefact): string {
+  if (made.board?.core === null) return "not measured: there is no emulated core for this processor";
   if (made.codeBytes === null) return "not measured (kinglet doctor tells what is missing)";
   return `${bytes(made.codeBytes)}${made.codeFrom === null ? "" : `, linked for ${made.codeFrom}`}`;
 }

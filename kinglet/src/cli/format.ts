@@ -1,6 +1,6 @@
 import { count } from "../report/format.ts";
 
-export { bytesShort, count, plain, plural } from "../report/format.ts";
+export { count, plain, plural } from "../report/format.ts";
 
 export function bytes(value: number): string {
   return `${count(value)} bytes`;

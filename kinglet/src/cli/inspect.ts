@@ -21,7 +21,7 @@ function nodeTable(found: Inspection): string {
 function boardsText(found: Inspection): string {
   const ids = (fits: boolean): string[] => found.boards.filter((board) => board.fits === fits).map((board) => board.id);
   const [yes, no] = [ids(true), ids(false)];
-  const lines = [`Fits ${yes.length} of ${found.boards.length} boards (arena in RAM, weights in flash; code and stack come on top)`];
+  const lines = [`Fits ${yes.length} of ${found.boards.length} boards by arena and weights; code and stack come on top`];
   if (yes.length > 0) lines.push(wrapped(yes, "  "));
   if (no.length > 0) lines.push("Too small", wrapped(no, "  "));
   return lines.join("\n");

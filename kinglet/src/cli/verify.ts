@@ -39,7 +39,7 @@ function verifyText(path: string, found: Verification): string {
   const values = found.results.find((each) => each.valuesCompared !== undefined)?.valuesCompared;
   const layers = values === undefined ? "" : `, and ${plural(values, "value")} layer by layer`;
   const more = found.results.flatMap(notes);
-  return [`${plain(path)} against the plain loops: ${plural(found.samples, "seeded sample")}${cases}${layers}`, "", table, ...(more.length === 0 ? [] : ["", ...more])].join("\n");
+  return [plain(path), `against the plain loops: ${plural(found.samples, "seeded sample")}${cases}${layers}`, "", table, ...(more.length === 0 ? [] : ["", ...more])].join("\n");
 }
 
 function parseVias(text: string): Via[] {

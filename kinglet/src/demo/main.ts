@@ -2,8 +2,7 @@
 import { readFileSync } from "node:fs";
 import { resolve } from "node:path";
 import { KingletError } from "../base/index.ts";
-import { type Compiled, compileGraph } from "../driver/compile.ts";
-import { targetForCore } from "../driver/execute.ts";
+import { type Compiled, compileGraph, targetForCore } from "../driver/index.ts";
 import { type Column, formatTable, renderReport, reportData } from "../report/index.ts";
 import { libraryId, printCLibrary } from "../targets/c/index.ts";
 import { packageWasm } from "../targets/wasm/index.ts";

@@ -1,6 +1,6 @@
 import { bytesOf, type TypedArray, Xorshift32 } from "../base/index.ts";
 import { type Graph, GraphBuilder, type Quantization, type Value, type ValueType } from "../graph/index.ts";
-import { execute } from "../driver/execute.ts";
+import { execute } from "../driver/index.ts";
 
 /** Channels of every block, and words that the network tells apart (ten words, silence, unknown). */
 const CHANNELS = 64;

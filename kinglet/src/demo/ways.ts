@@ -1,5 +1,5 @@
 import { KingletError } from "../base/index.ts";
-import { type Execution, execute, type Sample, type Via } from "../driver/execute.ts";
+import { type Execution, execute, type Sample, type Via } from "../driver/index.ts";
 import type { Graph } from "../graph/index.ts";
 
 /** One way to run the network: what came of it, or why it was left out. */

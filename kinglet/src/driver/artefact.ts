@@ -91,7 +91,8 @@ async function cArtefact(graph: Graph, options: ArtefactOptions, id: string): Pr
   const files = packageC(compiled.program, compiled.plan, {
     id, macs: compiled.macs, machine: board?.name ?? "any machine",
     toolPrefix: processor === null ? "" : processor.toolchain === "arm" ? "arm-none-eabi-" : "riscv64-unknown-elf-",
-    cpuFlags: processor === null ? [] : processor.gccFlags,
+    // The bare RISC-V compiler has no C library of its own: its specs name one.
+    cpuFlags: processor === null ? [] : processor.toolchain === "arm" ? processor.gccFlags : [...processor.gccFlags, processor.specs],
     code: codeBytes === null || core === null ? null : { bytes: codeBytes, core },
   });
   return { id, compiled, board, files, codeBytes, codeFrom: codeBytes === null ? null : core };

@@ -28,7 +28,7 @@ function hasCode(error: unknown, ...codes: readonly string[]): boolean {
 }
 
 function refuse(folder: string, message: string): never {
-  throw new KingletError("bad-input", message, { place: folder, hint: "Choose another folder with --out, or move what is in it." });
+  throw new KingletError("bad-input", message, { place: folder, hint: "Choose another folder with --out, or move what is in it (`make clean` removes what make built)." });
 }
 
 async function readMarker(folder: string): Promise<Marker | null> {

@@ -98,6 +98,15 @@ async function verifyVia(via: Via, reference: Reference, options: VerifyOptions)
   return { execution, result: { via, equal, ...(difference === undefined ? {} : { difference }), ...layers, ...(execution.core ?? {}) } };
 }
 
+/** What could not run is skipped and says why; firmware that does not build or faults is not equal. */
+function resultOfError(via: Via, error: unknown): ViaResult {
+  if (!(error instanceof KingletError)) throw error;
+  if (error.code === "missing-tool") return { via, equal: null, skipped: `missing: ${error.message}` };
+  if (error.code === "does-not-fit") return { via, equal: null, skipped: error.message };
+  if (error.code === "check-failed") return { via, equal: false, difference: error.message };
+  throw error;
+}
+
 /**
  * Runs the same seeded samples and stored cases every way asked for and compares with the plain loops:
  * integers bit for bit, floats to 1e-5 of max(1, |x|). A way whose tools are missing is skipped and says so.
@@ -119,8 +128,7 @@ export async function verifyGraph(graph: Graph, options: VerifyOptions): Promise
       results.push(result);
       if (execution !== undefined) executions.push(execution);
     } catch (error) {
-      if (!(error instanceof KingletError) || error.code !== "missing-tool") throw error;
-      results.push({ via, equal: null, skipped: `missing: ${error.message}` });
+      results.push(resultOfError(via, error));
     }
   }
   const ok = results.some((each) => each.equal !== null) && results.every((each) => each.equal !== false);

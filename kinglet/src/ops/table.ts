@@ -13,6 +13,11 @@ import { mean, reduceMax, reduceMin, reduceProd, sum } from "./reduce.ts";
 import { svdf } from "./svdf.ts";
 import { transposeConv2d } from "./transpose-conv.ts";
 import type { OpDef } from "./op.ts";
+import { concatenation, pack, split, unpack } from "./concat.ts";
+import { mirrorPad } from "./mirror.ts";
+import { dequantize, quantize } from "./quantize.ts";
+import { batchToSpace, broadcastTo, depthToSpace, spaceToBatch, spaceToDepth, tile, transpose } from "./rearrange.ts";
+import { pad, slice, stridedSlice } from "./slice.ts";
 import { reshape } from "./reshape.ts";
 import { averagePool2d, maxPool2d } from "./pool.ts";
 
@@ -29,7 +34,9 @@ export const OPS = {
   relu, relu6, reluN1To1, leakyRelu, prelu, hardSwish, elu, gelu, logistic, tanh,
   exp, log, sqrt, rsqrt, abs, neg, floor, ceil, round, sin, cos, square,
   softmax, logSoftmax,
-  reshape,
+  reshape, concatenation, split, pack, unpack, slice, stridedSlice, pad, mirrorPad,
+  transpose, tile, broadcastTo, depthToSpace, spaceToDepth, spaceToBatch, batchToSpace,
+  quantize, dequantize,
   transposeConv2d, batchMatmul, svdf, lstm,
   mean, sum, reduceMax, reduceMin, reduceProd,
 } satisfies Record<string, OpDef>;

@@ -12,7 +12,7 @@ function portRow(label: string, port: Port, program: Program): string {
 export function firmwareReadme(program: Program, placement: Placement, options: CPackageOptions): string {
   const { id, code, macs, machine } = options;
   const upper = id.toUpperCase();
-  const codeRow = code === null ? "| Code | not measured: the cross compiler is not installed |" : `| Code | ${code.bytes} bytes, linked for ${code.core} with -O2 |`;
+  const codeRow = code === null ? "| Code | not measured: no cross compiler for it was at hand |" : `| Code | ${code.bytes} bytes, linked for ${code.core} with -O2 |`;
   const ports = [...program.inputs.map((port, i) => portRow(`input${i}`, port, program)), ...program.outputs.map((port, i) => portRow(`output${i}`, port, program))];
   return `# ${id}
 
