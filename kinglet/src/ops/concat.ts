@@ -1,9 +1,10 @@
-import { elementCount } from "../base/index.ts";
+import { elementCount, stridesOf } from "../base/index.ts";
 import type { Node, Value, ValueType } from "../graph/index.ts";
-import { type Buffer, f32, type KernelBuilder, type KernelInstance } from "../loops/index.ts";
-import { boxIn, emitMove, MOVABLE_TYPES, movable, type Move, moveLoops } from "./movement.ts";
+import type { Buffer, KernelBuilder, KernelInstance } from "../loops/index.ts";
+import { MOVED_TYPES, movedType, moveBlock, offsetOf } from "./move.ts";
 import { attributesOf, inputOf, type OpCase, type OpDef, outputOf, refuse, suffixOf, typeAt, unsupportedTypes } from "./op.ts";
 import { quantizationOf, rangeOfDType } from "./quantization.ts";
+import { roundAwayFloat } from "./round.ts";
 
 export interface AxisAttributes {
   readonly axis: number;
@@ -22,11 +23,13 @@ function joinedShape(op: string, inputs: readonly (ValueType | null)[], axis: nu
   return shape;
 }
 
-function partMove(part: Value, whole: Value, axis: number, offset: number, intoWhole: boolean): Move {
-  const box = boxIn(whole.shape, whole.shape.map((_, d) => (d === axis ? offset : 0)));
-  const own = boxIn(part.shape, part.shape.map(() => 0));
-  const loops = intoWhole ? moveLoops(part.shape, own.strides, box.strides) : moveLoops(part.shape, box.strides, own.strides);
-  return { loops, fromStart: intoWhole ? 0 : box.start, toStart: intoWhole ? box.start : 0 };
+/** Moves a part to or from its place along the axis of the whole. */
+function movePart(k: KernelBuilder, name: string, part: Value, whole: Value, axis: number, offset: number, buffers: { part: Buffer; whole: Buffer; join: boolean }): void {
+  const strides = stridesOf(whole.shape);
+  const inWhole = { buffer: buffers.whole, base: offsetOf(whole.shape.map((_, d) => (d === axis ? offset : 0)), strides), strides };
+  const alone = { buffer: buffers.part, base: 0, strides: stridesOf(part.shape) };
+  if (buffers.join) moveBlock(k, name, part.shape, inWhole, alone);
+  else moveBlock(k, name, part.shape, alone, inWhole);
 }
 
 function sameScale(node: Node, x: Value, y: Value): boolean {
@@ -48,7 +51,7 @@ function rescaledPart(k: KernelBuilder, node: Node, x: Value, y: Value, axis: nu
   k.for(`${name}outer`, 0, k.int(`${name}outer`, elementCount(x.shape.slice(0, axis))), (o) =>
     k.for(`${name}i`, 0, k.int(`${name}inner`, inner), (i) => {
       const value = input.load(o.mul(inner).add(i)).to("f32").mul(k.float(`${name}scale`, scale)).add(k.float(`${name}bias`, Math.fround(-from.zeroPoint * scale)));
-      const away = value.lt(f32(0)).select(value.sub(0.5).ceil(), value.add(0.5).floor());
+      const away = k.call(roundAwayFloat, value);
       const start = offset * elementCount(y.shape.slice(axis + 1));
       output.store(o.mul(wide).add(start).add(i), k.let(`${name}real`, away).to("i32").add(to.zeroPoint).clamp(low, high));
     }));
@@ -62,7 +65,7 @@ function concatLoops(k: KernelBuilder, node: Node): KernelInstance {
   let offset = 0;
   inputs.forEach((input, i) => {
     const x = inputOf(node, i);
-    if (sameScale(node, x, y)) emitMove(k, partMove(x, y, axis, offset, true), input, output, `p${i}_`);
+    if (sameScale(node, x, y)) movePart(k, `p${i}_`, x, y, axis, offset, { part: input, whole: output, join: true });
     else if (x.dtype === "int16") throw unsupportedTypes(node);
     else rescaledPart(k, node, x, y, axis, offset, input, output, `p${i}_`);
     offset += x.shape[axis]!;
@@ -76,7 +79,7 @@ function splitLoops(k: KernelBuilder, node: Node): KernelInstance {
   const input = k.input(0, "x");
   let offset = 0;
   node.outputs.forEach((y, i) => {
-    emitMove(k, partMove(y, x, axis, offset, false), input, k.output(i, `y${i}`), `p${i}_`);
+    movePart(k, `p${i}_`, y, x, axis, offset, { part: k.output(i, `y${i}`), whole: input, join: false });
     offset += y.shape[axis]!;
   });
   return k.finish(`split${node.outputs.length}_${suffixOf(x.dtype)}`, "Cuts a tensor along an axis.");
@@ -91,7 +94,7 @@ function packLoops(k: KernelBuilder, node: Node): KernelInstance {
   const { axis } = attributesOf<AxisAttributes>(node);
   const inputs = node.inputs.map((_, i) => k.input(i, `x${i}`));
   const output = k.output(0, "y");
-  inputs.forEach((input, i) => emitMove(k, partMove(asLayer(inputOf(node, i), axis), outputOf(node), axis, i, true), input, output, `p${i}_`));
+  inputs.forEach((input, i) => movePart(k, `p${i}_`, asLayer(inputOf(node, i), axis), outputOf(node), axis, i, { part: input, whole: output, join: true }));
   return k.finish(`pack${inputs.length}_${suffixOf(outputOf(node).dtype)}`, "Stacks tensors along a new axis.");
 }
 
@@ -99,11 +102,11 @@ function unpackLoops(k: KernelBuilder, node: Node): KernelInstance {
   const { axis } = attributesOf<AxisAttributes>(node);
   const x = inputOf(node, 0);
   const input = k.input(0, "x");
-  node.outputs.forEach((y, i) => emitMove(k, partMove(asLayer(y, axis), x, axis, i, false), input, k.output(i, `y${i}`), `p${i}_`));
+  node.outputs.forEach((y, i) => movePart(k, `p${i}_`, asLayer(y, axis), x, axis, i, { part: k.output(i, `y${i}`), whole: input, join: false }));
   return k.finish(`unpack${node.outputs.length}_${suffixOf(x.dtype)}`, "Cuts a tensor into the layers of an axis.");
 }
 
-const joinCases: OpCase[] = MOVABLE_TYPES.map((dtype) => ({ name: dtype, attributes: { axis: 1, activation: "none" }, inputs: [movable(dtype, [2, 3, 2]), movable(dtype, [2, 1, 2]), movable(dtype, [2, 2, 2])], outputs: [movable(dtype, [2, 6, 2])] }));
+const joinCases: OpCase[] = MOVED_TYPES.map((dtype) => ({ name: dtype, attributes: { axis: 1, activation: "none" }, inputs: [movedType(dtype, [2, 3, 2]), movedType(dtype, [2, 1, 2]), movedType(dtype, [2, 2, 2])], outputs: [movedType(dtype, [2, 6, 2])] }));
 const scaled = (zeroPoint: number, scale: number): ValueType => ({ dtype: "uint8", shape: [2, 5], quantization: { scales: [scale], zeroPoints: [zeroPoint], axis: 0 } });
 
 export const concatenation: OpDef = {
@@ -122,7 +125,7 @@ export const split: OpDef = {
     return sizes.map((size) => ({ dtype: x.dtype, shape: x.shape.map((dim, d) => (d === axis ? size : dim)) }));
   },
   loops: splitLoops,
-  cases: MOVABLE_TYPES.map((dtype) => ({ name: dtype, attributes: { axis: 1, sizes: [1, 3] }, inputs: [movable(dtype, [2, 4, 3])], outputs: [movable(dtype, [2, 1, 3]), movable(dtype, [2, 3, 3])] })),
+  cases: MOVED_TYPES.map((dtype) => ({ name: dtype, attributes: { axis: 1, sizes: [1, 3] }, inputs: [movedType(dtype, [2, 4, 3])], outputs: [movedType(dtype, [2, 1, 3]), movedType(dtype, [2, 3, 3])] })),
 };
 
 export const pack: OpDef = {
@@ -134,7 +137,7 @@ export const pack: OpDef = {
     return [{ dtype: x.dtype, shape: [...x.shape.slice(0, axis), inputs.length, ...x.shape.slice(axis)] }];
   },
   loops: packLoops,
-  cases: MOVABLE_TYPES.map((dtype) => ({ name: dtype, attributes: { axis: 1 }, inputs: [movable(dtype, [2, 3]), movable(dtype, [2, 3])], outputs: [movable(dtype, [2, 2, 3])] })),
+  cases: MOVED_TYPES.map((dtype) => ({ name: dtype, attributes: { axis: 1 }, inputs: [movedType(dtype, [2, 3]), movedType(dtype, [2, 3])], outputs: [movedType(dtype, [2, 2, 3])] })),
 };
 
 export const unpack: OpDef = {
@@ -146,5 +149,5 @@ export const unpack: OpDef = {
     return Array.from({ length: x.shape[axis]! }, () => ({ dtype: x.dtype, shape: x.shape.filter((_, d) => d !== axis) }));
   },
   loops: unpackLoops,
-  cases: MOVABLE_TYPES.map((dtype) => ({ name: dtype, attributes: { axis: 1 }, inputs: [movable(dtype, [2, 2, 3])], outputs: [movable(dtype, [2, 3]), movable(dtype, [2, 3])] })),
+  cases: MOVED_TYPES.map((dtype) => ({ name: dtype, attributes: { axis: 1 }, inputs: [movedType(dtype, [2, 2, 3])], outputs: [movedType(dtype, [2, 3]), movedType(dtype, [2, 3])] })),
 };

@@ -1,6 +1,6 @@
 import { stridesOf } from "../base/index.ts";
 import type { Expr } from "../loops/index.ts";
-import { MOVABLE_TYPES, movable } from "./movement.ts";
+import { MOVED_TYPES, movedType } from "./move.ts";
 import { attributesOf, inputOf, type OpDef, outputOf, refuse, suffixOf, typeAt } from "./op.ts";
 import type { PadAttributes } from "./slice.ts";
 
@@ -40,5 +40,5 @@ export const mirrorPad: OpDef = {
     nest(0, k.int("from_start", 0), k.int("to_start", 0));
     return k.finish(`mirror_pad_${suffixOf(x.dtype)}`, "Surrounds a tensor with its mirror image.");
   },
-  cases: MOVABLE_TYPES.flatMap((dtype) => (["reflect", "symmetric"] as const).map((mode) => ({ name: `${dtype} ${mode}`, attributes: { before: [0, 1, 2], after: [0, 1, 0], mode }, inputs: [movable(dtype, [2, 2, 3])], outputs: [movable(dtype, [2, 4, 5])] }))),
+  cases: MOVED_TYPES.flatMap((dtype) => (["reflect", "symmetric"] as const).map((mode) => ({ name: `${dtype} ${mode}`, attributes: { before: [0, 1, 2], after: [0, 1, 0], mode }, inputs: [movedType(dtype, [2, 2, 3])], outputs: [movedType(dtype, [2, 4, 5])] }))),
 };

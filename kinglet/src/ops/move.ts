@@ -79,3 +79,9 @@ export function casesForTypes(ins: readonly Shape[], outs: readonly Shape[], att
     outputs: outs.map((shape): ValueType => movedType(dtype, shape)),
   }));
 }
+
+/** Fills a whole tensor with one stored number. */
+export function fillBuffer(k: KernelBuilder, output: Buffer, length: number, value: number | Expr): void {
+  const stored = typeof value !== "number" ? value : output.type === "f32" ? k.float("fill", value) : output.type === "i64" ? k.int("fill", value).to("i64") : k.int("fill", value);
+  k.for("f", 0, k.int("length", length), (i) => output.store(i, stored));
+}

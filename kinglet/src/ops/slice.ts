@@ -1,7 +1,7 @@
-import { elementCount, type Shape } from "../base/index.ts";
+import { elementCount, type Shape, stridesOf } from "../base/index.ts";
 import type { Node, ValueType } from "../graph/index.ts";
-import type { KernelBuilder, KernelInstance } from "../loops/index.ts";
-import { boxIn, emitFill, emitMove, MOVABLE_TYPES, movable, moveLoops } from "./movement.ts";
+import { type Buffer, constant, type Expr, type KernelBuilder, type KernelInstance, loadedType } from "../loops/index.ts";
+import { MOVED_TYPES, movedType, moveBlock, offsetOf } from "./move.ts";
 import { attributesOf, inputOf, type OpDef, outputOf, refuse, suffixOf, typeAt } from "./op.ts";
 
 export interface SliceAttributes {
@@ -34,11 +34,10 @@ function checkBox(op: string, x: ValueType, begin: readonly number[], strides: r
 
 function cut(k: KernelBuilder, node: Node, begin: readonly number[], strides: readonly number[], shape: Shape): KernelInstance {
   const x = inputOf(node, 0);
-  const box = boxIn(x.shape, begin);
-  const to = boxIn(shape, shape.map(() => 0)).strides;
-  const loops = moveLoops(shape, box.strides.map((stride, d) => stride * strides[d]!), to);
+  const from = stridesOf(x.shape);
   const input = k.input(0, "x");
-  emitMove(k, { loops, fromStart: box.start, toStart: 0 }, input, k.output(0, "y"));
+  const source = { buffer: input, base: offsetOf(begin, from), strides: from.map((stride, d) => stride * strides[d]!) };
+  moveBlock(k, "", shape, { buffer: k.output(0, "y"), base: 0, strides: stridesOf(shape) }, source);
   return k.finish(`slice_${suffixOf(x.dtype)}`, "Cuts a box out of a tensor.");
 }
 
@@ -54,7 +53,7 @@ export const slice: OpDef = {
     const { begin, size } = attributesOf<SliceAttributes>(node);
     return cut(k, node, begin, begin.map(() => 1), size);
   },
-  cases: MOVABLE_TYPES.map((dtype) => ({ name: dtype, attributes: { begin: [0, 1, 1], size: [2, 2, 2] }, inputs: [movable(dtype, [2, 4, 3])], outputs: [movable(dtype, [2, 2, 2])] })),
+  cases: MOVED_TYPES.map((dtype) => ({ name: dtype, attributes: { begin: [0, 1, 1], size: [2, 2, 2] }, inputs: [movedType(dtype, [2, 4, 3])], outputs: [movedType(dtype, [2, 2, 2])] })),
 };
 
 export const stridedSlice: OpDef = {
@@ -70,13 +69,20 @@ export const stridedSlice: OpDef = {
     const { begin, strides, shape } = attributesOf<StridedSliceAttributes>(node);
     return cut(k, node, begin, strides, shape);
   },
-  cases: MOVABLE_TYPES.map((dtype) => ({ name: dtype, attributes: { begin: [1, 3, 0], strides: [1, -2, 1], shape: [1, 2, 3], newShape: [2, 3] }, inputs: [movable(dtype, [2, 4, 3])], outputs: [movable(dtype, [2, 3])] })),
+  cases: MOVED_TYPES.map((dtype) => ({ name: dtype, attributes: { begin: [1, 3, 0], strides: [1, -2, 1], shape: [1, 2, 3], newShape: [2, 3] }, inputs: [movedType(dtype, [2, 4, 3])], outputs: [movedType(dtype, [2, 3])] })),
 };
 
 function checkPads(op: string, x: ValueType, a: PadAttributes): number[] {
   if (a.before.length !== x.shape.length || a.after.length !== x.shape.length) refuse(op, `[${x.shape.join(",")}] needs ${x.shape.length} pairs of padding`);
   if ([...a.before, ...a.after].some((pad) => !(pad >= 0))) refuse(op, "padding must not be negative");
   return x.shape.map((size, d) => a.before[d]! + size + a.after[d]!);
+}
+
+/** Fills `count` elements of a buffer with one stored number. */
+export function fillBuffer(k: KernelBuilder, output: Buffer, count: number, value: number | Expr): void {
+  const type = loadedType(output.type);
+  const stored = typeof value !== "number" ? value : type === "f32" ? k.float("value", value) : type === "i32" ? k.int("value", value) : constant(value, type);
+  k.for("fill", 0, k.int("count", count), (i) => output.store(i, stored));
 }
 
 export const pad: OpDef = {
@@ -90,13 +96,13 @@ export const pad: OpDef = {
     const [x, y] = [inputOf(node, 0), outputOf(node)];
     const input = k.input(0, "x");
     const output = k.output(0, "y");
-    const box = boxIn(y.shape, a.before);
-    emitFill(k, output, elementCount(y.shape), a.value ?? y.quantization?.zeroPoints[0] ?? 0);
-    emitMove(k, { loops: moveLoops(x.shape, boxIn(x.shape, x.shape.map(() => 0)).strides, box.strides), fromStart: 0, toStart: box.start }, input, output);
+    const strides = stridesOf(y.shape);
+    fillBuffer(k, output, elementCount(y.shape), a.value ?? y.quantization?.zeroPoints[0] ?? 0);
+    moveBlock(k, "", x.shape, { buffer: output, base: offsetOf(a.before, strides), strides }, { buffer: input, base: 0, strides: stridesOf(x.shape) });
     return k.finish(`pad_${suffixOf(x.dtype)}`, "Surrounds a tensor with one number.");
   },
   cases: [
-    ...MOVABLE_TYPES.map((dtype) => ({ name: dtype as string, attributes: { before: [0, 1, 2], after: [0, 2, 0] }, inputs: [movable(dtype, [2, 2, 3])], outputs: [movable(dtype, [2, 5, 5])] })),
-    { name: "float with a value", attributes: { before: [1], after: [2], value: -1.5 }, inputs: [movable("float32", [3])], outputs: [movable("float32", [6])] },
+    ...MOVED_TYPES.map((dtype) => ({ name: dtype as string, attributes: { before: [0, 1, 2], after: [0, 2, 0] }, inputs: [movedType(dtype, [2, 2, 3])], outputs: [movedType(dtype, [2, 5, 5])] })),
+    { name: "float with a value", attributes: { before: [1], after: [2], value: -1.5 }, inputs: [movedType("float32", [3])], outputs: [movedType("float32", [6])] },
   ],
 };

@@ -12,12 +12,15 @@ import { lstm } from "./lstm.ts";
 import { mean, reduceMax, reduceMin, reduceProd, sum } from "./reduce.ts";
 import { svdf } from "./svdf.ts";
 import { transposeConv2d } from "./transpose-conv.ts";
-import type { OpDef } from "./op.ts";
+import { argMax, argMin } from "./arg.ts";
+import { embeddingLookup, gather, gatherNd } from "./gather.ts";
 import { concatenation, pack, split, unpack } from "./concat.ts";
+import { cast, dequantize, quantize } from "./convert.ts";
+import { batchToSpace, broadcastTo, depthToSpace, fill, spaceToBatch, spaceToDepth, tile, transpose } from "./rearrange.ts";
 import { mirrorPad } from "./mirror.ts";
-import { dequantize, quantize } from "./quantize.ts";
-import { batchToSpace, broadcastTo, depthToSpace, spaceToBatch, spaceToDepth, tile, transpose } from "./rearrange.ts";
 import { pad, slice, stridedSlice } from "./slice.ts";
+import { assignVariable, readVariable } from "./variables.ts";
+import type { OpDef } from "./op.ts";
 import { reshape } from "./reshape.ts";
 import { averagePool2d, maxPool2d } from "./pool.ts";
 
@@ -34,11 +37,13 @@ export const OPS = {
   relu, relu6, reluN1To1, leakyRelu, prelu, hardSwish, elu, gelu, logistic, tanh,
   exp, log, sqrt, rsqrt, abs, neg, floor, ceil, round, sin, cos, square,
   softmax, logSoftmax,
-  reshape, concatenation, split, pack, unpack, slice, stridedSlice, pad, mirrorPad,
-  transpose, tile, broadcastTo, depthToSpace, spaceToDepth, spaceToBatch, batchToSpace,
-  quantize, dequantize,
+  reshape,
   transposeConv2d, batchMatmul, svdf, lstm,
   mean, sum, reduceMax, reduceMin, reduceProd,
+  concatenation, split, pack, unpack, slice, stridedSlice, pad, mirrorPad,
+  transpose, tile, broadcastTo, fill, spaceToBatch, batchToSpace, depthToSpace, spaceToDepth,
+  cast, quantize, dequantize, readVariable, assignVariable,
+  gather, gatherNd, embeddingLookup, argMax, argMin,
 } satisfies Record<string, OpDef>;
 
 export type OpName = keyof typeof OPS;

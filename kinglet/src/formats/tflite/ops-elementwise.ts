@@ -40,7 +40,7 @@ export const ELEMENTWISE_ROWS: OperatorRows = {
   COS: unary("cos"),
   SQUARE: unary("square"),
   GELU: row("gelu", "x", (site) => ({ approximate: site.options.bool(0) })),
-  SOFTMAX: row("softmax", "x", (site) => ({ beta: site.options.float(0) })),
+  SOFTMAX: row("softmax", "x", (site) => ({ beta: site.options.float(0), ...(tensorTypeName(site.output(0)) === "int16" && tensorTypeName(site.input(0)) !== "int16" ? { outputType: "int16" } : {}) })),
   LOG_SOFTMAX: unary("logSoftmax"),
   EQUAL: binary("equal"),
   NOT_EQUAL: binary("notEqual"),
@@ -54,6 +54,6 @@ export const ELEMENTWISE_ROWS: OperatorRows = {
   SELECT: row("select", "xxx"),
   SELECT_V2: row("select", "xxx"),
   CAST: row("cast", "x", (site) => ({ dtype: tensorTypeName(site.output(0)) })),
-  QUANTIZE: unary("quantize"),
+  QUANTIZE: row("quantize", "x", (site) => ({ dtype: tensorTypeName(site.output(0)) })),
   DEQUANTIZE: unary("dequantize"),
 };
