@@ -38,6 +38,8 @@ function rangedNames(body: readonly Stmt[], exact: ReadonlySet<string>, into: Se
 export class TraceWriter {
   private readonly context: TraceContext;
   private readonly exact: ReadonlySet<string>;
+  /** Whether an expression follows from the loops alone; an index that data decides counts as the whole buffer, as in the checker. */
+  private readonly followed: (e: Expr) => boolean;
   private readonly needed: ReadonlySet<string>;
   private readonly ranges: RangeWriter;
   private readonly scope: ScalarScope;
@@ -47,6 +49,7 @@ export class TraceWriter {
   constructor(body: readonly Stmt[], context: TraceContext) {
     this.context = context;
     this.exact = exactnessOf(body, context.scalars, context.functions, (loop) => context.enumerated(loop)).names;
+    this.followed = exactnessOf(body, context.scalars, context.functions, () => true).isExact;
     this.needed = neededNames(body);
     this.scope = scopeOf(this.exact, context.scalars, context.functions);
     this.ranges = new RangeWriter(this.scope, rangedNames(body, this.exact, new Set()), this.lines);
@@ -93,6 +96,7 @@ export class TraceWriter {
 
   /** Code for the bytes [l, h) that an access can touch. What lies outside the buffer is never executed. */
   private bytesOf(buffer: BufferRef, index: Expr, bytes: number, limit: number): string {
+    if (!this.followed(index)) return `const l = 0, h = ${limit};`;
     const { low, high } = this.ranges.range(index);
     const size = elementBytes(buffer);
     return `const l = Math.max(0, ${low} * ${size}), h = Math.min(${limit}, ${high} * ${size} + ${bytes});`;
@@ -122,6 +126,7 @@ export class TraceWriter {
     const count = this.ranges.range(stmt.count);
     const size = elementBytes(stmt.to);
     const span = (index: Expr, limit: number): string => {
+      if (!this.followed(index) || !this.followed(stmt.count)) return `const l = 0, h = ${limit};`;
       const { low, high } = this.ranges.range(index);
       return `const l = Math.max(0, ${low} * ${size}), h = Math.min(${limit}, (${high} + ${count.high}) * ${size});`;
     };
