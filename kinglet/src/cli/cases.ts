@@ -1,7 +1,7 @@
 import { readdir } from "node:fs/promises";
 import { join } from "node:path";
 import { KingletError } from "../base/index.ts";
-import type { VerifyCase } from "../driver/verify.ts";
+import type { VerifyCase } from "../driver/index.ts";
 import type { Graph, Value } from "../graph/index.ts";
 import { readTensor } from "./inputs.ts";
 

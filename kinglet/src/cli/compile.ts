@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { type Artefact, type ArtefactTarget, makeArtefact } from "../driver/artefact.ts";
-import { checkOutputFolder, writeOutputFolder } from "../driver/output-folder.ts";
+import { type Artefact, type ArtefactTarget, makeArtefact } from "../driver/index.ts";
+import { checkOutputFolder, writeOutputFolder } from "../driver/index.ts";
 import { renderReport, reportData } from "../report/index.ts";
 import type { Optimize } from "../targets/share.ts";
 import { bytes, count, plain } from "./format.ts";

@@ -1,5 +1,5 @@
 import type { Command } from "commander";
-import { type InspectedTensor, type Inspection, inspectGraph } from "../driver/inspect.ts";
+import { type InspectedTensor, type Inspection, inspectGraph } from "../driver/index.ts";
 import { formatTable } from "../report/index.ts";
 import { bytes, count, plain, wrapped } from "./format.ts";
 import { announceIfLarge, answer, type CommonOptions, type Io } from "./io.ts";

@@ -1,7 +1,7 @@
 import type { Command } from "commander";
 import { bytesOf, fromBytes } from "../base/index.ts";
-import { type Execution, execute, parseVia } from "../driver/execute.ts";
-import { checkOutputFolder, writeOutputFolder } from "../driver/output-folder.ts";
+import { type Execution, execute, parseVia } from "../driver/index.ts";
+import { checkOutputFolder, writeOutputFolder } from "../driver/index.ts";
 import { writeNpy } from "../formats/index.ts";
 import { formatTable } from "../report/index.ts";
 import { count, plain } from "./format.ts";

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
-import { parseVia, type Via } from "../driver/execute.ts";
-import { type Verification, type ViaResult, verifyGraph } from "../driver/verify.ts";
+import { parseVia, type Via } from "../driver/index.ts";
+import { type Verification, type ViaResult, verifyGraph } from "../driver/index.ts";
 import { formatTable } from "../report/index.ts";
 import { readCases } from "./cases.ts";
 import { count, plain, plural } from "./format.ts";

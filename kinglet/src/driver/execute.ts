@@ -156,15 +156,17 @@ function figures(run: CoreRun, compiled: Compiled, id: string, instructions: num
   };
 }
 
-/** Bytes of RAM of the emulated machine that stay free for other things than the arena. */
+/** Bytes of the emulated machine that stay free for other things than the arena and the tables. */
 const RAM_RESERVE = 256 * 1024;
+const FLASH_RESERVE = 128 * 1024;
 
 async function runCore(core: CoreId, compiled: Compiled, samples: readonly Sample[], options: ExecuteOptions): Promise<Execution> {
   const id = libraryId(compiled.graph.name);
   const machine = coreById(core);
   const library = printCLibrary(compiled.program, compiled.plan, id);
   const bigArena = compiled.plan.arenaBytes > machine.ram.bytes - RAM_RESERVE;
-  const bigTables = compiled.weightBytes + samples.length * inputBytes(compiled.program) > machine.code.bytes / 2;
+  const tableRoom = (machine.constants ?? machine.code).bytes - FLASH_RESERVE;
+  const bigTables = compiled.weightBytes + samples.length * inputBytes(compiled.program) > tableRoom;
   const flags = bigTables ? [`-D${id.toUpperCase()}_TABLE=__attribute__((section(".big_rodata")))`] : [];
   const harness = { samples: samples.length, dumpArena: options.values === true, profile: options.profile === true, bigArena };
   const run = await runOnCore({

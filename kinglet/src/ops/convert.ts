@@ -1,4 +1,4 @@
-import { type DType } from "../base/index.ts";
+import type { DType } from "../base/index.ts";
 import type { Node } from "../graph/index.ts";
 import { constant, type Expr, type KernelBuilder, type KernelInstance } from "../loops/index.ts";
 import { makeCase, scaleOf, typed, unaryLoops, zeroPointOf } from "./elementwise.ts";

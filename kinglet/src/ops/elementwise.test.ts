@@ -6,13 +6,14 @@ import { caseGraph } from "./case-graph.ts";
 import { rangeOfDType } from "./quantization.ts";
 import { OPS, type OpName } from "./table.ts";
 
-type Real = (x: number[], attributes: Record<string, never>) => number;
+interface RealAttributes { readonly activation?: string; readonly alpha?: number; readonly approximate?: boolean }
+type Real = (x: number[], attributes: RealAttributes) => number;
 
 const clamp = (x: number, low: number, high: number): number => Math.max(low, Math.min(high, x));
 
 const BOUNDS: Readonly<Record<string, readonly [number, number]>> = { relu: [0, Infinity], relu6: [0, 6], reluN1To1: [-1, 1] };
 
-const fused = (combine: (a: number, b: number) => number): Real => ([a, b], { activation }) => clamp(combine(a!, b!), ...(BOUNDS[activation] ?? [-Infinity, Infinity]) as [number, number]);
+const fused = (combine: (a: number, b: number) => number): Real => ([a, b], { activation }) => clamp(combine(a!, b!), ...(BOUNDS[activation ?? "none"] ?? [-Infinity, Infinity]));
 
 function erf(x: number): number {
   let sum = 0;
@@ -28,7 +29,7 @@ const REAL: Partial<Record<OpName, Real>> = {
   addN: (x) => x.reduce((a, b) => a + b), floorDiv: ([a, b]) => (b === 0 ? 0 : Math.floor(a! / b!)),
   floorMod: ([a, b]) => (b === 0 ? 0 : a! - Math.floor(a! / b!) * b!), pow: ([a, b]) => (a === 0 && b! < 0 ? 0 : Math.pow(a!, b!)),
   relu: ([x]) => Math.max(0, x!), relu6: ([x]) => clamp(x!, 0, 6), reluN1To1: ([x]) => clamp(x!, -1, 1),
-  leakyRelu: ([x], { alpha }) => (x! >= 0 ? x! : x! * alpha), prelu: ([x, alpha]) => (x! >= 0 ? x! : x! * alpha!),
+  leakyRelu: ([x], { alpha }) => (x! >= 0 ? x! : x! * alpha!), prelu: ([x, alpha]) => (x! >= 0 ? x! : x! * alpha!),
   hardSwish: ([x]) => (x! * clamp(x! + 3, 0, 6)) / 6, elu: ([x]) => (x! >= 0 ? x! : Math.expm1(x!)),
   gelu: ([x], { approximate }) => (approximate ? 0.5 * x! * (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x! + 0.044715 * x! ** 3))) : 0.5 * x! * (1 + erf(x! * Math.SQRT1_2))),
   logistic: ([x]) => 1 / (1 + Math.exp(-x!)), tanh: ([x]) => Math.tanh(x!), exp: ([x]) => Math.exp(x!),
@@ -73,14 +74,14 @@ describe.each(Object.keys(REAL) as OpName[])("%s", (name) => {
   const contents = (id: number): TypedArray => graph.values[id]!.data ?? inputs[graph.inputs.findIndex((value) => value.id === id)]!;
 
   it.each(graph.nodes.map((node, i) => [op.cases[i]!.name, node, i] as const))("%s", (_, node, i) => {
-    const [output] = node.outputs as [ValueType];
+    const output: ValueType = node.outputs[0]!;
     const inferred = op.infer(node.inputs, node.attributes)[0]!;
     expect(inferred).toEqual({ dtype: output.dtype, shape: output.shape });
     const range = rangeOfDType(output.dtype);
     const errors: string[] = [];
     for (let at = 0; at < elementCount(output.shape); at++) {
       const operands = node.inputs.map((value) => realOf(value!, Number(contents(value!.id)[operandIndex(at, output, value!)])));
-      const real = REAL[name]!(operands, node.attributes as Record<string, never>);
+      const real = REAL[name]!(operands, node.attributes as RealAttributes);
       const got = Number(outputs[i]![at]);
       if (output.dtype === "float32") {
         const near = name === "floorDiv" || name === "floorMod" ? Math.abs(operands[0]! / operands[1]!) * 1e-6 : 0;

@@ -1,5 +1,5 @@
 import type { Node } from "../graph/index.ts";
-import { type Buffer, type Expr, type KernelBuilder } from "../loops/index.ts";
+import type { Buffer, Expr, KernelBuilder } from "../loops/index.ts";
 import { scaleOf, zeroPointOf } from "./elementwise.ts";
 import { inputOf, outputOf, unsupportedTypes } from "./op.ts";
 import { rangeOfDType, roundAway } from "./quantization.ts";

@@ -1,11 +1,11 @@
 import type { Node } from "../graph/index.ts";
-import { type Buffer, type Expr, i32, type KernelBuilder } from "../loops/index.ts";
+import { type Expr, i32, type KernelBuilder } from "../loops/index.ts";
 import { scaleOf, zeroPointOf } from "./elementwise.ts";
 import { reducedMultiplier, requantize, requantize64 } from "./fixed.ts";
 import { CELL_GATE, type CellRule, GATES, LSTM, type LstmAttributes } from "./lstm-layout.ts";
 import { badNode, inputOf } from "./op.ts";
 import { type Multiplier, quantizeMultiplier, rangeOfDType } from "./quantization.ts";
-import { sigmoidTable } from "./sigmoid-table.ts";
+import { shortLogistic, shortTanh, sigmoidTable } from "./sigmoid-table.ts";
 
 /** Sums before a gate's function lie in Q3.12, what comes out of it in Q0.15. */
 const SUM_SCALE = 2 ** -12;
@@ -15,29 +15,7 @@ function clampShort(x: Expr): Expr {
   return x.clamp(-32768, 32767);
 }
 
-/** The table between its knots, with `bits` fraction bits; the last knot stands for all beyond. */
-function interpolate(k: KernelBuilder, table: Buffer, size: Expr, bits: number, largest: number): Expr {
-  const knot = k.let("knot", size.shr(bits));
-  const inside = k.let("inside", knot.min(254));
-  const first = k.let("first", table.load(inside));
-  const between = first.shl(bits).add(size.and(2 ** bits - 1).mul(table.load(inside.add(1)).sub(first)));
-  return k.let("height", knot.ge(255).select(i32(largest), between));
-}
-
-/** Sigmoid of Q3.12 as Q0.15: the knots lie 1/24 apart, which is 512 steps of the tripled argument. */
-function sigmoid(k: KernelBuilder, table: Buffer, x: Expr): Expr {
-  const tripled = k.let("tripled", x.mul(3));
-  const height = interpolate(k, table, k.let("size", tripled.abs()), 9, 0x7fff * 1024);
-  return k.let("gate", tripled.ge(0).select(height.add(512), i32(2 ** 25 + 511).sub(height)).shr(10));
-}
-
-/** tanh(x) = 2 · sigmoid(2x) − 1 of an argument in steps of 1 / (3 · 4096), as Q0.15. */
-function tanh(k: KernelBuilder, table: Buffer, scaled: Expr): Expr {
-  const height = interpolate(k, table, k.let("size", scaled.abs()), 8, 0xffff * 256);
-  return k.let("bent", scaled.ge(0).select(height.sub(2 ** 23 - 128), i32(2 ** 23 + 127).sub(height)).shr(8));
-}
-
-/** Brings a cell state of scale 2^power (rounded to a whole power) to the argument of `tanh`. */
+/** Brings a cell state of scale 2^power (rounded to a whole power) to the argument of `shortTanh`. */
 function tanhArgument(scale: number): { multiplier: number; half: number; shift: number } {
   const left = 12 + Math.round(Math.log2(scale));
   return left >= 0 ? { multiplier: 3 * 2 ** left, half: 0, shift: 0 } : { multiplier: 3, half: 2 ** (-left - 1), shift: -left };
@@ -88,7 +66,8 @@ export function integerRule(k: KernelBuilder, node: Node, a: LstmAttributes): Ce
     fromState: (value) => value.sub(k.int("state_zero_point", zeroPointOf(node, hidden))),
     gate: (gate, input, recurrent) => {
       const both = k.let("both", clampShort(clampShort(rescale(input, 2 * gate)).add(clampShort(rescale(recurrent, 2 * gate + 1)))));
-      return gate === CELL_GATE ? tanh(k, table, k.let("tripled", both.mul(3))) : sigmoid(k, table, both);
+      const tripled = k.let("tripled", both.mul(3));
+      return gate === CELL_GATE ? k.let("bent", shortTanh(k, table, tripled)) : k.let("gate", shortLogistic(k, table, tripled));
     },
     cell: (old, forget, input, candidate) => {
       const kept = clampShort(product(forget, old, 0));
@@ -97,7 +76,7 @@ export function integerRule(k: KernelBuilder, node: Node, a: LstmAttributes): Ce
     },
     hidden: (output, state) => {
       const scaled = state.mul(k.int("tanh_multiplier", argument.multiplier)).add(k.int("tanh_half", argument.half)).shr(k.int("tanh_shift", argument.shift));
-      const value = product(tanh(k, table, k.let("argument", scaled)), output, 2);
+      const value = product(shortTanh(k, table, k.let("argument", scaled)), output, 2);
       return value.add(k.int("state_zero_point", zeroPointOf(node, hidden))).clamp(range.low, range.high);
     },
   };

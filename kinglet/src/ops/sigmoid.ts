@@ -7,6 +7,7 @@ import { logisticFloat, tanhFloat } from "./float-math.ts";
 import { tableLookup } from "./lookup.ts";
 import { inputOf, type OpCase, type OpDef, suffixOf, typeAt } from "./op.ts";
 import { quantizeMultiplier } from "./quantization.ts";
+import { shortLogistic, shortTanh, sigmoidTable } from "./sigmoid-table.ts";
 
 /** Logistic and tanh: fixed point for int8, a shared table for int16. */
 interface Sigmoid {
@@ -38,11 +39,6 @@ function byteElement(k: KernelBuilder, node: Node, rule: Sigmoid, x: Expr): Expr
   return value.le(i32(0).sub(radius)).select(i32(-128), value.ge(radius).select(i32(127), stored));
 }
 
-/** sigmoid(i / 24) · 2^16 for i = 0…255. */
-function sigmoidTable(): Uint16Array {
-  return Uint16Array.from({ length: 256 }, (_, i) => Math.min(65535, Math.round(65536 / (1 + Math.exp(-i / 24)))));
-}
-
 /** Multiplier and right shift that bring an int16 input to steps of 1 / (3 · 4096), where the table's knots lie. */
 export function shortInputScale(scale: number, largestPower: number): { multiplier: number; shift: number } {
   const exponent = Math.log2(scale);
@@ -55,27 +51,6 @@ export function shortInputScale(scale: number, largestPower: number): { multipli
     multiplier *= 2;
   }
   return { multiplier: Math.trunc(multiplier), shift };
-}
-
-/** The table between its knots, `bits` fraction bits, of a size; the last knot stands for all beyond. */
-function interpolate(k: KernelBuilder, table: Buffer, size: Expr, bits: number, largest: number): Expr {
-  const knot = k.let("knot", size.shr(bits));
-  const inside = k.let("inside", knot.min(254));
-  const first = k.let("first", table.load(inside));
-  const step = table.load(inside.add(1)).sub(first);
-  const between = first.shl(bits).add(size.and(2 ** bits - 1).mul(step));
-  return k.let("height", knot.ge(255).select(i32(largest), between));
-}
-
-function shortLogistic(k: KernelBuilder, table: Buffer, x: Expr): Expr {
-  const height = interpolate(k, table, k.let("size", x.abs()), 9, 0x7fff * 1024);
-  return x.ge(0).select(height.add(512), i32(2 ** 25 + 511).sub(height)).shr(10);
-}
-
-/** tanh(x) = 2 · sigmoid(2x) − 1. */
-function shortTanh(k: KernelBuilder, table: Buffer, x: Expr): Expr {
-  const height = interpolate(k, table, k.let("size", x.abs()), 8, 0xffff * 256);
-  return x.ge(0).select(height.sub(2 ** 23 - 128), i32(2 ** 23 + 127).sub(height)).shr(8);
 }
 
 function shortElement(k: KernelBuilder, node: Node, rule: Sigmoid): (x: Expr) => Expr {

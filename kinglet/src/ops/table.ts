@@ -21,7 +21,10 @@ import { mirrorPad } from "./mirror.ts";
 import { pad, slice, stridedSlice } from "./slice.ts";
 import { assignVariable, readVariable } from "./variables.ts";
 import type { OpDef } from "./op.ts";
+import { cumsum } from "./cumsum.ts";
+import { l2Normalization } from "./l2-normalization.ts";
 import { reshape } from "./reshape.ts";
+import { resizeBilinear, resizeNearest } from "./resize.ts";
 import { averagePool2d, maxPool2d } from "./pool.ts";
 
 /** Every operator by name. A family's file gives its operators; this is the only place that lists them. */
@@ -44,6 +47,7 @@ export const OPS = {
   transpose, tile, broadcastTo, fill, spaceToBatch, batchToSpace, depthToSpace, spaceToDepth,
   cast, quantize, dequantize, readVariable, assignVariable,
   gather, gatherNd, embeddingLookup, argMax, argMin,
+  resizeBilinear, resizeNearest, cumsum, l2Normalization,
 } satisfies Record<string, OpDef>;
 
 export type OpName = keyof typeof OPS;

@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { Xorshift32 } from "../base/index.ts";
 import { boardById } from "../boards/index.ts";
-import { compileGraph } from "../driver/compile.ts";
-import type { Execution } from "../driver/execute.ts";
+import { compileGraph } from "../driver/index.ts";
+import type { Execution } from "../driver/index.ts";
 import { caseGraph, OPS } from "../ops/index.ts";
 import { reportData } from "./data.ts";
 import { renderReport } from "./html.ts";

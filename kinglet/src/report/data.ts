@@ -1,7 +1,7 @@
 import { dtypeBytes, elementCount } from "../base/index.ts";
 import { type Board, BOARDS } from "../boards/index.ts";
-import type { Compiled } from "../driver/compile.ts";
-import type { Execution } from "../driver/execute.ts";
+import type { Compiled } from "../driver/index.ts";
+import type { Execution } from "../driver/index.ts";
 import type { Node } from "../graph/index.ts";
 import { MEMORY_BYTES, type Port, type Program, type Step } from "../loops/index.ts";
 import { findOp } from "../ops/index.ts";

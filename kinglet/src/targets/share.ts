@@ -33,14 +33,21 @@ function scalarExpr(type: ScalarType, value: number | bigint): Expr {
   return new Expr(type, { kind: "const", value });
 }
 
-/** The scalar parameters that have one value over all steps of a group. */
+/**
+ * What all steps of a group agree on: scalar parameters that always have one value become that value, those that
+ * always equal an earlier parameter (output channels, input channels) become that parameter.
+ */
 function agreedValues(group: readonly RawStep[]): Map<string, Expr> {
   const agreed = new Map<string, Expr>();
+  const seen = new Map<string, Expr>();
   group[0]!.func.params.forEach((param, i) => {
     const first = group[0]!.args[i]!;
     if (first.kind !== "scalar") return;
-    const same = group.every((step) => Object.is((step.args[i] as typeof first).value, first.value));
-    if (same) agreed.set(param.name, scalarExpr(first.type, first.value));
+    const values = group.map((step) => (step.args[i] as typeof first).value);
+    const key = `${first.type} ${values.map((value) => (Object.is(value, -0) ? "-0" : value)).join(" ")}`;
+    const same = values.every((value) => Object.is(value, first.value)) ? scalarExpr(first.type, first.value) : seen.get(key);
+    if (same !== undefined) agreed.set(param.name, same);
+    else seen.set(key, new Expr(first.type, { kind: "param", name: param.name }));
   });
   return agreed;
 }

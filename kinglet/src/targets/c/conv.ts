@@ -2,7 +2,7 @@ import type { Node } from "../../graph/index.ts";
 import type { Buffer, Expr, KernelBuilder, KernelInstance } from "../../loops/index.ts";
 import { attributesOf, convMultipliers, denseMultipliers, eachPixel, inputOf, type MultiplierRule, outputOf, resultBounds, type Schedule, type WindowAttributes, windowSizes } from "../../ops/index.ts";
 import { BLOCK, type DotProduct } from "./dot.ts";
-import { planLayer, type QuantizedLayer, requantizeLayer, rowForm } from "./layer.ts";
+import { channelBias, planLayer, type QuantizedLayer, requantizeLayer, rowForm } from "./layer.ts";
 
 interface DotKernel {
   readonly weights: Buffer;
@@ -20,7 +20,7 @@ interface DotKernel {
  */
 function storeDots(k: KernelBuilder, kernel: DotKernel, source: Buffer, from: Expr, output: Buffer, to: Expr): void {
   k.for("oc", 0, kernel.channels, (oc) => {
-    const sums = Array.from({ length: BLOCK }, (_, j) => k.variable(`acc${j}`, kernel.layer.bias.load(oc.add(j))));
+    const sums = Array.from({ length: BLOCK }, (_, j) => k.variable(`acc${j}`, channelBias(kernel.layer, oc.add(j))));
     kernel.dot.accumulate(k, sums, source, from, kernel.weights, k.let("block", oc.mul(kernel.depth)), kernel.depth);
     sums.forEach((sum, j) => {
       const write = (): void => output.store(to.add(oc).add(j), requantizeLayer(k, kernel.layer, k.let(`sum${j}`, sum.get()), oc.add(j)));

@@ -1,11 +1,11 @@
 import { type Expr, intrinsic, type KernelBuilder, loadWord, type Variable } from "../../loops/index.ts";
 import { type DepthwiseKernel, eachTap, type WindowKernel } from "./depthwise.ts";
-import { requantizeLayer } from "./layer.ts";
+import { channelBias, requantizeLayer } from "./layer.ts";
 
 /** One channel at a time: any machine, any number of channels. */
 export const eachChannel: WindowKernel = (k, d, window, whole) => {
   k.for("c", 0, d.sizes.inC, (c) => {
-    const acc = k.variable("acc", d.layer.bias.load(c));
+    const acc = k.variable("acc", channelBias(d.layer, c));
     eachTap(k, d, window, whole, c, (x, w) => acc.set(acc.get().add(d.input.load(x).add(d.offset).mul(d.weights.load(w)))));
     d.output.store(window.to.add(c), requantizeLayer(k, d.layer, k.let("sum", acc.get()), c));
   });
@@ -27,7 +27,7 @@ function addProducts(k: KernelBuilder, d: DepthwiseKernel, sums: readonly Variab
 /** Four channels at a time on cores with the DSP extension; the number of channels is a multiple of four. */
 export const fourChannels: WindowKernel = (k, d, window, whole) => {
   k.for("c", 0, d.sizes.inC, (c) => {
-    const sums = Array.from({ length: 4 }, (_, j) => k.variable(`acc${j}`, d.layer.bias.load(c.add(j))));
+    const sums = Array.from({ length: 4 }, (_, j) => k.variable(`acc${j}`, channelBias(d.layer, c.add(j))));
     eachTap(k, d, window, whole, c, (x, w, name) => addProducts(k, d, sums, x, w, name));
     sums.forEach((sum, j) => d.output.store(window.to.add(c).add(j), requantizeLayer(k, d.layer, k.let(`sum${j}`, sum.get()), c.add(j))));
   }, 4);

@@ -4,8 +4,8 @@ import { inputOf, type Multiplier, type MultiplierRule, outputOf, requantize } f
 
 /** Bias, multipliers and bounds of an int8 layer, as kernel tables. */
 export interface QuantizedLayer {
-  readonly bias: Buffer;
-  readonly multiplier: Buffer;
+  /** Bias and multiplier of each channel in turn: one pointer for both keeps kernels and their calls short. */
+  readonly pairs: Buffer;
   readonly shift: Buffer;
   readonly zeroPoint: Expr;
   readonly low: Expr;
@@ -70,6 +70,15 @@ function padTable<T extends Int32Array | Int8Array>(table: T, multiple: number):
   return padded;
 }
 
+function interleaved(bias: Int32Array, multipliers: readonly Multiplier[]): Int32Array {
+  return Int32Array.from({ length: 2 * bias.length }, (_, i) => (i % 2 === 0 ? bias[i >> 1]! : multipliers[i >> 1]!.multiplier));
+}
+
+/** What a channel's sum starts from. */
+export function channelBias(layer: QuantizedLayer, channel: Expr): Expr {
+  return layer.pairs.load(channel.mul(2));
+}
+
 /** The weights of one channel of an OHWI or [out, in] tensor. */
 function rowTaps(node: Node): (channel: number) => Iterable<number> {
   const w = inputOf(node, 1);
@@ -105,8 +114,7 @@ export function planLayer(node: Node, rule: MultiplierRule, form: LayerForm): ((
   const multipliers = rule(node, channels);
   const small = smallIsProved(bound, multipliers);
   return (k, result) => ({
-    bias: k.constant("bias", "i32", padTable(bias, block)),
-    multiplier: k.constant("multiplier", "i32", padTable(Int32Array.from(multipliers, (m) => m.multiplier), block)),
+    pairs: k.constant("bias_multiplier", "i32", padTable(interleaved(bias, multipliers), 2 * block)),
     shift: k.constant("shift", "i8", padTable(Int8Array.from(multipliers, (m) => (small ? -m.shift : m.shift)), block)),
     zeroPoint: k.int("zero_point", result.zeroPoint),
     low: k.int("low", result.low),
@@ -117,6 +125,6 @@ export function planLayer(node: Node, rule: MultiplierRule, form: LayerForm): ((
 
 /** The stored result of a finished sum. */
 export function requantizeLayer(k: KernelBuilder, layer: QuantizedLayer, sum: Expr, channel: Expr): Expr {
-  const scaled = k.call(layer.small ? requantizeSmall : requantize, sum, layer.multiplier.load(channel), layer.shift.load(channel));
+  const scaled = k.call(layer.small ? requantizeSmall : requantize, sum, layer.pairs.load(channel.mul(2).add(1)), layer.shift.load(channel));
   return scaled.add(layer.zeroPoint).clamp(layer.low, layer.high);
 }

@@ -1,5 +1,5 @@
 import { bytesOf, KingletError } from "../../base/index.ts";
-import { type MemoryType, type Placement, type Port, type Program } from "../../loops/index.ts";
+import type { MemoryType, Placement, Port, Program } from "../../loops/index.ts";
 import { printJsReset, printJsSteps, printJsViews } from "./runner.ts";
 
 const ARRAYS: Readonly<Record<MemoryType, string>> = {

@@ -9,8 +9,8 @@ import { fileURLToPath, pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
 import { KingletError } from "../../base/index.ts";
-import { KernelBuilder } from "../../loops/kernel.ts";
-import type { Program } from "../../loops/program.ts";
+import { KernelBuilder } from "../../loops/index.ts";
+import type { Program } from "../../loops/index.ts";
 import { plainPlacement } from "../../loops/wasm-testing.ts";
 import { createWasmRunner, packageWasm } from "./index.ts";
 

@@ -1,0 +1,88 @@
+import { readFileSync } from "node:fs";
+import { strFromU8, unzipSync } from "fflate";
+import { describe, expect, test, type TestContext } from "vitest";
+import { allocate, bytesOf, type DType, fromBytes } from "../base/index.ts";
+import { coreById } from "../boards/index.ts";
+import { coreTools, needTools } from "../boards/tool-gate.ts";
+import { readModel } from "../formats/index.ts";
+import { needShared } from "../formats/test-files.ts";
+import type { Graph } from "../graph/index.ts";
+import { execute, type Via } from "./execute.ts";
+
+/** A network of one operator with the inputs and results that TensorFlow Lite Micro's own tests hold. */
+interface GoldenCase {
+  readonly name: string;
+  readonly graph: Graph;
+  readonly sample: readonly Uint8Array[];
+  readonly golden: readonly number[];
+}
+
+const KINDS = ["add", "sub", "conv", "transpose_conv", "leaky_relu", "pad", "quantize", "strided_slice"] as const;
+const COUNTS: Readonly<Record<(typeof KINDS)[number], number>> = { add: 12, sub: 4, conv: 21, transpose_conv: 3, leaky_relu: 17, pad: 9, quantize: 2, strided_slice: 21 };
+
+type Files = Readonly<Record<string, Uint8Array>>;
+
+/** One row of numbers. */
+function numbersIn(file: Uint8Array): number[] {
+  return strFromU8(file).split(",").map((text) => text.trim()).filter((text) => text !== "").map(Number);
+}
+
+function bytesFrom(dtype: DType, values: readonly number[]): Uint8Array {
+  const data = allocate(dtype, values.length);
+  values.forEach((value, i) => (data[i] = data instanceof BigInt64Array || data instanceof BigUint64Array ? BigInt(value) : value));
+  return bytesOf(data);
+}
+
+/** Contents for the graph's inputs. A file for a tensor that is a constant of the model (an output shape) is not needed. */
+function sampleOf(files: Files, stem: string, graph: Graph): Uint8Array[] {
+  const contents = Object.keys(files).filter((name) => name.startsWith(`${stem}_input`)).sort().map((name) => numbersIn(files[name]!));
+  const wanted = contents.length > graph.inputs.length ? contents.slice(-graph.inputs.length) : contents;
+  return graph.inputs.map((input, i) => bytesFrom(input.dtype, wanted[i]!));
+}
+
+let files: Files | undefined;
+
+function casesOf(context: TestContext, kind: string): GoldenCase[] {
+  const path = needShared(context, "data/tflite-op-cases/tflm-seanet.zip");
+  const all = (files ??= unzipSync(readFileSync(path)));
+  return Object.keys(all).filter((name) => name.startsWith(`${kind}/`) && name.endsWith(".tflite")).sort().map((name) => {
+    const stem = name.slice(0, -".tflite".length);
+    const graph = readModel(all[name]!, name);
+    const golden = Object.keys(all).find((other) => other.startsWith(`${stem}_golden`))!;
+    return { name, graph, sample: sampleOf(all, stem, graph), golden: numbersIn(all[golden]!) };
+  });
+}
+
+/** Differences told as a few places, since a whole tensor would fill the screen. */
+function differences(got: ArrayLike<number | bigint>, golden: readonly number[]): string[] {
+  const wrong = golden.flatMap((value, i) => (Number(got[i]) === value ? [] : [`[${i}]: ${got[i]}, not ${value}`]));
+  return wrong.length === 0 && got.length === golden.length ? [] : [`${wrong.length} of ${golden.length} differ (got ${got.length})`, ...wrong.slice(0, 4)];
+}
+
+async function expectGolden(via: Via, one: GoldenCase): Promise<void> {
+  const { outputs, compiled } = await execute(one.graph, via, [one.sample]);
+  const got = fromBytes(compiled.program.outputs[0]!.dtype, outputs[0]![0]!);
+  expect(differences(got as ArrayLike<number | bigint>, one.golden), `${one.name} by ${via}`).toEqual([]);
+}
+
+describe.each(KINDS)("TensorFlow Lite Micro's 16-bit %s cases", (kind) => {
+  test("are all there", (context) => {
+    expect(casesOf(context, kind).length).toBe(COUNTS[kind]);
+  });
+
+  for (const via of ["plain", "js", "wasm"] as const) {
+    test(`give the golden numbers by ${via}`, async (context) => {
+      for (const one of casesOf(context, kind)) await expectGolden(via, one);
+    }, 60_000);
+  }
+
+  test("give the golden numbers by host C", async (context) => {
+    needTools(context, "cc");
+    for (const one of casesOf(context, kind)) await expectGolden("c", one);
+  }, 120_000);
+
+  test("give the golden numbers by the emulated Cortex-M4", async (context) => {
+    needTools(context, ...coreTools(coreById("cortex-m4")));
+    for (const one of casesOf(context, kind)) await expectGolden("cortex-m4", one);
+  }, 120_000);
+});
