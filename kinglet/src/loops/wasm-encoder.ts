@@ -78,7 +78,7 @@ export function floatBytes(value: number): Uint8Array {
   return bytes;
 }
 
-export function concat(parts: readonly Bytes[]): Uint8Array {
+function concat(parts: readonly Bytes[]): Uint8Array {
   const out = new Uint8Array(parts.reduce((total, part) => total + part.length, 0));
   let at = 0;
   for (const part of parts) {

@@ -67,7 +67,7 @@ function expOfNegative(integerBits: number): Func {
   });
 }
 
-export const expNegativeQ4: Func = expOfNegative(4);
+const expNegativeQ4: Func = expOfNegative(4);
 export const expNegativeQ5: Func = expOfNegative(5);
 
 /** Three Newton steps for 1 / h as Q2, where h = (1 + a) / 2 lies in [1/2, 1]. */
@@ -81,7 +81,7 @@ function reciprocalOfHalf(f: FunctionBuilder, a: Expr): Expr {
   return x;
 }
 
-export const reciprocalQ0: Func = defineFunction("one_over_one_plus", "1 / (1 + a) for 0 <= a <= 1; Q0 to Q0.", { a: "i32" }, "i32", (f, a) => {
+const reciprocalQ0: Func = defineFunction("one_over_one_plus", "1 / (1 + a) for 0 <= a <= 1; Q0 to Q0.", { a: "i32" }, "i32", (f, a) => {
   // Halving the Q2 number gives Q1 with the same bits.
   f.return(f.call(saturatingShift, reciprocalOfHalf(f, a!), 1));
 });

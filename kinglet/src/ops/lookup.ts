@@ -15,7 +15,7 @@ export type RealFunction = (x: number) => number;
 const f = Math.fround;
 
 /** The 256 results of an 8-bit tensor, indexed by the input's byte. */
-export function byteTable(node: Node, real: RealFunction): Int8Array | Uint8Array {
+function byteTable(node: Node, real: RealFunction): Int8Array | Uint8Array {
   const [x, y] = [inputOf(node, 0), outputOf(node)];
   const inputRange = rangeOfDType(x.dtype);
   const range = rangeOfDType(y.dtype);

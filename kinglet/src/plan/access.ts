@@ -2,7 +2,7 @@ import { type BufferRef, type Expr, MEMORY_BYTES, type MemoryType, type Stmt } f
 import { childrenOf } from "./scalar.ts";
 
 /** Bytes that a load expression reads, or 0 where it is none. */
-export function loadBytes(e: Expr): number {
+function loadBytes(e: Expr): number {
   const node = e.node;
   if (node.kind === "load") return MEMORY_BYTES[node.buffer.type];
   if (node.kind === "loadWord") return 4;

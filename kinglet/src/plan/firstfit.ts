@@ -25,7 +25,7 @@ function lowestAddress(layout: Layout, block: number, addresses: Float64Array, s
 }
 
 /** Places the blocks in the given order, each as low as it goes. */
-export function firstFit(layout: Layout, order: readonly number[], addresses: Float64Array): void {
+function firstFit(layout: Layout, order: readonly number[], addresses: Float64Array): void {
   const starts = new Float64Array(order.length);
   const ends = new Float64Array(order.length);
   addresses.fill(-1);

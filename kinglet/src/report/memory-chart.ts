@@ -3,7 +3,7 @@ import { cssPercent, escapeHtml, htmlTable, shortName } from "./markup.ts";
 import type { ReportBlock, ReportData, ReportTimeline } from "./types.ts";
 
 /** What a hover says of a block. */
-export function blockText(block: ReportBlock): string {
+function blockText(block: ReportBlock): string {
   const steps = block.first === block.last ? `step ${block.first + 1}` : `steps ${block.first + 1} to ${block.last + 1}`;
   return `${plain(block.name, 140)}: ${block.kind}, ${count(block.bytes)} bytes at ${count(block.offset)}, ${steps}`;
 }

@@ -62,7 +62,7 @@ function readQuantization(file: FlatFile, table: Table | null, stored: StoredTyp
 }
 
 /** Element type in the graph: int4 travels as int8. */
-export function tensorDType(file: FlatFile, tensor: Tensor): DType {
+function tensorDType(file: FlatFile, tensor: Tensor): DType {
   const stored = tensor.stored;
   switch (stored) {
     case "int4":

@@ -12,7 +12,7 @@ export interface DotProduct {
 }
 
 /** Orders each block of rows in groups of `group` columns: [block][column / group][row][column % group]; a rest goes one by one. */
-export function packBlocks(rows: Int8Array, count: number, depth: number, group: number): Int8Array {
+function packBlocks(rows: Int8Array, count: number, depth: number, group: number): Int8Array {
   const blocks = Math.ceil(count / BLOCK);
   const packed = new Int8Array(blocks * BLOCK * depth);
   const whole = depth - (depth % group);

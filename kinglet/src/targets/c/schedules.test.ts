@@ -1,0 +1,96 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import { bytesOf, Xorshift32 } from "../../base/index.ts";
+import { type Graph, GraphBuilder, type ValueType } from "../../graph/index.ts";
+import { call, requantizeCases } from "./testing.ts";
+import { createJsRunner, separatePlacement } from "../js/index.ts";
+import { lower } from "../lower.ts";
+import type { Schedules } from "../../ops/index.ts";
+import { smallIsProved } from "./layer.ts";
+import { DSP_SCHEDULES, SCALAR_SCHEDULES } from "./schedules.ts";
+
+interface Shape {
+  readonly op: "conv2d" | "depthwiseConv2d" | "fullyConnected";
+  readonly h: number;
+  readonly w: number;
+  readonly c: number;
+  readonly oc: number;
+  readonly fh: number;
+  readonly fw: number;
+  readonly stride: number;
+  readonly pad: number;
+  readonly zeroPoint: number;
+  readonly scale: number;
+  readonly seed: number;
+}
+
+const SHAPES: fc.Arbitrary<Shape> = fc
+  .record({
+    op: fc.constantFrom("conv2d" as const, "depthwiseConv2d" as const, "fullyConnected" as const),
+    h: fc.integer({ min: 1, max: 7 }), w: fc.integer({ min: 1, max: 7 }), c: fc.integer({ min: 1, max: 20 }), oc: fc.integer({ min: 1, max: 9 }),
+    fh: fc.integer({ min: 1, max: 4 }), fw: fc.integer({ min: 1, max: 4 }), stride: fc.integer({ min: 1, max: 3 }), pad: fc.integer({ min: 0, max: 2 }),
+    zeroPoint: fc.integer({ min: -128, max: 127 }), scale: fc.constantFrom(1e-4, 0.02, 0.3, 3), seed: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
+  })
+  .filter((s) => s.op === "fullyConnected" || (s.h + 2 * s.pad >= s.fh && s.w + 2 * s.pad >= s.fw));
+
+function layerOf(s: Shape): { graph: Graph; input: Int8Array } {
+  const random = new Xorshift32(s.seed);
+  const bytes = (n: number): Int8Array => Int8Array.from({ length: n }, () => random.int(-128, 127));
+  const tensor = (shape: number[], scale: number, zeroPoint: number): ValueType => ({ dtype: "int8", shape, quantization: { scales: [scale], zeroPoints: [zeroPoint], axis: 0 } });
+  const b = new GraphBuilder("layer");
+  const dense = s.op === "fullyConnected";
+  const depthwise = s.op === "depthwiseConv2d";
+  const channels = depthwise ? s.c : s.oc;
+  const inShape = dense ? [s.h, s.c] : [1, s.h, s.w, s.c];
+  const wShape = dense ? [s.oc, s.c] : depthwise ? [1, s.fh, s.fw, s.c] : [s.oc, s.fh, s.fw, s.c];
+  const positions = (size: number, filter: number): number => Math.floor((size + 2 * s.pad - filter) / s.stride) + 1;
+  const outShape = dense ? [s.h, s.oc] : [1, positions(s.h, s.fh), positions(s.w, s.fw), channels];
+  const count = (shape: number[]): number => shape.reduce((p, d) => p * d, 1);
+  const x = b.input("x", tensor(inShape, 0.05, s.zeroPoint));
+  const w = b.constant("w", tensor(wShape, 0.02, 0), bytes(count(wShape)));
+  const bias = b.constant("bias", { dtype: "int32", shape: [channels] }, Int32Array.from({ length: channels }, () => random.int(-30000, 30000)));
+  const y = b.value("y", tensor(outShape, s.scale, -s.zeroPoint - 1));
+  const pads = { padTop: s.pad, padBottom: s.pad, padLeft: s.pad, padRight: s.pad };
+  b.node(s.op, [x, w, bias], [y], dense ? { activation: "none", keepDims: false } : { strideH: s.stride, strideW: s.stride, dilationH: 1, dilationW: 1, ...pads, activation: "relu", depthMultiplier: 1 });
+  b.output(y);
+  return { graph: b.build(), input: bytes(count(inShape)) };
+}
+
+function run(graph: Graph, input: Int8Array, schedules: Schedules): string {
+  const program = lower(graph, { schedules });
+  const runner = createJsRunner(program, separatePlacement(program));
+  runner.setInput(0, bytesOf(input));
+  runner.run();
+  return Buffer.from(runner.output(0)).toString("hex");
+}
+
+describe.each([["scalar", SCALAR_SCHEDULES], ["DSP", DSP_SCHEDULES]] as const)("the %s schedules", (_name, schedules) => {
+  test("give the bytes of the plain loops for any layer", () => {
+    fc.assert(
+      fc.property(SHAPES, (shape) => {
+        const { graph, input } = layerOf(shape);
+        expect(run(graph, input, schedules)).toBe(run(graph, input, {}));
+      }),
+      { numRuns: 300, seed: 7 },
+    );
+  });
+});
+
+describe("the short requantization", () => {
+  test("equals the one of the specification wherever it is proved", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: -(2 ** 30) + 1, max: 2 ** 30 - 1 }), fc.integer({ min: 2 ** 30, max: 2 ** 31 - 1 }), fc.integer({ min: 1, max: 30 }), (x, multiplier, shift) => {
+        expect(smallIsProved(Math.abs(x), [{ multiplier, shift: -shift }])).toBe(true);
+        expect(call("small", x, multiplier, shift)).toBe(call("exact", x, multiplier, -shift));
+      }),
+      { numRuns: 20_000, seed: 7, examples: requantizeCases },
+    );
+  });
+
+  test("is refused for sums, multipliers and shifts outside its proof", () => {
+    expect(smallIsProved(2 ** 30, [{ multiplier: 2 ** 30, shift: -1 }])).toBe(false);
+    expect(smallIsProved(1, [{ multiplier: 2 ** 30, shift: 0 }])).toBe(false);
+    expect(smallIsProved(1, [{ multiplier: 0, shift: -1 }])).toBe(false);
+    expect(smallIsProved(1, [{ multiplier: 2 ** 30, shift: -31 }])).toBe(false);
+  });
+});
