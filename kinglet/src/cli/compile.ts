@@ -1,7 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { type Artefact, type ArtefactTarget, makeArtefact } from "../driver/index.ts";
-import { checkOutputFolder, writeOutputFolder } from "../driver/index.ts";
+import { type Artefact, type ArtefactTarget, checkOutputFolder, type Execution, execute, makeArtefact, seededSample, writeOutputFolder } from "../driver/index.ts";
 import { renderReport, reportData } from "../report/index.ts";
+import { KingletError } from "../base/index.ts";
 import type { Optimize } from "../targets/share.ts";
 import { bytes, count, plain } from "./format.ts";
 import { announceIfLarge, answer, type CommonOptions, type Io, withProgress } from "./io.ts";
@@ -15,6 +15,7 @@ interface CliCompileOptions extends CommonOptions {
   readonly name?: string;
   readonly optimize: Optimize;
   readonly ram?: number;
+  readonly profile?: boolean;
 }
 
 function wholeNumber(text: string): number {
@@ -22,8 +23,9 @@ function wholeNumber(text: string): number {
   return Number(text);
 }
 
-function reportPage(made: Artefact, path: string): string {
-  const data = reportData(made.compiled, { version: version(), file: path, ...(made.board === null ? {} : { boards: [made.board] }) });
+function reportPage(made: Artefact, path: string, profile: Execution | null): string {
+  const runs = profile === null ? [] : [{ via: profile.via, execution: profile, note: "run to count the instructions of each layer" }];
+  const data = reportData(made.compiled, { version: version(), file: path, runs, ...(made.board === null ? {} : { boards: [made.board] }) });
   return renderReport({
     ...data,
     ...(made.codeBytes === null ? {} : { codeBytes: made.codeBytes }),
@@ -60,12 +62,21 @@ async function build(model: LoadedModel, options: CliCompileOptions): Promise<Ar
   });
 }
 
+/** Instructions of each layer, from one seeded inference on the emulated core that the code was linked for. */
+async function profileOf(model: LoadedModel, made: Artefact, options: CliCompileOptions): Promise<Execution | null> {
+  if (options.profile !== true) return null;
+  const core = made.board?.core ?? null;
+  if (core === null) throw new KingletError("misuse", "--profile needs --target c and a --board whose processor can be emulated");
+  return await execute(model.graph, core, [seededSample(model.graph, 1)], { profile: true, optimize: options.optimize });
+}
+
 async function compile(path: string, options: CliCompileOptions, io: Io): Promise<void> {
   const model = await loadModel(path);
   await checkOutputFolder(options.out);
   announceIfLarge(io, model.bytes, `compiling ${path}`);
   const made = await withProgress(io, "measuring the code", () => build(model, options));
-  const files = await writeOutputFolder(options.out, new Map([...made.files, ["report.html", reportPage(made, path)]]));
+  const profile = await withProgress(io, "counting instructions", () => profileOf(model, made, options));
+  const files = await writeOutputFolder(options.out, new Map([...made.files, ["report.html", reportPage(made, path, profile)]]));
   const { plan, weightBytes, macs, parameters } = made.compiled;
   const json = { model: path, target: options.target, board: made.board?.id ?? null, id: made.id, out: options.out, arenaBytes: plan.arenaBytes, codeBytes: made.codeBytes, codeFrom: made.codeFrom, weightBytes, macs, parameters, files };
   answer(io, options, json, () => compileText(made, options, files));
@@ -82,6 +93,7 @@ export function addCompile(program: Command, io: Io): void {
     .option("--name <id>", "start of all names in the output (default: the file's name)")
     .addOption(new Option("--optimize <goal>", "share code between layers or give each its own").choices(["size", "speed", "balanced"]).default("balanced"))
     .option("--ram <bytes>", "refuse a network whose arena needs more", wholeNumber)
+    .option("--profile", "also run it on the emulated core: instructions of every layer in the report")
     .option("--json", "one JSON document on stdout")
     .addHelpText("after", "\nExamples:\n  kinglet compile model.tflite --target c --board nucleo-l4r5zi --out firmware/\n  kinglet compile model.tflite --target wasm --out web/ --name keyword")
     .action((path: string, options: CliCompileOptions) => compile(path, options, io));

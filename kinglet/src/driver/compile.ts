@@ -4,7 +4,7 @@ import { MEMORY_BYTES, type Program } from "../loops/index.ts";
 import { findOp, type Schedules } from "../ops/index.ts";
 import { type PassTrace, runPasses } from "../passes/index.ts";
 import { checkPlan, orderSteps, type Plan, placeBuffers } from "../plan/index.ts";
-import { DSP_SCHEDULES, SCALAR_SCHEDULES } from "../targets/c/index.ts";
+import { DSP_SCHEDULES, SCALAR_SCHEDULES, SMALL_DSP_SCHEDULES, SMALL_SCALAR_SCHEDULES } from "../targets/c/index.ts";
 import { lower } from "../targets/lower.ts";
 import type { Optimize } from "../targets/share.ts";
 import { wasmSchedules } from "../targets/wasm/index.ts";
@@ -34,9 +34,10 @@ export interface Compiled {
   readonly weightBytes: number;
 }
 
-function schedulesFor(target: TargetId): Schedules {
+function schedulesFor(target: TargetId, optimize: Optimize): Schedules {
   if (target === "plain") return {};
   if (target === "wasm") return wasmSchedules;
+  if (optimize === "size") return target === "c-dsp" ? SMALL_DSP_SCHEDULES : SMALL_SCALAR_SCHEDULES;
   return target === "c-dsp" ? DSP_SCHEDULES : SCALAR_SCHEDULES;
 }
 
@@ -68,8 +69,9 @@ function place(given: Program, pinned: boolean): { program: Program; plan: Plan 
  */
 export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
   const ready = runPasses(graph, options.trace);
-  const schedules = schedulesFor(options.target);
-  const { program, plan } = place(lower(ready, { schedules, optimize: options.optimize ?? "balanced" }), options.pinned === true);
+  const optimize = options.optimize ?? "balanced";
+  const schedules = schedulesFor(options.target, optimize);
+  const { program, plan } = place(lower(ready, { schedules, optimize }), options.pinned === true);
   const check = checkPlan(program, plan);
   if (!check.ok) throw new KingletError("internal", `the memory plan failed its check: ${check.failures[0]?.message ?? ""}`, { place: graph.name });
   if (options.ram !== undefined && plan.arenaBytes > options.ram) {

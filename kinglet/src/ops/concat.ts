@@ -34,6 +34,8 @@ function movePart(k: KernelBuilder, name: string, part: Value, whole: Value, axi
 
 function sameScale(node: Node, x: Value, y: Value): boolean {
   if (x.dtype !== "int8" && x.dtype !== "uint8" && x.dtype !== "int16") return true;
+  // Plain numbers without a scale are moved as they are.
+  if (x.quantization === undefined && y.quantization === undefined) return true;
   const [a, b] = [quantizationOf(node, x), quantizationOf(node, y)];
   return a.scale === b.scale && a.zeroPoint === b.zeroPoint;
 }

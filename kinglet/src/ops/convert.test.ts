@@ -43,11 +43,14 @@ describe("quantize", () => {
     const range: Partial<Record<DType, [number, number]>> = { int8: [-128, 127], uint8: [0, 255], int16: [-32768, 32767] };
     const [least, most] = range[to] ?? [-Infinity, Infinity];
     const got = numbers(apply("quantize", [tensor(from, [256], values, [scale, zero])], { dtype: to }, [scaleTo, zeroTo])[0]!);
-    values.forEach((value, i) => {
-      const real = ((value - zero) * Math.fround(scale)) / Math.fround(scaleTo) + zeroTo;
-      // One rounding to the nearest; the reference's second one moves only results near a half.
-      expect(Math.abs(got[i]! - Math.max(least, Math.min(most, real)))).toBeLessThan(0.5001 + Math.abs(real) * 2 ** -30);
-    });
+    // Twice rounded, as the reference does: the product with a factor in [1/2, 1), and its shift to the right.
+    const ratio = Math.fround(scale) / Math.fround(scaleTo);
+    const shift = Math.floor(Math.log2(ratio)) + 1;
+    const away = (x: number): number => Math.sign(x) * Math.floor(Math.abs(x) + 0.5);
+    expect(got).toEqual(values.map((value) => {
+      const product = Math.floor((value - zero) * 2 ** Math.max(0, shift) * (ratio / 2 ** shift) + 0.5);
+      return Math.max(least, Math.min(most, away(product * 2 ** Math.min(0, shift)) + zeroTo));
+    }));
   });
 });
 
@@ -59,8 +62,8 @@ describe("dequantize", () => {
   });
 
   it("int32", () => {
-    const values = [1, -1, 2147483647, -2147483648, 123456789, 16777217];
-    expect(numbers(apply("dequantize", [tensor("int32", [6], values, [0.1, 0])])[0]!)).toEqual(values.map((v) => Math.fround(Math.fround(0.1) * v)));
+    const values = [1, -1, 3, 2147483647, -2147483648, 123456789, -987654321, 16777217];
+    expect(numbers(apply("dequantize", [tensor("int32", [8], values, [0.1, 0])])[0]!)).toEqual(values.map((v) => Math.fround(Math.fround(0.1) * v)));
   });
 });
 

@@ -1,6 +1,6 @@
 import type { DType } from "../base/index.ts";
 import type { Node } from "../graph/index.ts";
-import { constant, type Expr, type KernelBuilder, type KernelInstance } from "../loops/index.ts";
+import { type Expr, type KernelBuilder, type KernelInstance } from "../loops/index.ts";
 import { makeCase, scaleOf, typed, unaryLoops, zeroPointOf } from "./elementwise.ts";
 import { requantize } from "./fixed.ts";
 import { attributesOf, inputOf, type OpDef, outputOf, suffixOf, typeAt, unsupportedTypes } from "./op.ts";
@@ -76,13 +76,18 @@ export const quantize: OpDef = {
   cases: (["float32", ...INTEGERS] as DType[]).flatMap((from) => INTEGERS.filter((to) => to !== "int32" || from !== "float32").map((to) => makeCase(`${from} to ${to}`, [tensor(from)], tensor(to), { dtype: to }))),
 };
 
-/** scale · (q − zero point) with one rounding: 32-bit numbers times a 24-bit mantissa need 64 bits. */
+/** Products below this convert to f32 with one rounding on every machine, also where that goes by way of 53 bits. */
+const EXACT = 2 ** 52;
+
+/** scale · (q − zero point) with one rounding: 32-bit numbers times a 24-bit mantissa need 57 bits. */
 function wideProduct(k: KernelBuilder, value: Expr, scale: number, zeroPoint: number): Expr {
   const exponent = Math.floor(Math.log2(scale)) - 23;
   const product = k.let("product", value.to("i64").sub(k.int("zero_point", zeroPoint).to("i64")).mul(k.int("mantissa", Math.round(scale / 2 ** exponent)).to("i64")));
-  // The lowest bits are joined into one so that every machine rounds a 53-bit number once.
-  const sticky = product.and(constant(15, "i64")).ne(0).to("i64");
-  return product.shr(constant(4, "i64")).or(sticky).to("f32").mul(k.float("unit", 2 ** (exponent + 4)));
+  const large = k.let("large", product.ge(EXACT).or(product.le(-EXACT)));
+  // The last five bits joined into one (rounding to odd) leave the rounding to 24 bits as it was.
+  const sticky = product.and(31).ne(0).to("i64");
+  const joined = k.let("joined", large.select(product.shr(5).or(sticky), product));
+  return joined.to("f32").mul(large.select(k.float("coarse_unit", 2 ** (exponent + 5)), k.float("unit", 2 ** exponent)));
 }
 
 export const dequantize: OpDef = {

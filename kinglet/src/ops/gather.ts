@@ -19,6 +19,7 @@ export const gather: OpDef = {
     const { axis, batchDims } = attributesOf<GatherAttributes>({ attributes });
     const [x, indices] = [typeAt("gather", inputs, 0), typeAt("gather", inputs, 1)];
     if (axis < 0 || axis >= x.shape.length || batchDims < 0 || batchDims > axis || batchDims > indices.shape.length) refuse("gather", `axis ${axis} with ${batchDims} batch dimensions does not fit`);
+    if (indices.shape.slice(0, batchDims).some((size, d) => size !== x.shape[d])) refuse("gather", `the batches of [${x.shape.join(",")}] and of indices [${indices.shape.join(",")}] differ`);
     return [{ dtype: x.dtype, shape: [...x.shape.slice(0, axis), ...indices.shape.slice(batchDims), ...x.shape.slice(axis + 1)] }];
   },
   loops(k, node) {

@@ -155,8 +155,9 @@ export const spaceToBatch: OpDef = {
     const { block, before, after } = attributesOf<SpaceBatch>({ attributes });
     const x = typeAt("spaceToBatch", inputs, 0);
     const shape = [...x.shape];
+    if (block.length >= x.shape.length) refuse("spaceToBatch", `${block.length} blocks do not fit [${x.shape.join(",")}]`);
     block.forEach((b, m) => {
-      const padded = (x.shape[m + 1] ?? 0) + before[m]! + after[m]!;
+      const padded = x.shape[m + 1]! + before[m]! + after[m]!;
       if (padded === 0 || padded % b !== 0) refuse("spaceToBatch", `a padded length of ${padded} is no multiple of the block ${b}`);
       shape[m + 1] = padded / b;
       shape[0]! *= b;
@@ -176,6 +177,7 @@ export const batchToSpace: OpDef = {
     const { block, cropsBefore, cropsAfter } = attributesOf<BatchSpace>({ attributes });
     const x = typeAt("batchToSpace", inputs, 0);
     const all = elementCount(block);
+    if (block.length >= x.shape.length) refuse("batchToSpace", `${block.length} blocks do not fit [${x.shape.join(",")}]`);
     if (x.shape[0]! % all !== 0) refuse("batchToSpace", `${x.shape[0]} batches are no multiple of ${all}`);
     const shape = x.shape.map((dim, d) => (d === 0 ? dim / all : d <= block.length ? dim * block[d - 1]! - cropsBefore[d - 1]! - cropsAfter[d - 1]! : dim));
     if (shape.some((dim) => dim < 1)) refuse("batchToSpace", "nothing is left after cropping");

@@ -1,7 +1,7 @@
 import { elementCount, type Shape, stridesOf } from "../base/index.ts";
 import type { Node, ValueType } from "../graph/index.ts";
-import { type Buffer, constant, type Expr, type KernelBuilder, type KernelInstance, loadedType } from "../loops/index.ts";
-import { MOVED_TYPES, movedType, moveBlock, offsetOf } from "./move.ts";
+import type { KernelBuilder, KernelInstance } from "../loops/index.ts";
+import { fillBuffer, MOVED_TYPES, movedType, moveBlock, offsetOf } from "./move.ts";
 import { attributesOf, inputOf, type OpDef, outputOf, refuse, suffixOf, typeAt } from "./op.ts";
 
 export interface SliceAttributes {
@@ -76,13 +76,6 @@ function checkPads(op: string, x: ValueType, a: PadAttributes): number[] {
   if (a.before.length !== x.shape.length || a.after.length !== x.shape.length) refuse(op, `[${x.shape.join(",")}] needs ${x.shape.length} pairs of padding`);
   if ([...a.before, ...a.after].some((pad) => !(pad >= 0))) refuse(op, "padding must not be negative");
   return x.shape.map((size, d) => a.before[d]! + size + a.after[d]!);
-}
-
-/** Fills `count` elements of a buffer with one stored number. */
-export function fillBuffer(k: KernelBuilder, output: Buffer, count: number, value: number | Expr): void {
-  const type = loadedType(output.type);
-  const stored = typeof value !== "number" ? value : type === "f32" ? k.float("value", value) : type === "i32" ? k.int("value", value) : constant(value, type);
-  k.for("fill", 0, k.int("count", count), (i) => output.store(i, stored));
 }
 
 export const pad: OpDef = {

@@ -30,11 +30,11 @@ function storeDots(k: KernelBuilder, kernel: DotKernel, source: Buffer, from: Ex
   }, BLOCK);
 }
 
-function dotKernel(k: KernelBuilder, node: Node, layer: QuantizedLayer, depth: number, dot: DotProduct): DotKernel {
+function dotKernel(k: KernelBuilder, node: Node, layer: QuantizedLayer, depth: number, dot: DotChoice): DotKernel {
   const w = inputOf(node, 1);
   const channels = w.shape[0]!;
-  const packed = dot.pack(w.data as Int8Array, channels, depth);
-  return { weights: k.constant("w", "i8", packed), layer, depth: k.int("depth", depth), channels: k.int("out_c", channels), dot, tail: channels % BLOCK !== 0 };
+  const packed = dot.product.pack(w.data as Int8Array, channels, depth);
+  return { weights: k.constant("w", "i8", packed), layer, depth: k.int("depth", depth), channels: k.int("out_c", channels), dot: dot.product, tail: dot.oneForAll || channels % BLOCK !== 0 };
 }
 
 /** A 1x1 convolution or a fully connected layer: rows of `depth` elements in, rows of `channels` out. */
@@ -107,8 +107,14 @@ function isPointwise(node: Node): boolean {
   return w[1] === 1 && w[2] === 1 && a.strideH === 1 && a.strideW === 1 && a.padTop + a.padBottom + a.padLeft + a.padRight === 0;
 }
 
+/** A dot product, and whether all layers shall share one kernel (smaller) or each kind has its own (faster). */
+export interface DotChoice {
+  readonly product: DotProduct;
+  readonly oneForAll: boolean;
+}
+
 /** How a family of machines computes dot products of a given length. */
-export type ChooseDot = (depth: number) => DotProduct;
+export type ChooseDot = (depth: number) => DotChoice;
 
 export function convSchedule(choose: ChooseDot): Schedule {
   return (node) => {

@@ -73,6 +73,9 @@ function dualDot(words: number, rest: boolean): DotProduct {
 
 const DUAL_DOTS = { sixteen: dualDot(4, false), eight: dualDot(2, false), four: dualDot(1, false), rest: dualDot(1, true) };
 
+/** The one dual dot product that serves rows of every length. */
+export const DUAL_DOT_FOR_ALL: DotProduct = DUAL_DOTS.rest;
+
 /** The dual dot product for rows of `depth` elements. */
 export function dualDotFor(depth: number): DotProduct {
   if (depth < 4) return SCALAR_DOT;

@@ -7,7 +7,7 @@ import { createJsRunner, separatePlacement } from "../js/index.ts";
 import { lower } from "../lower.ts";
 import type { Schedules } from "../../ops/index.ts";
 import { smallIsProved } from "./layer.ts";
-import { DSP_SCHEDULES, SCALAR_SCHEDULES } from "./schedules.ts";
+import { DSP_SCHEDULES, SCALAR_SCHEDULES, SMALL_DSP_SCHEDULES, SMALL_SCALAR_SCHEDULES } from "./schedules.ts";
 
 interface Shape {
   readonly op: "conv2d" | "depthwiseConv2d" | "fullyConnected";
@@ -64,7 +64,7 @@ function run(graph: Graph, input: Int8Array, schedules: Schedules): string {
   return Buffer.from(runner.output(0)).toString("hex");
 }
 
-describe.each([["scalar", SCALAR_SCHEDULES], ["DSP", DSP_SCHEDULES]] as const)("the %s schedules", (_name, schedules) => {
+describe.each([["scalar", SCALAR_SCHEDULES], ["DSP", DSP_SCHEDULES], ["small scalar", SMALL_SCALAR_SCHEDULES], ["small DSP", SMALL_DSP_SCHEDULES]] as const)("the %s schedules", (_name, schedules) => {
   test("give the bytes of the plain loops for any layer", () => {
     fc.assert(
       fc.property(SHAPES, (shape) => {
