@@ -24,6 +24,7 @@ function roundingHighMul(a, b) {
   return Math.floor((a * (b >> 16) + Math.floor(low / 65536)) / 32768) | 0;
 }
 const roundingHighMulSmall = roundingHighMul;
+function roundingHighMul256(a, b) { return roundingHighMul(a >> 8, b); }
 function smlad(a, b, acc) { return (Math.imul(a << 16 >> 16, b << 16 >> 16) + Math.imul(a >> 16, b >> 16) + acc) | 0; }
 function sxtb16(a) { return ((a << 24 >> 24) & 65535) | (a << 8 >> 24) << 16; }
 function sxtb16High(a) { return ((a << 16 >> 24) & 65535) | (a >> 24) << 16; }

@@ -33,7 +33,7 @@ export const denseMultipliers: MultiplierRule = (node, channels) => {
 export function accumulatorType(node: Node): ScalarType {
   const x = inputOf(node, 0).dtype;
   const bias = node.inputs[2];
-  if (x === "float32") return "f32";
+  if (x === "float32" && inputOf(node, 1).dtype === "float32") return "f32";
   if (x === "int8" || x === "uint8") return "i32";
   if (x === "int16") return bias?.dtype === "int32" ? "i32" : "i64";
   throw unsupportedTypes(node);

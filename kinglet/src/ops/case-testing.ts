@@ -15,7 +15,7 @@ export interface RealCase {
   readonly step: number;
 }
 
-export function realOf(type: ValueType, data: TypedArray): number[] {
+function realOf(type: ValueType, data: TypedArray): number[] {
   const q = type.quantization;
   return Array.from(data as ArrayLike<number | bigint>, (v, i) => {
     const channel = q !== undefined && q.scales.length > 1 ? Math.floor(i / (data.length / q.scales.length)) : 0;

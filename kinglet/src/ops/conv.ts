@@ -1,6 +1,7 @@
 import type { Node, ValueType } from "../graph/index.ts";
-import type { Expr, KernelBuilder, KernelInstance } from "../loops/index.ts";
+import type { Buffer, Expr, KernelBuilder, KernelInstance } from "../loops/index.ts";
 import { type Accumulator, accumulatorFor, finishAccumulator } from "./accumulate.ts";
+import { hybridInput, isHybrid } from "./hybrid.ts";
 import { attributesOf, inputOf, type OpDef, outputOf, refuse, suffixOf, typeAt } from "./op.ts";
 import type { Activation } from "./quantization.ts";
 
@@ -63,19 +64,24 @@ export function windowSizes(k: KernelBuilder, x: ValueType, y: ValueType, filter
   };
 }
 
-/** Visits every output pixel: batch, row, column, and the input position of the window's first element. */
-export function eachPixel(k: KernelBuilder, sizes: WindowSizes, a: WindowAttributes, body: (n: Expr, oy: Expr, ox: Expr, y0: Expr, x0: Expr) => void): void {
+/**
+ * Visits every output pixel: batch, row, column, and the input position of the window's first element.
+ * `begin` writes what comes before the pixels of a batch.
+ */
+export function eachPixel(k: KernelBuilder, sizes: WindowSizes, a: WindowAttributes, body: (n: Expr, oy: Expr, ox: Expr, y0: Expr, x0: Expr) => void, begin?: (n: Expr) => void): void {
   const strideH = k.int("stride_h", a.strideH);
   const strideW = k.int("stride_w", a.strideW);
   const padTop = k.int("pad_top", a.padTop);
   const padLeft = k.int("pad_left", a.padLeft);
-  k.for("n", 0, sizes.batches, (n) =>
+  k.for("n", 0, sizes.batches, (n) => {
+    begin?.(n);
     k.for("oy", 0, sizes.outH, (oy) =>
       k.for("ox", 0, sizes.outW, (ox) => {
         const y0 = k.let("y0", oy.mul(strideH).sub(padTop));
         const x0 = k.let("x0", ox.mul(strideW).sub(padLeft));
         body(n, oy, ox, y0, x0);
-      })));
+      }));
+  });
 }
 
 /** Visits the elements of a window that lie inside the input: filter position and input pixel index. */
@@ -102,12 +108,32 @@ function multiplyAdd(acc: Accumulator, x: Expr, w: Expr): void {
   acc.variable.set(acc.variable.get().add(product.to(acc.type)));
 }
 
+/** Where a layer's sums read their input from, and how they start. */
+interface LayerInput {
+  readonly load: (index: Expr) => Expr;
+  readonly start: (channel: Expr) => Accumulator;
+  readonly begin?: (n: Expr) => void;
+}
+
+/** A float image for int8 weights is quantized first, batch by batch; for weights with a scale per channel over its whole range. */
+function layerInput(k: KernelBuilder, node: Node, input: Buffer, activation: Activation): LayerInput {
+  const [x, w] = [inputOf(node, 0), inputOf(node, 1)];
+  if (!isHybrid(node)) return { load: (index) => input.load(index), start: accumulatorFor(k, node, activation) };
+  const batch = x.shape[1]! * x.shape[2]! * x.shape[3]!;
+  const hybrid = hybridInput(k, node, input, batch, activation, (w.quantization?.scales.length ?? 1) > 1);
+  return { load: hybrid.load, start: hybrid.start, begin: (n) => hybrid.begin(k.let("start", n.mul(k.int("row_length", batch)))) };
+}
+
+function kernelSuffix(node: Node): string {
+  return isHybrid(node) ? "f32_s8" : suffixOf(inputOf(node, 0).dtype);
+}
+
 function conv2dLoops(k: KernelBuilder, node: Node): KernelInstance {
   const a = attributesOf<WindowAttributes>(node);
   const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
   const input = k.input(0, "x");
   const weights = k.input(1, "w");
-  const start = accumulatorFor(k, node, a.activation);
+  const { load, start, begin } = layerInput(k, node, input, a.activation);
   const output = k.output(0, "y");
   const sizes = windowSizes(k, x, y, w.shape[1]!, w.shape[2]!);
   const groupC = k.int("group_in_c", w.shape[3]!);
@@ -119,12 +145,12 @@ function conv2dLoops(k: KernelBuilder, node: Node): KernelInstance {
       eachInside(k, sizes, a, n, y0, x0, (ky, kx, pixel) => {
         const from = k.let("from", pixel.mul(sizes.inC).add(first));
         const tap = k.let("tap", oc.mul(sizes.filterH).add(ky).mul(sizes.filterW).add(kx).mul(groupC));
-        k.for("ic", 0, groupC, (ic) => multiplyAdd(acc, input.load(from.add(ic)), weights.load(tap.add(ic))));
+        k.for("ic", 0, groupC, (ic) => multiplyAdd(acc, load(from.add(ic)), weights.load(tap.add(ic))));
       });
       const at = n.mul(sizes.outH).add(oy).mul(sizes.outW).add(ox).mul(sizes.outC).add(oc);
       output.store(at, finishAccumulator(k, acc, oc));
-    }));
-  return k.finish(`conv2d_${suffixOf(x.dtype)}`, "2-D convolution, one output element at a time.");
+    }), begin);
+  return k.finish(`conv2d_${kernelSuffix(node)}`, "2-D convolution, one output element at a time.");
 }
 
 function depthwiseLoops(k: KernelBuilder, node: Node): KernelInstance {
@@ -132,7 +158,7 @@ function depthwiseLoops(k: KernelBuilder, node: Node): KernelInstance {
   const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
   const input = k.input(0, "x");
   const weights = k.input(1, "w");
-  const start = accumulatorFor(k, node, a.activation);
+  const { load, start, begin } = layerInput(k, node, input, a.activation);
   const output = k.output(0, "y");
   const sizes = windowSizes(k, x, y, w.shape[1]!, w.shape[2]!);
   const multiplier = k.int("depth_multiplier", a.depthMultiplier);
@@ -142,11 +168,11 @@ function depthwiseLoops(k: KernelBuilder, node: Node): KernelInstance {
         const oc = k.let("oc", ic.mul(multiplier).add(m));
         const acc = start(oc);
         eachInside(k, sizes, a, n, y0, x0, (ky, kx, pixel) =>
-          multiplyAdd(acc, input.load(pixel.mul(sizes.inC).add(ic)), weights.load(ky.mul(sizes.filterW).add(kx).mul(sizes.outC).add(oc))));
+          multiplyAdd(acc, load(pixel.mul(sizes.inC).add(ic)), weights.load(ky.mul(sizes.filterW).add(kx).mul(sizes.outC).add(oc))));
         const at = n.mul(sizes.outH).add(oy).mul(sizes.outW).add(ox).mul(sizes.outC).add(oc);
         output.store(at, finishAccumulator(k, acc, oc));
-      })));
-  return k.finish(`depthwise_conv2d_${suffixOf(x.dtype)}`, "Depthwise 2-D convolution, one output element at a time.");
+      })), begin);
+  return k.finish(`depthwise_conv2d_${kernelSuffix(node)}`, "Depthwise 2-D convolution, one output element at a time.");
 }
 
 export function quantized(scale: number, zeroPoint: number): { scales: number[]; zeroPoints: number[]; axis: number } {
@@ -202,6 +228,16 @@ export const conv2d: OpDef = {
       outputs: [{ dtype: "int16", shape: [1, 4, 4, 4], quantization: quantized(0.003, 0) }],
     },
     {
+      name: "float, int8 weights", attributes: { ...WINDOW, activation: "relu" },
+      inputs: [{ dtype: "float32", shape: [2, 4, 4, 3] }, { dtype: "int8", shape: [4, 3, 3, 3], quantization: quantized(0.01, 0), constant: true }, { dtype: "float32", shape: [4], constant: true }],
+      outputs: [{ dtype: "float32", shape: [2, 4, 4, 4] }],
+    },
+    {
+      name: "float, int8 weights per channel", attributes: { ...WINDOW },
+      inputs: [{ dtype: "float32", shape: [2, 4, 4, 3] }, { dtype: "int8", shape: [4, 3, 3, 3], quantization: perChannel([0.01, 0.02, 0.03, 0.011], 0), constant: true }, null],
+      outputs: [{ dtype: "float32", shape: [2, 4, 4, 4] }],
+    },
+    {
       name: "float", attributes: { ...WINDOW, activation: "relu" },
       inputs: [{ dtype: "float32", shape: [1, 4, 4, 3] }, { dtype: "float32", shape: [4, 3, 3, 3], constant: true }, { dtype: "float32", shape: [4], constant: true }],
       outputs: [{ dtype: "float32", shape: [1, 4, 4, 4] }],
@@ -236,6 +272,11 @@ export const depthwiseConv2d: OpDef = {
       name: "16x8", attributes: { ...WINDOW, depthMultiplier: 1 },
       inputs: [{ dtype: "int16", shape: [1, 4, 4, 3], quantization: quantized(0.001, 0) }, { dtype: "int8", shape: [1, 3, 3, 3], quantization: quantized(0.01, 0), constant: true }, { dtype: "int64", shape: [3], constant: true, low: -2000, high: 2000 }],
       outputs: [{ dtype: "int16", shape: [1, 4, 4, 3], quantization: quantized(0.003, 0) }],
+    },
+    {
+      name: "float, int8 weights per channel", attributes: { ...WINDOW, depthMultiplier: 1, activation: "relu6" },
+      inputs: [{ dtype: "float32", shape: [1, 4, 4, 3] }, { dtype: "int8", shape: [1, 3, 3, 3], quantization: perChannel([0.01, 0.02, 0.03], 3), constant: true }, { dtype: "float32", shape: [3], constant: true }],
+      outputs: [{ dtype: "float32", shape: [1, 4, 4, 3] }],
     },
     {
       name: "float", attributes: { ...WINDOW, depthMultiplier: 1, activation: "relu6" },

@@ -3,6 +3,7 @@ import type { Node } from "../graph/index.ts";
 import type { KernelBuilder, KernelInstance } from "../loops/index.ts";
 import { accumulatorFor, denseMultipliers, finishAccumulator } from "./accumulate.ts";
 import { quantized } from "./conv.ts";
+import { hybridInput, isHybrid } from "./hybrid.ts";
 import { attributesOf, inputOf, type OpDef, outputOf, refuse, suffixOf, typeAt } from "./op.ts";
 import type { Activation } from "./quantization.ts";
 
@@ -10,9 +11,36 @@ export interface DenseAttributes {
   readonly activation: Activation;
   /** True keeps the input's leading dimensions; false flattens them into one. */
   readonly keepDims: boolean;
+  /** Quantize float rows for int8 weights over their whole range instead of symmetrically around 0. */
+  readonly asymmetricQuantizeInputs?: boolean;
+}
+
+/** Each row of floats is quantized by its own range, then multiplied with the int8 weights. */
+function hybridLoops(k: KernelBuilder, node: Node): KernelInstance {
+  const a = attributesOf<DenseAttributes>(node);
+  const [outC, inC] = inputOf(node, 1).shape as [number, number];
+  const input = k.input(0, "x");
+  const weights = k.input(1, "w");
+  const source = hybridInput(k, node, input, inC, a.activation, a.asymmetricQuantizeInputs === true);
+  const output = k.output(0, "y");
+  const [width, channels] = [k.int("in_c", inC), k.int("out_c", outC)];
+  k.for("row", 0, k.int("rows", elementCount(outputOf(node).shape) / outC), (row) => {
+    const from = k.let("from", row.mul(width));
+    source.begin(from);
+    k.for("oc", 0, channels, (oc) => {
+      const acc = source.start(oc);
+      k.for("ic", 0, width, (ic) => {
+        const product = source.load(from.add(ic)).add(acc.inputOffset).mul(weights.load(oc.mul(width).add(ic)).add(acc.weightOffset));
+        acc.variable.set(acc.variable.get().add(product));
+      });
+      output.store(row.mul(channels).add(oc), finishAccumulator(k, acc, oc));
+    });
+  });
+  return k.finish("fully_connected_f32_s8", "Fully connected layer of floats with int8 weights, one row at a time.");
 }
 
 function denseLoops(k: KernelBuilder, node: Node): KernelInstance {
+  if (isHybrid(node)) return hybridLoops(k, node);
   const a = attributesOf<DenseAttributes>(node);
   const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
   const input = k.input(0, "x");
@@ -67,6 +95,16 @@ export const fullyConnected: OpDef = {
       name: "16x8", attributes: { activation: "none", keepDims: false },
       inputs: [{ dtype: "int16", shape: [1, 9], quantization: quantized(0.001, 0) }, { dtype: "int8", shape: [5, 9], quantization: quantized(0.02, 0), constant: true }, { dtype: "int64", shape: [5], constant: true, low: -2000, high: 2000 }],
       outputs: [{ dtype: "int16", shape: [1, 5], quantization: quantized(0.002, 0) }],
+    },
+    {
+      name: "float, int8 weights", attributes: { activation: "relu", keepDims: false },
+      inputs: [{ dtype: "float32", shape: [3, 6] }, { dtype: "int8", shape: [4, 6], quantization: quantized(0.02, 0), constant: true }, { dtype: "float32", shape: [4], constant: true }],
+      outputs: [{ dtype: "float32", shape: [3, 4] }],
+    },
+    {
+      name: "float quantized over its range, int8 weights", attributes: { activation: "none", keepDims: false, asymmetricQuantizeInputs: true },
+      inputs: [{ dtype: "float32", shape: [3, 6], low: -1, high: 3 }, { dtype: "int8", shape: [4, 6], quantization: quantized(0.02, 0), constant: true }, null],
+      outputs: [{ dtype: "float32", shape: [3, 4] }],
     },
     {
       name: "float", attributes: { activation: "relu6", keepDims: false },

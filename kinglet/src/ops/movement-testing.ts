@@ -45,7 +45,7 @@ export function at(t: Tensor, index: readonly number[]): number {
 }
 
 /** All multi-indices of a shape, in memory order. */
-export function indicesOf(shape: Shape): number[][] {
+function indicesOf(shape: Shape): number[][] {
   return shape.reduce<number[][]>((heads, size) => heads.flatMap((head) => Array.from({ length: size }, (_, i) => [...head, i])), [[]]);
 }
 

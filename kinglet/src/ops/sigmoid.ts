@@ -40,7 +40,7 @@ function byteElement(k: KernelBuilder, node: Node, rule: Sigmoid, x: Expr): Expr
 }
 
 /** Multiplier and right shift that bring an int16 input to steps of 1 / (3 · 4096), where the table's knots lie. */
-export function shortInputScale(scale: number, largestPower: number): { multiplier: number; shift: number } {
+function shortInputScale(scale: number, largestPower: number): { multiplier: number; shift: number } {
   const exponent = Math.log2(scale);
   const left = 12 + Math.round(exponent);
   if (Math.abs(exponent - Math.round(exponent)) < 1e-3 && left >= 0 && left <= largestPower) return { multiplier: 3 * 2 ** left, shift: 0 };

@@ -104,7 +104,8 @@ function transposeConv2d(site: Site): Attributes {
 function fullyConnected(site: Site): Attributes {
   if (site.options.byte(1) !== 0) site.unsupported("the weights are stored shuffled", "Export the model without shuffled weights.");
   site.shape(1, 2);
-  return { activation: activation(site, 0), keepDims: site.options.bool(2) };
+  const asymmetric = site.options.bool(3) ? { asymmetricQuantizeInputs: true } : {};
+  return { activation: activation(site, 0), keepDims: site.options.bool(2), ...asymmetric };
 }
 
 /** Convolutions, pooling and dense layers. */

@@ -57,7 +57,7 @@ function rowsKernel(node: Node, rule: MultiplierRule, choose: ChooseDot): ((k: K
 }
 
 /** Copies one window into `patch`, row by row; positions outside the input become the zero point. */
-function gatherPatch(k: KernelBuilder, node: Node, sizes: ReturnType<typeof windowSizes>, input: Buffer, patch: Buffer, n: Expr, y0: Expr, x0: Expr): void {
+export function gatherPatch(k: KernelBuilder, node: Node, sizes: ReturnType<typeof windowSizes>, input: Buffer, patch: Buffer, n: Expr, y0: Expr, x0: Expr): void {
   const a = attributesOf<WindowAttributes>(node);
   const zeroPoint = k.int("input_zero_point", inputOf(node, 0).quantization!.zeroPoints[0]!);
   const dilationH = k.int("dilation_h", a.dilationH ?? 1);
@@ -101,7 +101,7 @@ function patchKernel(node: Node, choose: ChooseDot): ((k: KernelBuilder) => Kern
   };
 }
 
-function isPointwise(node: Node): boolean {
+export function isPointwise(node: Node): boolean {
   const a = attributesOf<WindowAttributes>(node);
   const w = inputOf(node, 1).shape;
   return w[1] === 1 && w[2] === 1 && a.strideH === 1 && a.strideW === 1 && a.padTop + a.padBottom + a.padLeft + a.padRight === 0;

@@ -95,6 +95,8 @@ export interface LayerForm {
   readonly block: number;
   /** The kernel multiplies stored inputs: the zero point goes into the bias. */
   readonly fold: boolean;
+  /** The kernel's sums are 256 times the real ones (see `packPairs`): they must stay below 2^23, and this makes the bias. */
+  readonly pairBias?: (bias: number, taps: Iterable<number>) => number;
 }
 
 /** Rows of an OHWI or [out, in] weight tensor, `block` at a time, with the zero point folded. */
@@ -113,6 +115,12 @@ export function planLayer(node: Node, rule: MultiplierRule, form: LayerForm): ((
   if (bound >= 2 ** 31) return undefined;
   const multipliers = rule(node, channels);
   const small = smallIsProved(bound, multipliers);
+  if (form.pairBias !== undefined) {
+    if (!small || bound >= 2 ** 23) return undefined;
+    bias.forEach((value, c) => {
+      bias[c] = form.pairBias!(value, form.taps(c));
+    });
+  }
   return (k, result) => ({
     pairs: k.constant("bias_multiplier", "i32", padTable(interleaved(bias, multipliers), 2 * block)),
     shift: k.constant("shift", "i8", padTable(Int8Array.from(multipliers, (m) => (small ? -m.shift : m.shift)), block)),

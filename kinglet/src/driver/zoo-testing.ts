@@ -1,0 +1,213 @@
+import { createHash } from "node:crypto";
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { unzipSync } from "fflate";
+import { allocate, bytesOf, type DType, dtypeBytes, elementCount, fromBytes, type TypedArray, Xorshift32 } from "../base/index.ts";
+import { readModel } from "../formats/index.ts";
+import type { Graph, Value } from "../graph/index.ts";
+import type { ProgramRunner } from "../loops/index.ts";
+import { createJsRunner } from "../targets/js/index.ts";
+import { createWasmRunner } from "../targets/wasm/index.ts";
+import { compileGraph } from "./compile.ts";
+
+interface ZooTensor {
+  readonly index: number;
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly dtype: DType;
+}
+
+interface StoredTensor {
+  readonly file: string;
+  readonly bytes: number;
+  readonly truncated?: boolean;
+}
+
+/** What another engine says about one model: types, seeds and files of results. */
+export interface ZooGolden {
+  readonly model: string;
+  readonly archive: string;
+  readonly file: string;
+  readonly sha256: string;
+  readonly inputs: readonly ZooTensor[];
+  readonly outputs: readonly ZooTensor[];
+  readonly taps?: readonly ZooTensor[];
+  readonly samples: readonly { readonly k: number; readonly seed: number; readonly in_crc32: readonly string[]; readonly outputs: readonly StoredTensor[]; readonly taps?: readonly StoredTensor[] }[];
+  readonly sequence?: { readonly steps: number; readonly seed: number; readonly outputs: readonly StoredTensor[]; readonly taps?: readonly StoredTensor[] };
+}
+
+/** Largest differences from the stored results, over all samples and steps: of the outputs and of the taps before them. */
+export interface ZooResult {
+  outputs: number;
+  taps: number;
+  /** The largest magnitude among the stored outputs and taps that were compared. */
+  largest: number;
+}
+
+export function readZooGolden(folder: string): ZooGolden {
+  return JSON.parse(readFileSync(join(folder, "golden.json"), "utf8")) as ZooGolden;
+}
+
+/** The model's file, from the archive that holds it. @param data the folder of the archives */
+export function readZooModel(golden: ZooGolden, data: string): Uint8Array {
+  const bytes = unzipSync(readFileSync(join(data, golden.archive)), { filter: (file) => file.name === golden.file })[golden.file];
+  if (bytes === undefined) throw new Error(`${golden.archive} does not hold ${golden.file}`);
+  const hash = createHash("sha256").update(bytes).digest("hex");
+  if (hash !== golden.sha256) throw new Error(`${golden.file} is not the file that the results were made with`);
+  return bytes;
+}
+
+const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
+  let crc = byte;
+  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
+  return crc;
+});
+
+/** CRC-32 as in zip files; `zlib.crc32` is younger than the oldest Node that Kinglet runs on. */
+function crc32(bytes: Uint8Array): string {
+  let crc = 0xffffffff;
+  for (const byte of bytes) crc = CRC_TABLE[(crc ^ byte) & 255]! ^ (crc >>> 8);
+  return ((crc ^ 0xffffffff) >>> 0).toString(16).padStart(8, "0");
+}
+
+function drawElement(random: Xorshift32, dtype: DType): number {
+  const bits = random.next();
+  switch (dtype) {
+    case "float32": return (bits >>> 8) * 2 ** -23 - 1;
+    case "int8": case "uint8": return bits >>> 24;
+    case "int16": return bits >>> 16;
+    case "int32": case "int64": return bits % 16;
+    case "bool": return bits >>> 31;
+    default: throw new Error(`no rule for inputs of ${dtype}`);
+  }
+}
+
+/** All inputs of one step, in the model's order from one stream. */
+function drawInputs(golden: ZooGolden, random: Xorshift32): Uint8Array[] {
+  return golden.inputs.map(({ dtype, shape }) => {
+    const data = allocate(dtype, elementCount(shape));
+    for (let i = 0; i < data.length; i++) {
+      const element = drawElement(random, dtype);
+      data[i] = (dtype === "int64" ? BigInt(element) : element) as never;
+    }
+    return bytesOf(data);
+  });
+}
+
+/** Sizes are told by the stored bytes: where a dimension is open, the shape in the file is a placeholder. */
+function isTap(value: Value, tap: ZooTensor, bytes: number): boolean {
+  const name = tap.name === "" ? `tensor_${tap.index}` : tap.name;
+  return value.name === name && value.dtype === tap.dtype && elementCount(value.shape) * dtypeBytes(value.dtype) === bytes;
+}
+
+/** The graph with the tapped tensors as outputs behind its own. */
+function withTaps(graph: Graph, golden: ZooGolden): Graph {
+  const produced = graph.nodes.flatMap((node) => node.outputs);
+  const taps = (golden.taps ?? []).map((tap, i) => {
+    const value = produced.find((candidate) => isTap(candidate, tap, golden.samples[0]!.taps![i]!.bytes));
+    if (value === undefined) throw new Error(`no node gives the tensor ${tap.name}`);
+    return value;
+  });
+  return { ...graph, outputs: [...graph.outputs, ...taps] };
+}
+
+/** Positions of the elements that a long tensor is stored by. */
+function stridedIndices(length: number): number[] {
+  return Array.from({ length: 4096 }, (_, j) => Math.floor((j * length) / 4096));
+}
+
+function largestDifference(got: ArrayLike<number | bigint>, want: ArrayLike<number | bigint>, result: ZooResult): number {
+  if (got.length !== want.length) throw new Error(`${got.length} elements where ${want.length} are stored`);
+  let most = 0;
+  for (let i = 0; i < got.length; i++) {
+    const difference = Math.abs(Number(got[i]) - Number(want[i]));
+    if (!(difference <= most)) most = difference;
+    result.largest = Math.max(result.largest, Math.abs(Number(want[i])));
+  }
+  return most;
+}
+
+function readStored(folder: string, file: string, dtype: DType): TypedArray {
+  return fromBytes(dtype, new Uint8Array(readFileSync(join(folder, file))));
+}
+
+function compareStored(folder: string, stored: StoredTensor, dtype: DType, bytes: Uint8Array, result: ZooResult): number {
+  const got = fromBytes(dtype, bytes);
+  if (stored.bytes !== bytes.length) throw new Error(`${stored.file} is of ${stored.bytes} bytes, the result has ${bytes.length}`);
+  const want = readStored(folder, stored.file, dtype);
+  if (stored.truncated !== true) return largestDifference(got, want, result);
+  const picked = stridedIndices(bytes.length / dtypeBytes(dtype)).map((i) => got[i]!);
+  const strided = readStored(folder, stored.file.replace(".bin", ".strided.bin"), dtype);
+  return Math.max(largestDifference(got.subarray(0, want.length), want, result), largestDifference(picked, strided, result));
+}
+
+export type ZooVia = "plain" | "js" | "wasm" | "wasm-scalar";
+
+/** One model on one back end, compared with everything that is stored about it. */
+class ZooRun {
+  private readonly golden: ZooGolden;
+  private readonly folder: string;
+  private readonly runner: ProgramRunner;
+  private readonly result: ZooResult = { outputs: 0, taps: 0, largest: 0 };
+
+  constructor(golden: ZooGolden, folder: string, graph: Graph, via: ZooVia) {
+    this.golden = golden;
+    this.folder = folder;
+    const { program, plan } = compileGraph(withTaps(graph, golden), { target: via });
+    this.runner = via === "plain" || via === "js" ? createJsRunner(program, plan) : createWasmRunner(program, plan);
+  }
+
+  all(): ZooResult {
+    for (const sample of this.golden.samples) this.sample(sample);
+    if (this.golden.sequence !== undefined) this.sequence(this.golden.sequence);
+    return this.result;
+  }
+
+  private step(random: Xorshift32): Uint8Array[] {
+    const inputs = drawInputs(this.golden, random);
+    inputs.forEach((bytes, i) => this.runner.setInput(i, bytes));
+    this.runner.run();
+    return inputs;
+  }
+
+  private sample(sample: ZooGolden["samples"][number]): void {
+    this.runner.reset();
+    const inputs = this.step(new Xorshift32(sample.seed));
+    inputs.forEach((bytes, i) => {
+      if (crc32(bytes) !== sample.in_crc32[i]) throw new Error(`input ${i} of sample ${sample.k} is not the one that the results are for`);
+    });
+    this.compare(sample.outputs, sample.taps ?? [], (i) => this.runner.output(i));
+  }
+
+  /** Steps of one instance; the files hold each tensor of all steps one after another. */
+  private sequence(sequence: NonNullable<ZooGolden["sequence"]>): void {
+    this.runner.reset();
+    const random = new Xorshift32(sequence.seed);
+    const count = this.golden.outputs.length + (this.golden.taps ?? []).length;
+    const steps = Array.from({ length: sequence.steps }, () => {
+      this.step(random);
+      return Array.from({ length: count }, (_, i) => this.runner.output(i));
+    });
+    this.compare(sequence.outputs, sequence.taps ?? [], (i) => Buffer.concat(steps.map((tensors) => tensors[i]!)));
+  }
+
+  private compare(outputs: readonly StoredTensor[], taps: readonly StoredTensor[], got: (i: number) => Uint8Array): void {
+    const { golden, folder, result } = this;
+    outputs.forEach((stored, i) => {
+      result.outputs = Math.max(result.outputs, compareStored(folder, stored, golden.outputs[i]!.dtype, got(i), result));
+    });
+    taps.forEach((stored, i) => {
+      result.taps = Math.max(result.taps, compareStored(folder, stored, golden.taps![i]!.dtype, got(golden.outputs.length + i), result));
+    });
+  }
+}
+
+/**
+ * Runs every stored sample and sequence of a model.
+ * @param folder of its results  @param data of the archives
+ * @throws KingletError where the model is refused.
+ */
+export function runZooModel(golden: ZooGolden, folder: string, data: string, via: ZooVia): ZooResult {
+  const graph = readModel(readZooModel(golden, data), golden.model);
+  return new ZooRun(golden, folder, graph, via).all();
+}

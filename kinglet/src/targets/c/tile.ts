@@ -1,0 +1,111 @@
+import { type Buffer, type Expr, i32, intrinsic, type KernelBuilder, loadWord, type Variable } from "../../loops/index.ts";
+import type { QuantizedLayer } from "./layer.ts";
+
+/** Pixels and channels of a tile: eight sums, two weight words and two input words are all registers there are. */
+export const TILE_PIXELS = 4;
+export const TILE_CHANNELS = 2;
+
+/**
+ * Weights for two taps (u, v) in one 16-bit lane L = 256u + v, which takes one sign extension for four taps: with
+ * inputs (x0, x1), L·x0 + v·(256·x1 + 127 − x0) = 256·(u·x0 + v·x1) + 127·v. Sums are then 256 times what they
+ * stand for, and 127·Σv goes into the bias. Undefined where a lane does not fit (u = −128 with v < 0).
+ * Order: [channel / 2][tap / 4][channel % 2][lane low, lane high]; a last group of taps is filled up with zeros.
+ */
+export function packPairs(rows: Int8Array, channels: number, depth: number): Int8Array | undefined {
+  const words = Math.ceil(depth / 4);
+  const packed = new Int8Array(channels * words * 4);
+  const view = new DataView(packed.buffer);
+  for (let c = 0; c < channels; c++) {
+    for (let i = 0; i < words * 4; i += 2) {
+      const tap = (at: number): number => (at < depth ? rows[c * depth + at]! : 0);
+      const lane = 256 * tap(i) + tap(i + 1);
+      if (lane < -32768) return undefined;
+      const word = (Math.floor(c / TILE_CHANNELS) * words + (i >> 2)) * TILE_CHANNELS + (c % TILE_CHANNELS);
+      view.setInt16(4 * word + (i & 2), lane, true);
+    }
+  }
+  return packed;
+}
+
+/** The bias of a channel in such a kernel: 256 times itself, less what the second taps add. */
+export function pairBias(bias: number, taps: Iterable<number>): number {
+  let seconds = 0;
+  let at = 0;
+  for (const w of taps) seconds += at++ % 2 === 1 ? w : 0;
+  return 256 * bias - 127 * seconds;
+}
+
+/**
+ * Widens one pixel of `depth` inputs into column `pixel` of the tile's inputs: for every four inputs the words of
+ * (x0, x2) and of (256·x1 + 127 − x0, 256·x3 + 127 − x2); 127 − x0 is x0 with its low seven bits turned.
+ */
+export function widenPixel(k: KernelBuilder, source: Buffer, from: Expr, depth: Expr, tile: Buffer, pixel: Expr): void {
+  k.for("i", 0, depth, (i) => {
+    const word = k.let("word", loadWord(source, from.add(i)));
+    const at = k.let("at", i.mul(2).add(pixel));
+    tile.store(at, intrinsic("sxtb16", word));
+    tile.store(at.add(TILE_PIXELS), word.xor(0x007f007f));
+  }, 4);
+}
+
+/** One group of four taps for the whole tile. */
+function addGroup(k: KernelBuilder, sums: readonly (readonly Variable[])[], tile: Buffer, at: Expr, weights: Buffer, tap: Expr, name: string): void {
+  const lanes = sums.map((_, c) => k.let(`w${name}${c}`, loadWord(weights, tap.add(4 * c))));
+  const seconds = lanes.map((lane, c) => k.let(`v${name}${c}`, intrinsic("sxtb16", lane)));
+  for (let half = 0; half < 2; half++) {
+    for (let p = 0; p < TILE_PIXELS; p += 2) {
+      const x = [0, 1].map((n) => k.let(`x${name}${half}${p + n}`, tile.load(at.add(half * TILE_PIXELS + p + n))));
+      sums.forEach((row, c) => {
+        for (let n = 0; n < 2; n++) row[p + n]!.set(intrinsic("smlad", half === 0 ? lanes[c]! : seconds[c]!, x[n]!, row[p + n]!.get()));
+      });
+    }
+  }
+}
+
+export interface TileKernel {
+  readonly layer: QuantizedLayer;
+  readonly weights: Buffer;
+  readonly tile: Buffer;
+  /** Taps, a multiple of four, and groups of four taps in a turn of the inner loop. */
+  readonly depth: Expr;
+  readonly groups: number;
+  readonly channels: Expr;
+}
+
+/** Two channels of four pixels; gives the eight sums. */
+function tileSums(k: KernelBuilder, t: TileKernel, oc: Expr): Variable[][] {
+  const sums = Array.from({ length: TILE_CHANNELS }, (_, c) => {
+    const bias = k.let(`bias${c}`, t.layer.pairs.load(oc.add(c).mul(2)));
+    return Array.from({ length: TILE_PIXELS }, (_, p) => k.variable(`acc${c}${p}`, bias));
+  });
+  const row = k.let("row", oc.mul(t.depth));
+  k.for("i4", 0, t.depth, (i) => {
+    const at = k.let("x_at", i.mul(2));
+    const tap = k.let("tap", row.add(i.mul(TILE_CHANNELS)));
+    for (let g = 0; g < t.groups; g++) addGroup(k, sums, t.tile, at.add(2 * TILE_PIXELS * g), t.weights, tap.add(4 * TILE_CHANNELS * g), t.groups === 1 ? "" : `${g}_`);
+  }, 4 * t.groups);
+  return sums;
+}
+
+/** All channels of the four pixels in the tile; `left` is how many of them exist, where that may be fewer than four. */
+export function storeTile(k: KernelBuilder, t: TileKernel, output: Buffer, to: Expr, left: Expr | null): void {
+  const { layer } = t;
+  k.for("oc", 0, t.channels, (oc) => {
+    const sums = tileSums(k, t, oc);
+    sums.forEach((row, c) => {
+      const channel = k.let(`channel${c}`, oc.add(c));
+      const multiplier = k.let(`multiplier${c}`, layer.pairs.load(channel.mul(2).add(1)));
+      const shift = k.let(`shift${c}`, layer.shift.load(channel));
+      const half = k.let(`half${c}`, i32(1).shl(shift.sub(1)));
+      row.forEach((sum, p) => {
+        const write = (): void => {
+          const high = k.let(`high${c}${p}`, intrinsic("roundingHighMul256", sum.get(), multiplier));
+          const scaled = high.add(high.shr(31)).add(half).shr(shift);
+          output.store(to.add(channel).add(t.channels.mul(p)), scaled.add(layer.zeroPoint).clamp(layer.low, layer.high));
+        };
+        if (left !== null && p > 0) k.if(left.gt(p), write);
+        else write();
+      });
+    });
+  }, TILE_CHANNELS);
+}
