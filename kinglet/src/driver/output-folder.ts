@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, readFile, realpath, rename, rm, rmdir, stat, writeFile } from "node:fs/promises";
 import { basename, dirname, join, resolve, sep } from "node:path";
 import { KingletError } from "../base/index.ts";
 
@@ -97,6 +97,9 @@ async function place(made: string, folder: string): Promise<void> {
   }
 }
 
+/** A temporary folder is its owner's alone; the output gets what mkdir would have given it. */
+const FOLDER_MODE = 0o777;
+
 async function writeAll(folder: string, files: OutputFiles): Promise<void> {
   for (const [name, content] of files) {
     await mkdir(dirname(join(folder, name)), { recursive: true });
@@ -125,6 +128,7 @@ export async function writeOutputFolder(path: string, files: OutputFiles): Promi
   const firstMade = await mkdir(dirname(folder), { recursive: true });
   const made = await mkdtemp(join(dirname(folder), `.${basename(folder)}.kinglet-`));
   try {
+    await chmod(made, FOLDER_MODE & ~process.umask());
     await writeAll(made, files);
     await place(made, folder);
   } catch (error) {

@@ -9,6 +9,7 @@ import type { ProgramRunner } from "../loops/index.ts";
 import { createJsRunner } from "../targets/js/index.ts";
 import { createWasmRunner } from "../targets/wasm/index.ts";
 import { compileGraph } from "./compile.ts";
+import { withOneRounding } from "./zoo-rounding.ts";
 
 interface ZooTensor {
   readonly index: number;
@@ -141,7 +142,8 @@ function compareStored(folder: string, stored: StoredTensor, dtype: DType, bytes
   return Math.max(largestDifference(got.subarray(0, want.length), want, result), largestDifference(picked, strided, result));
 }
 
-export type ZooVia = "plain" | "js" | "wasm" | "wasm-scalar";
+/** A back end, or the plain loops with the stored results' own rounding. */
+export type ZooVia = "plain" | "js" | "wasm" | "wasm-scalar" | "one rounding";
 
 /** One model on one back end, compared with everything that is stored about it. */
 class ZooRun {
@@ -153,8 +155,9 @@ class ZooRun {
   constructor(golden: ZooGolden, folder: string, graph: Graph, via: ZooVia) {
     this.golden = golden;
     this.folder = folder;
-    const { program, plan } = compileGraph(withTaps(graph, golden), { target: via });
-    this.runner = via === "plain" || via === "js" ? createJsRunner(program, plan) : createWasmRunner(program, plan);
+    const { program, plan } = compileGraph(withTaps(graph, golden), { target: via === "one rounding" ? "plain" : via });
+    const wasm = via === "wasm" || via === "wasm-scalar";
+    this.runner = wasm ? createWasmRunner(program, plan) : createJsRunner(via === "one rounding" ? withOneRounding(program) : program, plan);
   }
 
   all(): ZooResult {

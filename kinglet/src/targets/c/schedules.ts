@@ -5,25 +5,38 @@ import { eachChannel, fourChannels } from "./depthwise-windows.ts";
 import { tileSchedule } from "./tile-conv.ts";
 import { DUAL_DOT_FOR_ALL, dualDotFor, SCALAR_DOT } from "./dot.ts";
 
-function schedules(dot: ChooseDot, window: (channels: number) => typeof eachChannel): Schedules {
-  return { conv2d: convSchedule(dot), depthwiseConv2d: depthwiseSchedule(window), fullyConnected: denseSchedule(dot) };
-}
-
-function withTiles(base: Schedules): Schedules {
-  return { ...base, conv2d: tileSchedule(base["conv2d"]!) };
-}
+const scalar: ChooseDot = () => ({ product: SCALAR_DOT, oneForAll: false });
+const smallScalar: ChooseDot = () => ({ product: SCALAR_DOT, oneForAll: true });
+const dual: ChooseDot = (depth) => ({ product: dualDotFor(depth), oneForAll: false });
+const smallDual: ChooseDot = () => ({ product: DUAL_DOT_FOR_ALL, oneForAll: true });
 
 /** Schedules for machines with scalar registers: every microcontroller core, and the host. */
-export const SCALAR_SCHEDULES: Schedules = schedules(() => ({ product: SCALAR_DOT, oneForAll: false }), () => eachChannel);
+export const SCALAR_SCHEDULES: Schedules = {
+  conv2d: convSchedule(scalar),
+  depthwiseConv2d: depthwiseSchedule(() => eachChannel),
+  fullyConnected: denseSchedule(scalar),
+};
 
 /** The same with as few kinds of kernels as possible. */
-export const SMALL_SCALAR_SCHEDULES: Schedules = schedules(() => ({ product: SCALAR_DOT, oneForAll: true }), () => eachChannel);
+export const SMALL_SCALAR_SCHEDULES: Schedules = {
+  conv2d: convSchedule(smallScalar),
+  depthwiseConv2d: depthwiseSchedule(() => eachChannel),
+  fullyConnected: denseSchedule(smallScalar),
+};
 
-/** Schedules for Arm cores with the DSP extension (Cortex-M4, M7, M33, M55): two 16-bit products an instruction. */
-export const DSP_SCHEDULES: Schedules = withTiles(schedules(
-  (depth) => ({ product: dualDotFor(depth), oneForAll: false }),
-  (channels) => (channels % 4 === 0 ? fourChannels : eachChannel),
-));
+/**
+ * Schedules for Arm cores with the DSP extension (Cortex-M4, M7, M33, M55): two 16-bit products an instruction.
+ * Convolutions that do not fill a tile are small, so one kernel serves them all.
+ */
+export const DSP_SCHEDULES: Schedules = {
+  conv2d: tileSchedule(convSchedule(smallDual)),
+  depthwiseConv2d: depthwiseSchedule((channels) => (channels % 4 === 0 ? fourChannels : eachChannel)),
+  fullyConnected: denseSchedule(dual),
+};
 
 /** The same with as few kinds of kernels as possible. */
-export const SMALL_DSP_SCHEDULES: Schedules = schedules(() => ({ product: DUAL_DOT_FOR_ALL, oneForAll: true }), () => eachChannel);
+export const SMALL_DSP_SCHEDULES: Schedules = {
+  conv2d: convSchedule(smallDual),
+  depthwiseConv2d: depthwiseSchedule(() => eachChannel),
+  fullyConnected: denseSchedule(smallDual),
+};

@@ -48,15 +48,15 @@ export function widenPixel(k: KernelBuilder, source: Buffer, from: Expr, depth: 
   }, 4);
 }
 
-/** One group of four taps for the whole tile. */
+/** One group of four taps for the whole tile: the lanes as they are, then their second taps, widened only then. */
 function addGroup(k: KernelBuilder, sums: readonly (readonly Variable[])[], tile: Buffer, at: Expr, weights: Buffer, tap: Expr, name: string): void {
-  const lanes = sums.map((_, c) => k.let(`w${name}${c}`, loadWord(weights, tap.add(4 * c))));
-  const seconds = lanes.map((lane, c) => k.let(`v${name}${c}`, intrinsic("sxtb16", lane)));
+  let words = sums.map((_, c) => k.let(`w${name}${c}`, loadWord(weights, tap.add(4 * c))));
   for (let half = 0; half < 2; half++) {
+    if (half === 1) words = words.map((word, c) => k.let(`v${name}${c}`, intrinsic("sxtb16", word)));
     for (let p = 0; p < TILE_PIXELS; p += 2) {
       const x = [0, 1].map((n) => k.let(`x${name}${half}${p + n}`, tile.load(at.add(half * TILE_PIXELS + p + n))));
       sums.forEach((row, c) => {
-        for (let n = 0; n < 2; n++) row[p + n]!.set(intrinsic("smlad", half === 0 ? lanes[c]! : seconds[c]!, x[n]!, row[p + n]!.get()));
+        for (let n = 0; n < 2; n++) row[p + n]!.set(intrinsic("smlad", words[c]!, x[n]!, row[p + n]!.get()));
       });
     }
   }
