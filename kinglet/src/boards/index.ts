@@ -3,5 +3,6 @@ export * from "./catalogue.ts";
 export * from "./cores.ts";
 export * from "./firmware.ts";
 export * from "./hostc.ts";
+export * from "./process.ts";
 export * from "./sections.ts";
 export * from "./tools.ts";

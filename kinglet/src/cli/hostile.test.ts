@@ -6,7 +6,8 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bytesOf, Xorshift32 } from "../base/index.ts";
-import { MARKER } from "../driver/output-folder.ts";
+import { findProgram } from "../boards/index.ts";
+import { MARKER } from "../driver/index.ts";
 import { writeNpy } from "../formats/index.ts";
 import { float32Bytes, testModel } from "../formats/tflite/test-model.ts";
 import { main } from "./main.ts";
@@ -171,14 +172,14 @@ describe("outputs that cannot be written, and words that mean nothing", () => {
   test("a full disk", (context) => {
     const disk = at("disk");
     mkdirSync(disk);
-    const mounted = process.platform === "linux" && spawnSync("mount", ["-t", "tmpfs", "-o", "size=16k", "none", disk]).status === 0;
+    const mounted = process.platform === "linux" && spawnSync(findProgram("mount") ?? "", ["-t", "tmpfs", "-o", "size=16k", "none", disk]).status === 0;
     if (!mounted) context.skip("needs the right to mount a small file system");
     try {
       const ran = spawnSync(process.execPath, [BIN, "compile", model, "--target", "js", "--out", join(disk, "out")], { encoding: "utf8" });
       expectRefusal({ code: ran.status ?? -1, out: ran.stdout, err: ran.stderr }, 1, /the disk is full; nothing was left behind/);
       expect(readdirSync(disk)).toEqual([]);
     } finally {
-      spawnSync("umount", [disk]);
+      spawnSync(findProgram("umount") ?? "", [disk]);
     }
   });
 });

@@ -1,4 +1,4 @@
-import { readFile } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { extname } from "node:path";
 import { bytesOf, dtypeBytes, elementCount, KingletError, sameShape, shapeText } from "../base/index.ts";
 import { readNpy } from "../formats/index.ts";
@@ -23,6 +23,8 @@ function fromRaw(file: Uint8Array, path: string, value: Value, index: number): U
 
 /** Reads one tensor from a .npy or a raw little-endian .bin file. @throws KingletError that names the tensor. */
 export async function readTensor(path: string, value: Value, index: number): Promise<Uint8Array> {
+  // Reading a folder fails without naming it.
+  if ((await stat(path)).isDirectory()) throw new KingletError("bad-input", `${named(value, index)}, and this is a folder`, { place: path });
   const file = await readFile(path);
   return extname(path).toLowerCase() === ".npy" ? fromNpy(file, path, value, index) : fromRaw(file, path, value, index);
 }

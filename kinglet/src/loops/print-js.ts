@@ -195,3 +195,14 @@ export function printJsFunction(func: Func): string {
   const params = func.params.map((param) => param.name).join(", ");
   return [`/** ${func.doc} */`, `function ${func.name}(${params}) {`, ...blockLines(func.body, "  "), "}", ""].join("\n");
 }
+
+/** A pure helper as a JavaScript function, for what is computed at compile time with the same arithmetic. */
+export function compileHelper(func: Func): (...args: number[]) => number {
+  const all = new Map<string, Func>();
+  const collect = (f: Func): void => {
+    for (const used of f.uses) collect(used);
+    all.set(f.name, f);
+  };
+  collect(func);
+  return new Function(`${JS_PRELUDE}\n${[...all.values()].map(printJsFunction).join("\n")}\nreturn ${func.name};`)() as (...args: number[]) => number;
+}

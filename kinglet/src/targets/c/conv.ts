@@ -1,6 +1,6 @@
 import type { Node } from "../../graph/index.ts";
 import type { Buffer, Expr, KernelBuilder, KernelInstance } from "../../loops/index.ts";
-import { attributesOf, convMultipliers, denseMultipliers, eachPixel, inputOf, type MultiplierRule, outputOf, resultBounds, type Schedule, type WindowAttributes, windowSizes } from "../../ops/index.ts";
+import { attributesOf, convMultipliers, denseMultipliers, eachPixel, inputOf, type MultiplierRule, outputOf, type Schedule, type WindowAttributes, windowSizes } from "../../ops/index.ts";
 import { BLOCK, type DotProduct } from "./dot.ts";
 import { channelBias, planLayer, type QuantizedLayer, requantizeLayer, rowForm } from "./layer.ts";
 
@@ -30,10 +30,9 @@ function storeDots(k: KernelBuilder, kernel: DotKernel, source: Buffer, from: Ex
   }, BLOCK);
 }
 
-function dotKernel(k: KernelBuilder, node: Node, layer: QuantizedLayer, depth: number, dot: DotChoice): DotKernel {
-  const w = inputOf(node, 1);
-  const channels = w.shape[0]!;
-  const packed = dot.product.pack(w.data as Int8Array, channels, depth);
+function dotKernel(k: KernelBuilder, node: Node, weights: Int8Array, layer: QuantizedLayer, depth: number, dot: DotChoice): DotKernel {
+  const channels = inputOf(node, 1).shape[0]!;
+  const packed = dot.product.pack(weights, channels, depth);
   return { weights: k.constant("w", "i8", packed), layer, depth: k.int("depth", depth), channels: k.int("out_c", channels), dot: dot.product, tail: dot.oneForAll || channels % BLOCK !== 0 };
 }
 
@@ -46,9 +45,9 @@ function rowsKernel(node: Node, rule: MultiplierRule, choose: ChooseDot): ((k: K
   const channels = w.shape[0]!;
   return (k) => {
     const input = k.input(0, "x");
-    const layer = plan(k, resultBounds(node, attributesOf<WindowAttributes>(node).activation));
+    const layer = plan.tables(k);
     const output = k.output(0, "y");
-    const dot = dotKernel(k, node, layer, depth, choose(depth));
+    const dot = dotKernel(k, node, plan.weights, layer, depth, choose(depth));
     const rows = y.shape.reduce((p, d) => p * d, 1) / channels;
     k.for("row", 0, k.int("rows", rows), (row) =>
       storeDots(k, dot, input, k.let("from", row.mul(dot.depth)), output, k.let("to", row.mul(dot.channels))));
@@ -87,11 +86,11 @@ function patchKernel(node: Node, choose: ChooseDot): ((k: KernelBuilder) => Kern
   const depth = w.shape[1]! * w.shape[2]! * w.shape[3]!;
   return (k) => {
     const input = k.input(0, "x");
-    const layer = plan(k, resultBounds(node, a.activation));
+    const layer = plan.tables(k);
     const output = k.output(0, "y");
     const sizes = windowSizes(k, x, y, w.shape[1]!, w.shape[2]!);
     const patch = k.scratch("patch", "i8", depth);
-    const dot = dotKernel(k, node, layer, depth, choose(depth));
+    const dot = dotKernel(k, node, plan.weights, layer, depth, choose(depth));
     eachPixel(k, sizes, a, (n, oy, ox, y0, x0) => {
       gatherPatch(k, node, sizes, input, patch, n, y0, x0);
       const to = k.let("to", n.mul(sizes.outH).add(oy).mul(sizes.outW).add(ox).mul(sizes.outC));

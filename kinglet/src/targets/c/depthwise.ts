@@ -1,7 +1,7 @@
 import type { Node } from "../../graph/index.ts";
 import { type Buffer, type Expr, i32, type KernelBuilder, type KernelInstance } from "../../loops/index.ts";
-import { attributesOf, convMultipliers, type DepthwiseAttributes, eachPixel, inputOf, outputOf, resultBounds, type Schedule, windowSizes } from "../../ops/index.ts";
-import { planLayer, type QuantizedLayer } from "./layer.ts";
+import { attributesOf, convMultipliers, type DepthwiseAttributes, eachPixel, inputOf, outputOf, type Schedule, windowSizes } from "../../ops/index.ts";
+import { type LayerForm, planLayer, type QuantizedLayer } from "./layer.ts";
 
 /** A depthwise layer with multiplier 1, as its window kernels see it. */
 export interface DepthwiseKernel {
@@ -30,10 +30,9 @@ export interface DepthwiseWindow {
 /** Computes all channels of a window: `whole` where every tap is inside, so that columns can be unrolled. */
 export type WindowKernel = (k: KernelBuilder, d: DepthwiseKernel, window: DepthwiseWindow, whole: boolean) => void;
 
-function channelTaps(node: Node): (channel: number) => Iterable<number> {
-  const w = inputOf(node, 1);
-  const channels = w.shape[3]!;
-  return (channel) => Array.from({ length: w.shape[1]! * w.shape[2]! }, (_, tap) => (w.data as Int8Array)[tap * channels + channel]!);
+function channelForm(node: Node): LayerForm {
+  const [, height, width, channels] = inputOf(node, 1).shape as [number, number, number, number];
+  return { channels, taps: height * width, first: (channel) => channel, step: channels, block: 1, fold: false };
 }
 
 /** Visits the taps of a window with the element offsets of their input and weights, channel 0. */
@@ -68,13 +67,13 @@ export const depthwiseSchedule = (choose: (channels: number) => WindowKernel): S
   const a = attributesOf<DepthwiseAttributes>(node);
   const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
   if (a.depthMultiplier !== 1 || (a.dilationH ?? 1) !== 1 || (a.dilationW ?? 1) !== 1) return undefined;
-  const plan = planLayer(node, convMultipliers, { channels: w.shape[3]!, taps: channelTaps(node), block: 1, fold: false });
+  const plan = planLayer(node, convMultipliers, channelForm(node));
   if (plan === undefined) return undefined;
   const kernel = choose(x.shape[3]!);
   return (k): KernelInstance => {
     const input = k.input(0, "x");
-    const weights = k.input(1, "w");
-    const layer = plan(k, resultBounds(node, a.activation));
+    const weights = k.constant("w", "i8", plan.weights);
+    const layer = plan.tables(k);
     const output = k.output(0, "y");
     const sizes = windowSizes(k, x, y, w.shape[1]!, w.shape[2]!);
     const offset = -x.quantization!.zeroPoints[0]!;

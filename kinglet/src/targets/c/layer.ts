@@ -1,6 +1,7 @@
 import type { Node } from "../../graph/index.ts";
 import { type Buffer, defineFunction, type Expr, type Func, i32, intrinsic, type KernelBuilder } from "../../loops/index.ts";
-import { inputOf, type Multiplier, type MultiplierRule, outputOf, requantize } from "../../ops/index.ts";
+import { type Activation, attributesOf, inputOf, type Multiplier, type MultiplierRule, outputOf, requantize, resultBounds } from "../../ops/index.ts";
+import { analyseChannel, type Channel } from "./channels.ts";
 
 /** Bias, multipliers and bounds of an int8 layer, as kernel tables. */
 export interface QuantizedLayer {
@@ -29,29 +30,6 @@ export const requantizeSmall: Func = defineFunction(
   },
 );
 
-/** Folds −zeroPoint · Σw into the bias where `fold`; `taps` gives the weights of a channel. */
-function biasTable(node: Node, channels: number, fold: boolean, taps: (channel: number) => Iterable<number>): { bias: Int32Array; bound: number } {
-  const zeroPoint = inputOf(node, 0).quantization!.zeroPoints[0]!;
-  // The largest factor that meets a weight: a stored input, or an input without its zero point.
-  const largest = fold ? 128 : Math.max(Math.abs(-128 - zeroPoint), Math.abs(127 - zeroPoint));
-  const given = node.inputs[2]?.data as Int32Array | undefined;
-  const bias = new Int32Array(channels);
-  let bound = 0;
-  for (let c = 0; c < channels; c++) {
-    let sum = 0;
-    let size = 0;
-    for (const w of taps(c)) {
-      sum += w;
-      size += Math.abs(w);
-    }
-    const start = (given?.[c] ?? 0) - (fold ? zeroPoint * sum : 0);
-    // Every partial sum lies within the bias plus or minus the largest factor times all |w|.
-    bound = Math.max(bound, Math.abs(start) + largest * size);
-    bias[c] = start;
-  }
-  return { bias, bound };
-}
-
 /** True where the short requantization is proved equal: see `requantizeSmall`. */
 export function smallIsProved(bound: number, multipliers: readonly Multiplier[]): boolean {
   return bound < 2 ** 30 && multipliers.every((m) => m.multiplier !== 0 && m.shift <= -1 && m.shift >= -30);
@@ -79,56 +57,85 @@ export function channelBias(layer: QuantizedLayer, channel: Expr): Expr {
   return layer.pairs.load(channel.mul(2));
 }
 
-/** The weights of one channel of an OHWI or [out, in] tensor. */
-function rowTaps(node: Node): (channel: number) => Iterable<number> {
-  const w = inputOf(node, 1);
-  const depth = w.shape.slice(1).reduce((p, d) => p * d, 1);
-  return (channel) => (w.data as Int8Array).subarray(channel * depth, (channel + 1) * depth);
-}
-
-/** Which channels a layer has, how its weights lie, and what a kernel wants of its tables. */
+/** Which channels a layer has, where their weights lie, and what a kernel wants of its tables. */
 export interface LayerForm {
   readonly channels: number;
-  /** The weights of each channel. */
-  readonly taps: (channel: number) => Iterable<number>;
+  /** Weights of a channel, and where they are: `first + i · step` for i < taps. */
+  readonly taps: number;
+  readonly first: (channel: number) => number;
+  readonly step: number;
   /** Tables are padded to a multiple of this. */
   readonly block: number;
   /** The kernel multiplies stored inputs: the zero point goes into the bias. */
   readonly fold: boolean;
   /** The kernel's sums are 256 times the real ones (see `packPairs`): they must stay below 2^23, and this makes the bias. */
-  readonly pairBias?: (bias: number, taps: Iterable<number>) => number;
+  readonly pairBias?: (bias: number, taps: Int8Array) => number;
 }
 
 /** Rows of an OHWI or [out, in] weight tensor, `block` at a time, with the zero point folded. */
 export function rowForm(node: Node, block: number): LayerForm {
-  return { channels: inputOf(node, 1).shape[0]!, taps: rowTaps(node), block, fold: true };
+  const [channels, ...rest] = inputOf(node, 1).shape;
+  const taps = rest.reduce((p, d) => p * d, 1);
+  return { channels: channels!, taps, first: (channel) => channel * taps, step: 1, block, fold: true };
+}
+
+/** A layer whose tables are ready to become a kernel's. */
+export interface LayerPlan {
+  /** The layer's weights, zero in channels whose result is constant. */
+  readonly weights: Int8Array;
+  tables(k: KernelBuilder): QuantizedLayer;
+}
+
+function tapsOf(data: Int8Array, form: LayerForm, channel: number): Int8Array {
+  return Int8Array.from({ length: form.taps }, (_, i) => data[form.first(channel) + i * form.step]!);
+}
+
+function analyse(node: Node, rule: MultiplierRule, form: LayerForm, data: Int8Array): Channel[] {
+  const input = inputOf(node, 0).quantization!.zeroPoints[0]!;
+  const result = resultBounds(node, attributesOf<{ activation: Activation }>(node).activation);
+  const given = node.inputs[2]?.data as Int32Array | undefined;
+  return rule(node, form.channels).map((multiplier, c) => {
+    const weights = tapsOf(data, form, c);
+    const bias = (given?.[c] ?? 0) - (form.fold ? input * weights.reduce((sum, w) => sum + w, 0) : 0);
+    const [low, high] = form.fold ? [-128, 127] : [-128 - input, 127 - input];
+    return analyseChannel({ bias, weights, low, high, multiplier, resultLow: result.low - result.zeroPoint, resultHigh: result.high - result.zeroPoint });
+  });
+}
+
+/** The weights with those of constant channels cleared. */
+function clearedWeights(data: Int8Array, form: LayerForm, channels: readonly Channel[]): Int8Array {
+  if (!channels.some((channel) => channel.constant)) return data;
+  const weights = data.slice();
+  channels.forEach((channel, c) => {
+    for (let i = 0; channel.constant && i < form.taps; i++) weights[form.first(c) + i * form.step] = 0;
+  });
+  return weights;
 }
 
 /**
  * Prepares an int8 layer with constant symmetric weights, or gives undefined where the layer is another kind or
- * its sums could leave 32 bits.
+ * its sums could leave what the kernel's arithmetic holds.
  */
-export function planLayer(node: Node, rule: MultiplierRule, form: LayerForm): ((k: KernelBuilder, result: { low: number; high: number; zeroPoint: number }) => QuantizedLayer) | undefined {
+export function planLayer(node: Node, rule: MultiplierRule, form: LayerForm): LayerPlan | undefined {
   if (!isInt8Layer(node)) return undefined;
-  const { channels, block } = form;
-  const { bias, bound } = biasTable(node, channels, form.fold, form.taps);
-  if (bound >= 2 ** 31) return undefined;
-  const multipliers = rule(node, channels);
+  const data = inputOf(node, 1).data as Int8Array;
+  const channels = analyse(node, rule, form, data);
+  const bound = channels.reduce((most, channel) => Math.max(most, channel.bound), 0);
+  const multipliers = channels.map((channel) => channel.multiplier);
   const small = smallIsProved(bound, multipliers);
-  if (form.pairBias !== undefined) {
-    if (!small || bound >= 2 ** 23) return undefined;
-    bias.forEach((value, c) => {
-      bias[c] = form.pairBias!(value, form.taps(c));
-    });
-  }
-  return (k, result) => ({
-    pairs: k.constant("bias_multiplier", "i32", padTable(interleaved(bias, multipliers), 2 * block)),
-    shift: k.constant("shift", "i8", padTable(Int8Array.from(multipliers, (m) => (small ? -m.shift : m.shift)), block)),
+  if (bound >= 2 ** 31 || (form.pairBias !== undefined && (!small || bound >= 2 ** 23))) return undefined;
+  const weights = clearedWeights(data, form, channels);
+  const bias = Int32Array.from(channels, (channel, c) => form.pairBias?.(channel.bias, tapsOf(weights, form, c)) ?? channel.bias);
+  const result = resultBounds(node, attributesOf<{ activation: Activation }>(node).activation);
+  const tables = (k: KernelBuilder): QuantizedLayer => ({
+    pairs: k.constant("bias_multiplier", "i32", padTable(interleaved(bias, multipliers), 2 * form.block)),
+    shift: k.constant("shift", "i8", padTable(Int8Array.from(multipliers, (m) => (small ? -m.shift : m.shift)), form.block)),
     zeroPoint: k.int("zero_point", result.zeroPoint),
     low: k.int("low", result.low),
     high: k.int("high", result.high),
     small,
   });
+  return { weights, tables };
 }
 
 /** The stored result of a finished sum. */

@@ -6,7 +6,9 @@ import { call, requantizeCases } from "./testing.ts";
 import { createJsRunner, separatePlacement } from "../js/index.ts";
 import { lower } from "../lower.ts";
 import type { Schedules } from "../../ops/index.ts";
+import { analyseChannel } from "./channels.ts";
 import { smallIsProved } from "./layer.ts";
+import { packPairs } from "./tile.ts";
 import { DSP_SCHEDULES, SCALAR_SCHEDULES, SMALL_DSP_SCHEDULES, SMALL_SCALAR_SCHEDULES } from "./schedules.ts";
 
 interface Shape {
@@ -29,7 +31,7 @@ const SHAPES: fc.Arbitrary<Shape> = fc
     op: fc.constantFrom("conv2d" as const, "depthwiseConv2d" as const, "fullyConnected" as const),
     h: fc.integer({ min: 1, max: 7 }), w: fc.integer({ min: 1, max: 7 }), c: fc.integer({ min: 1, max: 20 }), oc: fc.integer({ min: 1, max: 9 }),
     fh: fc.integer({ min: 1, max: 4 }), fw: fc.integer({ min: 1, max: 4 }), stride: fc.integer({ min: 1, max: 3 }), pad: fc.integer({ min: 0, max: 2 }),
-    zeroPoint: fc.integer({ min: -128, max: 127 }), scale: fc.constantFrom(1e-4, 0.02, 0.3, 3), seed: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
+    zeroPoint: fc.integer({ min: -128, max: 127 }), scale: fc.constantFrom(1e-4, 0.02, 0.3, 3, 400), seed: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
   })
   .filter((s) => s.op === "fullyConnected" || (s.h + 2 * s.pad >= s.fh && s.w + 2 * s.pad >= s.fw));
 
@@ -73,6 +75,39 @@ describe.each([["scalar", SCALAR_SCHEDULES], ["DSP", DSP_SCHEDULES], ["small sca
       }),
       { numRuns: 300, seed: 7 },
     );
+  });
+});
+
+describe("what is known of a channel", () => {
+  const channel = { bias: 2 ** 30, weights: [1, -1, 2], low: -128, high: 127, resultLow: -128, resultHigh: 127 };
+
+  test("a channel that cannot leave its bound is constant, and needs no large bias", () => {
+    expect(analyseChannel({ ...channel, multiplier: { multiplier: 2 ** 30, shift: 0 } })).toEqual({ bias: 4 * 127, multiplier: { multiplier: 2 ** 30, shift: -1 }, bound: 508, constant: true });
+    expect(analyseChannel({ ...channel, bias: 3, multiplier: { multiplier: 2 ** 30, shift: -20 } })).toMatchObject({ bias: 0, constant: true });
+  });
+
+  test("a channel that can change keeps its numbers", () => {
+    const multiplier = { multiplier: 2 ** 30, shift: -3 };
+    expect(analyseChannel({ ...channel, bias: 3, multiplier })).toEqual({ bias: 3, multiplier, bound: 3 + 4 * 128, constant: false });
+  });
+
+  test("the constant stands for the same result in every form", () => {
+    for (let result = -255; result <= 255; result++) {
+      expect(call("small", 4 * result, 2 ** 30, 1)).toBe(result);
+      expect(call("exact", 4 * result, 2 ** 30, -1)).toBe(result);
+    }
+  });
+});
+
+describe("weight pairs in one lane", () => {
+  test("are refused where a lane would overflow", () => {
+    expect(packPairs(Int8Array.of(-128, -1, 0, 0, 0, 0, 0, 0), 2, 4)).toBeUndefined();
+    expect(packPairs(Int8Array.of(-128, 1, 0, 0, 0, 0, 0, 0), 2, 4)).toBeDefined();
+  });
+
+  test("hold 256u + v, channel beside channel", () => {
+    const packed = packPairs(Int8Array.of(1, 2, 3, -4, 5, 6, 7, 8), 2, 4)!;
+    expect([...new Int16Array(packed.buffer)]).toEqual([258, 764, 1286, 1800]);
   });
 });
 

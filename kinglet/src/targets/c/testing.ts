@@ -1,11 +1,8 @@
-import { JS_PRELUDE, printJsFunction } from "../../loops/index.ts";
-import { requantize, roundingShift } from "../../ops/index.ts";
+import { compileHelper } from "../../loops/index.ts";
+import { requantize } from "../../ops/index.ts";
 import { requantizeSmall } from "./layer.ts";
 
-type Requantize = (x: number, multiplier: number, shift: number) => number;
-
-const text = [roundingShift, requantize, requantizeSmall].map(printJsFunction).join("\n");
-const made = new Function(`${JS_PRELUDE}\n${text}\nreturn { exact: requantize, small: requantize_small };`)() as Record<"exact" | "small", Requantize>;
+const made = { exact: compileHelper(requantize), small: compileHelper(requantizeSmall) };
 
 /** Runs a requantization as its printed loops define it. */
 export function call(which: "exact" | "small", x: number, multiplier: number, shift: number): number {

@@ -1,8 +1,8 @@
 import type { Node } from "../../graph/index.ts";
 import type { Expr, KernelBuilder, KernelInstance } from "../../loops/index.ts";
-import { attributesOf, convMultipliers, inputOf, outputOf, resultBounds, type Schedule, type WindowAttributes, windowSizes } from "../../ops/index.ts";
+import { attributesOf, convMultipliers, inputOf, outputOf, type Schedule, type WindowAttributes, windowSizes } from "../../ops/index.ts";
 import { gatherPatch, isPointwise } from "./conv.ts";
-import { planLayer, rowForm } from "./layer.ts";
+import { type LayerPlan, planLayer, rowForm } from "./layer.ts";
 import { packPairs, pairBias, storeTile, TILE_CHANNELS, TILE_PIXELS, type TileKernel, widenPixel } from "./tile.ts";
 
 /** Groups of four taps in a turn of the inner loop: two kinds are worth their code, a third is not. */
@@ -11,7 +11,7 @@ function groupsFor(depth: number): number {
 }
 
 interface TileLayer {
-  readonly plan: NonNullable<ReturnType<typeof planLayer>>;
+  readonly plan: LayerPlan;
   readonly weights: Int8Array;
   /** Taps, filled up to a multiple of four. */
   readonly depth: number;
@@ -27,7 +27,7 @@ function tileLayer(node: Node, pointwise: boolean): TileLayer | undefined {
   const pixels = y.shape[0]! * y.shape[1]! * y.shape[2]!;
   if (channels % TILE_CHANNELS !== 0 || pixels < TILE_PIXELS || (pointwise && taps % 4 !== 0)) return undefined;
   const plan = planLayer(node, convMultipliers, { ...rowForm(node, TILE_CHANNELS), pairBias });
-  const weights = plan === undefined ? undefined : packPairs(w.data as Int8Array, channels, taps);
+  const weights = plan === undefined ? undefined : packPairs(plan.weights, channels, taps);
   return plan === undefined || weights === undefined ? undefined : { plan, weights, depth: Math.ceil(taps / 4) * 4, channels, pixels };
 }
 
@@ -47,7 +47,7 @@ function tileKernel(node: Node): ((k: KernelBuilder) => KernelInstance) | undefi
   const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
   return (k) => {
     const input = k.input(0, "x");
-    const layer = made.plan(k, resultBounds(node, a.activation));
+    const layer = made.plan.tables(k);
     const output = k.output(0, "y");
     const depth = k.int("depth", made.depth);
     const pixels = k.int("pixels", made.pixels);

@@ -28,11 +28,8 @@ export function packPairs(rows: Int8Array, channels: number, depth: number): Int
 }
 
 /** The bias of a channel in such a kernel: 256 times itself, less what the second taps add. */
-export function pairBias(bias: number, taps: Iterable<number>): number {
-  let seconds = 0;
-  let at = 0;
-  for (const w of taps) seconds += at++ % 2 === 1 ? w : 0;
-  return 256 * bias - 127 * seconds;
+export function pairBias(bias: number, taps: Int8Array): number {
+  return 256 * bias - 127 * taps.reduce((sum, w, i) => (i % 2 === 1 ? sum + w : sum), 0);
 }
 
 /**

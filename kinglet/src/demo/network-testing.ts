@@ -1,0 +1,1 @@
+export { keywordSpotter, sampleInput } from "./network.ts";

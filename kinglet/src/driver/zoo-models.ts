@@ -1,0 +1,62 @@
+/** How far the results of a float model may lie from the stored ones, relative to the largest of them. */
+export const FLOAT_DIFFERENCE = 5e-6;
+
+/** Float models, and models whose int8 weights meet activations that are quantized while the network runs. */
+export const FLOAT_MODELS: readonly string[] = [
+  "basic_pitch-nmp", "dtln-model_1", "dtln-model_quant_1", "hand-keypoint_classifier", "mcunet-vww", "mediapipe-face_detection_short_range",
+  "mediapipe-face_landmark", "mlperf-ad01_fp32", "mlperf-kws_ref_model_float32", "mlperf-pretrainedResnet", "mlperf-vww_96_float", "mtcnn-pnet",
+  "mtcnn-rnet", "pose-cpm", "qualcomm-vww_keras_model", "speech_embedding", "tflm-hello_world_float", "tfs-movie_review", "tinymaix-mnist_dw_f",
+  "tinymaix-vww96_f", "ultraface-slim-320",
+];
+
+/** Largest differences of a quantized model in steps: of its outputs, and of the tensors before a closing softmax or the like. */
+export interface Steps {
+  readonly outputs: number;
+  readonly taps: number;
+  /** The same with the engine's own rounding; 0 where absent. */
+  readonly rounded?: { readonly outputs: number; readonly taps: number };
+}
+
+/**
+ * The specification's two roundings differ from the engine's one by a step here and there, and that adds up with depth:
+ * a softmax makes up to 14 steps of two in its input. With the engine's rounding most models agree to the bit, which
+ * tells a rounding from a mistake. What is left then: layers for which the engine has another formula altogether
+ * (ties upward in sums and resized pictures; LSTM and streaming layers with its optimized integer kernels).
+ */
+export const QUANTIZED_MODELS: Readonly<Record<string, Steps>> = {
+  "coral-deeplabv3_mnv2_dm05_pascal_quant": { outputs: 0, taps: 5, rounded: { outputs: 0, taps: 1 } },
+  "coral-keras_lstm_mnist_ptq": { outputs: 4, taps: 1, rounded: { outputs: 1, taps: 1 } },
+  "coral-mobilenet_v1_0.25_128_quant": { outputs: 9, taps: 2 },
+  "coral-split_concat": { outputs: 0, taps: 0 },
+  "emlearn-mnist_cnn_int8": { outputs: 0, taps: 0 },
+  "mlperf-ad01_int8": { outputs: 2, taps: 0 },
+  "mlperf-kws_ref_model": { outputs: 0, taps: 1 },
+  "mlperf-pretrainedResnet_quant": { outputs: 14, taps: 4 },
+  "mlperf-str_ww_ref_model": { outputs: 0, taps: 1 },
+  "mlperf-vww_96_int8": { outputs: 0, taps: 2 },
+  "mww-hey_mycroft_v2": { outputs: 2, taps: 1, rounded: { outputs: 2, taps: 1 } },
+  "mww-okay_nabu_v2": { outputs: 0, taps: 1, rounded: { outputs: 0, taps: 2 } },
+  "mww-vad_v2": { outputs: 0, taps: 0, rounded: { outputs: 0, taps: 1 } },
+  "tflm-hello_world_int8": { outputs: 0, taps: 0 },
+  "tflm-keyword_scrambled": { outputs: 0, taps: 0 },
+  "tflm-micro_speech_quantized": { outputs: 0, taps: 0 },
+  "tflm-mnist_lstm_int8": { outputs: 6, taps: 1, rounded: { outputs: 6, taps: 1 } },
+  "tfs-automl_labeler_model": { outputs: 1, taps: 3 },
+  "tfs-mobilenet_v1_0.25_224_quant": { outputs: 3, taps: 2 },
+  "tinymaix-cifar10_q": { outputs: 0, taps: 1 },
+  "tinymaix-mnist_valid_q": { outputs: 9, taps: 1 },
+  // 52 convolutions and ten sums without a bounded activation: one step early on reaches every logit.
+  "xtensa-mobilenet_v2_quantized_nchw": { outputs: 7, taps: 0, rounded: { outputs: 7, taps: 0 } },
+};
+
+/** Files that hold operators outside Kinglet's list, and the one that the error must name. */
+export const REFUSED_FILES: Readonly<Record<string, string>> = {
+  "deeplabv3_mnv2_dm05_pascal_quant_edgetpu.tflite": "edgetpu-custom-op",
+  "keras_lstm_mnist_ptq_edgetpu.tflite": "edgetpu-custom-op",
+  "mediapipe-selfie_segmentation.tflite": "Convolution2DTransposeBias",
+  "mobilenet_v1_0.25_128_quant_edgetpu.tflite": "edgetpu-custom-op",
+  "model_invoking_error.tflite": "fake-op-double",
+  "split_concat_edgetpu.tflite": "edgetpu-custom-op",
+  "tflm-audio_preprocessor_float.tflite": "SignalWindow",
+  "tfs-whitespace_tokenizer_flex.tflite": "FlexUnicodeDecodeWithOffsets",
+};

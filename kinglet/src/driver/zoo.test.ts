@@ -1,0 +1,72 @@
+import { readdirSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test, type TestContext } from "vitest";
+import { KingletError } from "../base/index.ts";
+import { readModel } from "../formats/index.ts";
+import { needShared, zippedFiles } from "../formats/test-files.ts";
+import { FLOAT_DIFFERENCE, FLOAT_MODELS, QUANTIZED_MODELS, REFUSED_FILES } from "./zoo-models.ts";
+import { readZooGolden, runZooModel, type ZooResult, type ZooVia } from "./zoo-testing.ts";
+
+/** Arg max over picture-sized maps of noise: see its own test. */
+const POSE = "coral-movenet_single_pose_lightning_ptq";
+const REFUSED_MODEL = "mediapipe-selfie_segmentation";
+
+function run(context: TestContext, model: string, via: ZooVia): ZooResult {
+  const folder = needShared(context, join("golden-zoo", model));
+  return runZooModel(readZooGolden(folder), folder, needShared(context, "data"), via);
+}
+
+describe("zoo: float models agree with another engine", () => {
+  test.each(FLOAT_MODELS)("%s", (model, context) => {
+    const { outputs, taps, largest } = run(context as unknown as TestContext, model, "wasm");
+    expect(Math.max(outputs, taps) / Math.max(1, largest)).toBeLessThanOrEqual(FLOAT_DIFFERENCE);
+  });
+});
+
+describe("zoo: quantized models agree with another engine", () => {
+  for (const [model, { outputs, taps, rounded = { outputs: 0, taps: 0 } }] of Object.entries(QUANTIZED_MODELS)) {
+    test(`${model} within ${outputs} steps, ${taps} before its last function`, (context) => {
+      const result = run(context, model, "wasm");
+      expect(result.outputs, "outputs").toBeLessThanOrEqual(outputs);
+      expect(result.taps, "taps").toBeLessThanOrEqual(taps);
+    });
+
+    test(`${model} within ${rounded.outputs} and ${rounded.taps} steps where sums are rounded once`, (context) => {
+      const result = run(context, model, "one rounding");
+      expect(result.outputs, "outputs").toBeLessThanOrEqual(rounded.outputs);
+      expect(result.taps, "taps").toBeLessThanOrEqual(rounded.taps);
+    });
+  }
+});
+
+describe("zoo: every model file", () => {
+  test("with stored results is in one of the lists", (context) => {
+    const stored = readdirSync(needShared(context, "golden-zoo"), { withFileTypes: true }).filter((entry) => entry.isDirectory());
+    const models = stored.map((entry) => entry.name).filter((name) => !name.endsWith("-onnx"));
+    expect(models.sort()).toEqual([...FLOAT_MODELS, ...Object.keys(QUANTIZED_MODELS), POSE, REFUSED_MODEL].sort());
+  });
+
+  test("is read, or refused by the name of an operator that Kinglet lacks", (context) => {
+    const refused = new Set<string>();
+    for (const [path, bytes] of zippedFiles(needShared(context, join("data", "models")), ".tflite")) {
+      const file = path.slice(path.lastIndexOf("/") + 1);
+      const operator = REFUSED_FILES[file];
+      if (operator === undefined) expect(() => readModel(bytes, file), file).not.toThrow();
+      else refused.add(file);
+      if (operator !== undefined) expectRefusal(() => readModel(bytes, file), operator);
+    }
+    expect([...refused].sort()).toEqual(Object.keys(REFUSED_FILES).sort());
+  });
+});
+
+function expectRefusal(read: () => unknown, operator: string): void {
+  try {
+    read();
+  } catch (error) {
+    expect(error).toBeInstanceOf(KingletError);
+    expect(error).toMatchObject({ code: "unsupported" });
+    expect((error as KingletError).message).toContain(operator);
+    return;
+  }
+  expect.fail(`a model with ${operator} was not refused`);
+}
