@@ -20,16 +20,19 @@ let folder = "";
 function denseModel(size: number): Uint8Array {
   const random = new Xorshift32(7);
   const floats = (count: number): Uint8Array => bytesOf(Float32Array.from({ length: count }, () => random.float()));
-  return testModel([{
-    tensors: [
-      { type: "float32", shape: [1, size] },
-      { type: "float32", shape: [size, size], data: floats(size * size) },
-      { type: "float32", shape: [size], data: floats(size) },
-      { type: "float32", shape: [1, size] },
-    ],
-    inputs: [0], outputs: [3],
-    operators: [{ op: "FULLY_CONNECTED", inputs: [0, 1, 2], outputs: [3], options: {} }],
-  }]);
+  return testModel([
+    {
+      tensors: [
+        { type: "float32", shape: [1, size] },
+        { type: "float32", shape: [size, size], data: floats(size * size) },
+        { type: "float32", shape: [size], data: floats(size) },
+        { type: "float32", shape: [1, size] },
+      ],
+      inputs: [0],
+      outputs: [3],
+      operators: [{ op: "FULLY_CONNECTED", inputs: [0, 1, 2], outputs: [3], options: {} }],
+    },
+  ]);
 }
 
 /** A NumPy file whose header says what it likes. */
@@ -52,7 +55,14 @@ interface Ran {
 
 async function kinglet(...argv: readonly string[]): Promise<Ran> {
   let [out, err] = ["", ""];
-  const code = await main(argv, { out: (text) => { out += text; }, err: (text) => { err += text; } });
+  const code = await main(argv, {
+    out: (text) => {
+      out += text;
+    },
+    err: (text) => {
+      err += text;
+    },
+  });
   return { code, out, err };
 }
 
@@ -128,7 +138,7 @@ describe("a file that is no model is refused by every command", () => {
     }
     expect(refused).toBeGreaterThan(100);
     expect(process.memoryUsage().rss).toBeLessThan(1.5e9);
-    expect((performance.now() - start) / (3 * good.length / 4)).toBeLessThan(100);
+    expect((performance.now() - start) / ((3 * good.length) / 4)).toBeLessThan(100);
   });
 });
 
@@ -137,11 +147,26 @@ describe("inputs that do not fit are refused by name", () => {
   test.each<[string, number, RegExp, () => string[]]>([
     ["too many", 2, /1 inputs/, () => [at("in.npy"), at("in.npy")]],
     ["wrong size", 1, /needs 16 bytes; the file has 5/, () => [file("five.bin", "12345")]],
-    ["wrong dtype", 1, /float32 \[1,4\], and the file holds int8/, () => [file("int8.npy", writeNpy({ dtype: "int8", shape: [1, 4], data: Int8Array.of(1, 2, 3, 4) }))]],
-    ["wrong shape", 1, /float32 \[1,4\], and the file holds float32 \[4,1\]/, () => [file("tall.npy", writeNpy({ dtype: "float32", shape: [4, 1], data: Float32Array.of(1, 2, 3, 4) }))]],
+    [
+      "wrong dtype",
+      1,
+      /float32 \[1,4\], and the file holds int8/,
+      () => [file("int8.npy", writeNpy({ dtype: "int8", shape: [1, 4], data: Int8Array.of(1, 2, 3, 4) }))],
+    ],
+    [
+      "wrong shape",
+      1,
+      /float32 \[1,4\], and the file holds float32 \[4,1\]/,
+      () => [file("tall.npy", writeNpy({ dtype: "float32", shape: [4, 1], data: Float32Array.of(1, 2, 3, 4) }))],
+    ],
     ["Fortran order", 1, /[Ff]ortran/, () => [file("fortran.npy", npyWith("{'descr': '<f4', 'fortran_order': True, 'shape': (1, 4), }", values))]],
     ["objects", 1, /objects\.npy/, () => [file("objects.npy", npyWith("{'descr': '|O', 'fortran_order': False, 'shape': (1, 4), }", values))]],
-    ["a header that lies", 1, /lies\.npy/, () => [file("lies.npy", npyWith("{'descr': '<f4', 'fortran_order': False, 'shape': (536870912, 4), }", values))]],
+    [
+      "a header that lies",
+      1,
+      /lies\.npy/,
+      () => [file("lies.npy", npyWith("{'descr': '<f4', 'fortran_order': False, 'shape': (536870912, 4), }", values))],
+    ],
     ["an empty .npy", 1, /nothing\.npy/, () => [file("nothing.npy", "")]],
     ["a folder", 1, /full/, () => [at("full")]],
     ["an absent file", 1, /no such file/, () => [at("absent.npy")]],
@@ -172,7 +197,8 @@ describe("outputs that cannot be written, and words that mean nothing", () => {
   test("a full disk", (context) => {
     const disk = at("disk");
     mkdirSync(disk);
-    const mounted = process.platform === "linux" && spawnSync(findProgram("mount") ?? "", ["-t", "tmpfs", "-o", "size=16k", "none", disk]).status === 0;
+    const mounted =
+      process.platform === "linux" && spawnSync(findProgram("mount") ?? "", ["-t", "tmpfs", "-o", "size=16k", "none", disk]).status === 0;
     if (!mounted) context.skip("needs the right to mount a small file system");
     try {
       const ran = spawnSync(process.execPath, [BIN, "compile", model, "--target", "js", "--out", join(disk, "out")], { encoding: "utf8" });
@@ -188,12 +214,19 @@ describe("outputs that cannot be written, and words that mean nothing", () => {
 function wholeFolder(out: string): string {
   const marker = JSON.parse(readFileSync(join(out, MARKER), "utf8")) as { files: Record<string, string> };
   const names = Object.keys(marker.files);
-  for (const name of names) expect(createHash("sha256").update(readFileSync(join(out, name))).digest("hex"), name).toBe(marker.files[name]);
+  for (const name of names)
+    expect(
+      createHash("sha256")
+        .update(readFileSync(join(out, name)))
+        .digest("hex"),
+      name,
+    ).toBe(marker.files[name]);
   return names.find((name) => name.endsWith(".js"))!;
 }
 
 describe("two at once, and killed on the way", () => {
-  const start = (out: string, id: string, path: string): ChildProcess => spawn(process.execPath, [BIN, "compile", path, "--target", "js", "--out", out, "--name", id], { stdio: "ignore" });
+  const start = (out: string, id: string, path: string): ChildProcess =>
+    spawn(process.execPath, [BIN, "compile", path, "--target", "js", "--out", out, "--name", id], { stdio: "ignore" });
   const ended = (child: ChildProcess): Promise<number | null> => new Promise((resolve) => child.on("close", resolve));
 
   test("two processes into one folder", async () => {

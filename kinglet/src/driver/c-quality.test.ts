@@ -15,8 +15,24 @@ import { type Compiled, compileGraph } from "./compile.ts";
 import { execute } from "./execute.ts";
 
 const MODELS = [
-  "hello_world", "hello_world_float", "simple_add_model", "simple_add_model_tflite_size", "keyword_scrambled", "trained_lstm_int8", "micro_speech", "ad01", "mlperf_ad01_fp32", "strww",
-  "kws", "person_detect", "vww96", "mlperf_vww_96_float", "resnet8", "mlperf_pretrainedResnet", "mcunet_vww", "mcunetv2_large",
+  "hello_world",
+  "hello_world_float",
+  "simple_add_model",
+  "simple_add_model_tflite_size",
+  "keyword_scrambled",
+  "trained_lstm_int8",
+  "micro_speech",
+  "ad01",
+  "mlperf_ad01_fp32",
+  "strww",
+  "kws",
+  "person_detect",
+  "vww96",
+  "mlperf_vww_96_float",
+  "resnet8",
+  "mlperf_pretrainedResnet",
+  "mcunet_vww",
+  "mcunetv2_large",
 ];
 const STRICT = ["-std=c99", "-Wall", "-Wextra", "-Wconversion", "-pedantic"];
 const ID = "net";
@@ -40,23 +56,37 @@ interface Case {
 }
 
 let root = "";
-beforeAll(() => { root = mkdtempSync(join(tmpdir(), "kinglet-c-quality-")); });
+beforeAll(() => {
+  root = mkdtempSync(join(tmpdir(), "kinglet-c-quality-"));
+});
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 async function prepare(graph: Graph, name: string, samples: readonly (readonly Uint8Array[])[], want: Case["want"]): Promise<Case> {
   const compiled = compileGraph(graph, { target: "c" });
   const folder = join(root, name);
   const dsp = compileGraph(graph, { target: "c-dsp" });
-  await writeSources(join(folder, "dsp"), Object.fromEntries([...printCLibrary(dsp.program, dsp.plan, ID)].filter(([file]) => file !== `${ID}_weights.c`)));
-  await writeSources(folder, { ...Object.fromEntries(printCLibrary(compiled.program, compiled.plan, ID)), "main.cpp": instancesProgram(compiled, ID) });
+  await writeSources(
+    join(folder, "dsp"),
+    Object.fromEntries([...printCLibrary(dsp.program, dsp.plan, ID)].filter(([file]) => file !== `${ID}_weights.c`)),
+  );
+  await writeSources(folder, {
+    ...Object.fromEntries(printCLibrary(compiled.program, compiled.plan, ID)),
+    "main.cpp": instancesProgram(compiled, ID),
+  });
   return { folder, compiled, stdin: Buffer.concat(samples.flat()), want, dtypes: compiled.program.outputs.map(({ dtype }) => dtype) };
 }
 
 async function goldenCase(context: TestContext, model: string): Promise<Case> {
   const folder = needShared(context, join("golden", model));
   const golden = JSON.parse(readFileSync(join(folder, "golden.json"), "utf8")) as Readonly<Record<"inputs" | "outputs", Port[]>>;
-  const tensors = (ports: readonly Port[]): Uint8Array[][] => [1, 2].map((k) => ports.map(({ file }) => new Uint8Array(readFileSync(join(folder, file.replace("%d", String(k)))))));
-  return await prepare(readModel(new Uint8Array(readFileSync(join(folder, "model.tflite"))), model), model, tensors(golden.inputs), tensors(golden.outputs));
+  const tensors = (ports: readonly Port[]): Uint8Array[][] =>
+    [1, 2].map((k) => ports.map(({ file }) => new Uint8Array(readFileSync(join(folder, file.replace("%d", String(k)))))));
+  return await prepare(
+    readModel(new Uint8Array(readFileSync(join(folder, "model.tflite"))), model),
+    model,
+    tensors(golden.inputs),
+    tensors(golden.outputs),
+  );
 }
 
 async function demoCase(): Promise<Case> {
@@ -72,18 +102,21 @@ async function tool(folder: string, name: string, args: readonly string[]): Prom
 }
 
 function compareOutputs({ want, dtypes }: Case, stdout: string): void {
-  stdout.trim().split("\n").forEach((line, k) => {
-    const got = Buffer.from(line, "hex");
-    let at = 0;
-    dtypes.forEach((dtype, i) => {
-      const expected = want[k]![i]!;
-      const bytes = got.subarray(at, at += expected.length);
-      if (dtype !== "float32") return expect(bytes.equals(expected), `sample ${k + 1}, output ${i}`).toBe(true);
-      const [a, b] = [fromBytes("float32", new Uint8Array(bytes)) as Float32Array, fromBytes("float32", expected) as Float32Array];
-      const largest = b.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
-      a.forEach((value, j) => expect(Math.abs(value - b[j]!) / largest).toBeLessThanOrEqual(1e-5));
+  stdout
+    .trim()
+    .split("\n")
+    .forEach((line, k) => {
+      const got = Buffer.from(line, "hex");
+      let at = 0;
+      dtypes.forEach((dtype, i) => {
+        const expected = want[k]![i]!;
+        const bytes = got.subarray(at, (at += expected.length));
+        if (dtype !== "float32") return expect(bytes.equals(expected), `sample ${k + 1}, output ${i}`).toBe(true);
+        const [a, b] = [fromBytes("float32", new Uint8Array(bytes)) as Float32Array, fromBytes("float32", expected) as Float32Array];
+        const largest = b.reduce((most, value) => Math.max(most, Math.abs(value)), 1);
+        a.forEach((value, j) => expect(Math.abs(value - b[j]!) / largest).toBeLessThanOrEqual(1e-5));
+      });
     });
-  });
 }
 
 async function runProgram(made: Case, program: string, args: readonly string[]): Promise<void> {
@@ -103,9 +136,12 @@ async function checkWarnings({ folder }: Case): Promise<void> {
     ["arm-none-eabi-gcc", [...coreById("cortex-m0").gccFlags, "-O2", "-c", `${ID}.c`, "-o", "m0.o"]],
     ["riscv64-unknown-elf-gcc", [...coreById("rv32").gccFlags, coreById("rv32").specs, "-O2", "-c", `${ID}.c`, "-o", "rv32.o"]],
   ];
-  await Promise.all([0, 1].map(async (half) => {
-    for (const [name, args] of runs.filter((_, i) => i % 2 === half)) expect(await tool(folder, name, [...STRICT, ...args]), `${name} ${args.join(" ")}`).toBe("");
-  }));
+  await Promise.all(
+    [0, 1].map(async (half) => {
+      for (const [name, args] of runs.filter((_, i) => i % 2 === half))
+        expect(await tool(folder, name, [...STRICT, ...args]), `${name} ${args.join(" ")}`).toBe("");
+    }),
+  );
 }
 
 const SANITIZE = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"];
@@ -143,8 +179,15 @@ async function check(made: Case): Promise<void> {
 }
 
 describe("the C library is warning-free, clean under sanitizers, and its instances are apart", () => {
-  for (const model of MODELS) test(model, async (context) => { gate(context); await check(await goldenCase(context, model)); });
-  test("the demo's network", async (context) => { gate(context); await check(await demoCase()); });
+  for (const model of MODELS)
+    test(model, async (context) => {
+      gate(context);
+      await check(await goldenCase(context, model));
+    });
+  test("the demo's network", async (context) => {
+    gate(context);
+    await check(await demoCase());
+  });
 });
 
 describe("an arena that is too small does not compile", () => {
@@ -156,10 +199,22 @@ describe("an arena that is too small does not compile", () => {
   ] as const)("%s %s", async ([name, standard, message], context) => {
     gate(context);
     const { folder, compiled } = await demoCase();
-    const compile = (capacity: number) => runProcess({
-      command: findProgram(name)!, cwd: folder, timeoutMs: LIMIT_MS,
-      args: [standard, "-Wall", "-Wextra", "-pedantic", "-fsyntax-only", `-DNET_ARENA_CAPACITY=${capacity}`, ...(name === "g++" ? ["-x", "c++"] : ["-x", "c"]), `${ID}.h`],
-    });
+    const compile = (capacity: number) =>
+      runProcess({
+        command: findProgram(name)!,
+        cwd: folder,
+        timeoutMs: LIMIT_MS,
+        args: [
+          standard,
+          "-Wall",
+          "-Wextra",
+          "-pedantic",
+          "-fsyntax-only",
+          `-DNET_ARENA_CAPACITY=${capacity}`,
+          ...(name === "g++" ? ["-x", "c++"] : ["-x", "c"]),
+          `${ID}.h`,
+        ],
+      });
     const [small, enough] = [await compile(compiled.plan.arenaBytes - 1), await compile(compiled.plan.arenaBytes)];
     expect(small.exitCode).not.toBe(0);
     expect(small.stderr).toMatch(message);
@@ -179,10 +234,19 @@ describe("a float network keeps its bits where the compiler may contract", () =>
     const usual = await execute(graph, "cortex-m4", samples);
     const { program, plan } = usual.compiled;
     const library = printCLibrary(program, plan, ID);
-    const sources = { ...Object.fromEntries(library), "main.c": boardHarness(program, plan, ID, { samples: 2, bigArena: false }), "samples.bin": Buffer.concat(samples.flat()) };
+    const sources = {
+      ...Object.fromEntries(library),
+      "main.c": boardHarness(program, plan, ID, { samples: 2, bigArena: false }),
+      "samples.bin": Buffer.concat(samples.flat()),
+    };
     const run = await runOnCore({ core: "cortex-m4", sources, flags: ["-std=gnu17", "-ffp-contract=fast"] });
     expect(run.warnings).toBe("");
-    expect(run.output.trim().split("\n").map((line) => line.split(" ")[1])).toEqual(usual.outputs.map((outputs) => Buffer.concat(outputs).toString("hex")));
+    expect(
+      run.output
+        .trim()
+        .split("\n")
+        .map((line) => line.split(" ")[1]),
+    ).toEqual(usual.outputs.map((outputs) => Buffer.concat(outputs).toString("hex")));
     // The pragma is what does it: without it the same flags do contract.
     const work = join(root, `${model}-contract`);
     await writeSources(work, { ...Object.fromEntries(library), "bare.c": (library.get(`${ID}.c`) as string).replace(/^#pragma.*$/gm, "") });

@@ -53,7 +53,7 @@ export function parametersOf(graph: Graph): number {
 }
 
 /** The better of the given order and the one with the lowest peak: overlap may favour either. */
-function place(given: Program, pinned: boolean): { program: Program; plan: Plan } {
+function place(given: Program, pinned: boolean): Placed {
   if (pinned) return { program: given, plan: placeBuffers(given, { pinned }) };
   const reordered = orderSteps(given);
   const plan = placeBuffers(reordered);
@@ -61,6 +61,22 @@ function place(given: Program, pinned: boolean): { program: Program; plan: Plan 
   if (same) return { program: reordered, plan };
   const before = placeBuffers(given);
   return before.arenaBytes <= plan.arenaBytes ? { program: given, plan: before } : { program: reordered, plan };
+}
+
+interface Placed {
+  readonly program: Program;
+  readonly plan: Plan;
+}
+
+/** The choice with the smallest arena; one that meets its lower bound ends the search. */
+function smallest(choices: readonly (() => Placed)[]): Placed {
+  let best = choices[0]!();
+  for (const choice of choices.slice(1)) {
+    if (best.plan.arenaBytes === best.plan.lowerBoundBytes) break;
+    const next = choice();
+    if (next.plan.arenaBytes < best.plan.arenaBytes) best = next;
+  }
+  return best;
 }
 
 /**
@@ -71,7 +87,8 @@ export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
   const ready = runPasses(graph, options.trace);
   const optimize = options.optimize ?? "balanced";
   const schedules = schedulesFor(options.target, optimize);
-  const { program, plan } = place(lower(ready, { schedules, optimize }), options.pinned === true);
+  const walks = options.pinned === true || !ready.nodes.some((node) => node.op === "depthwiseConv2d") ? (["forward"] as const) : (["forward", "alternate"] as const);
+  const { program, plan } = smallest(walks.map((walk) => () => place(lower(ready, { schedules, optimize, walks: walk }), options.pinned === true)));
   const check = checkPlan(program, plan);
   if (!check.ok) throw new KingletError("internal", `the memory plan failed its check: ${check.failures[0]?.message ?? ""}`, { place: graph.name });
   if (options.ram !== undefined && plan.arenaBytes > options.ram) {

@@ -13,19 +13,19 @@ export const FLOAT_MODELS: readonly string[] = [
 export interface Steps {
   readonly outputs: number;
   readonly taps: number;
-  /** The same with the engine's own rounding; 0 where absent. */
+  /** The same with the engine's own rounding (ops/one-rounding-testing.ts); 0 where absent. */
   readonly rounded?: { readonly outputs: number; readonly taps: number };
 }
 
 /**
  * The specification's two roundings differ from the engine's one by a step here and there, and that adds up with depth:
  * a softmax makes up to 14 steps of two in its input. With the engine's rounding most models agree to the bit, which
- * tells a rounding from a mistake. What is left then: layers for which the engine has another formula altogether
- * (ties upward in sums and resized pictures; LSTM and streaming layers with its optimized integer kernels).
+ * tells a rounding from a mistake. What is left then are layers for which the engine has another formula altogether:
+ * LSTM and streaming layers on its optimized integer kernels, the mean of a picture, a picture resized to odd sizes.
  */
 export const QUANTIZED_MODELS: Readonly<Record<string, Steps>> = {
   "coral-deeplabv3_mnv2_dm05_pascal_quant": { outputs: 0, taps: 5, rounded: { outputs: 0, taps: 1 } },
-  "coral-keras_lstm_mnist_ptq": { outputs: 4, taps: 1, rounded: { outputs: 1, taps: 1 } },
+  "coral-keras_lstm_mnist_ptq": { outputs: 4, taps: 1, rounded: { outputs: 4, taps: 1 } },
   "coral-mobilenet_v1_0.25_128_quant": { outputs: 9, taps: 2 },
   "coral-split_concat": { outputs: 0, taps: 0 },
   "emlearn-mnist_cnn_int8": { outputs: 0, taps: 0 },
@@ -46,7 +46,7 @@ export const QUANTIZED_MODELS: Readonly<Record<string, Steps>> = {
   "tinymaix-cifar10_q": { outputs: 0, taps: 1 },
   "tinymaix-mnist_valid_q": { outputs: 9, taps: 1 },
   // 52 convolutions and ten sums without a bounded activation: one step early on reaches every logit.
-  "xtensa-mobilenet_v2_quantized_nchw": { outputs: 7, taps: 0, rounded: { outputs: 7, taps: 0 } },
+  "xtensa-mobilenet_v2_quantized_nchw": { outputs: 7, taps: 0, rounded: { outputs: 1, taps: 0 } },
 };
 
 /** Files that hold operators outside Kinglet's list, and the one that the error must name. */

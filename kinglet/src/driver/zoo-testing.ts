@@ -6,10 +6,13 @@ import { allocate, bytesOf, type DType, dtypeBytes, elementCount, fromBytes, typ
 import { readModel } from "../formats/index.ts";
 import type { Graph, Value } from "../graph/index.ts";
 import type { ProgramRunner } from "../loops/index.ts";
+import { ONE_ROUNDING } from "../ops/one-rounding-testing.ts";
+import { runPasses } from "../passes/index.ts";
+import { placeBuffers } from "../plan/index.ts";
 import { createJsRunner } from "../targets/js/index.ts";
+import { lower } from "../targets/lower.ts";
 import { createWasmRunner } from "../targets/wasm/index.ts";
 import { compileGraph } from "./compile.ts";
-import { withOneRounding } from "./zoo-rounding.ts";
 
 interface ZooTensor {
   readonly index: number;
@@ -145,6 +148,15 @@ function compareStored(folder: string, stored: StoredTensor, dtype: DType, bytes
 /** A back end, or the plain loops with the stored results' own rounding. */
 export type ZooVia = "plain" | "js" | "wasm" | "wasm-scalar" | "one rounding";
 
+function runnerFor(graph: Graph, via: ZooVia): ProgramRunner {
+  if (via === "one rounding") {
+    const program = lower(runPasses(graph), { schedules: ONE_ROUNDING });
+    return createJsRunner(program, placeBuffers(program));
+  }
+  const { program, plan } = compileGraph(graph, { target: via });
+  return via === "plain" || via === "js" ? createJsRunner(program, plan) : createWasmRunner(program, plan);
+}
+
 /** One model on one back end, compared with everything that is stored about it. */
 class ZooRun {
   private readonly golden: ZooGolden;
@@ -155,9 +167,7 @@ class ZooRun {
   constructor(golden: ZooGolden, folder: string, graph: Graph, via: ZooVia) {
     this.golden = golden;
     this.folder = folder;
-    const { program, plan } = compileGraph(withTaps(graph, golden), { target: via === "one rounding" ? "plain" : via });
-    const wasm = via === "wasm" || via === "wasm-scalar";
-    this.runner = wasm ? createWasmRunner(program, plan) : createJsRunner(via === "one rounding" ? withOneRounding(program) : program, plan);
+    this.runner = runnerFor(withTaps(graph, golden), via);
   }
 
   all(): ZooResult {

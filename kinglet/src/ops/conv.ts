@@ -2,7 +2,7 @@ import type { Node, ValueType } from "../graph/index.ts";
 import type { Buffer, Expr, KernelBuilder, KernelInstance } from "../loops/index.ts";
 import { type Accumulator, accumulatorFor, finishAccumulator } from "./accumulate.ts";
 import { hybridInput, isHybrid } from "./hybrid.ts";
-import { attributesOf, inputOf, type OpDef, outputOf, refuse, suffixOf, typeAt } from "./op.ts";
+import { attributesOf, inputOf, type OpDef, type Walk, outputOf, refuse, suffixOf, typeAt } from "./op.ts";
 import type { Activation } from "./quantization.ts";
 
 /** Explicit padding; a stride or dilation of 1 is none. */
@@ -64,19 +64,26 @@ export function windowSizes(k: KernelBuilder, x: ValueType, y: ValueType, filter
   };
 }
 
+/** Index i of an edge, from its start or from its end; which of the two is a parameter, so that layers share the code. */
+function walked(k: KernelBuilder, name: string, i: Expr, size: number, walk: Walk): Expr {
+  return k.let(name, k.int(`${name}_start`, walk === "forward" ? 0 : size - 1).add(i.mul(k.int("walk", walk === "forward" ? 1 : -1))));
+}
+
 /**
  * Visits every output pixel: batch, row, column, and the input position of the window's first element.
- * `begin` writes what comes before the pixels of a batch.
+ * `begin` writes what comes before the pixels of a batch; `walk` lets the caller choose the order of the pixels.
  */
-export function eachPixel(k: KernelBuilder, sizes: WindowSizes, a: WindowAttributes, body: (n: Expr, oy: Expr, ox: Expr, y0: Expr, x0: Expr) => void, begin?: (n: Expr) => void): void {
+export function eachPixel(k: KernelBuilder, sizes: WindowSizes, a: WindowAttributes, body: (n: Expr, oy: Expr, ox: Expr, y0: Expr, x0: Expr) => void, begin?: (n: Expr) => void, walk?: { direction: Walk; outH: number; outW: number }): void {
   const strideH = k.int("stride_h", a.strideH);
   const strideW = k.int("stride_w", a.strideW);
   const padTop = k.int("pad_top", a.padTop);
   const padLeft = k.int("pad_left", a.padLeft);
   k.for("n", 0, sizes.batches, (n) => {
     begin?.(n);
-    k.for("oy", 0, sizes.outH, (oy) =>
-      k.for("ox", 0, sizes.outW, (ox) => {
+    k.for("i", 0, sizes.outH, (i) =>
+      k.for("j", 0, sizes.outW, (j) => {
+        const oy = walk === undefined ? i : walked(k, "oy", i, walk.outH, walk.direction);
+        const ox = walk === undefined ? j : walked(k, "ox", j, walk.outW, walk.direction);
         const y0 = k.let("y0", oy.mul(strideH).sub(padTop));
         const x0 = k.let("x0", ox.mul(strideW).sub(padLeft));
         body(n, oy, ox, y0, x0);

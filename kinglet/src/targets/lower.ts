@@ -1,7 +1,7 @@
 import { elementCount, KingletError } from "../base/index.ts";
 import type { Graph, Node, Value } from "../graph/index.ts";
 import { type Argument, KernelBuilder, type KernelInstance, type MemoryType, memoryTypeOf, type Port, type Program, type ProgramBuffer, type StepArgument } from "../loops/index.ts";
-import { findOp, type Schedules, unsupportedTypes } from "../ops/index.ts";
+import { findOp, type Schedules, unsupportedTypes, type Walk } from "../ops/index.ts";
 import { ConstantPool } from "./constants.ts";
 import { type Optimize, type RawStep, shareFunctions } from "./share.ts";
 
@@ -9,6 +9,8 @@ export interface LowerOptions {
   /** Faster kernels of the target; what has none runs its plain loops. */
   readonly schedules?: Schedules;
   readonly optimize?: Optimize;
+  /** How kernels that can choose visit their pixels: all forward, or forward and backward in turn. */
+  readonly walks?: "forward" | "alternate";
 }
 
 /** Where a value lives: an arena buffer or a table in flash. */
@@ -19,6 +21,7 @@ class Lowering {
   private readonly constants = new ConstantPool();
   private readonly homes = new Map<number, Home>();
   private readonly steps: RawStep[] = [];
+  private walked = 0;
   private readonly graph: Graph;
   private readonly options: LowerOptions;
 
@@ -91,11 +94,17 @@ class Lowering {
       node.inputs.map((value) => (value === null ? null : this.kernelType(node, value))),
       node.outputs.map((value) => this.kernelType(node, value)),
     );
-    const schedule = this.options.schedules?.[node.op]?.(node);
+    const schedule = this.options.schedules?.[node.op]?.(node, this.walkOf(node));
     const instance = schedule === undefined ? op.loops(builder, node) : schedule(builder);
     const prefix = `${node.op}_${index}`;
     const args = instance.args.map((arg, i) => this.bind(node, arg, `${prefix}_${instance.func.params[i]!.name}`));
     this.steps.push({ name: node.name, op: node.op, func: instance.func, args });
+  }
+
+  /** Layers in place drift through the arena in the direction of their pixels; turning every other one brings the map back. */
+  private walkOf(node: Node): Walk {
+    if (this.options.walks !== "alternate" || node.op !== "depthwiseConv2d") return "forward";
+    return this.walked++ % 2 === 0 ? "forward" : "backward";
   }
 
   private kernelType(node: Node, value: Value): MemoryType {

@@ -63,7 +63,7 @@ function windowAt(k: KernelBuilder, sizes: DepthwiseKernel["sizes"], n: Expr, y0
 }
 
 /** Depthwise int8 convolution with multiplier 1 and no dilation: the taps inside the input are a rectangle. */
-export const depthwiseSchedule = (choose: (channels: number) => WindowKernel): Schedule => (node) => {
+export const depthwiseSchedule = (choose: (channels: number) => WindowKernel): Schedule => (node, direction = "forward") => {
   const a = attributesOf<DepthwiseAttributes>(node);
   const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
   if (a.depthMultiplier !== 1 || (a.dilationH ?? 1) !== 1 || (a.dilationW ?? 1) !== 1) return undefined;
@@ -84,7 +84,7 @@ export const depthwiseSchedule = (choose: (channels: number) => WindowKernel): S
       const window = windowAt(k, sizes, n, y0, x0, to);
       const whole = window.endRow.sub(window.firstRow).eq(sizes.filterH).and(window.endColumn.sub(window.firstColumn).eq(sizes.filterW));
       k.if(whole, () => kernel(k, d, window, true), () => kernel(k, d, window, false));
-    });
+    }, undefined, { direction, outH: y.shape[1]!, outW: y.shape[2]! });
     return k.finish("depthwise_conv2d_window_s8", "Depthwise 2-D convolution over the taps that lie inside the input.");
   };
 };
