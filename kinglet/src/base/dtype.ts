@@ -1,17 +1,5 @@
 /** Element types a tensor can have. Names follow NumPy; `bool` is one byte. */
-export type DType =
-  | "float32"
-  | "float16"
-  | "float64"
-  | "int8"
-  | "uint8"
-  | "int16"
-  | "uint16"
-  | "int32"
-  | "uint32"
-  | "int64"
-  | "uint64"
-  | "bool";
+export type DType = "float32" | "float16" | "float64" | "int8" | "uint8" | "int16" | "uint16" | "int32" | "uint32" | "int64" | "uint64" | "bool";
 
 /** The typed arrays that hold tensor data in JavaScript; `float16` travels as its raw `Uint16Array` bits. */
 export type TypedArray =

@@ -41,7 +41,9 @@ function distance(a: string, b: string): number {
 function nearNames(id: string): string[] {
   const wanted = id.toLowerCase();
   const score = (name: string): number => (wanted !== "" && name.includes(wanted) ? 0 : distance(wanted, name));
-  return BOARDS.map((board) => board.id).sort((a, b) => score(a) - score(b)).slice(0, 4);
+  return BOARDS.map((board) => board.id)
+    .sort((a, b) => score(a) - score(b))
+    .slice(0, 4);
 }
 
 /**

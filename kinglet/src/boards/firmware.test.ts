@@ -6,7 +6,9 @@ import { coreTools, needTools } from "./tool-gate.ts";
 
 const MINUTE = 60_000;
 
-const program = (body: string, before = ""): { "main.c": string } => ({ "main.c": `#include "kinglet_board.h"\n#include <math.h>\n${before}\nint main(void) {\n${body}\nreturn 0;\n}\n` });
+const program = (body: string, before = ""): { "main.c": string } => ({
+  "main.c": `#include "kinglet_board.h"\n#include <math.h>\n${before}\nint main(void) {\n${body}\nreturn 0;\n}\n`,
+});
 
 /** Prints the counts of a million and of ten million rounds of two instructions. */
 const CALIBRATE = program(`
@@ -32,7 +34,10 @@ describe.each(CORE_IDS)("%s", (core) => {
   it("carries 100 KB in and out", { timeout: MINUTE }, async (context) => {
     needTools(context, ...coreTools(CORES[core]));
     const data = Uint8Array.from({ length: 100_003 }, (_, i) => (i * 37) ^ (i >> 8));
-    const sources = { ...program("board_print_hex(data_bin, (uint32_t)(data_bin_end - data_bin));", "extern const unsigned char data_bin[], data_bin_end[];"), "data.bin": data };
+    const sources = {
+      ...program("board_print_hex(data_bin, (uint32_t)(data_bin_end - data_bin));", "extern const unsigned char data_bin[], data_bin_end[];"),
+      "data.bin": data,
+    };
     expect((await runOnCore({ core, sources })).output).toBe(Buffer.from(data).toString("hex"));
   });
 
@@ -64,7 +69,10 @@ describe.each(CORE_IDS)("%s", (core) => {
 
   it("accounts for every byte of the linked sections", { timeout: MINUTE }, async (context) => {
     needTools(context, ...coreTools(CORES[core]));
-    const sources = { ...program("board_print_u32((uint32_t)(1000 * expf(table[board_ticks() & 3])));", "extern const float table[4];"), "table.c": "const float table[4] = {1, 2, 3, 4};\nint unused(void) { return 5; }\n" };
+    const sources = {
+      ...program("board_print_u32((uint32_t)(1000 * expf(table[board_ticks() & 3])));", "extern const float table[4];"),
+      "table.c": "const float table[4] = {1, 2, 3, 4};\nint unused(void) { return 5; }\n",
+    };
     const run = await runOnCore({ core, sources });
     const pieces = mapContributions(run.map);
     for (const section of run.sizes.sections) {
@@ -79,10 +87,20 @@ describe.each(CORE_IDS)("%s", (core) => {
 
   it("reports a stack overflow, a wild pointer and an endless loop", { timeout: MINUTE }, async (context) => {
     needTools(context, ...coreTools(CORES[core]));
-    const deep = "__attribute__((noinline)) int deep(int n) { volatile char room[100]; room[n & 63] = (char)n; return n == 0 ? 0 : deep(n - 1) + room[n & 63]; }";
-    await expect(runOnCore({ core, stackBytes: 2048, sources: program("board_print_u32((uint32_t)deep(40));", deep) })).rejects.toMatchObject({ code: "check-failed", message: expect.stringMatching(/fault/) });
-    await expect(runOnCore({ core, sources: program("*(volatile int *)0xF0000000u = 1;") })).rejects.toMatchObject({ code: "check-failed", message: expect.stringMatching(/faulted/) });
-    await expect(runOnCore({ core, sources: program("for (;;) board_ticks();"), timeoutMs: 1000 })).rejects.toMatchObject({ code: "check-failed", message: expect.stringMatching(/did not end in 1 s/) });
+    const deep =
+      "__attribute__((noinline)) int deep(int n) { volatile char room[100]; room[n & 63] = (char)n; return n == 0 ? 0 : deep(n - 1) + room[n & 63]; }";
+    await expect(runOnCore({ core, stackBytes: 2048, sources: program("board_print_u32((uint32_t)deep(40));", deep) })).rejects.toMatchObject({
+      code: "check-failed",
+      message: expect.stringMatching(/fault/),
+    });
+    await expect(runOnCore({ core, sources: program("*(volatile int *)0xF0000000u = 1;") })).rejects.toMatchObject({
+      code: "check-failed",
+      message: expect.stringMatching(/faulted/),
+    });
+    await expect(runOnCore({ core, sources: program("for (;;) board_ticks();"), timeoutMs: 1000 })).rejects.toMatchObject({
+      code: "check-failed",
+      message: expect.stringMatching(/did not end in 1 s/),
+    });
   });
 });
 
@@ -91,12 +109,18 @@ describe("building firmware", () => {
 
   it("hands on the compiler's words", { timeout: MINUTE }, async (context) => {
     needTools(context, ...coreTools(CORES["cortex-m4"]));
-    await expect(runOnCore({ core: "cortex-m4", sources: { "main.c": "int main(void) { return nothing; }" } })).rejects.toMatchObject({ code: "check-failed", message: expect.stringMatching(/main\.c:1:.*nothing/s) });
+    await expect(runOnCore({ core: "cortex-m4", sources: { "main.c": "int main(void) { return nothing; }" } })).rejects.toMatchObject({
+      code: "check-failed",
+      message: expect.stringMatching(/main\.c:1:.*nothing/s),
+    });
   });
 
   it("has a heap only on request", { timeout: MINUTE }, async (context) => {
     needTools(context, ...coreTools(CORES["cortex-m4"]), ...coreTools(CORES.rv32));
-    const sources = program("char *p = malloc(1000); p[999] = 7; word = p; board_print_u32((uint32_t)p[999]);", "#include <stdlib.h>\nchar *volatile word;");
+    const sources = program(
+      "char *p = malloc(1000); p[999] = 7; word = p; board_print_u32((uint32_t)p[999]);",
+      "#include <stdlib.h>\nchar *volatile word;",
+    );
     for (const core of ["cortex-m4", "rv32"] as const) {
       await expect(runOnCore({ core, sources })).rejects.toMatchObject({ code: "check-failed", message: expect.stringMatching(/sbrk/) });
       expect((await runOnCore({ core, sources, heapless: false })).output).toBe("7");
@@ -106,12 +130,21 @@ describe("building firmware", () => {
   it("says by how much firmware is too large", { timeout: MINUTE }, async (context) => {
     needTools(context, ...coreTools(CORES["cortex-m4"]));
     const sources = program("huge[5] = 1; board_print_u32(huge[board_ticks()]);", "static uint8_t huge[5000000];");
-    await expect(runOnCore({ core: "cortex-m4", sources })).rejects.toMatchObject({ code: "does-not-fit", message: expect.stringMatching(/\d+ bytes too large for the RAM/) });
+    await expect(runOnCore({ core: "cortex-m4", sources })).rejects.toMatchObject({
+      code: "does-not-fit",
+      message: expect.stringMatching(/\d+ bytes too large for the RAM/),
+    });
   });
 
   it("names the Debian package of a missing tool", async () => {
     vi.stubEnv("PATH", "/nonexistent");
-    await expect(runOnCore({ core: "cortex-m4", sources: program("") })).rejects.toMatchObject({ code: "missing-tool", hint: expect.stringContaining("apt install qemu-system-arm") });
-    await expect(runOnCore({ core: "rv32", sources: program("") })).rejects.toMatchObject({ code: "missing-tool", hint: expect.stringContaining("apt install qemu-system-misc") });
+    await expect(runOnCore({ core: "cortex-m4", sources: program("") })).rejects.toMatchObject({
+      code: "missing-tool",
+      hint: expect.stringContaining("apt install qemu-system-arm"),
+    });
+    await expect(runOnCore({ core: "rv32", sources: program("") })).rejects.toMatchObject({
+      code: "missing-tool",
+      hint: expect.stringContaining("apt install qemu-system-misc"),
+    });
   });
 });

@@ -75,7 +75,12 @@ const RUNTIME: Readonly<Record<Core["timer"]["kind"], Sources>> = {
 export const RUNTIME_OBJECTS: readonly string[] = ["kinglet_board.o", "kinglet_startup.o", "kinglet_timer.o", "kinglet_heap.o"];
 
 function runtimeSources(core: Core, heapless: boolean): Sources {
-  return { "kinglet_board.h": BOARD_HEADER, "kinglet_board.c": BOARD_SOURCE, ...RUNTIME[core.timer.kind], ...(heapless ? {} : { "kinglet_heap.c": HEAP_SOURCE }) };
+  return {
+    "kinglet_board.h": BOARD_HEADER,
+    "kinglet_board.c": BOARD_SOURCE,
+    ...RUNTIME[core.timer.kind],
+    ...(heapless ? {} : { "kinglet_heap.c": HEAP_SOURCE }),
+  };
 }
 
 /** Assembly that makes a binary file into constants that the linker may drop. */
@@ -92,7 +97,8 @@ function withStubs(sources: Sources): Sources {
 /** Writes files below a folder. @throws KingletError `misuse` for a name that leaves it. */
 export async function writeSources(folder: string, sources: Sources): Promise<void> {
   for (const [name, content] of Object.entries(sources)) {
-    if (!/^[\w.+-]+(\/[\w.+-]+)*$/.test(name) || normalize(name).startsWith("..")) throw new KingletError("misuse", `"${name}" is not a plain file name for a source file`);
+    if (!/^[\w.+-]+(\/[\w.+-]+)*$/.test(name) || normalize(name).startsWith(".."))
+      throw new KingletError("misuse", `"${name}" is not a plain file name for a source file`);
     const path = join(folder, name);
     await mkdir(dirname(path), { recursive: true });
     await writeFile(path, content);
@@ -130,7 +136,8 @@ function checkBuild(result: ProcessResult, core: Core, what: string): void {
   if (result.stopped !== null) throw new KingletError("check-failed", `${what} for ${core.id} did not end in ${COMPILE_TIMEOUT_MS / 1000} s`);
   if (result.exitCode === 0) return;
   const overflow = /region `(\w+)' overflowed by (\d+) bytes/.exec(result.stderr);
-  if (overflow !== null) throw new KingletError("does-not-fit", `the firmware is ${overflow[2]} bytes too large for the ${overflow[1]} memory of the emulated ${core.id}`);
+  if (overflow !== null)
+    throw new KingletError("does-not-fit", `the firmware is ${overflow[2]} bytes too large for the ${overflow[1]} memory of the emulated ${core.id}`);
   throw new KingletError("check-failed", `${what} for ${core.id} failed: ${firstLines(result.stderr, 20)}`);
 }
 
@@ -162,7 +169,9 @@ async function buildIn(folder: string, core: Core, request: FirmwareRequest): Pr
     checkBuild(result, core, what);
     warnings += result.stderr;
   };
-  await pooled(units, (name) => run([...flags, ...(name in runtime ? [] : (request.flags ?? [])), "-c", name, "-o", objectName(name)], `compiling ${name}`));
+  await pooled(units, (name) =>
+    run([...flags, ...(name in runtime ? [] : (request.flags ?? [])), "-c", name, "-o", objectName(name)], `compiling ${name}`),
+  );
   const linkFlags = ["-nostartfiles", "-T", "kinglet.ld", "-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments", "-Wl,-Map=firmware.map"];
   await run([...flags, ...(request.flags ?? []), ...linkFlags, ...units.map(objectName), "-lm", "-o", "firmware.elf"], "linking");
   const elf = await readFile(join(folder, "firmware.elf"));
@@ -194,7 +203,8 @@ const STACK_NOTE = /\n\x1ekinglet-stack (\d+)\n/;
 const FAULT_NOTE = /\n\x1ekinglet-fault (.*)\n/;
 
 function readRun(core: Core, result: ProcessResult, timeoutMs: number): Pick<CoreRun, "output" | "exitCode" | "stackBytes"> {
-  if (result.stopped === "timeout") throw new KingletError("check-failed", `firmware on the emulated ${core.id} did not end in ${timeoutMs / 1000} s`);
+  if (result.stopped === "timeout")
+    throw new KingletError("check-failed", `firmware on the emulated ${core.id} did not end in ${timeoutMs / 1000} s`);
   if (result.stopped === "output") throw new KingletError("check-failed", `firmware on the emulated ${core.id} printed without end`);
   const fault = FAULT_NOTE.exec(result.stdout);
   if (fault !== null) throw new KingletError("check-failed", `firmware on the emulated ${core.id} faulted: ${fault[1]}`);

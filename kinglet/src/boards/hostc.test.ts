@@ -3,7 +3,11 @@ import { compileAndRunHost } from "./hostc.ts";
 import { needTools } from "./tool-gate.ts";
 import { toolReport } from "./tools.ts";
 
-const ECHO = { "echo.c": '#include <stdio.h>\n#include "word.h"\nint main(int n, char **args) { int c; while ((c = getchar()) != EOF) putchar(c); fputs(n > 1 ? args[1] : WORD, stderr); return 0; }', "word.h": '#define WORD "none"' };
+const ECHO = {
+  "echo.c":
+    '#include <stdio.h>\n#include "word.h"\nint main(int n, char **args) { int c; while ((c = getchar()) != EOF) putchar(c); fputs(n > 1 ? args[1] : WORD, stderr); return 0; }',
+  "word.h": '#define WORD "none"',
+};
 const BROKEN = { "broken.c": "int main(int n, char **a) { (void)a; int v[3] = {0}; v[n + 2] = 1; return v[n]; }" };
 
 describe("C on this computer", () => {
@@ -17,12 +21,17 @@ describe("C on this computer", () => {
 
   it("reports what the sanitizers find", { timeout: 60_000 }, async (context) => {
     needTools(context, "cc");
-    await expect(compileAndRunHost({ sources: BROKEN, flags: ["-fsanitize=address,undefined", "-g"] })).rejects.toMatchObject({ code: "check-failed", message: expect.stringMatching(/out of bounds|stack-buffer-overflow/) });
+    await expect(compileAndRunHost({ sources: BROKEN, flags: ["-fsanitize=address,undefined", "-g"] })).rejects.toMatchObject({
+      code: "check-failed",
+      message: expect.stringMatching(/out of bounds|stack-buffer-overflow/),
+    });
   });
 
   it("ends a program at its limit", { timeout: 60_000 }, async (context) => {
     needTools(context, "cc");
-    await expect(compileAndRunHost({ sources: { "loop.c": "int main(void) { for (;;) {} }" }, timeoutMs: 2000 })).rejects.toMatchObject({ code: "check-failed" });
+    await expect(compileAndRunHost({ sources: { "loop.c": "int main(void) { for (;;) {} }" }, timeoutMs: 2000 })).rejects.toMatchObject({
+      code: "check-failed",
+    });
   });
 
   it("keeps source files in their folder", async (context) => {
@@ -32,7 +41,10 @@ describe("C on this computer", () => {
 
   it("names the Debian package of a missing compiler", async () => {
     vi.stubEnv("PATH", "/nonexistent");
-    await expect(compileAndRunHost({ sources: ECHO, compiler: "clang" })).rejects.toMatchObject({ code: "missing-tool", hint: expect.stringContaining("apt install clang") });
+    await expect(compileAndRunHost({ sources: ECHO, compiler: "clang" })).rejects.toMatchObject({
+      code: "missing-tool",
+      hint: expect.stringContaining("apt install clang"),
+    });
   });
 
   it("reports tools without throwing", () => {

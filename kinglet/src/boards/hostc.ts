@@ -40,10 +40,22 @@ export async function compileAndRunHost(request: HostRunRequest): Promise<HostRu
     const program = join(folder, process.platform === "win32" ? "program.exe" : "program");
     const args = ["-std=c99", "-O2", "-ffp-contract=off", "-I.", ...(request.flags ?? []), ...units, "-o", program, "-lm"];
     const built = await runProcess({ command: compiler, args, cwd: folder, timeoutMs });
-    if (built.exitCode !== 0) throw new KingletError("check-failed", `the host's C compiler failed: ${built.stopped ?? built.stderr.trim().slice(0, 4000)}`);
-    const ran = await runProcess({ command: program, args: request.args ?? [], cwd: folder, timeoutMs, ...(request.stdin === undefined ? {} : { stdin: request.stdin }) });
-    if (ran.stopped !== null) throw new KingletError("check-failed", `the program ${ran.stopped === "timeout" ? `did not end in ${timeoutMs / 1000} s` : "printed without end"}`);
-    if (ran.exitCode !== 0) throw new KingletError("check-failed", `the program ended with ${ran.exitCode ?? ran.signal}: ${ran.stderr.trim().slice(0, 4000)}`);
+    if (built.exitCode !== 0)
+      throw new KingletError("check-failed", `the host's C compiler failed: ${built.stopped ?? built.stderr.trim().slice(0, 4000)}`);
+    const ran = await runProcess({
+      command: program,
+      args: request.args ?? [],
+      cwd: folder,
+      timeoutMs,
+      ...(request.stdin === undefined ? {} : { stdin: request.stdin }),
+    });
+    if (ran.stopped !== null)
+      throw new KingletError(
+        "check-failed",
+        `the program ${ran.stopped === "timeout" ? `did not end in ${timeoutMs / 1000} s` : "printed without end"}`,
+      );
+    if (ran.exitCode !== 0)
+      throw new KingletError("check-failed", `the program ended with ${ran.exitCode ?? ran.signal}: ${ran.stderr.trim().slice(0, 4000)}`);
     return { stdout: ran.stdout, stderr: ran.stderr, warnings: built.stderr };
   });
 }

@@ -46,7 +46,8 @@ export const REAL_BOARDS: readonly Board[] = [
     dsp: true,
     mve: false,
     toolchain: "arm",
-    sources: "ST DS10916 (STM32F745xx STM32F746xx datasheet), features: Cortex-M7 with single-precision FPU at 216 MHz, 320 KB SRAM with 64 KB DTCM, 1 MB flash",
+    sources:
+      "ST DS10916 (STM32F745xx STM32F746xx datasheet), features: Cortex-M7 with single-precision FPU at 216 MHz, 320 KB SRAM with 64 KB DTCM, 1 MB flash",
     notes: "16 KB of ITCM and 4 KB of backup RAM are not counted. The emulated core also has double precision.",
   },
   {
@@ -134,7 +135,8 @@ export const REAL_BOARDS: readonly Board[] = [
     dsp: true,
     mve: false,
     toolchain: "arm",
-    sources: "Nordic nRF5340 Product Specification v1.3, key features, application core: Cortex-M33 with FPU and DSP at 128 MHz, 512 KB RAM, 1 MB flash",
+    sources:
+      "Nordic nRF5340 Product Specification v1.3, key features, application core: Cortex-M33 with FPU and DSP at 128 MHz, 512 KB RAM, 1 MB flash",
     notes: "The application core; the network core is not counted.",
   },
   {
@@ -207,7 +209,8 @@ export const REAL_BOARDS: readonly Board[] = [
     dsp: true,
     mve: false,
     toolchain: "arm",
-    sources: "Raspberry Pi RP2350 Datasheet, §1: two Cortex-M33 with FPU and DSP at 150 MHz, 520 KB SRAM; Raspberry Pi Pico 2 Datasheet, §1: 4 MB external flash",
+    sources:
+      "Raspberry Pi RP2350 Datasheet, §1: two Cortex-M33 with FPU and DSP at 150 MHz, 520 KB SRAM; Raspberry Pi Pico 2 Datasheet, §1: 4 MB external flash",
     notes: "One of two Cortex-M33 cores.",
   },
   {
@@ -252,7 +255,8 @@ export const REAL_BOARDS: readonly Board[] = [
     dsp: false,
     mve: false,
     toolchain: "riscv",
-    sources: "Espressif ESP32-C3 Series Datasheet, product overview: RV32IMC at 160 MHz, 400 KB SRAM with 16 KB for cache; ESP32-C3-MINI-1 Datasheet: 4 MB flash",
+    sources:
+      "Espressif ESP32-C3 Series Datasheet, product overview: RV32IMC at 160 MHz, 400 KB SRAM with 16 KB for cache; ESP32-C3-MINI-1 Datasheet: 4 MB flash",
     notes: "16 KB of the SRAM are the cache's, and the radio takes its share.",
   },
   {
@@ -297,7 +301,8 @@ export const REAL_BOARDS: readonly Board[] = [
     dsp: true,
     mve: true,
     toolchain: "arm",
-    sources: "Alif Semiconductor Ensemble E7 datasheet, features, high-performance core: Cortex-M55 with Helium at 400 MHz, 13.5 MB SRAM, 5.5 MB MRAM",
+    sources:
+      "Alif Semiconductor Ensemble E7 datasheet, features, high-performance core: Cortex-M55 with Helium at 400 MHz, 13.5 MB SRAM, 5.5 MB MRAM",
     notes: "The high-performance Cortex-M55; the SRAM lies in several banks and is shared with the other cores.",
   },
   {

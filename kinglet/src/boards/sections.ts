@@ -75,7 +75,15 @@ export function sectionSizes(elf: Uint8Array): SectionSizes {
   const dataBytes = sum((section) => section.stored && !section.executable && section.writable);
   const rodataBytes = sum((section) => section.stored && !section.executable && !section.writable);
   const bssBytes = sum((section) => !section.stored && section.name !== ".stack");
-  return { codeBytes: textBytes + rodataBytes, textBytes, rodataBytes, dataBytes, bssBytes, flashBytes: textBytes + rodataBytes + dataBytes, sections };
+  return {
+    codeBytes: textBytes + rodataBytes,
+    textBytes,
+    rodataBytes,
+    dataBytes,
+    bssBytes,
+    flashBytes: textBytes + rodataBytes + dataBytes,
+    sections,
+  };
 }
 
 /** A piece that the linker placed: `bytes` of the input section `symbolSection` of `object` in the output section `section`. */

@@ -28,7 +28,8 @@ async function readCase(folder: string, files: ReadonlySet<string>, name: string
   };
   const inputs = await Promise.all(graph.inputs.map((value, i) => read("in", value, i)));
   const missing = inputs.indexOf(null);
-  if (missing >= 0) throw new KingletError("bad-input", `case ${name} has no file for input ${missing} "${graph.inputs[missing]!.name}"`, { place: folder });
+  if (missing >= 0)
+    throw new KingletError("bad-input", `case ${name} has no file for input ${missing} "${graph.inputs[missing]!.name}"`, { place: folder });
   const outputs = await Promise.all(graph.outputs.map((value, i) => read("out", value, i)));
   if (outputs.every((each) => each === null)) throw new KingletError("bad-input", `case ${name} has no outputs to compare with`, { place: folder });
   return { name, inputs: inputs as Uint8Array[], outputs };
@@ -43,6 +44,10 @@ export async function readCases(folder: string, graph: Graph): Promise<VerifyCas
   // A 0 without a part number can only be the layout of one case with a file a tensor.
   if (files.has("in0.npy") || files.has("in0.bin")) return [await readCase(folder, files, "0", singleCase, graph)];
   const names = caseNames(files);
-  if (names.length === 0) throw new KingletError("bad-input", "the folder holds no cases", { place: folder, hint: "Expected in1.bin and out1.bin (in1_0.bin … for several tensors), or in0.npy and out0.npy." });
+  if (names.length === 0)
+    throw new KingletError("bad-input", "the folder holds no cases", {
+      place: folder,
+      hint: "Expected in1.bin and out1.bin (in1_0.bin … for several tensors), or in0.npy and out0.npy.",
+    });
   return await Promise.all(names.map((name) => readCase(folder, files, name, numbered(name), graph)));
 }

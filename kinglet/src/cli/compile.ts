@@ -1,5 +1,14 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
-import { type Artefact, type ArtefactTarget, checkOutputFolder, type Execution, execute, makeArtefact, seededSample, writeOutputFolder } from "../driver/index.ts";
+import {
+  type Artefact,
+  type ArtefactTarget,
+  checkOutputFolder,
+  type Execution,
+  execute,
+  makeArtefact,
+  seededSample,
+  writeOutputFolder,
+} from "../driver/index.ts";
 import { renderReport, reportData } from "../report/index.ts";
 import { KingletError } from "../base/index.ts";
 import type { Optimize } from "../targets/share.ts";
@@ -55,7 +64,8 @@ function compileText(made: Artefact, options: CliCompileOptions, files: readonly
 
 async function build(model: LoadedModel, options: CliCompileOptions): Promise<Artefact> {
   return await makeArtefact(model.graph, {
-    target: options.target, optimize: options.optimize,
+    target: options.target,
+    optimize: options.optimize,
     ...(options.board === undefined ? {} : { board: options.board }),
     ...(options.name === undefined ? {} : { id: options.name }),
     ...(options.ram === undefined ? {} : { ram: options.ram }),
@@ -78,7 +88,20 @@ async function compile(path: string, options: CliCompileOptions, io: Io): Promis
   const profile = await withProgress(io, "counting instructions", () => profileOf(model, made, options));
   const files = await writeOutputFolder(options.out, new Map([...made.files, ["report.html", reportPage(made, path, profile)]]));
   const { plan, weightBytes, macs, parameters } = made.compiled;
-  const json = { model: path, target: options.target, board: made.board?.id ?? null, id: made.id, out: options.out, arenaBytes: plan.arenaBytes, codeBytes: made.codeBytes, codeFrom: made.codeFrom, weightBytes, macs, parameters, files };
+  const json = {
+    model: path,
+    target: options.target,
+    board: made.board?.id ?? null,
+    id: made.id,
+    out: options.out,
+    arenaBytes: plan.arenaBytes,
+    codeBytes: made.codeBytes,
+    codeFrom: made.codeFrom,
+    weightBytes,
+    macs,
+    parameters,
+    files,
+  };
   answer(io, options, json, () => compileText(made, options, files));
 }
 
@@ -91,10 +114,15 @@ export function addCompile(program: Command, io: Io): void {
     .requiredOption("--out <dir>", "folder to write; replaced only if Kinglet made it")
     .option("--board <name>", "check that it fits this board and build for its processor")
     .option("--name <id>", "start of all names in the output (default: the file's name)")
-    .addOption(new Option("--optimize <goal>", "share code between layers or give each its own").choices(["size", "speed", "balanced"]).default("balanced"))
+    .addOption(
+      new Option("--optimize <goal>", "share code between layers or give each its own").choices(["size", "speed", "balanced"]).default("balanced"),
+    )
     .option("--ram <bytes>", "refuse a network whose arena needs more", wholeNumber)
     .option("--profile", "also run it on the emulated core: instructions of every layer in the report")
     .option("--json", "one JSON document on stdout")
-    .addHelpText("after", "\nExamples:\n  kinglet compile model.tflite --target c --board nucleo-l4r5zi --out firmware/\n  kinglet compile model.tflite --target wasm --out web/ --name keyword")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  kinglet compile model.tflite --target c --board nucleo-l4r5zi --out firmware/\n  kinglet compile model.tflite --target wasm --out web/ --name keyword",
+    )
     .action((path: string, options: CliCompileOptions) => compile(path, options, io));
 }

@@ -2,7 +2,11 @@ import type { Command } from "commander";
 import { type ToolStatus, toolReport } from "../boards/index.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
 
-const SYSTEMS: readonly [string, keyof ToolStatus["install"]][] = [["Debian", "debian"], ["macOS", "macos"], ["Windows", "windows"]];
+const SYSTEMS: readonly [string, keyof ToolStatus["install"]][] = [
+  ["Debian", "debian"],
+  ["macOS", "macos"],
+  ["Windows", "windows"],
+];
 
 function toolText(tool: ToolStatus): string {
   const head = `${tool.found ? "  ok     " : "  missing"}  ${tool.id}`;
@@ -13,7 +17,8 @@ function toolText(tool: ToolStatus): string {
 
 function doctorText(tools: readonly ToolStatus[]): string {
   const missing = tools.filter((tool) => !tool.found).length;
-  const end = missing === 0 ? "Everything is here." : `${missing} of ${tools.length} tools are missing. JavaScript and WebAssembly work without any of them.`;
+  const end =
+    missing === 0 ? "Everything is here." : `${missing} of ${tools.length} tools are missing. JavaScript and WebAssembly work without any of them.`;
   return [`Node.js ${process.version} on ${process.platform} ${process.arch}`, "", ...tools.map(toolText), "", end].join("\n");
 }
 

@@ -11,13 +11,18 @@ function named(value: Value, index: number): string {
 function fromNpy(file: Uint8Array, path: string, value: Value, index: number): Uint8Array {
   const array = readNpy(file, path);
   const fits = array.dtype === value.dtype && sameShape(array.shape, value.shape);
-  if (!fits) throw new KingletError("bad-input", `${named(value, index)}, and the file holds ${array.dtype} ${shapeText(array.shape)}`, { place: path, hint: `Convert it with array.astype("${value.dtype}").reshape(${value.shape.join(", ")}) in NumPy.` });
+  if (!fits)
+    throw new KingletError("bad-input", `${named(value, index)}, and the file holds ${array.dtype} ${shapeText(array.shape)}`, {
+      place: path,
+      hint: `Convert it with array.astype("${value.dtype}").reshape(${value.shape.join(", ")}) in NumPy.`,
+    });
   return bytesOf(array.data);
 }
 
 function fromRaw(file: Uint8Array, path: string, value: Value, index: number): Uint8Array {
   const needed = elementCount(value.shape) * dtypeBytes(value.dtype);
-  if (file.length !== needed) throw new KingletError("bad-input", `${named(value, index)} and needs ${needed} bytes; the file has ${file.length}`, { place: path });
+  if (file.length !== needed)
+    throw new KingletError("bad-input", `${named(value, index)} and needs ${needed} bytes; the file has ${file.length}`, { place: path });
   return file;
 }
 
@@ -33,7 +38,9 @@ export async function readTensor(path: string, value: Value, index: number): Pro
 export async function readInputs(graph: Graph, paths: readonly string[]): Promise<Uint8Array[]> {
   if (paths.length !== graph.inputs.length) {
     const list = graph.inputs.map((value) => `${value.name} ${value.dtype} ${shapeText(value.shape)}`).join(", ");
-    throw new KingletError("misuse", `the network has ${graph.inputs.length} inputs, and --input names ${paths.length} files`, { hint: `Inputs in order: ${list}.` });
+    throw new KingletError("misuse", `the network has ${graph.inputs.length} inputs, and --input names ${paths.length} files`, {
+      hint: `Inputs in order: ${list}.`,
+    });
   }
   return await Promise.all(paths.map((path, i) => readTensor(path, graph.inputs[i]!, i)));
 }

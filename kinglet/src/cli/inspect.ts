@@ -11,11 +11,25 @@ function tensorLine(label: string, tensor: InspectedTensor): string {
 }
 
 function nodeTable(found: Inspection): string {
-  const rows = found.nodes.map((node, i) => [String(i), node.op, `${node.outputType} [${node.outputShape.join(",")}]`, count(node.macs), count(node.weightBytes), count(node.outputBytes)]);
-  return formatTable([
-    { title: "#", align: "right" }, { title: "Operator", most: 20 }, { title: "Output", most: 24 },
-    { title: "MACs", align: "right" }, { title: "Weights", align: "right" }, { title: "Output B", align: "right" },
-  ], rows);
+  const rows = found.nodes.map((node, i) => [
+    String(i),
+    node.op,
+    `${node.outputType} [${node.outputShape.join(",")}]`,
+    count(node.macs),
+    count(node.weightBytes),
+    count(node.outputBytes),
+  ]);
+  return formatTable(
+    [
+      { title: "#", align: "right" },
+      { title: "Operator", most: 20 },
+      { title: "Output", most: 24 },
+      { title: "MACs", align: "right" },
+      { title: "Weights", align: "right" },
+      { title: "Output B", align: "right" },
+    ],
+    rows,
+  );
 }
 
 function boardsText(found: Inspection): string {

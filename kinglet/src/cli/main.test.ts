@@ -12,16 +12,19 @@ let model = "";
 /** Four floats through a dense layer that swaps pairs: small enough to check by hand. */
 function tinyModel(): Uint8Array {
   const weights = float32Bytes(0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0);
-  return testModel([{
-    tensors: [
-      { type: "float32", shape: [1, 4] },
-      { type: "float32", shape: [4, 4], data: weights },
-      { type: "float32", shape: [4], data: float32Bytes(0, 0, 0, 10) },
-      { type: "float32", shape: [1, 4] },
-    ],
-    inputs: [0], outputs: [3],
-    operators: [{ op: "FULLY_CONNECTED", inputs: [0, 1, 2], outputs: [3], options: {} }],
-  }]);
+  return testModel([
+    {
+      tensors: [
+        { type: "float32", shape: [1, 4] },
+        { type: "float32", shape: [4, 4], data: weights },
+        { type: "float32", shape: [4], data: float32Bytes(0, 0, 0, 10) },
+        { type: "float32", shape: [1, 4] },
+      ],
+      inputs: [0],
+      outputs: [3],
+      operators: [{ op: "FULLY_CONNECTED", inputs: [0, 1, 2], outputs: [3], options: {} }],
+    },
+  ]);
 }
 
 interface Ran {
@@ -32,7 +35,14 @@ interface Ran {
 
 async function kinglet(...argv: string[]): Promise<Ran> {
   let [out, err] = ["", ""];
-  const code = await main(argv, { out: (text) => { out += text; }, err: (text) => { err += text; } });
+  const code = await main(argv, {
+    out: (text) => {
+      out += text;
+    },
+    err: (text) => {
+      err += text;
+    },
+  });
   return { code, out, err };
 }
 
@@ -60,7 +70,12 @@ describe("inspect", () => {
   test("tells the facts as one JSON document", async () => {
     const { code, out } = await kinglet("inspect", model, "--json");
     expect(code).toBe(0);
-    expect(JSON.parse(out)).toMatchObject({ parameters: 20, macs: 16, operators: { fullyConnected: 1 }, nodes: [{ op: "fullyConnected", outputShape: [1, 4] }] });
+    expect(JSON.parse(out)).toMatchObject({
+      parameters: 20,
+      macs: 16,
+      operators: { fullyConnected: 1 },
+      nodes: [{ op: "fullyConnected", outputShape: [1, 4] }],
+    });
   });
 
   test("fits 80 columns", async () => {
@@ -143,7 +158,14 @@ describe("verify", () => {
     await writeFile(at("cases/in1.bin"), float32Bytes(1, 2, 3, 4));
     await writeFile(at("cases/out1.bin"), float32Bytes(2, 1, 4, 13));
     const { code, out } = await kinglet("verify", model, "--via", "js,wasm", "--cases", at("cases"), "--layers", "--json");
-    expect(JSON.parse(out)).toMatchObject({ ok: true, cases: 1, vias: [{ via: "js", equal: true }, { via: "wasm", equal: true, valuesCompared: 1 }] });
+    expect(JSON.parse(out)).toMatchObject({
+      ok: true,
+      cases: 1,
+      vias: [
+        { via: "js", equal: true },
+        { via: "wasm", equal: true, valuesCompared: 1 },
+      ],
+    });
     expect(code).toBe(0);
   });
 
@@ -155,7 +177,9 @@ describe("verify", () => {
       expect(some.out).toMatch(/c was skipped: missing: cc is not installed/);
       expect(some.code).toBe(0);
       expect((await kinglet("verify", model, "--via", "c,m4")).code).toBe(1);
-      expect(JSON.parse((await kinglet("compile", model, "--target", "c", "--out", at("toolless"), "--json")).out)).toMatchObject({ codeBytes: null });
+      expect(JSON.parse((await kinglet("compile", model, "--target", "c", "--out", at("toolless"), "--json")).out)).toMatchObject({
+        codeBytes: null,
+      });
     } finally {
       process.env["PATH"] = path;
     }
@@ -173,8 +197,14 @@ describe("verify", () => {
 
 describe("misuse ends with 2", () => {
   test.each([
-    [[]], [["frobnicate"]], [["inspect"]], [["inspect", "m", "--colour"]], [["compile", "m", "--target", "cobol", "--out", "o"]],
-    [["compile", "m", "--target", "c", "--out", "o", "--ram", "lots"]], [["verify", "m", "--via", "abacus"]], [["run", "m", "--input", "x"]],
+    [[]],
+    [["frobnicate"]],
+    [["inspect"]],
+    [["inspect", "m", "--colour"]],
+    [["compile", "m", "--target", "cobol", "--out", "o"]],
+    [["compile", "m", "--target", "c", "--out", "o", "--ram", "lots"]],
+    [["verify", "m", "--via", "abacus"]],
+    [["run", "m", "--input", "x"]],
   ])("%j", async (argv) => {
     const { code, err } = await kinglet(...argv);
     expect(code).toBe(2);

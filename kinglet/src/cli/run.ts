@@ -54,11 +54,19 @@ export function addRun(program: Command, io: Io): void {
     .command("run")
     .description("Runs one inference and writes its outputs.")
     .argument("<model>", "a .tflite file")
-    .requiredOption("--input <file...>", "a .npy or raw little-endian .bin file for every input, in the graph's order", (file: string, before: string[] | undefined) => [...(before ?? []), file], [])
+    .requiredOption(
+      "--input <file...>",
+      "a .npy or raw little-endian .bin file for every input, in the graph's order",
+      (file: string, before: string[] | undefined) => [...(before ?? []), file],
+      [],
+    )
     .requiredOption("--out <dir>", "folder for out0.npy, out1.npy …")
     .option("--via <way>", "js, wasm, wasm-scalar, c, plain, or an emulated core:\ncortex-m0, m3, m4, m7, m33, m55, rv32", "js")
     .option("--raw", "write raw little-endian .bin files instead of .npy")
     .option("--json", "one JSON document on stdout")
-    .addHelpText("after", "\nExamples:\n  kinglet run model.tflite --input in0.npy --out out/\n  kinglet run model.tflite --input in0.bin --out out/ --via cortex-m4 --raw")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  kinglet run model.tflite --input in0.npy --out out/\n  kinglet run model.tflite --input in0.bin --out out/ --via cortex-m4 --raw",
+    )
     .action((path: string, options: RunOptions) => run(path, options, io));
 }

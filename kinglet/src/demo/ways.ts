@@ -40,7 +40,9 @@ async function withLayers(graph: Graph, way: Way, sample: Sample): Promise<Way> 
   const { execution } = way;
   if (execution?.core === undefined) return way;
   const { core } = await execute(graph, way.via, [sample], { profile: true });
-  return core?.stepInstructions === undefined ? way : { ...way, execution: { ...execution, core: { ...execution.core, stepInstructions: core.stepInstructions } } };
+  return core?.stepInstructions === undefined
+    ? way
+    : { ...way, execution: { ...execution, core: { ...execution.core, stepInstructions: core.stepInstructions } } };
 }
 
 /** Runs the network in every way this machine can, each compared with the plain loops. */

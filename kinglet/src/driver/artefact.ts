@@ -52,7 +52,11 @@ async function measureCode(core: CoreId, compiled: Compiled, id: string): Promis
   const harness = { samples: 1, bigArena: plan.arenaBytes > machine.ram.bytes - RAM_RESERVE };
   const built = await buildFirmware({
     core,
-    sources: { ...Object.fromEntries([...printCLibrary(program, plan, id)].map(([name, text]) => [name, name === `${id}_weights.c` ? emptied(text) : text])), "main.c": boardHarness(program, plan, id, harness), "samples.bin": new Uint8Array(inputBytes(program)) },
+    sources: {
+      ...Object.fromEntries([...printCLibrary(program, plan, id)].map(([name, text]) => [name, name === `${id}_weights.c` ? emptied(text) : text])),
+      "main.c": boardHarness(program, plan, id, harness),
+      "samples.bin": new Uint8Array(inputBytes(program)),
+    },
     flags: bigTables ? [`-D${id.toUpperCase()}_TABLE=__attribute__((section(".big_rodata")))`] : [],
   }).catch((error: unknown) => {
     // The network is larger than the emulated machine: there is nothing to measure on.
@@ -67,9 +71,13 @@ function checkFits(board: Board, compiled: Compiled, codeBytes: number | null): 
   const flash = weightBytes + (codeBytes ?? 0);
   const problems: string[] = [];
   if (plan.arenaBytes > board.sramBytes) problems.push(`an arena of ${plan.arenaBytes} bytes where the board has ${board.sramBytes} bytes of RAM`);
-  if (flash > board.flashBytes) problems.push(`${flash} bytes of weights${codeBytes === null ? "" : " and code"} where the board has ${board.flashBytes} bytes of flash`);
+  if (flash > board.flashBytes)
+    problems.push(`${flash} bytes of weights${codeBytes === null ? "" : " and code"} where the board has ${board.flashBytes} bytes of flash`);
   if (problems.length === 0) return;
-  throw new KingletError("does-not-fit", `the network needs ${problems.join(", and ")}`, { place: `${compiled.graph.name} on ${board.id}`, hint: "kinglet inspect lists the boards that it fits." });
+  throw new KingletError("does-not-fit", `the network needs ${problems.join(", and ")}`, {
+    place: `${compiled.graph.name} on ${board.id}`,
+    hint: "kinglet inspect lists the boards that it fits.",
+  });
 }
 
 function checkId(id: string): string {
@@ -94,7 +102,9 @@ async function cArtefact(graph: Graph, options: ArtefactOptions, id: string): Pr
   if (board !== null) checkFits(board, compiled, codeBytes);
   const processor = board === null || core === null ? null : coreById(core);
   const files = packageC(compiled.program, compiled.plan, {
-    id, macs: compiled.macs, machine: board?.name ?? "any machine",
+    id,
+    macs: compiled.macs,
+    machine: board?.name ?? "any machine",
     toolPrefix: processor === null ? "" : processor.toolchain === "arm" ? "arm-none-eabi-" : "riscv64-unknown-elf-",
     // The bare RISC-V compiler has no C library of its own: its specs name one.
     cpuFlags: processor === null ? [] : processor.toolchain === "arm" ? processor.gccFlags : [...processor.gccFlags, processor.specs],

@@ -87,14 +87,27 @@ export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
   const ready = runPasses(graph, options.trace);
   const optimize = options.optimize ?? "balanced";
   const schedules = schedulesFor(options.target, optimize);
-  const walks = options.pinned === true || !ready.nodes.some((node) => node.op === "depthwiseConv2d") ? (["forward"] as const) : (["forward", "alternate"] as const);
+  const walks =
+    options.pinned === true || !ready.nodes.some((node) => node.op === "depthwiseConv2d")
+      ? (["forward"] as const)
+      : (["forward", "alternate"] as const);
   const { program, plan } = smallest(walks.map((walk) => () => place(lower(ready, { schedules, optimize, walks: walk }), options.pinned === true)));
   const check = checkPlan(program, plan);
   if (!check.ok) throw new KingletError("internal", `the memory plan failed its check: ${check.failures[0]?.message ?? ""}`, { place: graph.name });
   if (options.ram !== undefined && plan.arenaBytes > options.ram) {
-    throw new KingletError("does-not-fit", `the network needs an arena of ${plan.arenaBytes} bytes and may use ${options.ram}`, { place: graph.name });
+    throw new KingletError("does-not-fit", `the network needs an arena of ${plan.arenaBytes} bytes and may use ${options.ram}`, {
+      place: graph.name,
+    });
   }
-  return { graph: ready, target: options.target, program, plan, macs: macsOf(ready), parameters: parametersOf(ready), weightBytes: program.constants.reduce((sum, c) => sum + c.data.byteLength, 0) };
+  return {
+    graph: ready,
+    target: options.target,
+    program,
+    plan,
+    macs: macsOf(ready),
+    parameters: parametersOf(ready),
+    weightBytes: program.constants.reduce((sum, c) => sum + c.data.byteLength, 0),
+  };
 }
 
 /** Bytes of a port's tensor. */

@@ -29,7 +29,9 @@ describe.each(Object.values(OPS))("$name", (op) => {
 
   test("host C equals the plain loops, without a warning", async (context) => {
     needTools(context, "cc");
-    const got = await execute(graph, "c", [sample], { flags: ["-Wall", "-Wextra", "-Wconversion", "-pedantic", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"] });
+    const got = await execute(graph, "c", [sample], {
+      flags: ["-Wall", "-Wextra", "-Wconversion", "-pedantic", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"],
+    });
     expectSame(got, await execute(graph, "plain", [sample]));
     expect(got.warnings).toBe("");
   });

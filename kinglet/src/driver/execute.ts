@@ -57,7 +57,9 @@ export function parseVia(text: string): Via {
   if ((VIA_NAMES as readonly string[]).includes(text)) return text as Via;
   const core = /^m\d+$/.test(text) ? `cortex-${text}` : text;
   if (isCoreId(core)) return core;
-  throw new KingletError("misuse", `"${text}" is not a way to run a network`, { hint: "use js, wasm, wasm-scalar, c, cortex-m0, cortex-m3, cortex-m4, cortex-m7, cortex-m33, cortex-m55 or rv32" });
+  throw new KingletError("misuse", `"${text}" is not a way to run a network`, {
+    hint: "use js, wasm, wasm-scalar, c, cortex-m0, cortex-m3, cortex-m4, cortex-m7, cortex-m33, cortex-m55 or rv32",
+  });
 }
 
 /** The C target that suits a core. */
@@ -120,7 +122,13 @@ function fromHex(text: string): Uint8Array {
   return new Uint8Array(Buffer.from(text, "hex"));
 }
 
-function collect(via: Via, compiled: Compiled, dumps: readonly Uint8Array[], options: ExecuteOptions, rest: Pick<Execution, "core" | "warnings">): Execution {
+function collect(
+  via: Via,
+  compiled: Compiled,
+  dumps: readonly Uint8Array[],
+  options: ExecuteOptions,
+  rest: Pick<Execution, "core" | "warnings">,
+): Execution {
   if (options.values !== true) return { via, compiled, outputs: dumps.map((bytes) => cutOutputs(compiled, bytes)), ...rest };
   return { via, compiled, outputs: dumps.map((bytes) => outputsFromArena(compiled, bytes)), values: valuesIn(compiled, dumps[0]!), ...rest };
 }
@@ -141,17 +149,33 @@ async function runHost(compiled: Compiled, samples: readonly Sample[], options: 
 
 /** Bytes that the linker placed for the library's tables, and for its code with what it alone pulls in. */
 export function libraryBytes(map: string, id: string): { codeBytes: number; weightBytes: number } {
-  const stored = mapContributions(map).filter((piece) => piece.section === ".text" || piece.section === ".rodata" || piece.section === ".big_rodata" || piece.section === ".ARM.exidx" || piece.section === ".ARM.extab");
+  const stored = mapContributions(map).filter(
+    (piece) =>
+      piece.section === ".text" ||
+      piece.section === ".rodata" ||
+      piece.section === ".big_rodata" ||
+      piece.section === ".ARM.exidx" ||
+      piece.section === ".ARM.extab",
+  );
   const foreign = new Set([...RUNTIME_OBJECTS, "main.o", "samples.bin.o", "*fill*"]);
-  const sum = (choose: (object: string) => boolean): number => stored.filter((piece) => choose(piece.object)).reduce((total, piece) => total + piece.bytes, 0);
-  return { weightBytes: sum((object) => object === `${id}_weights.o`), codeBytes: sum((object) => !foreign.has(object) && object !== `${id}_weights.o`) };
+  const sum = (choose: (object: string) => boolean): number =>
+    stored.filter((piece) => choose(piece.object)).reduce((total, piece) => total + piece.bytes, 0);
+  return {
+    weightBytes: sum((object) => object === `${id}_weights.o`),
+    codeBytes: sum((object) => !foreign.has(object) && object !== `${id}_weights.o`),
+  };
 }
 
 function figures(run: CoreRun, compiled: Compiled, id: string, instructions: number, steps: number[] | undefined): CoreFigures {
   const { codeBytes, weightBytes } = libraryBytes(run.map, id);
   const stackBytes = run.stackBytes ?? 0;
   return {
-    instructions, stackBytes, codeBytes, weightBytes, flashBytes: codeBytes + weightBytes, ramBytes: compiled.plan.arenaBytes + stackBytes,
+    instructions,
+    stackBytes,
+    codeBytes,
+    weightBytes,
+    flashBytes: codeBytes + weightBytes,
+    ramBytes: compiled.plan.arenaBytes + stackBytes,
     ...(steps === undefined ? {} : { stepInstructions: steps }),
   };
 }
@@ -172,14 +196,20 @@ async function runCore(core: CoreId, compiled: Compiled, samples: readonly Sampl
   const run = await runOnCore({
     core,
     sources: {
-      ...Object.fromEntries(library), "main.c": boardHarness(compiled.program, compiled.plan, id, harness), "samples.bin": concatenate(samples),
+      ...Object.fromEntries(library),
+      "main.c": boardHarness(compiled.program, compiled.plan, id, harness),
+      "samples.bin": concatenate(samples),
       ...(options.profile === true ? { "probe.h": probeHeader(id) } : {}),
     },
     flags: [...flags, ...(options.profile === true ? ["-include", "probe.h"] : [])],
   });
   if (run.exitCode !== 0) throw new KingletError("check-failed", `the firmware on the emulated ${core} ended with ${run.exitCode}`);
   const lines = run.output.trim().split("\n");
-  const steps = lines.find((line) => line.startsWith("steps"))?.split(" ").slice(1).map(Number);
+  const steps = lines
+    .find((line) => line.startsWith("steps"))
+    ?.split(" ")
+    .slice(1)
+    .map(Number);
   const results = lines.filter((line) => !line.startsWith("steps")).map((line) => line.split(" "));
   const dumps = results.map(([, hex]) => fromHex(hex ?? ""));
   return collect(core, compiled, dumps, options, { core: figures(run, compiled, id, Number(results[0]![0]), steps), warnings: run.warnings });
@@ -197,20 +227,33 @@ export async function execute(graph: Graph, via: Via, samples: readonly Sample[]
   });
   for (const sample of samples) checkSample(compiled, sample);
   switch (via) {
-    case "plain": case "js": return runHere(via, compiled, createJsRunner(compiled.program, compiled.plan), samples, options);
-    case "wasm": case "wasm-scalar": return runHere(via, compiled, createWasmRunner(compiled.program, compiled.plan), samples, options);
-    case "c": return await runHost(compiled, samples, options);
-    default: return await runCore(via, compiled, samples, options);
+    case "plain":
+    case "js":
+      return runHere(via, compiled, createJsRunner(compiled.program, compiled.plan), samples, options);
+    case "wasm":
+    case "wasm-scalar":
+      return runHere(via, compiled, createWasmRunner(compiled.program, compiled.plan), samples, options);
+    case "c":
+      return await runHost(compiled, samples, options);
+    default:
+      return await runCore(via, compiled, samples, options);
   }
 }
 
 /** @throws KingletError `bad-input` that names the tensor. */
 export function checkSample(compiled: Compiled, sample: Sample): void {
   const ports = compiled.program.inputs;
-  if (sample.length !== ports.length) throw new KingletError("bad-input", `the network has ${ports.length} inputs and was given ${sample.length}`, { hint: `inputs: ${ports.map((port) => `${port.name} ${port.dtype}[${port.shape.join(",")}]`).join(", ")}` });
+  if (sample.length !== ports.length)
+    throw new KingletError("bad-input", `the network has ${ports.length} inputs and was given ${sample.length}`, {
+      hint: `inputs: ${ports.map((port) => `${port.name} ${port.dtype}[${port.shape.join(",")}]`).join(", ")}`,
+    });
   ports.forEach((port, i) => {
     const expected = portBytes(compiled.program, "inputs", i);
     const got = sample[i]!.length;
-    if (got !== expected) throw new KingletError("bad-input", `input ${i} "${port.name}" is ${port.dtype}[${port.shape.join(",")}] and needs ${expected} bytes, not ${got}`);
+    if (got !== expected)
+      throw new KingletError(
+        "bad-input",
+        `input ${i} "${port.name}" is ${port.dtype}[${port.shape.join(",")}] and needs ${expected} bytes, not ${got}`,
+      );
   });
 }

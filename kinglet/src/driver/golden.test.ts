@@ -24,7 +24,18 @@ interface Golden {
 const FLOAT_TOLERANCE = 1e-5;
 
 /** Models by MACs; the smaller half runs on every core. */
-const SMALL = ["hello_world", "hello_world_float", "simple_add_model", "simple_add_model_tflite_size", "keyword_scrambled", "trained_lstm_int8", "micro_speech", "ad01", "mlperf_ad01_fp32", "strww"];
+const SMALL = [
+  "hello_world",
+  "hello_world_float",
+  "simple_add_model",
+  "simple_add_model_tflite_size",
+  "keyword_scrambled",
+  "trained_lstm_int8",
+  "micro_speech",
+  "ad01",
+  "mlperf_ad01_fp32",
+  "strww",
+];
 const LARGE = ["kws", "person_detect", "vww96", "mlperf_vww_96_float", "resnet8", "mlperf_pretrainedResnet", "mcunet_vww", "mcunetv2_large"];
 const ALWAYS: readonly Via[] = ["plain", "js", "wasm", "wasm-scalar", "c", "cortex-m4"];
 const MORE_CORES: readonly Via[] = ["cortex-m0", "cortex-m7", "cortex-m55", "rv32"];

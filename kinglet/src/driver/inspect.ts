@@ -65,7 +65,10 @@ function nodesOf(graph: Graph): InspectedNode[] {
     for (const value of fresh) seen.add(value);
     const first = node.outputs[0];
     return {
-      name: node.name, op: node.op, outputShape: first?.shape ?? [], outputType: first?.dtype ?? "",
+      name: node.name,
+      op: node.op,
+      outputShape: first?.shape ?? [],
+      outputType: first?.dtype ?? "",
       macs: findOp(node.op)?.macs?.(node) ?? 0,
       weightBytes: [...fresh].reduce((sum, value) => sum + value.data!.byteLength, 0),
       outputBytes: node.outputs.reduce((sum, value) => sum + bytesOfValue(value), 0),
@@ -87,13 +90,26 @@ export function inspectGraph(graph: Graph): { readonly inspection: Inspection; r
   const compiled = compileGraph(graph, { target: "c" });
   const { macs, parameters, weightBytes, plan } = compiled;
   const boards = BOARDS.filter((board) => board.emulated !== true).map(({ id, name, sramBytes, flashBytes }) => ({
-    id, name, sramBytes, flashBytes, fits: plan.arenaBytes <= sramBytes && weightBytes <= flashBytes,
+    id,
+    name,
+    sramBytes,
+    flashBytes,
+    fits: plan.arenaBytes <= sramBytes && weightBytes <= flashBytes,
   }));
   return {
     compiled,
     inspection: {
-      name: graph.name, operators: operatorCounts(compiled.graph), inputs: graph.inputs.map(tensor), outputs: graph.outputs.map(tensor),
-      parameters, macs, arenaBytes: plan.arenaBytes, weightBytes, nodes: nodesOf(compiled.graph), boards, metadata: graph.metadata,
+      name: graph.name,
+      operators: operatorCounts(compiled.graph),
+      inputs: graph.inputs.map(tensor),
+      outputs: graph.outputs.map(tensor),
+      parameters,
+      macs,
+      arenaBytes: plan.arenaBytes,
+      weightBytes,
+      nodes: nodesOf(compiled.graph),
+      boards,
+      metadata: graph.metadata,
     },
   };
 }

@@ -18,13 +18,26 @@ interface GoldenCase {
 }
 
 const KINDS = ["add", "sub", "conv", "transpose_conv", "leaky_relu", "pad", "quantize", "strided_slice"] as const;
-const COUNTS: Readonly<Record<(typeof KINDS)[number], number>> = { add: 12, sub: 4, conv: 21, transpose_conv: 3, leaky_relu: 17, pad: 9, quantize: 2, strided_slice: 21 };
+const COUNTS: Readonly<Record<(typeof KINDS)[number], number>> = {
+  add: 12,
+  sub: 4,
+  conv: 21,
+  transpose_conv: 3,
+  leaky_relu: 17,
+  pad: 9,
+  quantize: 2,
+  strided_slice: 21,
+};
 
 type Files = Readonly<Record<string, Uint8Array>>;
 
 /** One row of numbers. */
 function numbersIn(file: Uint8Array): number[] {
-  return strFromU8(file).split(",").map((text) => text.trim()).filter((text) => text !== "").map(Number);
+  return strFromU8(file)
+    .split(",")
+    .map((text) => text.trim())
+    .filter((text) => text !== "")
+    .map(Number);
 }
 
 function bytesFrom(dtype: DType, values: readonly number[]): Uint8Array {
@@ -35,7 +48,10 @@ function bytesFrom(dtype: DType, values: readonly number[]): Uint8Array {
 
 /** Contents for the graph's inputs. A file for a tensor that is a constant of the model (an output shape) is not needed. */
 function sampleOf(files: Files, stem: string, graph: Graph): Uint8Array[] {
-  const contents = Object.keys(files).filter((name) => name.startsWith(`${stem}_input`)).sort().map((name) => numbersIn(files[name]!));
+  const contents = Object.keys(files)
+    .filter((name) => name.startsWith(`${stem}_input`))
+    .sort()
+    .map((name) => numbersIn(files[name]!));
   const wanted = contents.length > graph.inputs.length ? contents.slice(-graph.inputs.length) : contents;
   return graph.inputs.map((input, i) => bytesFrom(input.dtype, wanted[i]!));
 }
@@ -45,18 +61,23 @@ let files: Files | undefined;
 function casesOf(context: TestContext, kind: string): GoldenCase[] {
   const path = needShared(context, "data/tflite-op-cases/tflm-seanet.zip");
   const all = (files ??= unzipSync(readFileSync(path)));
-  return Object.keys(all).filter((name) => name.startsWith(`${kind}/`) && name.endsWith(".tflite")).sort().map((name) => {
-    const stem = name.slice(0, -".tflite".length);
-    const graph = readModel(all[name]!, name);
-    const golden = Object.keys(all).find((other) => other.startsWith(`${stem}_golden`))!;
-    return { name, graph, sample: sampleOf(all, stem, graph), golden: numbersIn(all[golden]!) };
-  });
+  return Object.keys(all)
+    .filter((name) => name.startsWith(`${kind}/`) && name.endsWith(".tflite"))
+    .sort()
+    .map((name) => {
+      const stem = name.slice(0, -".tflite".length);
+      const graph = readModel(all[name]!, name);
+      const golden = Object.keys(all).find((other) => other.startsWith(`${stem}_golden`))!;
+      return { name, graph, sample: sampleOf(all, stem, graph), golden: numbersIn(all[golden]!) };
+    });
 }
 
 /** Differences told as a few places, since a whole tensor would fill the screen. */
 function differences(got: ArrayLike<number | bigint>, golden: readonly number[]): string[] {
   const wrong = golden.flatMap((value, i) => (Number(got[i]) === value ? [] : [`[${i}]: ${got[i]}, not ${value}`]));
-  return wrong.length === 0 && got.length === golden.length ? [] : [`${wrong.length} of ${golden.length} differ (got ${got.length})`, ...wrong.slice(0, 4)];
+  return wrong.length === 0 && got.length === golden.length
+    ? []
+    : [`${wrong.length} of ${golden.length} differ (got ${got.length})`, ...wrong.slice(0, 4)];
 }
 
 async function expectGolden(via: Via, one: GoldenCase): Promise<void> {

@@ -28,7 +28,10 @@ function hasCode(error: unknown, ...codes: readonly string[]): boolean {
 }
 
 function refuse(folder: string, message: string): never {
-  throw new KingletError("bad-input", message, { place: folder, hint: "Choose another folder with --out, or move what is in it (`make clean` removes what make built)." });
+  throw new KingletError("bad-input", message, {
+    place: folder,
+    hint: "Choose another folder with --out, or move what is in it (`make clean` removes what make built).",
+  });
 }
 
 async function readMarker(folder: string): Promise<Marker | null> {
@@ -43,7 +46,14 @@ async function readMarker(folder: string): Promise<Marker | null> {
 
 async function filesBelow(folder: string): Promise<string[]> {
   const entries = await readdir(folder, { recursive: true, withFileTypes: true });
-  return entries.filter((entry) => !entry.isDirectory()).map((entry) => join(entry.parentPath, entry.name).slice(folder.length + 1).split(sep).join("/"));
+  return entries
+    .filter((entry) => !entry.isDirectory())
+    .map((entry) =>
+      join(entry.parentPath, entry.name)
+        .slice(folder.length + 1)
+        .split(sep)
+        .join("/"),
+    );
 }
 
 /** Refuses a folder with anything in it that Kinglet did not write, or that was changed since. */

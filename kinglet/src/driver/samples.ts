@@ -8,15 +8,28 @@ const SMALL_INTEGER_MASK = 7;
 /** One random element: the high bits of a step of the generator, over the whole range of small types. */
 function element(dtype: DType, random: Xorshift32): number | bigint {
   switch (dtype) {
-    case "float32": case "float64": return random.float();
-    case "bool": return random.next() >>> 31;
-    case "int8": case "uint8": return random.next() >>> 24;
-    case "int16": case "uint16": return random.next() >>> 16;
+    case "float32":
+    case "float64":
+      return random.float();
+    case "bool":
+      return random.next() >>> 31;
+    case "int8":
+    case "uint8":
+      return random.next() >>> 24;
+    case "int16":
+    case "uint16":
+      return random.next() >>> 16;
     // Exponents below the all-ones pattern: finite half-precision numbers in (-2, 2).
-    case "float16": return (random.next() >>> 16) & 0xbfff;
-    case "int32": case "uint32": return (random.next() >>> 24) & SMALL_INTEGER_MASK;
-    case "int64": case "uint64": return BigInt((random.next() >>> 24) & SMALL_INTEGER_MASK);
-    default: return dtype satisfies never;
+    case "float16":
+      return (random.next() >>> 16) & 0xbfff;
+    case "int32":
+    case "uint32":
+      return (random.next() >>> 24) & SMALL_INTEGER_MASK;
+    case "int64":
+    case "uint64":
+      return BigInt((random.next() >>> 24) & SMALL_INTEGER_MASK);
+    default:
+      return dtype satisfies never;
   }
 }
 

@@ -46,7 +46,11 @@ export interface Verification {
 
 const SEEDS = [1, 2] as const;
 
-function outputDifference(got: Execution, expected: readonly (readonly (Uint8Array | null)[])[], label: (sample: number) => string): string | undefined {
+function outputDifference(
+  got: Execution,
+  expected: readonly (readonly (Uint8Array | null)[])[],
+  label: (sample: number) => string,
+): string | undefined {
   for (const [s, outputs] of expected.entries()) {
     for (const [i, bytes] of outputs.entries()) {
       const port = got.compiled.program.outputs[i]!;
@@ -68,7 +72,8 @@ function compareLayers(got: Execution, plain: Execution): LayerResult {
       if (a === undefined || b === undefined) continue;
       valuesCompared++;
       const found = firstDifference(value.dtype, a, b);
-      if (found !== null) return { valuesCompared, firstNode: { name: node.name, op: node.op, value: value.name, difference: differenceText(found) } };
+      if (found !== null)
+        return { valuesCompared, firstNode: { name: node.name, op: node.op, value: value.name, difference: differenceText(found) } };
     }
   }
   return { valuesCompared };
@@ -116,7 +121,10 @@ export async function verifyGraph(graph: Graph, options: VerifyOptions): Promise
   const samples = [...SEEDS.map((seed) => seededSample(graph, seed)), ...cases.map((each) => each.inputs)];
   const plain = await execute(graph, "plain", samples);
   const reference: Reference = {
-    graph, samples, plain, cases,
+    graph,
+    samples,
+    plain,
+    cases,
     ...(options.layers === true ? { plainValues: await execute(graph, "plain", samples.slice(0, 1), { values: true }) } : {}),
   };
   const results: ViaResult[] = [];

@@ -56,7 +56,8 @@ describe("the keyword spotter on the web", () => {
   test("starts with one instantiate in a browser and gives the stored outputs", async (context) => {
     const executablePath = needBrowser(context);
     const files = await keywordFiles(context);
-    const stored = (kind: string): number[][] => [1, 2, 3, 4].map((k) => [...new Int8Array(readFileSync(needShared(context, `golden/kws/${kind}${k}.bin`)))]);
+    const stored = (kind: string): number[][] =>
+      [1, 2, 3, 4].map((k) => [...new Int8Array(readFileSync(needShared(context, `golden/kws/${kind}${k}.bin`)))]);
     const server = await serve(files);
     const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
     try {

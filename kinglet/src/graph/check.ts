@@ -13,14 +13,18 @@ function checkValue(graph: Graph, value: Value): void {
   for (const data of [value.data, value.initial]) {
     if (data === undefined) continue;
     if (data.length !== length) fail(graph, `value "${value.name}" holds ${data.length} elements but its shape needs ${length}`);
-    if (data.constructor !== allocate(value.dtype, 0).constructor) fail(graph, `value "${value.name}" of ${value.dtype} holds ${bytesOf(data).byteLength} bytes in a ${data.constructor.name}`);
+    if (data.constructor !== allocate(value.dtype, 0).constructor)
+      fail(graph, `value "${value.name}" of ${value.dtype} holds ${bytesOf(data).byteLength} bytes in a ${data.constructor.name}`);
   }
   const quantization = value.quantization;
   if (quantization === undefined) return;
   const entries = quantization.scales.length;
-  if (entries === 0 || entries !== quantization.zeroPoints.length) fail(graph, `value "${value.name}" has ${entries} scales and ${quantization.zeroPoints.length} zero points`);
-  if (entries > 1 && value.shape[quantization.axis] !== entries) fail(graph, `value "${value.name}" has ${entries} scales along axis ${quantization.axis} of ${value.shape[quantization.axis] ?? "none"}`);
-  if (quantization.scales.some((scale) => !(scale > 0) || !Number.isFinite(scale))) fail(graph, `value "${value.name}" has a scale that is not a positive number`);
+  if (entries === 0 || entries !== quantization.zeroPoints.length)
+    fail(graph, `value "${value.name}" has ${entries} scales and ${quantization.zeroPoints.length} zero points`);
+  if (entries > 1 && value.shape[quantization.axis] !== entries)
+    fail(graph, `value "${value.name}" has ${entries} scales along axis ${quantization.axis} of ${value.shape[quantization.axis] ?? "none"}`);
+  if (quantization.scales.some((scale) => !(scale > 0) || !Number.isFinite(scale)))
+    fail(graph, `value "${value.name}" has a scale that is not a positive number`);
 }
 
 function checkNode(graph: Graph, node: Node, ready: Set<number>): void {

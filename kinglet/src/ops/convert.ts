@@ -1,6 +1,6 @@
 import type { DType } from "../base/index.ts";
 import type { Node } from "../graph/index.ts";
-import { type Expr, type KernelBuilder, type KernelInstance } from "../loops/index.ts";
+import type { Expr, KernelBuilder, KernelInstance } from "../loops/index.ts";
 import { makeCase, scaleOf, typed, unaryLoops, zeroPointOf } from "./elementwise.ts";
 import { requantize } from "./fixed.ts";
 import { attributesOf, inputOf, type OpDef, outputOf, suffixOf, typeAt, unsupportedTypes } from "./op.ts";

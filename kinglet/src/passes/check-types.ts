@@ -4,7 +4,8 @@ import { findOp } from "../ops/index.ts";
 
 function checkNode(node: Node): void {
   const inferred = findOp(node.op)!.infer(node.inputs, node.attributes);
-  if (inferred.length !== node.outputs.length) throw new KingletError("bad-graph", `the ${node.op} node "${node.name}" should have ${inferred.length} outputs, not ${node.outputs.length}`);
+  if (inferred.length !== node.outputs.length)
+    throw new KingletError("bad-graph", `the ${node.op} node "${node.name}" should have ${inferred.length} outputs, not ${node.outputs.length}`);
   inferred.forEach((type, i) => {
     const output = node.outputs[i]!;
     if (output.dtype === type.dtype && sameShape(output.shape, type.shape)) return;
@@ -19,7 +20,8 @@ function checkNode(node: Node): void {
  */
 export function checkTypes(graph: Graph): Graph {
   const unknown = new Set(graph.nodes.filter((node) => findOp(node.op) === undefined).map((node) => node.op));
-  if (unknown.size > 0) throw new KingletError("unsupported", `the model uses operators that Kinglet does not have: ${[...unknown].join(", ")}`, { place: graph.name });
+  if (unknown.size > 0)
+    throw new KingletError("unsupported", `the model uses operators that Kinglet does not have: ${[...unknown].join(", ")}`, { place: graph.name });
   for (const node of graph.nodes) {
     try {
       checkNode(node);

@@ -22,8 +22,10 @@ function withPadding(node: Node, x: Value, pad: PadAttributes): Node {
   const old = node.attributes as Record<string, number>;
   const attributes: Attributes = {
     ...node.attributes,
-    padTop: old["padTop"]! + pad.before[1]!, padBottom: old["padBottom"]! + pad.after[1]!,
-    padLeft: old["padLeft"]! + pad.before[2]!, padRight: old["padRight"]! + pad.after[2]!,
+    padTop: old["padTop"]! + pad.before[1]!,
+    padBottom: old["padBottom"]! + pad.after[1]!,
+    padLeft: old["padLeft"]! + pad.before[2]!,
+    padRight: old["padRight"]! + pad.after[2]!,
   };
   return { ...node, attributes, inputs: [x, ...node.inputs.slice(1)] };
 }

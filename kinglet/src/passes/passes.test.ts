@@ -4,7 +4,11 @@ import { type Graph, GraphBuilder, type ValueType } from "../graph/index.ts";
 import { evaluate } from "../targets/js/index.ts";
 import { runPasses } from "./index.ts";
 
-const tensor = (shape: number[], zeroPoint = -3): ValueType => ({ dtype: "int8", shape, quantization: { scales: [0.05], zeroPoints: [zeroPoint], axis: 0 } });
+const tensor = (shape: number[], zeroPoint = -3): ValueType => ({
+  dtype: "int8",
+  shape,
+  quantization: { scales: [0.05], zeroPoints: [zeroPoint], axis: 0 },
+});
 const weights = (shape: number[]): ValueType => ({ dtype: "int8", shape, quantization: { scales: [0.02], zeroPoints: [0], axis: 0 } });
 const bytes = (n: number): Int8Array => Int8Array.from({ length: n }, (_, i) => ((i * 37) % 255) - 127);
 const VALID = { strideH: 1, strideW: 1, dilationH: 1, dilationW: 1, padTop: 0, padBottom: 0, padLeft: 0, padRight: 0, activation: "none" };
@@ -37,7 +41,11 @@ describe("passes", () => {
     const b = new GraphBuilder("one channel");
     const x = b.input("x", tensor([1, 5, 4, 1]));
     const y = b.value("y", tensor([1, 3, 2, 4], 5));
-    const w: ValueType = { dtype: "int8", shape: [1, 3, 3, 4], quantization: { scales: [0.01, 0.02, 0.03, 0.04], zeroPoints: [0, 0, 0, 0], axis: 3 } };
+    const w: ValueType = {
+      dtype: "int8",
+      shape: [1, 3, 3, 4],
+      quantization: { scales: [0.01, 0.02, 0.03, 0.04], zeroPoints: [0, 0, 0, 0], axis: 3 },
+    };
     b.node("depthwiseConv2d", [x, b.constant("w", w, bytes(36)), null], [y], { ...VALID, depthMultiplier: 4 });
     b.output(y);
     const before = b.build();

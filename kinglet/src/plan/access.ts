@@ -24,11 +24,20 @@ export function eachLoad(e: Expr, visit: (buffer: BufferRef, index: Expr, bytes:
 /** The expressions a statement evaluates itself (not those of nested statements), in order. */
 export function ownExpressions(stmt: Stmt): readonly Expr[] {
   switch (stmt.kind) {
-    case "let": case "var": case "assign": case "return": return [stmt.value];
-    case "store": case "vectorStore": return [stmt.index, stmt.value];
-    case "for": return [stmt.from, stmt.to];
-    case "if": return [stmt.condition];
-    case "copy": return [stmt.toIndex, stmt.fromIndex, stmt.count];
+    case "let":
+    case "var":
+    case "assign":
+    case "return":
+      return [stmt.value];
+    case "store":
+    case "vectorStore":
+      return [stmt.index, stmt.value];
+    case "for":
+      return [stmt.from, stmt.to];
+    case "if":
+      return [stmt.condition];
+    case "copy":
+      return [stmt.toIndex, stmt.fromIndex, stmt.count];
   }
 }
 

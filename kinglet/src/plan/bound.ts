@@ -27,13 +27,29 @@ function stepBound(live: readonly number[], pairs: readonly Pair[], sizes: reado
 }
 
 /** Live bytes of every step, with overlapping pairs counted as favourably as any placement could. */
-function stepBounds(program: Program, sizes: readonly number[], lifetimes: readonly Lifetime[], kinds: readonly BufferKind[], pairs: readonly Pair[]): number[] {
+function stepBounds(
+  program: Program,
+  sizes: readonly number[],
+  lifetimes: readonly Lifetime[],
+  kinds: readonly BufferKind[],
+  pairs: readonly Pair[],
+): number[] {
   return Array.from({ length: Math.max(1, program.steps.length) }, (_, step) => {
     const live = lifetimes.filter((l) => kinds[l.buffer] === "state" || (l.first <= step && step <= l.last)).map((l) => l.buffer);
-    return stepBound(live, pairs.filter((p) => p.step === step), sizes);
+    return stepBound(
+      live,
+      pairs.filter((p) => p.step === step),
+      sizes,
+    );
   });
 }
 
-export function lowerBound(program: Program, sizes: readonly number[], lifetimes: readonly Lifetime[], kinds: readonly BufferKind[], pairs: readonly Pair[]): number {
+export function lowerBound(
+  program: Program,
+  sizes: readonly number[],
+  lifetimes: readonly Lifetime[],
+  kinds: readonly BufferKind[],
+  pairs: readonly Pair[],
+): number {
   return Math.max(0, ...stepBounds(program, sizes, lifetimes, kinds, pairs));
 }

@@ -4,7 +4,20 @@ import type { KernelInstance, MemoryType, Placement, Program } from "../loops/in
 import { checkPlan } from "./check.ts";
 import { safeDistances, TRACE_LIMITS } from "./distance.ts";
 import { apart, execute, link } from "./testing.ts";
-import { add, concat, elementwise, gather, outSize, pointerWalk, reverse, repeatTwice, reverseThroughScratch, threshold, type Window, windowSum } from "./testkernels.ts";
+import {
+  add,
+  concat,
+  elementwise,
+  gather,
+  outSize,
+  pointerWalk,
+  reverse,
+  repeatTwice,
+  reverseThroughScratch,
+  threshold,
+  type Window,
+  windowSum,
+} from "./testkernels.ts";
 
 function single(kernel: KernelInstance, inputs: number[], output: number, type: MemoryType = "i8", outType: MemoryType = "i8"): Program {
   const names = inputs.map((_, i) => `in${i}`);
@@ -14,7 +27,12 @@ function single(kernel: KernelInstance, inputs: number[], output: number, type: 
 
 function distances(program: Program): { below: number; above: number }[] {
   const out = program.outputs[0]!.buffer;
-  return safeDistances(program, program.steps[0]!, program.inputs.map((p) => p.buffer), [out]).map(({ below, above }) => ({ below, above }));
+  return safeDistances(
+    program,
+    program.steps[0]!,
+    program.inputs.map((p) => p.buffer),
+    [out],
+  ).map(({ below, above }) => ({ below, above }));
 }
 
 /** The first input at `base`, the output `distance` above it, all else far away. */
@@ -55,7 +73,10 @@ function verify(program: Program): { wrong: number; tight: boolean } {
 describe("safe distances from loops", () => {
   it("lets elementwise steps work in place, and both inputs of an addition", () => {
     expect(distances(single(elementwise(40), [40], 40))).toEqual([{ below: 0, above: 40 }]);
-    expect(distances(single(add(40), [40, 40], 40))).toEqual([{ below: 0, above: 40 }, { below: 0, above: 40 }]);
+    expect(distances(single(add(40), [40, 40], 40))).toEqual([
+      { below: 0, above: 40 },
+      { below: 0, above: 40 },
+    ]);
   });
 
   it("knows element sizes", () => {
@@ -82,7 +103,10 @@ describe("safe distances from loops", () => {
   });
 
   it("sees copies, reversal and moving pointers", () => {
-    expect(distances(single(concat(16, 24), [16, 24], 40))).toEqual([{ below: Infinity, above: -Infinity }, { below: -16, above: 24 }]);
+    expect(distances(single(concat(16, 24), [16, 24], 40))).toEqual([
+      { below: Infinity, above: -Infinity },
+      { below: -16, above: 24 },
+    ]);
     expect(distances(single(reverse(40), [40], 40))[0]).toEqual({ below: -40, above: 40 });
     expect(distances(single(pointerWalk(20, 2), [40], 20))[0]!.below).toBe(0);
   });
@@ -99,10 +123,24 @@ describe("safe distances from loops", () => {
     const random = new Xorshift32(5);
     for (let k = 0; k < 60; k++) {
       const kernel = random.int(1, 3);
-      const program = conv({ height: random.int(3, 9), width: random.int(3, 9), inChannels: random.int(1, 4), outChannels: random.int(1, 5), kernel, stride: random.int(1, 2), padding: random.int(0, kernel >> 1) });
+      const program = conv({
+        height: random.int(3, 9),
+        width: random.int(3, 9),
+        inChannels: random.int(1, 4),
+        outChannels: random.int(1, 5),
+        kernel,
+        stride: random.int(1, 2),
+        padding: random.int(0, kernel >> 1),
+      });
       const [input, output] = [program.inputs[0]!.buffer, program.outputs[0]!.buffer];
       const [exact] = safeDistances(program, program.steps[0]!, [input], [output]);
-      for (const [mixed, detail] of [[0, 0], [9, 0], [90, 0], [1000, 0], [1000, 300]] as const) {
+      for (const [mixed, detail] of [
+        [0, 0],
+        [9, 0],
+        [90, 0],
+        [1000, 0],
+        [1000, 300],
+      ] as const) {
         const [coarse] = safeDistances(program, program.steps[0]!, [input], [output], { ...TRACE_LIMITS, mixed, detail });
         expect(coarse!.below).toBeLessThanOrEqual(exact!.below);
         expect(coarse!.above).toBeGreaterThanOrEqual(exact!.above);
@@ -116,7 +154,15 @@ describe("safe distances from loops", () => {
     let tight = 0;
     for (let k = 0; k < 25; k++) {
       const kernel = random.int(1, 3);
-      const w = { height: random.int(3, 6), width: random.int(3, 6), inChannels: random.int(1, 4), outChannels: random.int(1, 5), kernel, stride: random.int(1, 2), padding: random.int(0, kernel >> 1) };
+      const w = {
+        height: random.int(3, 6),
+        width: random.int(3, 6),
+        inChannels: random.int(1, 4),
+        outChannels: random.int(1, 5),
+        kernel,
+        stride: random.int(1, 2),
+        padding: random.int(0, kernel >> 1),
+      };
       const result = verify(conv(w));
       expect(result.wrong, JSON.stringify(w)).toBe(0);
       tight += Number(result.tight);
@@ -126,8 +172,14 @@ describe("safe distances from loops", () => {
 
   it("agrees with real values and the checker on the other kernels", () => {
     const programs = [
-      single(elementwise(21), [21], 21), single(add(21), [21, 21], 21), single(concat(13, 9), [13, 9], 22), single(gather(18), [18, 18], 18),
-      single(reverse(19), [19], 19), single(reverseThroughScratch(17), [17], 17), single(pointerWalk(9, 3), [27], 9), single(threshold(14), [14], 14),
+      single(elementwise(21), [21], 21),
+      single(add(21), [21, 21], 21),
+      single(concat(13, 9), [13, 9], 22),
+      single(gather(18), [18, 18], 18),
+      single(reverse(19), [19], 19),
+      single(reverseThroughScratch(17), [17], 17),
+      single(pointerWalk(9, 3), [27], 9),
+      single(threshold(14), [14], 14),
     ];
     for (const program of programs) expect(verify(program).wrong).toBe(0);
   });

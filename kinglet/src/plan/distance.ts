@@ -32,7 +32,10 @@ interface Scan {
 function scan(body: readonly Stmt[], roles: Roles): Scan {
   const found: Scan = { reads: false, writes: false, branches: false };
   eachStmt(body, (stmt) => {
-    for (const e of ownExpressions(stmt)) eachLoad(e, (buffer) => { found.reads ||= roles.inputs.has(buffer.name); });
+    for (const e of ownExpressions(stmt))
+      eachLoad(e, (buffer) => {
+        found.reads ||= roles.inputs.has(buffer.name);
+      });
     if (stmt.kind === "copy") found.reads ||= roles.inputs.has(stmt.from.name);
     if (stmt.kind === "copy") found.writes ||= roles.outputs.has(stmt.to.name);
     if (stmt.kind === "store" || stmt.kind === "vectorStore") found.writes ||= roles.outputs.has(stmt.buffer.name);
@@ -97,7 +100,11 @@ function rolesOf(program: Program, func: Func, step: Step, inputs: readonly numb
   return roles;
 }
 
-function compile(lines: readonly string[], inputs: number, outputs: number): (helpers: typeof INTERVAL_HELPERS, budget: number) => [number, number][] | null {
+function compile(
+  lines: readonly string[],
+  inputs: number,
+  outputs: number,
+): (helpers: typeof INTERVAL_HELPERS, budget: number) => [number, number][] | null {
   const pairs = Array.from({ length: inputs * outputs }, (_, k) => `${Math.floor(k / outputs)}_${k % outputs}`);
   const source = [
     `const { ${Object.keys(INTERVAL_HELPERS).join(", ")} } = helpers;`,
@@ -113,7 +120,13 @@ function compile(lines: readonly string[], inputs: number, outputs: number): (he
  * For every pair of an input that dies at this step and an output that is born here, the distances at which the
  * kernel would overwrite bytes of the input that it has yet to read. Distances count in whole words.
  */
-export function safeDistances(program: Program, step: Step, inputs: readonly number[], outputs: readonly number[], limits: TraceLimits = TRACE_LIMITS): PairDistance[] {
+export function safeDistances(
+  program: Program,
+  step: Step,
+  inputs: readonly number[],
+  outputs: readonly number[],
+  limits: TraceLimits = TRACE_LIMITS,
+): PairDistance[] {
   const functions = new Map(program.functions.map((f) => [f.name, f]));
   const func = functions.get(step.func)!;
   const roles = rolesOf(program, func, step, inputs, outputs);

@@ -93,7 +93,12 @@ function descend(state: State, nodeLimit: number): boolean {
  * Branch and bound over "this block above or below that one": each choice is a difference constraint, and the
  * least solution of all choices is the only one worth looking at. Exact, where the node limit is not met.
  */
-export function searchExactly(layout: Layout, top: number, floor: number, nodeLimit: number): { addresses: Float64Array | null; top: number; exhausted: boolean } {
+export function searchExactly(
+  layout: Layout,
+  top: number,
+  floor: number,
+  nodeLimit: number,
+): { addresses: Float64Array | null; top: number; exhausted: boolean } {
   const state: State = {
     layout,
     addresses: new Float64Array(layout.sizes.length),

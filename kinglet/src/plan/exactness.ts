@@ -13,7 +13,11 @@ export function localName(name: string): string {
   return `v_${name.replace(/\W/g, "_")}`;
 }
 
-export function scopeOf(names: ReadonlySet<string>, scalars: ReadonlyMap<string, number | bigint>, functions: ReadonlyMap<string, Func>): ScalarScope {
+export function scopeOf(
+  names: ReadonlySet<string>,
+  scalars: ReadonlyMap<string, number | bigint>,
+  functions: ReadonlyMap<string, Func>,
+): ScalarScope {
   return { local: (name) => (names.has(name) ? localName(name) : null), scalars, functions };
 }
 
@@ -57,7 +61,7 @@ export function exactnessOf(
       }
     }
   };
-  for (let before = -1; before !== names.size;) {
+  for (let before = -1; before !== names.size; ) {
     before = names.size;
     strike(body, true);
   }
@@ -71,7 +75,7 @@ export function neededNames(body: readonly Stmt[]): Set<string> {
     if (e.node.kind === "local") needed.add(e.node.name);
     for (const child of childrenOf(e)) take(child);
   };
-  for (let before = -1; before !== needed.size;) {
+  for (let before = -1; before !== needed.size; ) {
     before = needed.size;
     eachStmt(body, (stmt) => {
       for (const e of ownExpressions(stmt)) eachLoad(e, (_, index) => take(index));

@@ -37,17 +37,27 @@ export function seedOrders(layout: Layout, first: readonly number[], last: reado
   const all = layout.sizes.map((_, i) => i);
   const size = (i: number): number => layout.sizes[i]!;
   const life = (i: number): number => last[i]! - first[i]!;
-  const by = (...keys: ((i: number) => number)[]): number[] => [...all].sort((a, b) => {
-    for (const key of keys) if (key(a) !== key(b)) return key(a) - key(b);
-    return a - b;
-  });
+  const by = (...keys: ((i: number) => number)[]): number[] =>
+    [...all].sort((a, b) => {
+      for (const key of keys) if (key(a) !== key(b)) return key(a) - key(b);
+      return a - b;
+    });
   return [
     by((i) => -size(i)),
-    by((i) => -size(i), (i) => -first[i]!),
+    by(
+      (i) => -size(i),
+      (i) => -first[i]!,
+    ),
     by((i) => -size(i) * (1 + life(i))),
-    by((i) => -life(i), (i) => -size(i)),
+    by(
+      (i) => -life(i),
+      (i) => -size(i),
+    ),
     by((i) => first[i]!),
-    by((i) => -last[i]!, (i) => -first[i]!),
+    by(
+      (i) => -last[i]!,
+      (i) => -first[i]!,
+    ),
   ];
 }
 

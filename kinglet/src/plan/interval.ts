@@ -15,7 +15,10 @@ function times(a: number, b: number): number {
   return a === 0 || b === 0 ? 0 : a * b;
 }
 
-function corners(pick: (...values: number[]) => number, f: (a: number, b: number) => number): (al: number, ah: number, bl: number, bh: number) => number {
+function corners(
+  pick: (...values: number[]) => number,
+  f: (a: number, b: number) => number,
+): (al: number, ah: number, bl: number, bh: number) => number {
   return (al, ah, bl, bh) => pick(f(al, bl), f(al, bh), f(ah, bl), f(ah, bh));
 }
 
@@ -47,8 +50,10 @@ const divHigh = corners(Math.max, quotient);
 export const INTERVAL_HELPERS = {
   mulLow: corners(Math.min, times),
   mulHigh: corners(Math.max, times),
-  divLow: (al: number, ah: number, bl: number, bh: number): number => (bl <= 0 && bh >= 0 ? -Math.max(Math.abs(al), Math.abs(ah)) : divLow(al, ah, bl, bh)),
-  divHigh: (al: number, ah: number, bl: number, bh: number): number => (bl <= 0 && bh >= 0 ? Math.max(Math.abs(al), Math.abs(ah)) : divHigh(al, ah, bl, bh)),
+  divLow: (al: number, ah: number, bl: number, bh: number): number =>
+    bl <= 0 && bh >= 0 ? -Math.max(Math.abs(al), Math.abs(ah)) : divLow(al, ah, bl, bh),
+  divHigh: (al: number, ah: number, bl: number, bh: number): number =>
+    bl <= 0 && bh >= 0 ? Math.max(Math.abs(al), Math.abs(ah)) : divHigh(al, ah, bl, bh),
   remLow: (al: number, ah: number, bl: number, bh: number): number => (remainderIsSelf(al, ah, bl, bh) ? al : -remainderHigh(-ah, -al, bl, bh)),
   remHigh: (al: number, ah: number, bl: number, bh: number): number => remainderHigh(al, ah, bl, bh),
   andLow: (al: number, _ah: number, bl: number): number => (al >= 0 || bl >= 0 ? 0 : -Infinity),
@@ -96,12 +101,18 @@ export class RangeWriter {
     }
     const node = e.node;
     switch (node.kind) {
-      case "local": return this.ranged.has(node.name) ? { low: `${localName(node.name)}$l`, high: `${localName(node.name)}$h` } : ANY;
-      case "compare": return this.compare(node.op, node.a, node.b);
-      case "binary": return e.type === "i32" ? this.binary(node.op, node.a, node.b) : ANY;
-      case "select": return e.type === "i32" ? this.select(node.condition, node.a, node.b) : ANY;
-      case "unary": return e.type === "i32" && node.op === "neg" ? this.negated(this.range(node.a)) : ANY;
-      default: return ANY;
+      case "local":
+        return this.ranged.has(node.name) ? { low: `${localName(node.name)}$l`, high: `${localName(node.name)}$h` } : ANY;
+      case "compare":
+        return this.compare(node.op, node.a, node.b);
+      case "binary":
+        return e.type === "i32" ? this.binary(node.op, node.a, node.b) : ANY;
+      case "select":
+        return e.type === "i32" ? this.select(node.condition, node.a, node.b) : ANY;
+      case "unary":
+        return e.type === "i32" && node.op === "neg" ? this.negated(this.range(node.a)) : ANY;
+      default:
+        return ANY;
     }
   }
 
@@ -132,12 +143,18 @@ export class RangeWriter {
     const same = `(${a.low} === ${a.high} && ${b.low} === ${b.high} && ${a.low} === ${b.low})`;
     const apart = `(${a.high} < ${b.low} || ${b.high} < ${a.low})`;
     switch (op) {
-      case "lt": return truth(`${a.high} < ${b.low}`, `${a.low} >= ${b.high}`);
-      case "le": return truth(`${a.high} <= ${b.low}`, `${a.low} > ${b.high}`);
-      case "gt": return truth(`${a.low} > ${b.high}`, `${a.high} <= ${b.low}`);
-      case "ge": return truth(`${a.low} >= ${b.high}`, `${a.high} < ${b.low}`);
-      case "eq": return truth(same, apart);
-      case "ne": return truth(apart, same);
+      case "lt":
+        return truth(`${a.high} < ${b.low}`, `${a.low} >= ${b.high}`);
+      case "le":
+        return truth(`${a.high} <= ${b.low}`, `${a.low} > ${b.high}`);
+      case "gt":
+        return truth(`${a.low} > ${b.high}`, `${a.high} <= ${b.low}`);
+      case "ge":
+        return truth(`${a.low} >= ${b.high}`, `${a.high} < ${b.low}`);
+      case "eq":
+        return truth(same, apart);
+      case "ne":
+        return truth(apart, same);
     }
   }
 

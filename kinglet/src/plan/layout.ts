@@ -25,8 +25,12 @@ export function extent(layout: Layout, addresses: ArrayLike<number>): number {
 
 /** Whether no block lies where another forbids it. */
 export function isLegal(layout: Layout, addresses: ArrayLike<number>): boolean {
-  return layout.conflicts.every((list, i) => addresses[i]! % layout.alignments[i]! === 0 && list.every((c) => {
-    const delta = addresses[i]! - addresses[c.other]!;
-    return delta <= c.low || delta >= c.high;
-  }));
+  return layout.conflicts.every(
+    (list, i) =>
+      addresses[i]! % layout.alignments[i]! === 0 &&
+      list.every((c) => {
+        const delta = addresses[i]! - addresses[c.other]!;
+        return delta <= c.low || delta >= c.high;
+      }),
+  );
 }

@@ -31,13 +31,19 @@ function problemOf(program: Program): Problem {
   const kinds = bufferKinds(program, uses);
   const predecessors = predecessorsOf(uses);
   const successors: number[][] = uses.map(() => []);
-  predecessors.forEach((list, step) => { for (const p of list) successors[p]!.push(step); });
+  predecessors.forEach((list, step) => {
+    for (const p of list) successors[p]!.push(step);
+  });
   const touched = uses.map((use) => [...new Set([...use.reads, ...use.writes])].filter((b) => kinds[b] !== "state"));
   const touches = program.buffers.map(() => 0);
   for (const list of touched) for (const b of list) touches[b]!++;
   const outputs = new Set(program.outputs.map((port) => port.buffer));
   return {
-    steps: uses.length, predecessors, successors, touched, touches,
+    steps: uses.length,
+    predecessors,
+    successors,
+    touched,
+    touches,
     sizes: program.buffers.map(blockBytes),
     fromStart: kinds.map((kind) => kind === "input"),
     toEnd: kinds.map((_, b) => outputs.has(b)),
@@ -133,7 +139,9 @@ function searchSets(problem: Problem, limit: number): Progress | null {
 
 function packed(done: Uint8Array): number[] {
   const words = new Array<number>(Math.ceil(done.length / 15)).fill(0);
-  done.forEach((bit, i) => { words[Math.floor(i / 15)]! |= bit << (i % 15); });
+  done.forEach((bit, i) => {
+    words[Math.floor(i / 15)]! |= bit << (i % 15);
+  });
   return words;
 }
 

@@ -8,7 +8,19 @@ import { type Conflict, isLegal, type Layout } from "./layout.ts";
 import { orderSteps, peakLiveBytes } from "./order.ts";
 import { placeBuffers } from "./place.ts";
 import { apart, execute, link, type TestBuffer, type TestNode } from "./testing.ts";
-import { add, concat, elementwise, gather, outSize, pointerWalk, reverse, reverseThroughScratch, threshold, type Window, windowSum } from "./testkernels.ts";
+import {
+  add,
+  concat,
+  elementwise,
+  gather,
+  outSize,
+  pointerWalk,
+  reverse,
+  reverseThroughScratch,
+  threshold,
+  type Window,
+  windowSum,
+} from "./testkernels.ts";
 import { planTimeline } from "./timeline.ts";
 
 /** Blocks with lifetimes, and some pairs that may overlap at a distance. */
@@ -34,7 +46,8 @@ function randomLayout(random: Xorshift32, n: number): { layout: Layout; first: n
 function bruteForce(layout: Layout): number {
   const n = layout.sizes.length;
   const at = new Array<number>(n).fill(0);
-  const fits = (i: number): boolean => layout.conflicts[i]!.every((c) => c.other > i || at[i]! - at[c.other]! <= c.low || at[i]! - at[c.other]! >= c.high);
+  const fits = (i: number): boolean =>
+    layout.conflicts[i]!.every((c) => c.other > i || at[i]! - at[c.other]! <= c.low || at[i]! - at[c.other]! >= c.high);
   const place = (i: number, top: number): boolean => {
     if (i === n) return true;
     for (at[i] = 0; at[i]! + layout.sizes[i]! <= top; at[i]! += 4) if (fits(i) && place(i + 1, top)) return true;
@@ -83,7 +96,10 @@ function chain(sizes: readonly Window[]): Program {
   sizes.forEach((w, i) => {
     const { height, width } = outSize(w);
     const length = height * width * w.outChannels;
-    for (const [name, kernel] of [[`conv${i}`, windowSum(w)], [`act${i}`, elementwise(length)]] as const) {
+    for (const [name, kernel] of [
+      [`conv${i}`, windowSum(w)],
+      [`act${i}`, elementwise(length)],
+    ] as const) {
       buffers[name] = { type: "i8", length };
       nodes.push({ name, kernel, inputs: [last], outputs: [name] });
       last = name;
@@ -98,11 +114,34 @@ function window(height: number, inChannels: number, outChannels: number, kernel:
 
 /** Branches: x → a big value → small a, and the same for b; then the sum. The bad order computes both big ones first. */
 function diamond(): Program {
-  const buffers: Record<string, TestBuffer> = { x: { type: "i8", length: 16 }, A: { type: "i8", length: 256 }, B: { type: "i8", length: 256 }, a: { type: "i8", length: 16 }, b: { type: "i8", length: 16 }, y: { type: "i8", length: 16 } };
+  const buffers: Record<string, TestBuffer> = {
+    x: { type: "i8", length: 16 },
+    A: { type: "i8", length: 256 },
+    B: { type: "i8", length: 256 },
+    a: { type: "i8", length: 16 },
+    b: { type: "i8", length: 16 },
+    y: { type: "i8", length: 16 },
+  };
   const grow = windowSum({ height: 4, width: 4, inChannels: 1, outChannels: 16, kernel: 1, stride: 1, padding: 0 });
   const shrink = windowSum({ height: 4, width: 4, inChannels: 16, outChannels: 1, kernel: 1, stride: 1, padding: 0 });
-  const node = (name: string, kernel: TestNode["kernel"], inputs: string[], output: string): TestNode => ({ name, kernel, inputs, outputs: [output] });
-  return link(buffers, [node("growA", grow, ["x"], "A"), node("growB", grow, ["x"], "B"), node("shrinkA", shrink, ["A"], "a"), node("shrinkB", shrink, ["B"], "b"), node("sum", add(16), ["a", "b"], "y")], ["x"], ["y"]);
+  const node = (name: string, kernel: TestNode["kernel"], inputs: string[], output: string): TestNode => ({
+    name,
+    kernel,
+    inputs,
+    outputs: [output],
+  });
+  return link(
+    buffers,
+    [
+      node("growA", grow, ["x"], "A"),
+      node("growB", grow, ["x"], "B"),
+      node("shrinkA", shrink, ["A"], "a"),
+      node("shrinkB", shrink, ["B"], "b"),
+      node("sum", add(16), ["a", "b"], "y"),
+    ],
+    ["x"],
+    ["y"],
+  );
 }
 
 function expectSound(program: Program): void {
@@ -148,8 +187,16 @@ describe("plans", () => {
 
   it("are sound for random networks of all kinds of kernels", () => {
     const random = new Xorshift32(77);
-    const kernels = [(): TestNode["kernel"] => elementwise(24), () => reverse(24), () => reverseThroughScratch(24), () => pointerWalk(24, 1), () => threshold(24),
-      () => windowSum({ height: 4, width: 3, inChannels: 2, outChannels: 2, kernel: 3, stride: 1, padding: 1 }), () => add(24), () => gather(24)];
+    const kernels = [
+      (): TestNode["kernel"] => elementwise(24),
+      () => reverse(24),
+      () => reverseThroughScratch(24),
+      () => pointerWalk(24, 1),
+      () => threshold(24),
+      () => windowSum({ height: 4, width: 3, inChannels: 2, outChannels: 2, kernel: 3, stride: 1, padding: 1 }),
+      () => add(24),
+      () => gather(24),
+    ];
     for (let k = 0; k < 30; k++) {
       const buffers: Record<string, TestBuffer> = { v0: { type: "i8", length: 24 }, v1: { type: "i8", length: 24 } };
       const nodes = Array.from({ length: random.int(3, 14) }, (_, i): TestNode => {
@@ -164,12 +211,22 @@ describe("plans", () => {
   });
 
   it("keep state and scratch apart from everything", () => {
-    const buffers: Record<string, TestBuffer> = { x: { type: "i8", length: 20 }, memory: { type: "i8", length: 20, state: true }, u: { type: "i8", length: 20 }, y: { type: "i8", length: 40 } };
-    const program = link(buffers, [
-      { name: "mix", kernel: add(20), inputs: ["x", "memory"], outputs: ["u"] },
-      { name: "join", kernel: concat(20, 20), inputs: ["u", "memory"], outputs: ["y"] },
-      { name: "keep", kernel: reverseThroughScratch(20), inputs: ["y"], outputs: ["memory"] },
-    ], ["x"], ["y"]);
+    const buffers: Record<string, TestBuffer> = {
+      x: { type: "i8", length: 20 },
+      memory: { type: "i8", length: 20, state: true },
+      u: { type: "i8", length: 20 },
+      y: { type: "i8", length: 40 },
+    };
+    const program = link(
+      buffers,
+      [
+        { name: "mix", kernel: add(20), inputs: ["x", "memory"], outputs: ["u"] },
+        { name: "join", kernel: concat(20, 20), inputs: ["u", "memory"], outputs: ["y"] },
+        { name: "keep", kernel: reverseThroughScratch(20), inputs: ["y"], outputs: ["memory"] },
+      ],
+      ["x"],
+      ["y"],
+    );
     expectSound(program);
     const plan = placeBuffers(program);
     const timeline = planTimeline(program, plan);

@@ -20,7 +20,13 @@ export interface Pair extends Distance {
 }
 
 /** The pairs of a step that may share memory, before any loop has been looked at. */
-function candidates(uses: readonly StepUse[], lifetimes: readonly Lifetime[], kinds: readonly BufferKind[], outputs: ReadonlySet<number>, step: number): { inputs: number[]; outputs: number[] } {
+function candidates(
+  uses: readonly StepUse[],
+  lifetimes: readonly Lifetime[],
+  kinds: readonly BufferKind[],
+  outputs: ReadonlySet<number>,
+  step: number,
+): { inputs: number[]; outputs: number[] } {
   const { reads, writes } = uses[step]!;
   const dying = reads.filter((b) => lifetimes[b]!.last === step && kinds[b] !== "state" && !outputs.has(b) && !writes.includes(b));
   const born = writes.filter((b) => lifetimes[b]!.first === step && (kinds[b] === "value" || kinds[b] === "output"));
@@ -41,7 +47,8 @@ function layoutOf(program: Program, lifetimes: readonly Lifetime[], kinds: reado
   const sizes = program.buffers.map(blockBytes);
   const conflicts: Conflict[][] = sizes.map(() => []);
   const known = new Map(pairs.map((p) => [p.output * sizes.length + p.input, p]));
-  const meet = (a: Lifetime, b: Lifetime): boolean => pinned || kinds[a.buffer] === "state" || kinds[b.buffer] === "state" || (a.first <= b.last && b.first <= a.last);
+  const meet = (a: Lifetime, b: Lifetime): boolean =>
+    pinned || kinds[a.buffer] === "state" || kinds[b.buffer] === "state" || (a.first <= b.last && b.first <= a.last);
   for (let i = 0; i < sizes.length; i++) {
     for (let j = 0; j < sizes.length; j++) {
       if (i === j || !meet(lifetimes[i]!, lifetimes[j]!)) continue;
@@ -71,7 +78,11 @@ function sharedBytes(layout: Layout, offsets: ArrayLike<number>, a: number, b: n
 }
 
 function solve(layout: Layout, lifetimes: readonly Lifetime[], bound: number): { offsets: ArrayLike<number>; exhausted: boolean } {
-  const seeds = seedOrders(layout, lifetimes.map((l) => l.first), lifetimes.map((l) => l.last));
+  const seeds = seedOrders(
+    layout,
+    lifetimes.map((l) => l.first),
+    lifetimes.map((l) => l.last),
+  );
   const tries = Math.ceil(PLACEMENTS / Math.max(1, layout.sizes.length));
   const found = searchOrders(layout, seeds, bound, tries);
   if (found.top <= bound) return { offsets: found.addresses, exhausted: false };

@@ -59,13 +59,28 @@ export class ReplayWriter {
   private stmt(stmt: Stmt): void {
     for (const e of ownExpressions(stmt)) this.loads(e);
     switch (stmt.kind) {
-      case "let": case "var": case "assign": this.local(stmt); break;
-      case "store": this.store(stmt.buffer, stmt.index, elementBytes(stmt.buffer)); break;
-      case "vectorStore": this.store(stmt.buffer, stmt.index, stmt.form === "full" ? 16 : 8); break;
-      case "for": this.loop(stmt); break;
-      case "if": this.branch(stmt); break;
-      case "copy": this.copy(stmt); break;
-      case "return": break;
+      case "let":
+      case "var":
+      case "assign":
+        this.local(stmt);
+        break;
+      case "store":
+        this.store(stmt.buffer, stmt.index, elementBytes(stmt.buffer));
+        break;
+      case "vectorStore":
+        this.store(stmt.buffer, stmt.index, stmt.form === "full" ? 16 : 8);
+        break;
+      case "for":
+        this.loop(stmt);
+        break;
+      case "if":
+        this.branch(stmt);
+        break;
+      case "copy":
+        this.copy(stmt);
+        break;
+      case "return":
+        break;
     }
   }
 
@@ -103,7 +118,10 @@ export class ReplayWriter {
     const condition = scalarSource(stmt.condition, this.scope);
     const id = this.branches++;
     if (condition !== null) this.lines.push(`const c${id} = ${condition} !== 0;`);
-    for (const [test, body] of [[`c${id}`, stmt.body], [`!c${id}`, stmt.otherwise]] as const) {
+    for (const [test, body] of [
+      [`c${id}`, stmt.body],
+      [`!c${id}`, stmt.otherwise],
+    ] as const) {
       if (body.length === 0) continue;
       this.lines.push(condition === null ? "{" : `if (${test}) {`);
       this.block(body);
@@ -137,13 +155,18 @@ export class ReplayWriter {
       if (stmt.kind !== "let" && stmt.kind !== "assign") return false;
       if (this.exact.has(stmt.name) && this.needed.has(stmt.name)) return false;
       let even = true;
-      eachLoad(stmt.value, (_, index) => { even &&= isAffine(index, loop.name); });
+      eachLoad(stmt.value, (_, index) => {
+        even &&= isAffine(index, loop.name);
+      });
       return even;
     });
   }
 
   private runs(stmt: Stmt, loop: Stmt & { kind: "for" }): void {
-    const next: ScalarScope = { ...this.scope, local: (name) => (name === loop.name ? `(${localName(name)} + ${loop.step})` : this.scope.local(name)) };
+    const next: ScalarScope = {
+      ...this.scope,
+      local: (name) => (name === loop.name ? `(${localName(name)} + ${loop.step})` : this.scope.local(name)),
+    };
     for (const e of ownExpressions(stmt)) {
       eachLoad(e, (buffer, index, bytes) => {
         const param = this.params.get(buffer.name)!;

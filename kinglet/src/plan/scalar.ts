@@ -30,39 +30,64 @@ const SYMBOLS: Partial<Record<BinaryOp, string>> = { add: "+", sub: "-", mul: "*
 
 function integerBinary(op: BinaryOp, a: string, b: string): string {
   switch (op) {
-    case "div": return `Math.trunc(${a} / ${b})`;
-    case "rem": return `(${a} % ${b})`;
-    case "min": return `Math.min(${a}, ${b})`;
-    case "max": return `Math.max(${a}, ${b})`;
-    case "shru": return `((${a} >>> ${b}) | 0)`;
-    case "wrapAdd": return `((${a} + ${b}) | 0)`;
-    case "wrapSub": return `((${a} - ${b}) | 0)`;
-    case "wrapMul": return `Math.imul(${a}, ${b})`;
-    default: return `(${a} ${SYMBOLS[op]} ${b})`;
+    case "div":
+      return `Math.trunc(${a} / ${b})`;
+    case "rem":
+      return `(${a} % ${b})`;
+    case "min":
+      return `Math.min(${a}, ${b})`;
+    case "max":
+      return `Math.max(${a}, ${b})`;
+    case "shru":
+      return `((${a} >>> ${b}) | 0)`;
+    case "wrapAdd":
+      return `((${a} + ${b}) | 0)`;
+    case "wrapSub":
+      return `((${a} - ${b}) | 0)`;
+    case "wrapMul":
+      return `Math.imul(${a}, ${b})`;
+    default:
+      return `(${a} ${SYMBOLS[op]} ${b})`;
   }
 }
 
 function bigBinary(op: BinaryOp, a: string, b: string): string {
   switch (op) {
-    case "div": return `BigInt.asIntN(64, ${a} / ${b})`;
-    case "rem": return `(${a} % ${b})`;
-    case "min": return `((x, y) => x < y ? x : y)(${a}, ${b})`;
-    case "max": return `((x, y) => x > y ? x : y)(${a}, ${b})`;
-    case "shru": return `BigInt.asIntN(64, BigInt.asUintN(64, ${a}) >> ${b})`;
-    case "wrapAdd": return `BigInt.asIntN(64, ${a} + ${b})`;
-    case "wrapSub": return `BigInt.asIntN(64, ${a} - ${b})`;
-    case "wrapMul": return `BigInt.asIntN(64, ${a} * ${b})`;
-    default: return `BigInt.asIntN(64, ${a} ${SYMBOLS[op]} ${b})`;
+    case "div":
+      return `BigInt.asIntN(64, ${a} / ${b})`;
+    case "rem":
+      return `(${a} % ${b})`;
+    case "min":
+      return `((x, y) => x < y ? x : y)(${a}, ${b})`;
+    case "max":
+      return `((x, y) => x > y ? x : y)(${a}, ${b})`;
+    case "shru":
+      return `BigInt.asIntN(64, BigInt.asUintN(64, ${a}) >> ${b})`;
+    case "wrapAdd":
+      return `BigInt.asIntN(64, ${a} + ${b})`;
+    case "wrapSub":
+      return `BigInt.asIntN(64, ${a} - ${b})`;
+    case "wrapMul":
+      return `BigInt.asIntN(64, ${a} * ${b})`;
+    default:
+      return `BigInt.asIntN(64, ${a} ${SYMBOLS[op]} ${b})`;
   }
 }
 
 function floatBinary(op: BinaryOp, a: string, b: string): string | null {
   switch (op) {
-    case "add": case "sub": case "mul": return `Math.fround(${a} ${SYMBOLS[op]} ${b})`;
-    case "div": return `Math.fround(${a} / ${b})`;
-    case "min": return `((x, y) => x < y ? x : y)(${a}, ${b})`;
-    case "max": return `((x, y) => x > y ? x : y)(${a}, ${b})`;
-    default: return null;
+    case "add":
+    case "sub":
+    case "mul":
+      return `Math.fround(${a} ${SYMBOLS[op]} ${b})`;
+    case "div":
+      return `Math.fround(${a} / ${b})`;
+    case "min":
+      return `((x, y) => x < y ? x : y)(${a}, ${b})`;
+    case "max":
+      return `((x, y) => x > y ? x : y)(${a}, ${b})`;
+    default:
+      return null;
   }
 }
 
@@ -102,7 +127,11 @@ function callSource(name: string, args: readonly string[], scope: ScalarScope): 
   const func = scope.functions.get(name);
   if (func === undefined) return null;
   const params = new Map(func.params.map((param, i) => [param.name, i]));
-  const inner: ScalarScope = { local: (local) => (local.startsWith("$") ? `a${params.get(local.slice(1))}` : `h_${local}`), scalars: new Map(), functions: scope.functions };
+  const inner: ScalarScope = {
+    local: (local) => (local.startsWith("$") ? `a${params.get(local.slice(1))}` : `h_${local}`),
+    scalars: new Map(),
+    functions: scope.functions,
+  };
   const lines: string[] = [];
   for (const stmt of func.body) {
     if (stmt.kind !== "let" && stmt.kind !== "var" && stmt.kind !== "assign" && stmt.kind !== "return") return null;
@@ -116,8 +145,10 @@ function callSource(name: string, args: readonly string[], scope: ScalarScope): 
 export function scalarSource(e: Expr, scope: ScalarScope): string | null {
   const node = e.node;
   switch (node.kind) {
-    case "const": return literal(node.value);
-    case "local": return scope.local(node.name);
+    case "const":
+      return literal(node.value);
+    case "local":
+      return scope.local(node.name);
     case "param": {
       const value = scope.scalars.get(node.name);
       return value === undefined ? scope.local(`$${node.name}`) : literal(value);
@@ -146,7 +177,8 @@ export function scalarSource(e: Expr, scope: ScalarScope): string | null {
       const args = node.args.map((arg) => scalarSource(arg, scope));
       return all(args) ? callSource(node.func, args, scope) : null;
     }
-    default: return null;
+    default:
+      return null;
   }
 }
 
@@ -154,11 +186,23 @@ export function scalarSource(e: Expr, scope: ScalarScope): string | null {
 export function childrenOf(e: Expr): readonly Expr[] {
   const node = e.node;
   switch (node.kind) {
-    case "load": case "loadWord": case "vectorLoad": return [node.index];
-    case "binary": case "compare": return [node.a, node.b];
-    case "unary": case "convert": return [node.a];
-    case "select": return [node.condition, node.a, node.b];
-    case "call": case "intrinsic": case "vector": return node.args;
-    default: return [];
+    case "load":
+    case "loadWord":
+    case "vectorLoad":
+      return [node.index];
+    case "binary":
+    case "compare":
+      return [node.a, node.b];
+    case "unary":
+    case "convert":
+      return [node.a];
+    case "select":
+      return [node.condition, node.a, node.b];
+    case "call":
+    case "intrinsic":
+    case "vector":
+      return node.args;
+    default:
+      return [];
   }
 }

@@ -1,5 +1,19 @@
 import { Xorshift32 } from "../base/index.ts";
-import { type BufferRef, type Expr, type Func, type KernelInstance, MEMORY_BYTES, type MemoryType, type Placement, type Program, type ProgramBuffer, type ProgramConstant, type Step, type StepArgument, type Stmt } from "../loops/index.ts";
+import {
+  type BufferRef,
+  type Expr,
+  type Func,
+  type KernelInstance,
+  MEMORY_BYTES,
+  type MemoryType,
+  type Placement,
+  type Program,
+  type ProgramBuffer,
+  type ProgramConstant,
+  type Step,
+  type StepArgument,
+  type Stmt,
+} from "../loops/index.ts";
 
 /** One node of a test network: its kernel and the buffers of its inputs and outputs, by name. */
 export interface TestNode {
@@ -16,9 +30,17 @@ export interface TestBuffer {
 }
 
 /** Links kernels into a program as the compiler does; every node gets a function of its own. */
-export function link(buffers: Readonly<Record<string, TestBuffer>>, nodes: readonly TestNode[], inputs: readonly string[], outputs: readonly string[]): Program {
+export function link(
+  buffers: Readonly<Record<string, TestBuffer>>,
+  nodes: readonly TestNode[],
+  inputs: readonly string[],
+  outputs: readonly string[],
+): Program {
   const list: ProgramBuffer[] = Object.entries(buffers).map(([name, b]) => ({
-    name, type: b.type, length: b.length, ...(b.state ? { initial: { kind: "fill" as const, value: 0 } } : {}),
+    name,
+    type: b.type,
+    length: b.length,
+    ...(b.state ? { initial: { kind: "fill" as const, value: 0 } } : {}),
   }));
   const index = (name: string): number => list.findIndex((b) => b.name === name);
   const constants: ProgramConstant[] = [];
@@ -61,14 +83,22 @@ class Interpreter {
   value(e: Expr): number {
     const node = e.node;
     switch (node.kind) {
-      case "const": return Number(node.value);
-      case "local": return this.locals.get(node.name)!;
-      case "param": return this.scalars.get(node.name)!;
-      case "load": return this.at(node.buffer, this.value(node.index));
-      case "select": return this.value(node.condition) !== 0 ? this.value(node.a) : this.value(node.b);
-      case "compare": return Number(COMPARES[node.op](this.value(node.a), this.value(node.b)));
-      case "binary": return BINARIES[node.op]!(this.value(node.a), this.value(node.b));
-      default: throw new TypeError(`test kernels do not use ${node.kind}`);
+      case "const":
+        return Number(node.value);
+      case "local":
+        return this.locals.get(node.name)!;
+      case "param":
+        return this.scalars.get(node.name)!;
+      case "load":
+        return this.at(node.buffer, this.value(node.index));
+      case "select":
+        return this.value(node.condition) !== 0 ? this.value(node.a) : this.value(node.b);
+      case "compare":
+        return Number(COMPARES[node.op](this.value(node.a), this.value(node.b)));
+      case "binary":
+        return BINARIES[node.op]!(this.value(node.a), this.value(node.b));
+      default:
+        throw new TypeError(`test kernels do not use ${node.kind}`);
     }
   }
 
@@ -78,9 +108,17 @@ class Interpreter {
 
   private stmt(stmt: Stmt): void {
     switch (stmt.kind) {
-      case "let": case "var": case "assign": this.locals.set(stmt.name, this.value(stmt.value)); break;
-      case "store": this.memory.get(stmt.buffer.name)![this.value(stmt.index)] = this.value(stmt.value); break;
-      case "if": this.run(this.value(stmt.condition) !== 0 ? stmt.body : stmt.otherwise); break;
+      case "let":
+      case "var":
+      case "assign":
+        this.locals.set(stmt.name, this.value(stmt.value));
+        break;
+      case "store":
+        this.memory.get(stmt.buffer.name)![this.value(stmt.index)] = this.value(stmt.value);
+        break;
+      case "if":
+        this.run(this.value(stmt.condition) !== 0 ? stmt.body : stmt.otherwise);
+        break;
       case "for": {
         const to = this.value(stmt.to);
         for (let i = this.value(stmt.from); i < to; i += stmt.step) {
@@ -95,19 +133,34 @@ class Interpreter {
         this.memory.get(stmt.to.name)!.set(part, this.value(stmt.toIndex));
         break;
       }
-      default: throw new TypeError(`test kernels do not use ${stmt.kind}`);
+      default:
+        throw new TypeError(`test kernels do not use ${stmt.kind}`);
     }
   }
 }
 
 const COMPARES = {
-  eq: (a: number, b: number) => a === b, ne: (a: number, b: number) => a !== b, lt: (a: number, b: number) => a < b,
-  le: (a: number, b: number) => a <= b, gt: (a: number, b: number) => a > b, ge: (a: number, b: number) => a >= b,
+  eq: (a: number, b: number) => a === b,
+  ne: (a: number, b: number) => a !== b,
+  lt: (a: number, b: number) => a < b,
+  le: (a: number, b: number) => a <= b,
+  gt: (a: number, b: number) => a > b,
+  ge: (a: number, b: number) => a >= b,
 };
 
 const BINARIES: Partial<Record<string, (a: number, b: number) => number>> = {
-  add: (a, b) => a + b, sub: (a, b) => a - b, mul: (a, b) => a * b, div: (a, b) => Math.trunc(a / b), rem: (a, b) => a % b,
-  min: Math.min, max: Math.max, and: (a, b) => a & b, or: (a, b) => a | b, xor: (a, b) => a ^ b, shl: (a, b) => a << b, shr: (a, b) => a >> b,
+  add: (a, b) => a + b,
+  sub: (a, b) => a - b,
+  mul: (a, b) => a * b,
+  div: (a, b) => Math.trunc(a / b),
+  rem: (a, b) => a % b,
+  min: Math.min,
+  max: Math.max,
+  and: (a, b) => a & b,
+  or: (a, b) => a | b,
+  xor: (a, b) => a ^ b,
+  shl: (a, b) => a << b,
+  shr: (a, b) => a >> b,
 };
 
 function view(type: MemoryType, arena: ArrayBuffer, offset: number, length: number): Memory {
@@ -119,7 +172,10 @@ export function execute(program: Program, placement: Placement, seed: number): n
   const arena = new ArrayBuffer(placement.arenaBytes);
   const random = new Xorshift32(seed);
   const views = program.buffers.map((b, i) => view(b.type, arena, placement.offsets[i]!, b.length));
-  for (const port of program.inputs) views[port.buffer]!.forEach((_, i, all) => { all[i] = random.int(0, 120); });
+  for (const port of program.inputs)
+    views[port.buffer]!.forEach((_, i, all) => {
+      all[i] = random.int(0, 120);
+    });
   for (const step of program.steps) {
     const func = program.functions.find((f) => f.name === step.func)!;
     const memory = new Map<string, Memory>();

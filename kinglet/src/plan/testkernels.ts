@@ -37,19 +37,27 @@ export function windowSum(w: Window): KernelInstance {
   const { height, width } = outSize(w);
   const [ih, iw, ic] = [k.int("in_height", w.height), k.int("in_width", w.width), k.int("in_channels", w.inChannels)];
   const [ow, oc] = [k.int("out_width", width), k.int("out_channels", w.outChannels)];
-  k.for("oy", 0, k.int("out_height", height), (oy) => k.for("ox", 0, ow, (ox) => k.for("o", 0, oc, (o) => {
-    const sum = k.variable("sum", o);
-    k.for("ky", 0, k.int("kernel", w.kernel), (ky) => {
-      const y = k.let("y", oy.mul(w.stride).add(ky).sub(w.padding));
-      k.if(y.ge(0).and(y.lt(ih)), () => k.for("kx", 0, w.kernel, (kx) => {
-        const col = k.let("col", ox.mul(w.stride).add(kx).sub(w.padding));
-        k.if(col.ge(0).and(col.lt(iw)), () => k.for("c", 0, ic, (c) => {
-          sum.set(sum.get().add(x.load(y.mul(iw).add(col).mul(ic).add(c)).mul(c.add(1))));
-        }));
-      }));
-    });
-    out.store(oy.mul(ow).add(ox).mul(oc).add(o), sum.get().and(63));
-  })));
+  k.for("oy", 0, k.int("out_height", height), (oy) =>
+    k.for("ox", 0, ow, (ox) =>
+      k.for("o", 0, oc, (o) => {
+        const sum = k.variable("sum", o);
+        k.for("ky", 0, k.int("kernel", w.kernel), (ky) => {
+          const y = k.let("y", oy.mul(w.stride).add(ky).sub(w.padding));
+          k.if(y.ge(0).and(y.lt(ih)), () =>
+            k.for("kx", 0, w.kernel, (kx) => {
+              const col = k.let("col", ox.mul(w.stride).add(kx).sub(w.padding));
+              k.if(col.ge(0).and(col.lt(iw)), () =>
+                k.for("c", 0, ic, (c) => {
+                  sum.set(sum.get().add(x.load(y.mul(iw).add(col).mul(ic).add(c)).mul(c.add(1))));
+                }),
+              );
+            }),
+          );
+        });
+        out.store(oy.mul(ow).add(ox).mul(oc).add(o), sum.get().and(63));
+      }),
+    ),
+  );
   return k.finish("window_sum", "Sums windows.");
 }
 
@@ -112,6 +120,12 @@ export function repeatTwice(n: number): KernelInstance {
 export function threshold(n: number): KernelInstance {
   const k = new KernelBuilder(["i8"], ["i8"]);
   const [x, out] = [k.input(0, "x"), k.output(0, "out")];
-  k.for("i", 0, n, (i) => k.if(x.load(i).gt(50), () => out.store(i, 1), () => out.store(i, 0)));
+  k.for("i", 0, n, (i) =>
+    k.if(
+      x.load(i).gt(50),
+      () => out.store(i, 1),
+      () => out.store(i, 0),
+    ),
+  );
   return k.finish("threshold", "Compares.");
 }

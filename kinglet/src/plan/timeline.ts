@@ -42,17 +42,23 @@ function covered(blocks: readonly TimelineBlock[]): number {
 /** A plan as blocks over time and memory, for drawing. */
 export function planTimeline(program: Program, plan: Plan): Timeline {
   const kinds = bufferKinds(program, stepUses(program));
-  const blocks = plan.lifetimes.map(({ buffer, first, last }): TimelineBlock => ({
-    buffer, first, last,
-    name: program.buffers[buffer]!.name,
-    offset: plan.offsets[buffer]!,
-    bytes: blockBytes(program.buffers[buffer]!),
-    kind: kinds[buffer]!,
-  }));
-  const steps = program.steps.map((step, at): TimelineStep => ({
-    name: step.name,
-    liveBytes: covered(blocks.filter((b) => b.first <= at && at <= b.last)),
-  }));
+  const blocks = plan.lifetimes.map(
+    ({ buffer, first, last }): TimelineBlock => ({
+      buffer,
+      first,
+      last,
+      name: program.buffers[buffer]!.name,
+      offset: plan.offsets[buffer]!,
+      bytes: blockBytes(program.buffers[buffer]!),
+      kind: kinds[buffer]!,
+    }),
+  );
+  const steps = program.steps.map(
+    (step, at): TimelineStep => ({
+      name: step.name,
+      liveBytes: covered(blocks.filter((b) => b.first <= at && at <= b.last)),
+    }),
+  );
   const peakStep = steps.reduce((best, step, at) => (step.liveBytes > steps[best]!.liveBytes ? at : best), 0);
   return { blocks, steps, peakStep, arenaBytes: plan.arenaBytes };
 }

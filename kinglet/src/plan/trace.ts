@@ -23,7 +23,7 @@ export interface TraceContext {
 /** Locals that get a range: those never assigned, and the variables of loops that are not enumerated. */
 function rangedNames(body: readonly Stmt[], exact: ReadonlySet<string>, into: Set<string>): Set<string> {
   for (const stmt of body) {
-    if ((stmt.kind === "let" && stmt.value.type === "i32" || stmt.kind === "for") && !exact.has(stmt.name)) into.add(stmt.name);
+    if (((stmt.kind === "let" && stmt.value.type === "i32") || stmt.kind === "for") && !exact.has(stmt.name)) into.add(stmt.name);
     if (stmt.kind === "for") rangedNames(stmt.body, exact, into);
     if (stmt.kind === "if") for (const block of [stmt.body, stmt.otherwise]) rangedNames(block, exact, into);
   }
@@ -63,13 +63,28 @@ export class TraceWriter {
   private stmt(stmt: Stmt): void {
     for (const e of ownExpressions(stmt)) this.loads(e);
     switch (stmt.kind) {
-      case "let": case "var": case "assign": this.local(stmt); break;
-      case "store": this.write(stmt.buffer, stmt.index, elementBytes(stmt.buffer)); break;
-      case "vectorStore": this.write(stmt.buffer, stmt.index, stmt.form === "full" ? 16 : 8); break;
-      case "for": this.loop(stmt); break;
-      case "if": this.branch(stmt); break;
-      case "copy": this.copy(stmt); break;
-      case "return": break;
+      case "let":
+      case "var":
+      case "assign":
+        this.local(stmt);
+        break;
+      case "store":
+        this.write(stmt.buffer, stmt.index, elementBytes(stmt.buffer));
+        break;
+      case "vectorStore":
+        this.write(stmt.buffer, stmt.index, stmt.form === "full" ? 16 : 8);
+        break;
+      case "for":
+        this.loop(stmt);
+        break;
+      case "if":
+        this.branch(stmt);
+        break;
+      case "copy":
+        this.copy(stmt);
+        break;
+      case "return":
+        break;
     }
   }
 
@@ -111,7 +126,9 @@ export class TraceWriter {
 
   private meet(input: number): string {
     const outputs = new Set([...this.context.roles.outputs.values()].map((o) => o.index));
-    const each = [...outputs].map((j) => `if (W1${j} - l > D${input}_${j}) D${input}_${j} = W1${j} - l; if (h - W0${j} > U${input}_${j}) U${input}_${j} = h - W0${j};`);
+    const each = [...outputs].map(
+      (j) => `if (W1${j} - l > D${input}_${j}) D${input}_${j} = W1${j} - l; if (h - W0${j} > U${input}_${j}) U${input}_${j} = h - W0${j};`,
+    );
     return `if (l < h) { ${each.join(" ")} }`;
   }
 
@@ -142,7 +159,10 @@ export class TraceWriter {
     const id = this.branches++;
     // Both answers are taken before either branch runs: a branch may assign what the condition reads.
     this.lines.push(`const yes${id} = ${mayBeTrue(c)}, no${id} = ${mayBeFalse(c)};`);
-    for (const [test, body] of [["yes", stmt.body], ["no", stmt.otherwise]] as const) {
+    for (const [test, body] of [
+      ["yes", stmt.body],
+      ["no", stmt.otherwise],
+    ] as const) {
       if (body.length === 0) continue;
       this.lines.push(`if (${test}${id}) {`);
       this.block(body);
@@ -163,7 +183,10 @@ export class TraceWriter {
     const from = this.ranges.range(stmt.from);
     const to = this.ranges.range(stmt.to);
     // From an exact start the last value is on the loop's grid; else it is only below the end.
-    const last = from.low === from.high && stmt.step > 1 ? `${from.low} + Math.floor((${to.high} - 1 - ${from.low}) / ${stmt.step}) * ${stmt.step}` : `${to.high} - 1`;
+    const last =
+      from.low === from.high && stmt.step > 1
+        ? `${from.low} + Math.floor((${to.high} - 1 - ${from.low}) / ${stmt.step}) * ${stmt.step}`
+        : `${to.high} - 1`;
     this.lines.push(`if (${from.low} < ${to.high}) { const ${name}$l = ${from.low}, ${name}$h = ${last};`);
     // Twice: what one iteration writes lies before what another one reads.
     this.lines.push("for (let round = 0; round < 2; round++) {");

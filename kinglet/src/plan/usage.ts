@@ -45,8 +45,7 @@ export function stepUses(program: Program): StepUse[] {
 export function bufferKinds(program: Program, uses: readonly StepUse[]): BufferKind[] {
   const touched = program.buffers.map(() => 0);
   for (const use of uses) for (const b of new Set([...use.reads, ...use.writes])) touched[b]!++;
-  const kinds = program.buffers.map((buffer, i): BufferKind =>
-    buffer.initial !== undefined ? "state" : touched[i]! > 1 ? "value" : "scratch");
+  const kinds = program.buffers.map((buffer, i): BufferKind => (buffer.initial !== undefined ? "state" : touched[i]! > 1 ? "value" : "scratch"));
   for (const port of program.outputs) if (kinds[port.buffer] !== "state") kinds[port.buffer] = "output";
   for (const port of program.inputs) if (kinds[port.buffer] !== "state") kinds[port.buffer] = "input";
   return kinds;

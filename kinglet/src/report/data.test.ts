@@ -14,7 +14,13 @@ const compiled = compileGraph(graph, { target: "c" });
 function invented(): Execution {
   const program = { ...compiled.program, steps: [...compiled.program.steps].reverse() };
   const stepInstructions = program.steps.map((_, i) => 100 + i);
-  return { via: "cortex-m4", compiled: { ...compiled, program }, outputs: [], warnings: "", core: { instructions: 5000, stepInstructions, stackBytes: 128, codeBytes: 700, weightBytes: 10, flashBytes: 710, ramBytes: 1 } };
+  return {
+    via: "cortex-m4",
+    compiled: { ...compiled, program },
+    outputs: [],
+    warnings: "",
+    core: { instructions: 5000, stepInstructions, stackBytes: 128, codeBytes: 700, weightBytes: 10, flashBytes: 710, ramBytes: 1 },
+  };
 }
 
 describe("reportData", () => {
@@ -46,7 +52,14 @@ describe("reportData", () => {
   test("holds boards against arena, stack, weights and code", () => {
     const uno = boardById("arduino-uno");
     const small = { ...uno, sramBytes: compiled.plan.arenaBytes + 127, flashBytes: compiled.weightBytes + 700 };
-    const data = reportData(compiled, { version: "1.0.0", boards: [small, { ...small, sramBytes: small.sramBytes + 1 }], runs: [{ via: "cortex-m4", equal: true, execution: invented() }] });
-    expect(data.boards.map((board) => [board.fits, board.reason])).toEqual([[false, "1 byte of RAM too few"], [true, undefined]]);
+    const data = reportData(compiled, {
+      version: "1.0.0",
+      boards: [small, { ...small, sramBytes: small.sramBytes + 1 }],
+      runs: [{ via: "cortex-m4", equal: true, execution: invented() }],
+    });
+    expect(data.boards.map((board) => [board.fits, board.reason])).toEqual([
+      [false, "1 byte of RAM too few"],
+      [true, undefined],
+    ]);
   });
 });

@@ -90,14 +90,19 @@ function countedSteps(run: Execution | undefined): Map<string, number[]> {
 /** A layer for each step in the order they run; nodes without code stand after the node they follow in the graph. */
 function layersOf(compiled: Compiled, profiled: Execution | undefined): ReportLayer[] {
   const { program, graph } = compiled;
-  const nodes = listsBy(graph.nodes.map((node, at) => ({ node, at })), ({ node }) => keyOf(node));
+  const nodes = listsBy(
+    graph.nodes.map((node, at) => ({ node, at })),
+    ({ node }) => keyOf(node),
+  );
   const counted = countedSteps(profiled);
   const seen = new Set<number>();
   const placed: { at: number; layer: ReportLayer }[] = program.steps.map((step, index) => {
     const found = takeFrom(nodes, keyOf(step));
     const instructions = takeFrom(counted, keyOf(step));
     const layer: ReportLayer = {
-      name: step.name, op: step.op, step: index,
+      name: step.name,
+      op: step.op,
+      step: index,
       ...(found === undefined ? stepOutput(program, step) : nodeOutput(found.node)),
       macs: found === undefined ? 0 : (findOp(found.node.op)?.macs?.(found.node) ?? 0),
       weightBytes: newTableBytes(program, step, seen),
@@ -118,17 +123,26 @@ function timelineOf(compiled: Compiled): ReportTimeline {
   return {
     blocks: blocks.map(({ name, kind, first, last, offset, bytes }) => ({ name, kind, first, last, offset, bytes })),
     steps: steps.map((step, at) => ({ ...step, op: compiled.program.steps[at]!.op })),
-    peakStep, arenaBytes,
+    peakStep,
+    arenaBytes,
   };
 }
 
 function boardRow(board: Board, need: { ramBytes: number; flashBytes: number }): ReportBoard {
   const ram = need.ramBytes - board.sramBytes;
   const flash = need.flashBytes - board.flashBytes;
-  const lacking = [...(ram > 0 ? [`${plural(ram, "byte")} of RAM too few`] : []), ...(flash > 0 ? [`${plural(flash, "byte")} of flash too few`] : [])];
+  const lacking = [
+    ...(ram > 0 ? [`${plural(ram, "byte")} of RAM too few`] : []),
+    ...(flash > 0 ? [`${plural(flash, "byte")} of flash too few`] : []),
+  ];
   return {
-    id: board.id, title: board.name, chip: board.chip, fits: lacking.length === 0,
-    sramBytes: board.sramBytes, flashBytes: board.flashBytes, clockMHz: board.clockHz / 1e6,
+    id: board.id,
+    title: board.name,
+    chip: board.chip,
+    fits: lacking.length === 0,
+    sramBytes: board.sramBytes,
+    flashBytes: board.flashBytes,
+    clockMHz: board.clockHz / 1e6,
     ...(lacking.length === 0 ? {} : { reason: lacking.join(", ") }),
   };
 }
@@ -153,7 +167,9 @@ export function reportData(compiled: Compiled, extras: ReportExtras): ReportData
   const sizes = {
     arenaBytes: compiled.plan.arenaBytes,
     weightBytes: compiled.weightBytes,
-    ...(linked?.core === undefined ? {} : { codeBytes: linked.core.codeBytes, codeFrom: linked.via, stackBytes: Math.max(...executions.map((run) => run.core!.stackBytes)) }),
+    ...(linked?.core === undefined
+      ? {}
+      : { codeBytes: linked.core.codeBytes, codeFrom: linked.via, stackBytes: Math.max(...executions.map((run) => run.core!.stackBytes)) }),
   };
   const need = needOf(sizes);
   return {

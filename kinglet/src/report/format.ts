@@ -15,7 +15,11 @@ export function bytesShort(bytes: number): string {
 
 /** 2700000 → "2.7 M". */
 export function countShort(value: number): string {
-  const steps: [number, string][] = [[1e9, " G"], [1e6, " M"], [1e3, " k"]];
+  const steps: [number, string][] = [
+    [1e9, " G"],
+    [1e6, " M"],
+    [1e3, " k"],
+  ];
   const found = steps.find(([unit]) => value >= unit);
   return found === undefined ? String(value) : `${Number((value / found[0]).toPrecision(3))}${found[1]}`;
 }
@@ -37,8 +41,8 @@ export function plural(n: number, one: string, many = `${one}s`): string {
 }
 
 /** Control characters, and marks that reorder or hide text: a name from a file must not steer a terminal or a page. */
-// biome-ignore lint/suspicious/noControlCharactersInRegex: these are the characters to catch
-const UNSAFE = /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
+const UNSAFE =
+  /[\u0000-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\ud800-\udbff](?![\udc00-\udfff])|(?<![\ud800-\udbff])[\udc00-\udfff]/g;
 
 /** Text from a file, harmless on a terminal and of bounded length. */
 export function plain(text: string, most = 160): string {

@@ -10,10 +10,21 @@ const HOSTILE = `"><script>alert(1)</script><img src=x onerror='alert(2)'>&amp;\
 function hostileReport(): ReturnType<typeof inventedReport> {
   const base = inventedReport(3);
   return inventedReport(3, {
-    network: HOSTILE, file: HOSTILE, version: HOSTILE, target: HOSTILE, profiledOn: HOSTILE, codeFrom: HOSTILE, codeBytes: 10, metadata: { [HOSTILE]: HOSTILE },
+    network: HOSTILE,
+    file: HOSTILE,
+    version: HOSTILE,
+    target: HOSTILE,
+    profiledOn: HOSTILE,
+    codeFrom: HOSTILE,
+    codeBytes: 10,
+    metadata: { [HOSTILE]: HOSTILE },
     inputs: base.inputs.map((port) => ({ ...port, name: HOSTILE, dtype: HOSTILE })),
     layers: base.layers.map((layer) => ({ ...layer, name: HOSTILE, op: HOSTILE, outputType: HOSTILE, instructions: 5 })),
-    timeline: { ...base.timeline, blocks: base.timeline.blocks.map((block) => ({ ...block, name: HOSTILE })), steps: base.timeline.steps.map((step) => ({ ...step, name: HOSTILE, op: HOSTILE })) },
+    timeline: {
+      ...base.timeline,
+      blocks: base.timeline.blocks.map((block) => ({ ...block, name: HOSTILE })),
+      steps: base.timeline.steps.map((step) => ({ ...step, name: HOSTILE, op: HOSTILE })),
+    },
     boards: base.boards.map((board) => ({ ...board, id: HOSTILE, title: HOSTILE, chip: HOSTILE, reason: HOSTILE })),
     verified: [{ via: HOSTILE, equal: true, note: HOSTILE, instructions: 5 }],
   });
@@ -21,7 +32,13 @@ function hostileReport(): ReturnType<typeof inventedReport> {
 
 function blocksOf(page: string): { x: number; y: number; width: number; height: number; title: string }[] {
   const found = page.matchAll(/<rect class="block [^"]*" x="(\d+)" y="(\d+)" width="(\d+)" height="(\d+)"><title>([^<]*)<\/title>/g);
-  return [...found].map(([, x, y, width, height, title]) => ({ x: Number(x), y: Number(y), width: Number(width), height: Number(height), title: title! }));
+  return [...found].map(([, x, y, width, height, title]) => ({
+    x: Number(x),
+    y: Number(y),
+    width: Number(width),
+    height: Number(height),
+    title: title!,
+  }));
 }
 
 describe("escaping", () => {
@@ -64,7 +81,15 @@ describe("the page", () => {
   test("never takes silence for success", () => {
     const silent = renderReport(inventedReport(2));
     expect(silent).toContain("Nothing was run for this report.");
-    const mixed = renderReport(inventedReport(2, { verified: [{ via: "js", equal: true }, { via: "c", equal: false }, { via: "rv32", note: "no compiler" }] }));
+    const mixed = renderReport(
+      inventedReport(2, {
+        verified: [
+          { via: "js", equal: true },
+          { via: "c", equal: false },
+          { via: "rv32", note: "no compiler" },
+        ],
+      }),
+    );
     expect(mixed).toContain("1 of 2 runs gave another result");
     expect(mixed).toContain("not compared");
     expect(mixed).toContain("✗ different");

@@ -21,7 +21,14 @@ function head(data: ReportData): string {
 
 function header(data: ReportData): string {
   const file = data.file === undefined ? "" : ` of <code>${escapeHtml(data.file)}</code>`;
-  const links = [["figures", "Key figures"], ["memory", "Memory"], ["layers", "Layers"], ["boards", "Boards"], ["verified", "Verified"], ["methods", "Methods"]];
+  const links = [
+    ["figures", "Key figures"],
+    ["memory", "Memory"],
+    ["layers", "Layers"],
+    ["boards", "Boards"],
+    ["verified", "Verified"],
+    ["methods", "Methods"],
+  ];
   return `<header><p class="mark">${MARK}<span>Kinglet report${file}</span></p><h1>${escapeHtml(data.network, 120)}</h1><p class="lead">${escapeHtml(summaryOf(data), 1000)}</p>${portList(data)}<nav aria-label="Sections">${links.map(([id, title]) => `<a href="#${id}">${title}</a>`).join("")}</nav></header>`;
 }
 

@@ -30,11 +30,18 @@ export interface HtmlColumn {
 }
 
 /** A table with a caption; cells are HTML already, the first of each row is its heading. */
-export function htmlTable(caption: string, columns: readonly HtmlColumn[], rows: readonly (readonly string[])[], rowClasses: readonly string[] = []): string {
+export function htmlTable(
+  caption: string,
+  columns: readonly HtmlColumn[],
+  rows: readonly (readonly string[])[],
+  rowClasses: readonly string[] = [],
+): string {
   const classOf = (column: HtmlColumn): string => (column.number === true ? ' class="num"' : "");
   const head = columns.map((column) => `<th scope="col"${classOf(column)}>${escapeHtml(column.title)}</th>`).join("");
   const body = rows.map((row, at) => {
-    const cells = columns.map((column, i) => (i === 0 ? `<th scope="row"${classOf(column)}>${row[i] ?? ""}</th>` : `<td${classOf(column)}>${row[i] ?? ""}</td>`)).join("");
+    const cells = columns
+      .map((column, i) => (i === 0 ? `<th scope="row"${classOf(column)}>${row[i] ?? ""}</th>` : `<td${classOf(column)}>${row[i] ?? ""}</td>`))
+      .join("");
     return `<tr${rowClasses[at] ? ` class="${rowClasses[at]}"` : ""}>${cells}</tr>`;
   });
   return `<div class="scroll" tabindex="0" role="region" aria-label="${escapeHtml(caption)}"><table><caption>${escapeHtml(caption)}</caption><thead><tr>${head}</tr></thead><tbody>${body.join("\n")}</tbody></table></div>`;

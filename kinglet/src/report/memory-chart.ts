@@ -15,12 +15,14 @@ function stepText(timeline: ReportTimeline, at: number): string {
 
 /** Blocks in steps and bytes: one unit of the drawing is one step wide and one byte high, address 0 at the bottom. */
 function blockRects(timeline: ReportTimeline, height: number): string {
-  return timeline.blocks.map((block, at) => {
-    const y = height - block.offset - block.bytes;
-    const text = escapeHtml(blockText(block));
-    // Two shades in turn, so that neighbours in a chain of layers stay apart.
-    return `<rect class="block k-${block.kind}${at % 2 === 1 ? " odd" : ""}" x="${block.first}" y="${y}" width="${block.last - block.first + 1}" height="${block.bytes}"><title>${text}</title></rect>`;
-  }).join("\n");
+  return timeline.blocks
+    .map((block, at) => {
+      const y = height - block.offset - block.bytes;
+      const text = escapeHtml(blockText(block));
+      // Two shades in turn, so that neighbours in a chain of layers stay apart.
+      return `<rect class="block k-${block.kind}${at % 2 === 1 ? " odd" : ""}" x="${block.first}" y="${y}" width="${block.last - block.first + 1}" height="${block.bytes}"><title>${text}</title></rect>`;
+    })
+    .join("\n");
 }
 
 /** What a block is called on the drawing. Names of values in files are often all alike (Relu), their operators say more. */
@@ -32,7 +34,13 @@ function labelOf(block: ReportBlock, timeline: ReportTimeline): string {
 
 /** Steps from a block's first until another one is drawn over it: there its name belongs. */
 function clearSteps(block: ReportBlock, timeline: ReportTimeline): number {
-  const over = timeline.blocks.filter((other) => other.first > block.first && other.first <= block.last && other.offset < block.offset + block.bytes && block.offset < other.offset + other.bytes);
+  const over = timeline.blocks.filter(
+    (other) =>
+      other.first > block.first &&
+      other.first <= block.last &&
+      other.offset < block.offset + block.bytes &&
+      block.offset < other.offset + other.bytes,
+  );
   return over.reduce((least, other) => Math.min(least, other.first), block.last + 1) - block.first;
 }
 
@@ -46,12 +54,14 @@ function peakTag(timeline: ReportTimeline, width: number): string {
 /** Names where there is room; text is HTML over the drawing, because the drawing stretches. */
 function labels(timeline: ReportTimeline, width: number, height: number): string {
   const roomy = timeline.blocks.filter((block) => clearSteps(block, timeline) / width >= 0.045 && block.bytes / height >= 0.05);
-  return roomy.map((block) => {
-    const steps = clearSteps(block, timeline);
-    const box = `left:${cssPercent(block.first, width)};width:${cssPercent(steps, width)};bottom:${cssPercent(block.offset, height)};height:${cssPercent(block.bytes, height)}`;
-    const size = block.bytes / height >= 0.12 ? `<small>${bytesShort(block.bytes)}</small>` : "";
-    return `<span style="${box}"><b>${escapeHtml(labelOf(block, timeline), 60)}</b>${size}</span>`;
-  }).join("");
+  return roomy
+    .map((block) => {
+      const steps = clearSteps(block, timeline);
+      const box = `left:${cssPercent(block.first, width)};width:${cssPercent(steps, width)};bottom:${cssPercent(block.offset, height)};height:${cssPercent(block.bytes, height)}`;
+      const size = block.bytes / height >= 0.12 ? `<small>${bytesShort(block.bytes)}</small>` : "";
+      return `<span style="${box}"><b>${escapeHtml(labelOf(block, timeline), 60)}</b>${size}</span>`;
+    })
+    .join("");
 }
 
 /** About five round byte counts up to `most`. */
@@ -65,21 +75,26 @@ export function ticks(most: number): number[] {
 }
 
 function yAxis(height: number): string {
-  const at = (bytes: number, className: string): string => `<span class="${className}" style="bottom:${cssPercent(bytes, height)}">${bytesShort(bytes)}</span>`;
+  const at = (bytes: number, className: string): string =>
+    `<span class="${className}" style="bottom:${cssPercent(bytes, height)}">${bytesShort(bytes)}</span>`;
   // A tick close under the top would collide with the arena's own figure.
   const kept = ticks(height).filter((bytes) => bytes < height * 0.94);
   return `<div class="y" aria-hidden="true">${kept.map((bytes) => at(bytes, "")).join("")}${at(height, "top")}</div>`;
 }
 
 function gridLines(width: number, height: number): string {
-  return ticks(height).map((bytes) => `<line class="grid" x1="0" x2="${width}" y1="${height - bytes}" y2="${height - bytes}"/>`).join("");
+  return ticks(height)
+    .map((bytes) => `<line class="grid" x1="0" x2="${width}" y1="${height - bytes}" y2="${height - bytes}"/>`)
+    .join("");
 }
 
 function useBars(timeline: ReportTimeline, height: number): string {
-  return timeline.steps.map((step, at) => {
-    const className = at === timeline.peakStep ? "use peak" : "use";
-    return `<rect class="${className}" x="${at + 0.08}" y="${height - step.liveBytes}" width="0.84" height="${step.liveBytes}"><title>${escapeHtml(stepText(timeline, at))}</title></rect>`;
-  }).join("\n");
+  return timeline.steps
+    .map((step, at) => {
+      const className = at === timeline.peakStep ? "use peak" : "use";
+      return `<rect class="${className}" x="${at + 0.08}" y="${height - step.liveBytes}" width="0.84" height="${step.liveBytes}"><title>${escapeHtml(stepText(timeline, at))}</title></rect>`;
+    })
+    .join("\n");
 }
 
 /** Step numbers at readable distances; operators too where there are few steps. */
@@ -90,7 +105,13 @@ function xAxis(timeline: ReportTimeline, width: number): string {
   return `<div class="x" aria-hidden="true">${shown.map(({ step, at }) => `<span class="${at === timeline.peakStep ? "top" : ""}" style="left:${cssPercent(at, width)};width:${cssPercent(1, width)}">${at + 1}${names ? `<small>${escapeHtml(step.op, 24)}</small>` : ""}</span>`).join("")}</div>`;
 }
 
-const KIND_NAMES: Readonly<Record<ReportBlock["kind"], string>> = { input: "input", value: "value between layers", output: "output", scratch: "working memory of one layer", state: "state kept between inferences" };
+const KIND_NAMES: Readonly<Record<ReportBlock["kind"], string>> = {
+  input: "input",
+  value: "value between layers",
+  output: "output",
+  scratch: "working memory of one layer",
+  state: "state kept between inferences",
+};
 
 function legend(timeline: ReportTimeline): string {
   const kinds = new Set(timeline.blocks.map((block) => block.kind));
@@ -100,9 +121,19 @@ function legend(timeline: ReportTimeline): string {
 
 function blockTable(timeline: ReportTimeline): string {
   const rows = timeline.blocks.map((block) => [
-    `<span class="name" title="${escapeHtml(block.name)}">${escapeHtml(block.name)}</span>`, block.kind, `${block.first + 1}–${block.last + 1}`, count(block.offset), count(block.bytes),
+    `<span class="name" title="${escapeHtml(block.name)}">${escapeHtml(block.name)}</span>`,
+    block.kind,
+    `${block.first + 1}–${block.last + 1}`,
+    count(block.offset),
+    count(block.bytes),
   ]);
-  const columns = [{ title: "Block" }, { title: "Kind" }, { title: "Steps", number: true }, { title: "Offset", number: true }, { title: "Bytes", number: true }];
+  const columns = [
+    { title: "Block" },
+    { title: "Kind" },
+    { title: "Steps", number: true },
+    { title: "Offset", number: true },
+    { title: "Bytes", number: true },
+  ];
   return `<details><summary>The same as a table</summary>${htmlTable("Blocks of the arena", columns, rows)}</details>`;
 }
 

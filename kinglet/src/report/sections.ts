@@ -19,52 +19,104 @@ export function portList(data: ReportData): string {
 }
 
 export function figureCards(data: ReportData): string {
-  const cards = factsOf(data).map((fact) => `<div class="card"><dt>${fact.label} ${badge(fact.how)}</dt><dd><strong>${escapeHtml(fact.value)}</strong><span>${escapeHtml(fact.detail)}</span></dd></div>`);
+  const cards = factsOf(data).map(
+    (fact) =>
+      `<div class="card"><dt>${fact.label} ${badge(fact.how)}</dt><dd><strong>${escapeHtml(fact.value)}</strong><span>${escapeHtml(fact.detail)}</span></dd></div>`,
+  );
   return `<dl class="cards">${cards.join("")}</dl>`;
 }
 
 export function layerTable(data: ReportData): string {
   const { layers } = data;
   const most = (of: (layer: (typeof layers)[number]) => number): number => layers.reduce((best, layer) => Math.max(best, of(layer)), 0);
-  const [macs, weights, outputs, instructions] = [most((l) => l.macs), most((l) => l.weightBytes), most((l) => l.outputBytes), most((l) => l.instructions ?? 0)];
+  const [macs, weights, outputs, instructions] = [
+    most((l) => l.macs),
+    most((l) => l.weightBytes),
+    most((l) => l.outputBytes),
+    most((l) => l.instructions ?? 0),
+  ];
   const counted = data.profiledOn !== undefined;
   const total = layers.reduce((sum, layer) => sum + (layer.instructions ?? 0), 0);
-  const figure = (value: number, whole: number, className: string): string => `${value === 0 ? '<span class="quiet">0</span>' : count(value)}${bar(value, whole, className)}`;
+  const figure = (value: number, whole: number, className: string): string =>
+    `${value === 0 ? '<span class="quiet">0</span>' : count(value)}${bar(value, whole, className)}`;
   const rows = layers.map((layer) => [
     `<span class="step">${layer.step === undefined ? "·" : layer.step + 1}</span><b>${escapeHtml(layer.op, 60)}</b><span class="name" title="${escapeHtml(layer.name)}">${escapeHtml(layer.name)}</span>`,
     `${shapeOf(layer.outputShape)} <span class="quiet">${escapeHtml(layer.outputType)}</span>`,
-    figure(layer.macs, macs, "macs"), figure(layer.weightBytes, weights, "weights"), figure(layer.outputBytes, outputs, "outputs"),
-    ...(counted ? [layer.instructions === undefined ? '<span class="quiet">–</span>' : figure(layer.instructions, instructions, "instructions"), `<span class="quiet">${percent(layer.instructions ?? 0, total)}</span>`] : []),
+    figure(layer.macs, macs, "macs"),
+    figure(layer.weightBytes, weights, "weights"),
+    figure(layer.outputBytes, outputs, "outputs"),
+    ...(counted
+      ? [
+          layer.instructions === undefined ? '<span class="quiet">–</span>' : figure(layer.instructions, instructions, "instructions"),
+          `<span class="quiet">${percent(layer.instructions ?? 0, total)}</span>`,
+        ]
+      : []),
   ]);
   const columns = [
-    { title: "Layer" }, { title: "Output" }, { title: "MACs", number: true }, { title: "Weight bytes", number: true }, { title: "Output bytes", number: true },
-    ...(counted ? [{ title: "Instructions", number: true }, { title: "Share", number: true }] : []),
+    { title: "Layer" },
+    { title: "Output" },
+    { title: "MACs", number: true },
+    { title: "Weight bytes", number: true },
+    { title: "Output bytes", number: true },
+    ...(counted
+      ? [
+          { title: "Instructions", number: true },
+          { title: "Share", number: true },
+        ]
+      : []),
   ];
-  const note = counted ? `Instructions were counted on the emulated ${data.profiledOn}; ${countShort(total)} in all layers.` : "Instructions of single layers were not counted for this report.";
+  const note = counted
+    ? `Instructions were counted on the emulated ${data.profiledOn}; ${countShort(total)} in all layers.`
+    : "Instructions of single layers were not counted for this report.";
   const silent = layers.some((layer) => layer.step === undefined) ? " A layer marked · only renames a tensor: no code, no bytes." : "";
-  return `<p>${escapeHtml(note + silent)}</p>${htmlTable("Layers in the order they run", columns, rows, layers.map((layer) => (layer.step === data.timeline.peakStep ? "peak-row" : "")))}`;
+  return `<p>${escapeHtml(note + silent)}</p>${htmlTable(
+    "Layers in the order they run",
+    columns,
+    rows,
+    layers.map((layer) => (layer.step === data.timeline.peakStep ? "peak-row" : "")),
+  )}`;
 }
 
 function boardCells(board: ReportBoard, data: ReportData): string[] {
   const free = freeOn(board, data);
   const need = needOf(data);
-  const memory = (left: number, used: number, all: number): string => `${left >= 0 ? `${bytesShort(left)} free` : `<span class="bad">${bytesShort(-left)} too few</span>`} <span class="quiet">of ${bytesShort(all)}</span>${bar(used, all, left >= 0 ? "used" : "over")}`;
+  const memory = (left: number, used: number, all: number): string =>
+    `${left >= 0 ? `${bytesShort(left)} free` : `<span class="bad">${bytesShort(-left)} too few</span>`} <span class="quiet">of ${bytesShort(all)}</span>${bar(used, all, left >= 0 ? "used" : "over")}`;
   return [
     `<b>${escapeHtml(board.title)}</b><span class="name">${escapeHtml(board.id)} · ${escapeHtml(board.chip)}</span>`,
-    board.fits ? '<span class="verdict good">✓ fits</span>' : `<span class="verdict bad" title="${escapeHtml(board.reason ?? "")}">✗ does not fit</span>`,
-    memory(free.ramBytes, need.ramBytes, board.sramBytes), memory(free.flashBytes, need.flashBytes, board.flashBytes), `${Number(board.clockMHz.toFixed(1))}`,
+    board.fits
+      ? '<span class="verdict good">✓ fits</span>'
+      : `<span class="verdict bad" title="${escapeHtml(board.reason ?? "")}">✗ does not fit</span>`,
+    memory(free.ramBytes, need.ramBytes, board.sramBytes),
+    memory(free.flashBytes, need.flashBytes, board.flashBytes),
+    `${Number(board.clockMHz.toFixed(1))}`,
   ];
 }
 
 /** Boards, those that fit first. */
 export function boardTable(data: ReportData): string {
   const rows = [...data.boards].sort((a, b) => Number(b.fits) - Number(a.fits));
-  const columns = [{ title: "Board" }, { title: "Verdict" }, { title: "RAM", number: true }, { title: "Flash", number: true }, { title: "MHz", number: true }];
-  return `<p>${escapeHtml(boardRule(data), 1000)}</p>${htmlTable("Boards", columns, rows.map((board) => boardCells(board, data)), rows.map((board) => (board.fits ? "" : "dim")))}`;
+  const columns = [
+    { title: "Board" },
+    { title: "Verdict" },
+    { title: "RAM", number: true },
+    { title: "Flash", number: true },
+    { title: "MHz", number: true },
+  ];
+  return `<p>${escapeHtml(boardRule(data), 1000)}</p>${htmlTable(
+    "Boards",
+    columns,
+    rows.map((board) => boardCells(board, data)),
+    rows.map((board) => (board.fits ? "" : "dim")),
+  )}`;
 }
 
 const VIA_TEXT: Readonly<Record<string, string>> = {
-  js: "JavaScript, in this process", wasm: "WebAssembly with SIMD", "wasm-scalar": "WebAssembly without SIMD", c: "C99, built and run on this machine", plain: "the plain loops themselves",
+  js: "JavaScript, in this process",
+  wasm: "WebAssembly with SIMD",
+  "wasm-scalar": "WebAssembly without SIMD",
+  c: "C99, built and run on this machine",
+  plain: "the plain loops themselves",
 };
 
 function verdictHtml(check: ReportCheck): string {
@@ -73,20 +125,39 @@ function verdictHtml(check: ReportCheck): string {
 }
 
 export function checkTable(data: ReportData): string {
-  if (data.verified.length === 0) return "<p>Nothing was run for this report. <code>kinglet verify</code> runs the network every way this machine can and compares the results.</p>";
+  if (data.verified.length === 0)
+    return "<p>Nothing was run for this report. <code>kinglet verify</code> runs the network every way this machine can and compares the results.</p>";
   const optional = (value: number | undefined): string => (value === undefined ? '<span class="quiet">–</span>' : count(value));
   const rows = data.verified.map((check) => {
     const emulated = check.instructions === undefined ? "" : "firmware on an emulated core";
-    return [`<b>${escapeHtml(check.via, 60)}</b><span class="name">${VIA_TEXT[check.via] ?? emulated}</span>`, verdictHtml(check), optional(check.instructions), optional(check.stackBytes), optional(check.codeBytes), escapeHtml(check.note ?? "")];
+    return [
+      `<b>${escapeHtml(check.via, 60)}</b><span class="name">${VIA_TEXT[check.via] ?? emulated}</span>`,
+      verdictHtml(check),
+      optional(check.instructions),
+      optional(check.stackBytes),
+      optional(check.codeBytes),
+      escapeHtml(check.note ?? ""),
+    ];
   });
-  const columns = [{ title: "Way to run" }, { title: "Result" }, { title: "Instructions", number: true }, { title: "Stack bytes", number: true }, { title: "Code bytes", number: true }, { title: "Note" }];
+  const columns = [
+    { title: "Way to run" },
+    { title: "Result" },
+    { title: "Instructions", number: true },
+    { title: "Stack bytes", number: true },
+    { title: "Code bytes", number: true },
+    { title: "Note" },
+  ];
   return `<p>Every way is compared with the plain loops, which define what each operator computes.</p>${htmlTable("Runs compared with the plain loops", columns, rows)}`;
 }
 
 /** Where every figure comes from. */
 export function methodTable(data: ReportData): string {
   const rows = factsOf(data).map((fact) => [escapeHtml(fact.label), badge(fact.how), escapeHtml(fact.method, 1000)]);
-  const board = ["Boards", badge("exact"), "Bytes needed against the memory sizes in the makers' data sheets. No speed or energy is claimed for a board."];
+  const board = [
+    "Boards",
+    badge("exact"),
+    "Bytes needed against the memory sizes in the makers' data sheets. No speed or energy is claimed for a board.",
+  ];
   return htmlTable("How each figure was obtained", [{ title: "Figure" }, { title: "Kind" }, { title: "From" }], [...rows, board]);
 }
 

@@ -32,6 +32,10 @@ function pad(text: string, width: number, align: "left" | "right"): string {
 export function formatTable(columns: readonly Column[], rows: readonly (readonly string[])[]): string {
   const cells = rows.map((row) => columns.map((column, i) => plain(row[i] ?? "", column.most)));
   const widths = columns.map((column, i) => cells.reduce((most, row) => Math.max(most, widthOf(row[i]!)), widthOf(column.title)));
-  const line = (row: readonly string[]): string => columns.map((column, i) => pad(row[i]!, widths[i]!, column.align ?? "left")).join("  ").trimEnd();
+  const line = (row: readonly string[]): string =>
+    columns
+      .map((column, i) => pad(row[i]!, widths[i]!, column.align ?? "left"))
+      .join("  ")
+      .trimEnd();
   return [line(columns.map((column) => column.title)), widths.map((width) => "─".repeat(width)).join("  "), ...cells.map(line)].join("\n");
 }

@@ -6,13 +6,25 @@ import { inventedReport } from "./testing.ts";
 
 describe("formatTable", () => {
   test("lines columns up", () => {
-    expect(formatTable([{ title: "Name" }, { title: "Bytes", align: "right" }], [["a", "1,024"], ["longer", "7"]])).toBe(
-      ["Name    Bytes", "──────  ─────", "a       1,024", "longer      7"].join("\n"),
-    );
+    expect(
+      formatTable(
+        [{ title: "Name" }, { title: "Bytes", align: "right" }],
+        [
+          ["a", "1,024"],
+          ["longer", "7"],
+        ],
+      ),
+    ).toBe(["Name    Bytes", "──────  ─────", "a       1,024", "longer      7"].join("\n"));
   });
 
   test("counts wide letters, cuts long cells, fills missing ones", () => {
-    const lines = formatTable([{ title: "N", most: 4 }, { title: "x", align: "right" }], [["声音", "1"], ["abcdefgh"]]).split("\n");
+    const lines = formatTable(
+      [
+        { title: "N", most: 4 },
+        { title: "x", align: "right" },
+      ],
+      [["声音", "1"], ["abcdefgh"]],
+    ).split("\n");
     expect(lines[2]).toBe("声音  1");
     expect(lines[3]).toBe("abc…");
     expect(widthOf("声a\u0301")).toBe(3);
@@ -30,7 +42,10 @@ test("figures are rounded for the eye", () => {
 });
 
 test("the terminal tells what the page tells", () => {
-  const text = reportText(inventedReport(5, { network: "evil\u001b[2J", verified: [{ via: "cortex-m4", equal: false, instructions: 1234, stackBytes: 96 }] }));
-  for (const part of ["evil\ufffd[2J", "4,096 bytes", "Roomy board", "2,048 bytes of RAM too few", "DIFFERENT", "1,234", "peak"]) expect(text).toContain(part);
+  const text = reportText(
+    inventedReport(5, { network: "evil\u001b[2J", verified: [{ via: "cortex-m4", equal: false, instructions: 1234, stackBytes: 96 }] }),
+  );
+  for (const part of ["evil\ufffd[2J", "4,096 bytes", "Roomy board", "2,048 bytes of RAM too few", "DIFFERENT", "1,234", "peak"])
+    expect(text).toContain(part);
   expect(text).not.toContain("\u001b");
 });

@@ -14,7 +14,9 @@ function portLine(label: string, port: ReportPort): string {
 /** What the network is: name, ports, one sentence. */
 export function networkText(data: ReportData): string {
   const title = data.file === undefined ? plain(data.network) : `${plain(data.network)} (${plain(data.file)})`;
-  return [title, summaryOf(data), ...data.inputs.map((port) => portLine("in ", port)), ...data.outputs.map((port) => portLine("out", port))].join("\n");
+  return [title, summaryOf(data), ...data.inputs.map((port) => portLine("in ", port)), ...data.outputs.map((port) => portLine("out", port))].join(
+    "\n",
+  );
 }
 
 /** The key figures and where each comes from. */
@@ -28,23 +30,57 @@ export function layersText(data: ReportData): string {
   const counted = data.profiledOn !== undefined;
   const total = data.layers.reduce((sum, layer) => sum + (layer.instructions ?? 0), 0);
   const rows = data.layers.map((layer) => [
-    layer.step === undefined ? "–" : String(layer.step + 1), layer.op, layer.name, shapeOf(layer.outputShape), layer.outputType, count(layer.macs), count(layer.weightBytes), count(layer.outputBytes),
+    layer.step === undefined ? "–" : String(layer.step + 1),
+    layer.op,
+    layer.name,
+    shapeOf(layer.outputShape),
+    layer.outputType,
+    count(layer.macs),
+    count(layer.weightBytes),
+    count(layer.outputBytes),
     ...(counted ? [layer.instructions === undefined ? "–" : count(layer.instructions), percent(layer.instructions ?? 0, total)] : []),
   ]);
-  return formatTable([
-    { title: "Step", align: "right" }, { title: "Operator" }, { title: "Name", most: 28 }, { title: "Output" }, { title: "Type" },
-    { title: "MACs", align: "right" }, { title: "Weight bytes", align: "right" }, { title: "Output bytes", align: "right" },
-    ...(counted ? [{ title: `Instructions (${data.profiledOn})`, align: "right" as const }, { title: "Share", align: "right" as const }] : []),
-  ], rows);
+  return formatTable(
+    [
+      { title: "Step", align: "right" },
+      { title: "Operator" },
+      { title: "Name", most: 28 },
+      { title: "Output" },
+      { title: "Type" },
+      { title: "MACs", align: "right" },
+      { title: "Weight bytes", align: "right" },
+      { title: "Output bytes", align: "right" },
+      ...(counted
+        ? [
+            { title: `Instructions (${data.profiledOn})`, align: "right" as const },
+            { title: "Share", align: "right" as const },
+          ]
+        : []),
+    ],
+    rows,
+  );
 }
 
 /** The memory plan: what is in the arena at each step, as bars; the peak is marked. */
 export function memoryText(data: ReportData): string {
   const { steps, arenaBytes, peakStep } = data.timeline;
   const rows = steps.map((step, at) => [
-    String(at + 1), step.op, "█".repeat(Math.round((BAR * step.liveBytes) / Math.max(1, arenaBytes))), count(step.liveBytes), at === peakStep ? "peak" : "",
+    String(at + 1),
+    step.op,
+    "█".repeat(Math.round((BAR * step.liveBytes) / Math.max(1, arenaBytes))),
+    count(step.liveBytes),
+    at === peakStep ? "peak" : "",
   ]);
-  return formatTable([{ title: "Step", align: "right" }, { title: "Operator" }, { title: `of ${bytesShort(arenaBytes)}` }, { title: "Bytes in use", align: "right" }, { title: "" }], rows);
+  return formatTable(
+    [
+      { title: "Step", align: "right" },
+      { title: "Operator" },
+      { title: `of ${bytesShort(arenaBytes)}` },
+      { title: "Bytes in use", align: "right" },
+      { title: "" },
+    ],
+    rows,
+  );
 }
 
 export function boardsText(data: ReportData): string {
@@ -53,7 +89,18 @@ export function boardsText(data: ReportData): string {
     const left = board.fits ? [bytesShort(free.ramBytes), bytesShort(free.flashBytes)] : ["–", "–"];
     return [board.id, board.title, board.fits ? "fits" : "no", ...left, String(board.clockMHz), board.reason ?? ""];
   });
-  const table = formatTable([{ title: "Board" }, { title: "Name" }, { title: "Fits" }, { title: "Free RAM", align: "right" }, { title: "Free flash", align: "right" }, { title: "MHz", align: "right" }, { title: "" }], rows);
+  const table = formatTable(
+    [
+      { title: "Board" },
+      { title: "Name" },
+      { title: "Fits" },
+      { title: "Free RAM", align: "right" },
+      { title: "Free flash", align: "right" },
+      { title: "MHz", align: "right" },
+      { title: "" },
+    ],
+    rows,
+  );
   return `${table}\n${boardRule(data)}`;
 }
 
@@ -65,12 +112,36 @@ export function verdictOf(check: ReportCheck): string {
 export function checksText(data: ReportData): string {
   if (data.verified.length === 0) return "Nothing was run for this report.";
   const optional = (value: number | undefined): string => (value === undefined ? "–" : count(value));
-  const rows = data.verified.map((check) => [check.via, verdictOf(check), optional(check.instructions), optional(check.stackBytes), optional(check.codeBytes), check.note ?? ""]);
-  return formatTable([{ title: "Via" }, { title: "Against the plain loops" }, { title: "Instructions", align: "right" }, { title: "Stack bytes", align: "right" }, { title: "Code bytes", align: "right" }, { title: "" }], rows);
+  const rows = data.verified.map((check) => [
+    check.via,
+    verdictOf(check),
+    optional(check.instructions),
+    optional(check.stackBytes),
+    optional(check.codeBytes),
+    check.note ?? "",
+  ]);
+  return formatTable(
+    [
+      { title: "Via" },
+      { title: "Against the plain loops" },
+      { title: "Instructions", align: "right" },
+      { title: "Stack bytes", align: "right" },
+      { title: "Code bytes", align: "right" },
+      { title: "" },
+    ],
+    rows,
+  );
 }
 
 /** The whole report for a terminal, without a line break at the end. */
 export function reportText(data: ReportData): string {
   const part = (title: string, text: string): string => `${title}\n${text}`;
-  return [networkText(data), figuresText(data), part("Layers", layersText(data)), part("Memory", memoryText(data)), part("Boards", boardsText(data)), part("Verified", checksText(data))].join("\n\n");
+  return [
+    networkText(data),
+    figuresText(data),
+    part("Layers", layersText(data)),
+    part("Memory", memoryText(data)),
+    part("Boards", boardsText(data)),
+    part("Verified", checksText(data)),
+  ].join("\n\n");
 }

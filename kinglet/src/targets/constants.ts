@@ -28,6 +28,10 @@ export class ConstantPool {
 
 /** A name that C, JavaScript and people accept: words in snake case. */
 export function identifier(text: string): string {
-  const words = text.replace(/([a-z])([A-Z])/g, "$1_$2").replace(/[^A-Za-z0-9]+/g, "_").replace(/^_+|_+$/g, "").toLowerCase();
+  const words = text
+    .replace(/([a-z])([A-Z])/g, "$1_$2")
+    .replace(/[^A-Za-z0-9]+/g, "_")
+    .replace(/^_+|_+$/g, "")
+    .toLowerCase();
   return /^[a-z]/.test(words) ? words : `m_${words}`;
 }

@@ -12,8 +12,18 @@ const bytes = (n: number): Int8Array => Int8Array.from({ length: n }, (_, i) => 
 function network(): Graph {
   const b = new GraphBuilder("three layers");
   let x = b.input("x", tensor([1, 8]));
-  for (const [i, [inC, outC]] of ([[8, 8], [8, 8], [8, 5]] as const).entries()) {
-    const w = b.constant(`w${i}`, { dtype: "int8", shape: [outC, inC], quantization: { scales: [0.02], zeroPoints: [0], axis: 0 } }, bytes(inC * outC).map((v) => (v + 7 * i) % 128));
+  for (const [i, [inC, outC]] of (
+    [
+      [8, 8],
+      [8, 8],
+      [8, 5],
+    ] as const
+  ).entries()) {
+    const w = b.constant(
+      `w${i}`,
+      { dtype: "int8", shape: [outC, inC], quantization: { scales: [0.02], zeroPoints: [0], axis: 0 } },
+      bytes(inC * outC).map((v) => (v + 7 * i) % 128),
+    );
     const y = b.value(`y${i}`, tensor([1, outC]));
     b.node("fullyConnected", [x, w, null], [y], { activation: "none", keepDims: false });
     x = y;
@@ -23,7 +33,11 @@ function network(): Graph {
 }
 
 describe("lowering", () => {
-  test.each<[Optimize, number]>([["size", 1], ["balanced", 1], ["speed", 2]])("%s makes %i kernels of three layers, with one result", (optimize, kernels) => {
+  test.each<[Optimize, number]>([
+    ["size", 1],
+    ["balanced", 1],
+    ["speed", 2],
+  ])("%s makes %i kernels of three layers, with one result", (optimize, kernels) => {
     const graph = network();
     const program = lower(graph, { optimize });
     expect(program.functions.filter((func) => func.result === null)).toHaveLength(kernels);
@@ -36,7 +50,8 @@ describe("lowering", () => {
   test("equal tables are kept once", () => {
     const b = new GraphBuilder("shared");
     const x = b.input("x", tensor([1, 4]));
-    const w = (name: string): ReturnType<typeof b.constant> => b.constant(name, { dtype: "int8", shape: [4, 4], quantization: { scales: [0.02], zeroPoints: [0], axis: 0 } }, bytes(16));
+    const w = (name: string): ReturnType<typeof b.constant> =>
+      b.constant(name, { dtype: "int8", shape: [4, 4], quantization: { scales: [0.02], zeroPoints: [0], axis: 0 } }, bytes(16));
     const [y, z] = [b.value("y", tensor([1, 4])), b.value("z", tensor([1, 4]))];
     b.node("fullyConnected", [x, w("one"), null], [y], { activation: "none", keepDims: false });
     b.node("fullyConnected", [y, w("two"), null], [z], { activation: "none", keepDims: false });

@@ -1,6 +1,16 @@
 import { elementCount, KingletError } from "../base/index.ts";
 import type { Graph, Node, Value } from "../graph/index.ts";
-import { type Argument, KernelBuilder, type KernelInstance, type MemoryType, memoryTypeOf, type Port, type Program, type ProgramBuffer, type StepArgument } from "../loops/index.ts";
+import {
+  type Argument,
+  KernelBuilder,
+  type KernelInstance,
+  type MemoryType,
+  memoryTypeOf,
+  type Port,
+  type Program,
+  type ProgramBuffer,
+  type StepArgument,
+} from "../loops/index.ts";
 import { findOp, type Schedules, unsupportedTypes, type Walk } from "../ops/index.ts";
 import { ConstantPool } from "./constants.ts";
 import { type Optimize, type RawStep, shareFunctions } from "./share.ts";
@@ -46,7 +56,8 @@ class Lowering {
 
   private memoryType(value: Value): MemoryType {
     const type = memoryTypeOf(value.dtype);
-    if (type === undefined) throw new KingletError("unsupported", `"${value.name}" has the element type ${value.dtype}, which no kernel computes with`);
+    if (type === undefined)
+      throw new KingletError("unsupported", `"${value.name}" has the element type ${value.dtype}, which no kernel computes with`);
     return type;
   }
 
@@ -78,7 +89,10 @@ class Lowering {
   /** An output that is also an input, a constant or a variable gets bytes of its own by a copy. */
   private outputBuffer(value: Value, index: number): number {
     const home = this.homeOf(value, `output_${index}`);
-    const taken = home.kind === "constant" || this.buffers[home.index]!.initial !== undefined || this.graph.inputs.some((input) => this.homes.get(input.id) === home);
+    const taken =
+      home.kind === "constant" ||
+      this.buffers[home.index]!.initial !== undefined ||
+      this.graph.inputs.some((input) => this.homes.get(input.id) === home);
     if (!taken) return home.index;
     const type = this.memoryType(value);
     this.buffers.push({ name: `${value.name}_copy`, type, length: elementCount(value.shape) });
@@ -123,14 +137,19 @@ class Lowering {
 
   private bind(node: Node, arg: Argument, name: string): StepArgument {
     switch (arg.kind) {
-      case "input": return this.homeOf(node.inputs[arg.index]!, name);
-      case "output": return this.homeOf(node.outputs[arg.index]!, name);
-      case "constant": return { kind: "constant", index: this.constants.add(name, arg.type, arg.data) };
+      case "input":
+        return this.homeOf(node.inputs[arg.index]!, name);
+      case "output":
+        return this.homeOf(node.outputs[arg.index]!, name);
+      case "constant":
+        return { kind: "constant", index: this.constants.add(name, arg.type, arg.data) };
       case "scratch":
         this.buffers.push({ name: `${node.name} scratch`, type: arg.type, length: arg.length });
         return { kind: "buffer", index: this.buffers.length - 1 };
-      case "scalar": return arg;
-      default: return arg satisfies never;
+      case "scalar":
+        return arg;
+      default:
+        return arg satisfies never;
     }
   }
 }
@@ -141,7 +160,9 @@ function copyStep(value: Value, type: MemoryType, from: Home, to: number): RawSt
   const output = k.output(0, "y");
   k.copy(output, 0, input, 0, k.int("count", elementCount(value.shape)));
   const { func, args }: KernelInstance = k.finish(`copy_${type}`, "Copies a tensor.");
-  const bound = args.map((arg): StepArgument => (arg.kind === "input" ? from : arg.kind === "output" ? { kind: "buffer", index: to } : (arg as StepArgument)));
+  const bound = args.map(
+    (arg): StepArgument => (arg.kind === "input" ? from : arg.kind === "output" ? { kind: "buffer", index: to } : (arg as StepArgument)),
+  );
   return { name: `copy of ${value.name}`, op: "copy", func, args: bound };
 }
 
@@ -153,4 +174,3 @@ function copyStep(value: Value, type: MemoryType, from: Home, to: number): RawSt
 export function lower(graph: Graph, options: LowerOptions = {}): Program {
   return new Lowering(graph, options).run();
 }
-

@@ -15,7 +15,15 @@ export interface RawStep {
 }
 
 function structureKey(func: Func): string {
-  return JSON.stringify([func.params, func.body], (_key, value: unknown) => (typeof value === "bigint" ? `${value}n` : Object.is(value, -0) ? "-0" : typeof value === "number" && !Number.isFinite(value) ? String(value) : value));
+  return JSON.stringify([func.params, func.body], (_key, value: unknown) =>
+    typeof value === "bigint"
+      ? `${value}n`
+      : Object.is(value, -0)
+        ? "-0"
+        : typeof value === "number" && !Number.isFinite(value)
+          ? String(value)
+          : value,
+  );
 }
 
 function groupBy<T>(items: readonly T[], keyOf: (item: T) => string): T[][] {

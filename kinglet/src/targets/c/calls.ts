@@ -36,7 +36,8 @@ function scalarText(arg: Extract<StepArgument, { kind: "scalar" }>): string {
 function directArgument(program: Program, placement: Placement, func: Func, arg: StepArgument, at: number, id: string): string {
   const param = func.params[at]!;
   if (arg.kind === "constant") return `${id}_${program.constants[arg.index]!.name}`;
-  if (arg.kind === "buffer") return pointer(program.buffers[arg.index]!.type, param.kind === "buffer" && param.writes, String(placement.offsets[arg.index]!));
+  if (arg.kind === "buffer")
+    return pointer(program.buffers[arg.index]!.type, param.kind === "buffer" && param.writes, String(placement.offsets[arg.index]!));
   return scalarText(arg);
 }
 
@@ -55,13 +56,20 @@ function fieldOf(program: Program, placement: Placement, func: Func, steps: read
   const first = args[0]!;
   if (param.kind === "scalar") {
     const values = args.map((arg) => scalarText(arg as Extract<StepArgument, { kind: "scalar" }>));
-    if (param.type !== "i32") return { name, type: param.type === "f32" ? "float" : "int64_t", bytes: param.type === "f32" ? 4 : 8, values, use: `s->${name}` };
+    if (param.type !== "i32")
+      return { name, type: param.type === "f32" ? "float" : "int64_t", bytes: param.type === "f32" ? 4 : 8, values, use: `s->${name}` };
     const numbers = args.map((arg) => (arg as { value: number }).value);
     return { name, ...integerType(numbers, true), values, use: `s->${name}` };
   }
   if (first.kind === "constant") {
     const type = C_MEMORY[param.type];
-    return { name, type: `const ${type} *`, bytes: 4, values: args.map((arg) => `${id}_${program.constants[(arg as { index: number }).index]!.name}`), use: `s->${name}` };
+    return {
+      name,
+      type: `const ${type} *`,
+      bytes: 4,
+      values: args.map((arg) => `${id}_${program.constants[(arg as { index: number }).index]!.name}`),
+      use: `s->${name}`,
+    };
   }
   const offsets = args.map((arg) => placement.offsets[(arg as { index: number }).index]!);
   return { name, ...integerType(offsets, false), values: offsets.map(String), use: pointer(param.type, param.writes, `s->${name}`) };
@@ -74,9 +82,21 @@ function uniform(func: Func, steps: readonly Step[]): boolean {
 
 /** A kernel that several layers share: one record for each layer, and a function that calls the kernel with a record. */
 function recordDefinitions(program: Program, placement: Placement, func: Func, numbered: readonly (readonly [Step, number])[], id: string): string {
-  const fields = func.params.map((_, at) => fieldOf(program, placement, func, numbered.map(([step]) => step), at, id));
+  const fields = func.params.map((_, at) =>
+    fieldOf(
+      program,
+      placement,
+      func,
+      numbered.map(([step]) => step),
+      at,
+      id,
+    ),
+  );
   const order = [...fields].sort((a, b) => b.bytes - a.bytes);
-  const records = numbered.map(([step, number], i) => `static const struct ${func.name}_step step_${number} = {${order.map((field) => field.values[i]).join(", ")}}; /* ${commentText(step.name)} */`);
+  const records = numbered.map(
+    ([step, number], i) =>
+      `static const struct ${func.name}_step step_${number} = {${order.map((field) => field.values[i]).join(", ")}}; /* ${commentText(step.name)} */`,
+  );
   return `struct ${func.name}_step {
 ${order.map((field) => `  ${field.type}${field.type.endsWith("*") ? "" : " "}${field.name};`).join("\n")}
 };
@@ -92,11 +112,25 @@ export function printCalls(program: Program, placement: Placement, id: string): 
   const functions = new Map(program.functions.map((func) => [func.name, func]));
   const users = new Map<string, (readonly [Step, number])[]>();
   program.steps.forEach((step, i) => users.set(step.func, [...(users.get(step.func) ?? []), [step, i]]));
-  const shared = new Set([...users].filter(([name, list]) => list.length > 1 && functions.get(name)!.params.length > 3 && uniform(functions.get(name)!, list.map(([step]) => step))).map(([name]) => name));
+  const shared = new Set(
+    [...users]
+      .filter(
+        ([name, list]) =>
+          list.length > 1 &&
+          functions.get(name)!.params.length > 3 &&
+          uniform(
+            functions.get(name)!,
+            list.map(([step]) => step),
+          ),
+      )
+      .map(([name]) => name),
+  );
   const definitions = [...shared].map((name) => recordDefinitions(program, placement, functions.get(name)!, users.get(name)!, id));
   const steps = program.steps.flatMap((step, i) => {
     const func = functions.get(step.func)!;
-    const call = shared.has(step.func) ? `${step.func}_run(arena, &step_${i});` : `${step.func}(${step.args.map((arg, at) => directArgument(program, placement, func, arg, at, id)).join(", ")});`;
+    const call = shared.has(step.func)
+      ? `${step.func}_run(arena, &step_${i});`
+      : `${step.func}(${step.args.map((arg, at) => directArgument(program, placement, func, arg, at, id)).join(", ")});`;
     return [`  ${id.toUpperCase()}_STEP(${i}, arena); /* ${commentText(step.name)} */`, `  ${call}`];
   });
   return { definitions: definitions.length === 0 ? "" : `${definitions.join("\n")}\n`, steps };

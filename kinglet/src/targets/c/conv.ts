@@ -1,6 +1,17 @@
 import type { Node } from "../../graph/index.ts";
 import type { Buffer, Expr, KernelBuilder, KernelInstance } from "../../loops/index.ts";
-import { attributesOf, convMultipliers, denseMultipliers, eachPixel, inputOf, type MultiplierRule, outputOf, type Schedule, type WindowAttributes, windowSizes } from "../../ops/index.ts";
+import {
+  attributesOf,
+  convMultipliers,
+  denseMultipliers,
+  eachPixel,
+  inputOf,
+  type MultiplierRule,
+  outputOf,
+  type Schedule,
+  type WindowAttributes,
+  windowSizes,
+} from "../../ops/index.ts";
 import { BLOCK, type DotProduct } from "./dot.ts";
 import { channelBias, planLayer, type QuantizedLayer, requantizeLayer, rowForm } from "./layer.ts";
 
@@ -19,21 +30,34 @@ interface DotKernel {
  * full is padded with zero rows, whose results are not stored.
  */
 function storeDots(k: KernelBuilder, kernel: DotKernel, source: Buffer, from: Expr, output: Buffer, to: Expr): void {
-  k.for("oc", 0, kernel.channels, (oc) => {
-    const sums = Array.from({ length: BLOCK }, (_, j) => k.variable(`acc${j}`, channelBias(kernel.layer, oc.add(j))));
-    kernel.dot.accumulate(k, sums, source, from, kernel.weights, k.let("block", oc.mul(kernel.depth)), kernel.depth);
-    sums.forEach((sum, j) => {
-      const write = (): void => output.store(to.add(oc).add(j), requantizeLayer(k, kernel.layer, k.let(`sum${j}`, sum.get()), oc.add(j)));
-      if (j > 0 && kernel.tail) k.if(oc.add(j).lt(kernel.channels), write);
-      else write();
-    });
-  }, BLOCK);
+  k.for(
+    "oc",
+    0,
+    kernel.channels,
+    (oc) => {
+      const sums = Array.from({ length: BLOCK }, (_, j) => k.variable(`acc${j}`, channelBias(kernel.layer, oc.add(j))));
+      kernel.dot.accumulate(k, sums, source, from, kernel.weights, k.let("block", oc.mul(kernel.depth)), kernel.depth);
+      sums.forEach((sum, j) => {
+        const write = (): void => output.store(to.add(oc).add(j), requantizeLayer(k, kernel.layer, k.let(`sum${j}`, sum.get()), oc.add(j)));
+        if (j > 0 && kernel.tail) k.if(oc.add(j).lt(kernel.channels), write);
+        else write();
+      });
+    },
+    BLOCK,
+  );
 }
 
 function dotKernel(k: KernelBuilder, node: Node, weights: Int8Array, layer: QuantizedLayer, depth: number, dot: DotChoice): DotKernel {
   const channels = inputOf(node, 1).shape[0]!;
   const packed = dot.product.pack(weights, channels, depth);
-  return { weights: k.constant("w", "i8", packed), layer, depth: k.int("depth", depth), channels: k.int("out_c", channels), dot: dot.product, tail: dot.oneForAll || channels % BLOCK !== 0 };
+  return {
+    weights: k.constant("w", "i8", packed),
+    layer,
+    depth: k.int("depth", depth),
+    channels: k.int("out_c", channels),
+    dot: dot.product,
+    tail: dot.oneForAll || channels % BLOCK !== 0,
+  };
 }
 
 /** A 1x1 convolution or a fully connected layer: rows of `depth` elements in, rows of `channels` out. */
@@ -50,13 +74,23 @@ function rowsKernel(node: Node, rule: MultiplierRule, choose: ChooseDot): ((k: K
     const dot = dotKernel(k, node, plan.weights, layer, depth, choose(depth));
     const rows = y.shape.reduce((p, d) => p * d, 1) / channels;
     k.for("row", 0, k.int("rows", rows), (row) =>
-      storeDots(k, dot, input, k.let("from", row.mul(dot.depth)), output, k.let("to", row.mul(dot.channels))));
+      storeDots(k, dot, input, k.let("from", row.mul(dot.depth)), output, k.let("to", row.mul(dot.channels))),
+    );
     return k.finish("rows_s8", "Dot products of input rows with four output channels at a time.");
   };
 }
 
 /** Copies one window into `patch`, row by row; positions outside the input become the zero point. */
-export function gatherPatch(k: KernelBuilder, node: Node, sizes: ReturnType<typeof windowSizes>, input: Buffer, patch: Buffer, n: Expr, y0: Expr, x0: Expr): void {
+export function gatherPatch(
+  k: KernelBuilder,
+  node: Node,
+  sizes: ReturnType<typeof windowSizes>,
+  input: Buffer,
+  patch: Buffer,
+  n: Expr,
+  y0: Expr,
+  x0: Expr,
+): void {
   const a = attributesOf<WindowAttributes>(node);
   const zeroPoint = k.int("input_zero_point", inputOf(node, 0).quantization!.zeroPoints[0]!);
   const dilationH = k.int("dilation_h", a.dilationH ?? 1);
@@ -66,14 +100,20 @@ export function gatherPatch(k: KernelBuilder, node: Node, sizes: ReturnType<type
     const to = k.let("patch_row", ky.mul(rowLength));
     const inside = iy.ge(0).and(iy.lt(sizes.inH));
     const whole = x0.ge(0).and(x0.add(sizes.filterW).le(sizes.inW)).and(inside);
-    k.if(whole, () => k.copy(patch, to, input, n.mul(sizes.inH).add(iy).mul(sizes.inW).add(x0).mul(sizes.inC), rowLength), () =>
-      k.for("kx", 0, sizes.filterW, (kx) => {
-        const ix = k.let("ix", x0.add(kx));
-        const cell = k.let("cell", to.add(kx.mul(sizes.inC)));
-        k.if(ix.ge(0).and(ix.lt(sizes.inW)).and(inside),
-          () => k.copy(patch, cell, input, n.mul(sizes.inH).add(iy).mul(sizes.inW).add(ix).mul(sizes.inC), sizes.inC),
-          () => k.for("c", 0, sizes.inC, (c) => patch.store(cell.add(c), zeroPoint)));
-      }));
+    k.if(
+      whole,
+      () => k.copy(patch, to, input, n.mul(sizes.inH).add(iy).mul(sizes.inW).add(x0).mul(sizes.inC), rowLength),
+      () =>
+        k.for("kx", 0, sizes.filterW, (kx) => {
+          const ix = k.let("ix", x0.add(kx));
+          const cell = k.let("cell", to.add(kx.mul(sizes.inC)));
+          k.if(
+            ix.ge(0).and(ix.lt(sizes.inW)).and(inside),
+            () => k.copy(patch, cell, input, n.mul(sizes.inH).add(iy).mul(sizes.inW).add(ix).mul(sizes.inC), sizes.inC),
+            () => k.for("c", 0, sizes.inC, (c) => patch.store(cell.add(c), zeroPoint)),
+          );
+        }),
+    );
   });
 }
 

@@ -26,9 +26,15 @@ function addProducts(k: KernelBuilder, d: DepthwiseKernel, sums: readonly Variab
 
 /** Four channels at a time on cores with the DSP extension; the number of channels is a multiple of four. */
 export const fourChannels: WindowKernel = (k, d, window, whole) => {
-  k.for("c", 0, d.sizes.inC, (c) => {
-    const sums = Array.from({ length: 4 }, (_, j) => k.variable(`acc${j}`, channelBias(d.layer, c.add(j))));
-    eachTap(k, d, window, whole, c, (x, w, name) => addProducts(k, d, sums, x, w, name));
-    sums.forEach((sum, j) => d.output.store(window.to.add(c).add(j), requantizeLayer(k, d.layer, k.let(`sum${j}`, sum.get()), c.add(j))));
-  }, 4);
+  k.for(
+    "c",
+    0,
+    d.sizes.inC,
+    (c) => {
+      const sums = Array.from({ length: 4 }, (_, j) => k.variable(`acc${j}`, channelBias(d.layer, c.add(j))));
+      eachTap(k, d, window, whole, c, (x, w, name) => addProducts(k, d, sums, x, w, name));
+      sums.forEach((sum, j) => d.output.store(window.to.add(c).add(j), requantizeLayer(k, d.layer, k.let(`sum${j}`, sum.get()), c.add(j))));
+    },
+    4,
+  );
 };

@@ -1,6 +1,15 @@
 import type { Node } from "../../graph/index.ts";
 import { type Buffer, type Expr, i32, type KernelBuilder, type KernelInstance } from "../../loops/index.ts";
-import { attributesOf, convMultipliers, type DepthwiseAttributes, eachPixel, inputOf, outputOf, type Schedule, windowSizes } from "../../ops/index.ts";
+import {
+  attributesOf,
+  convMultipliers,
+  type DepthwiseAttributes,
+  eachPixel,
+  inputOf,
+  outputOf,
+  type Schedule,
+  windowSizes,
+} from "../../ops/index.ts";
 import { type LayerForm, planLayer, type QuantizedLayer } from "./layer.ts";
 
 /** A depthwise layer with multiplier 1, as its window kernels see it. */
@@ -36,7 +45,14 @@ function channelForm(node: Node): LayerForm {
 }
 
 /** Visits the taps of a window with the element offsets of their input and weights, channel 0. */
-export function eachTap(k: KernelBuilder, d: DepthwiseKernel, window: DepthwiseWindow, whole: boolean, channel: Expr, body: (x: Expr, w: Expr, name: string) => void): void {
+export function eachTap(
+  k: KernelBuilder,
+  d: DepthwiseKernel,
+  window: DepthwiseWindow,
+  whole: boolean,
+  channel: Expr,
+  body: (x: Expr, w: Expr, name: string) => void,
+): void {
   const { inW, inC, filterH } = d.sizes;
   const [from, to] = whole ? [i32(0), filterH] : [window.firstRow, window.endRow];
   k.for("ky", from, to, (ky) => {
@@ -56,35 +72,50 @@ export function eachTap(k: KernelBuilder, d: DepthwiseKernel, window: DepthwiseW
 function windowAt(k: KernelBuilder, sizes: DepthwiseKernel["sizes"], n: Expr, y0: Expr, x0: Expr, to: Expr): DepthwiseWindow {
   return {
     corner: k.let("corner", n.mul(sizes.inH).add(y0).mul(sizes.inW).add(x0).mul(sizes.inC)),
-    firstRow: k.let("first_row", i32(0).sub(y0).max(0)), endRow: k.let("end_row", sizes.inH.sub(y0).min(sizes.filterH)),
-    firstColumn: k.let("first_column", i32(0).sub(x0).max(0)), endColumn: k.let("end_column", sizes.inW.sub(x0).min(sizes.filterW)),
+    firstRow: k.let("first_row", i32(0).sub(y0).max(0)),
+    endRow: k.let("end_row", sizes.inH.sub(y0).min(sizes.filterH)),
+    firstColumn: k.let("first_column", i32(0).sub(x0).max(0)),
+    endColumn: k.let("end_column", sizes.inW.sub(x0).min(sizes.filterW)),
     to,
   };
 }
 
 /** Depthwise int8 convolution with multiplier 1 and no dilation: the taps inside the input are a rectangle. */
-export const depthwiseSchedule = (choose: (channels: number) => WindowKernel): Schedule => (node, direction = "forward") => {
-  const a = attributesOf<DepthwiseAttributes>(node);
-  const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
-  if (a.depthMultiplier !== 1 || (a.dilationH ?? 1) !== 1 || (a.dilationW ?? 1) !== 1) return undefined;
-  const plan = planLayer(node, convMultipliers, channelForm(node));
-  if (plan === undefined) return undefined;
-  const kernel = choose(x.shape[3]!);
-  return (k): KernelInstance => {
-    const input = k.input(0, "x");
-    const weights = k.constant("w", "i8", plan.weights);
-    const layer = plan.tables(k);
-    const output = k.output(0, "y");
-    const sizes = windowSizes(k, x, y, w.shape[1]!, w.shape[2]!);
-    const offset = -x.quantization!.zeroPoints[0]!;
-    const offsetPair = k.int("offset_pair", (offset & 0xffff) | (offset << 16));
-    const d: DepthwiseKernel = { input, weights, output, layer, sizes, filterW: w.shape[2]!, offset: k.int("offset", offset), offsetPair };
-    eachPixel(k, sizes, a, (n, oy, ox, y0, x0) => {
-      const to = k.let("to", n.mul(sizes.outH).add(oy).mul(sizes.outW).add(ox).mul(sizes.outC));
-      const window = windowAt(k, sizes, n, y0, x0, to);
-      const whole = window.endRow.sub(window.firstRow).eq(sizes.filterH).and(window.endColumn.sub(window.firstColumn).eq(sizes.filterW));
-      k.if(whole, () => kernel(k, d, window, true), () => kernel(k, d, window, false));
-    }, undefined, { direction, outH: y.shape[1]!, outW: y.shape[2]! });
-    return k.finish("depthwise_conv2d_window_s8", "Depthwise 2-D convolution over the taps that lie inside the input.");
+export const depthwiseSchedule =
+  (choose: (channels: number) => WindowKernel): Schedule =>
+  (node, direction = "forward") => {
+    const a = attributesOf<DepthwiseAttributes>(node);
+    const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
+    if (a.depthMultiplier !== 1 || (a.dilationH ?? 1) !== 1 || (a.dilationW ?? 1) !== 1) return undefined;
+    const plan = planLayer(node, convMultipliers, channelForm(node));
+    if (plan === undefined) return undefined;
+    const kernel = choose(x.shape[3]!);
+    return (k): KernelInstance => {
+      const input = k.input(0, "x");
+      const weights = k.constant("w", "i8", plan.weights);
+      const layer = plan.tables(k);
+      const output = k.output(0, "y");
+      const sizes = windowSizes(k, x, y, w.shape[1]!, w.shape[2]!);
+      const offset = -x.quantization!.zeroPoints[0]!;
+      const offsetPair = k.int("offset_pair", (offset & 0xffff) | (offset << 16));
+      const d: DepthwiseKernel = { input, weights, output, layer, sizes, filterW: w.shape[2]!, offset: k.int("offset", offset), offsetPair };
+      eachPixel(
+        k,
+        sizes,
+        a,
+        (n, oy, ox, y0, x0) => {
+          const to = k.let("to", n.mul(sizes.outH).add(oy).mul(sizes.outW).add(ox).mul(sizes.outC));
+          const window = windowAt(k, sizes, n, y0, x0, to);
+          const whole = window.endRow.sub(window.firstRow).eq(sizes.filterH).and(window.endColumn.sub(window.firstColumn).eq(sizes.filterW));
+          k.if(
+            whole,
+            () => kernel(k, d, window, true),
+            () => kernel(k, d, window, false),
+          );
+        },
+        undefined,
+        { direction, outH: y.shape[1]!, outW: y.shape[2]! },
+      );
+      return k.finish("depthwise_conv2d_window_s8", "Depthwise 2-D convolution over the taps that lie inside the input.");
+    };
   };
-};

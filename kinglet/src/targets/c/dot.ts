@@ -27,7 +27,16 @@ function packBlocks(rows: Int8Array, count: number, depth: number, group: number
   return packed;
 }
 
-function oneByOne(k: KernelBuilder, sums: readonly Variable[], source: Buffer, from: Expr, weights: Buffer, block: Expr, first: Expr | number, depth: Expr): void {
+function oneByOne(
+  k: KernelBuilder,
+  sums: readonly Variable[],
+  source: Buffer,
+  from: Expr,
+  weights: Buffer,
+  block: Expr,
+  first: Expr | number,
+  depth: Expr,
+): void {
   k.for("i", first, depth, (i) => {
     const value = k.let("value", source.load(from.add(i)));
     const tap = k.let("tap", block.add(i.mul(BLOCK)));
@@ -61,11 +70,17 @@ function dualDot(words: number, rest: boolean): DotProduct {
     pack: (rows, count, depth) => packBlocks(rows, count, depth, 4),
     accumulate: (k, sums, source, from, weights, block, depth) => {
       const whole = rest ? k.let("whole", depth.and(-4)) : depth;
-      k.for("i4", 0, whole, (i) => {
-        const x = k.let("x_at", from.add(i));
-        const tap = k.let("tap4", block.add(i.mul(BLOCK)));
-        for (let w = 0; w < words; w++) addWord(k, sums, source, x.add(4 * w), weights, tap.add(4 * BLOCK * w), String(w));
-      }, 4 * words);
+      k.for(
+        "i4",
+        0,
+        whole,
+        (i) => {
+          const x = k.let("x_at", from.add(i));
+          const tap = k.let("tap4", block.add(i.mul(BLOCK)));
+          for (let w = 0; w < words; w++) addWord(k, sums, source, x.add(4 * w), weights, tap.add(4 * BLOCK * w), String(w));
+        },
+        4 * words,
+      );
       if (rest) oneByOne(k, sums, source, from, weights, block, whole, depth);
     },
   };

@@ -99,7 +99,9 @@ ${fillInputs(program, id).join("\n")}
     board_print(" ");
 ${printOutputs(program, id, "board_print_hex", options).join("\n")}
     board_print("\\n");
-${options.profile === true ? `    marks[${program.steps.length}] = end;
+${
+  options.profile === true
+    ? `    marks[${program.steps.length}] = end;
     if (k == 0) {
       board_print("steps");
       for (int i = 0; i < ${program.steps.length}; i++) {
@@ -107,7 +109,9 @@ ${options.profile === true ? `    marks[${program.steps.length}] = end;
         board_print_u64(marks[i + 1] - marks[i]);
       }
       board_print("\\n");
-    }` : ""}
+    }`
+    : ""
+}
   }
   return 0;
 }

@@ -26,7 +26,12 @@ export const requantizeSmall: Func = defineFunction(
   "i32",
   (f, x, multiplier, shift) => {
     const high = f.let("high", intrinsic("roundingHighMulSmall", x!, multiplier!));
-    f.return(high.add(i32(1).shl(shift!.sub(1))).add(high.shr(31)).shr(shift!));
+    f.return(
+      high
+        .add(i32(1).shl(shift!.sub(1)))
+        .add(high.shr(31))
+        .shr(shift!),
+    );
   },
 );
 
@@ -98,7 +103,15 @@ function analyse(node: Node, rule: MultiplierRule, form: LayerForm, data: Int8Ar
     const weights = tapsOf(data, form, c);
     const bias = (given?.[c] ?? 0) - (form.fold ? input * weights.reduce((sum, w) => sum + w, 0) : 0);
     const [low, high] = form.fold ? [-128, 127] : [-128 - input, 127 - input];
-    return analyseChannel({ bias, weights, low, high, multiplier, resultLow: result.low - result.zeroPoint, resultHigh: result.high - result.zeroPoint });
+    return analyseChannel({
+      bias,
+      weights,
+      low,
+      high,
+      multiplier,
+      resultLow: result.low - result.zeroPoint,
+      resultHigh: result.high - result.zeroPoint,
+    });
   });
 }
 
@@ -129,7 +142,14 @@ export function planLayer(node: Node, rule: MultiplierRule, form: LayerForm): La
   const result = resultBounds(node, attributesOf<{ activation: Activation }>(node).activation);
   const tables = (k: KernelBuilder): QuantizedLayer => ({
     pairs: k.constant("bias_multiplier", "i32", padTable(interleaved(bias, multipliers), 2 * form.block)),
-    shift: k.constant("shift", "i8", padTable(Int8Array.from(multipliers, (m) => (small ? -m.shift : m.shift)), form.block)),
+    shift: k.constant(
+      "shift",
+      "i8",
+      padTable(
+        Int8Array.from(multipliers, (m) => (small ? -m.shift : m.shift)),
+        form.block,
+      ),
+    ),
     zeroPoint: k.int("zero_point", result.zeroPoint),
     low: k.int("low", result.low),
     high: k.int("high", result.high),

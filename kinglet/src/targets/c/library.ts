@@ -1,10 +1,28 @@
 import type { TypedArray } from "../../base/index.ts";
-import { C_MEMORY, cHelpers, cTypedefs, floatText, MEMORY_BYTES, type MemoryType, type Placement, type Port, printCFunction, type Program, type ProgramConstant } from "../../loops/index.ts";
+import {
+  C_MEMORY,
+  cHelpers,
+  cTypedefs,
+  floatText,
+  MEMORY_BYTES,
+  type MemoryType,
+  type Placement,
+  type Port,
+  printCFunction,
+  type Program,
+  type ProgramConstant,
+} from "../../loops/index.ts";
 import { identifier } from "../constants.ts";
 import { commentText, printCalls } from "./calls.ts";
 
 const STORED: Readonly<Record<MemoryType, string>> = {
-  i8: "int8_t", u8: "uint8_t", i16: "int16_t", u16: "uint16_t", i32: "int32_t", i64: "int64_t", f32: "float",
+  i8: "int8_t",
+  u8: "uint8_t",
+  i16: "int16_t",
+  u16: "uint16_t",
+  i32: "int32_t",
+  i64: "int64_t",
+  f32: "float",
 };
 
 /** The C library of one network: file name to text. */
@@ -149,7 +167,9 @@ function contractionOff(code: string): string {
 }
 
 function sourceText(program: Program, placement: Placement, names: Names): string {
-  const functions = program.functions.map((func) => `${func.result === null ? "K_KERNEL " : ""}${printCFunction(func)}`.replace(/^K_KERNEL (\/\*.*\*\/\n)/, "$1K_KERNEL ")).join("\n");
+  const functions = program.functions
+    .map((func) => `${func.result === null ? "K_KERNEL " : ""}${printCFunction(func)}`.replace(/^K_KERNEL (\/\*.*\*\/\n)/, "$1K_KERNEL "))
+    .join("\n");
   const calls = printCalls(program, placement, names.id);
   const steps = calls.steps;
   const init = initLines(program, placement, names);
@@ -236,6 +256,9 @@ export function printCLibrary(program: Program, placement: Placement, id: string
     [`${id}.c`, sourceText(program, placement, names)],
     [`${id}_weights.h`, weightsHeader(program, names)],
   ]);
-  files.set(`${id}_weights.c`, program.constants.length === 0 ? `/* ${id} has no tables. */\ntypedef int ${id}_no_tables;\n` : weightsSource(program, names));
+  files.set(
+    `${id}_weights.c`,
+    program.constants.length === 0 ? `/* ${id} has no tables. */\ntypedef int ${id}_no_tables;\n` : weightsSource(program, names),
+  );
   return files;
 }

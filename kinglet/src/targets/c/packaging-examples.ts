@@ -2,7 +2,9 @@ import type { Program } from "../../loops/index.ts";
 
 function fillLines(program: Program, id: string, indent: string): string {
   const upper = id.toUpperCase();
-  return program.inputs.map((_, i) => `${indent}for (int i = 0; i < ${upper}_INPUT${i}_LENGTH; i++) ${id}_input${i}(arena)[i] = 0; /* your data */`).join("\n");
+  return program.inputs
+    .map((_, i) => `${indent}for (int i = 0; i < ${upper}_INPUT${i}_LENGTH; i++) ${id}_input${i}(arena)[i] = 0; /* your data */`)
+    .join("\n");
 }
 
 /** How `printf` takes the elements of an output. */

@@ -12,8 +12,14 @@ function portRow(label: string, port: Port, program: Program): string {
 export function firmwareReadme(program: Program, placement: Placement, options: CPackageOptions): string {
   const { id, code, macs, machine } = options;
   const upper = id.toUpperCase();
-  const codeRow = code === null ? "| Code | not measured: no cross compiler for it was at hand |" : `| Code | ${code.bytes} bytes, linked for ${code.core} with -O2 |`;
-  const ports = [...program.inputs.map((port, i) => portRow(`input${i}`, port, program)), ...program.outputs.map((port, i) => portRow(`output${i}`, port, program))];
+  const codeRow =
+    code === null
+      ? "| Code | not measured: no cross compiler for it was at hand |"
+      : `| Code | ${code.bytes} bytes, linked for ${code.core} with -O2 |`;
+  const ports = [
+    ...program.inputs.map((port, i) => portRow(`input${i}`, port, program)),
+    ...program.outputs.map((port, i) => portRow(`output${i}`, port, program)),
+  ];
   return `# ${id}
 
 A neural network as C99 for ${machine}: no allocation, no global state, nothing but \`string.h\` and, for

@@ -49,7 +49,10 @@ clean:
 }
 
 function cmake({ id, cpuFlags, machine }: CPackageOptions): string {
-  const flags = cpuFlags.length === 0 ? "" : `
+  const flags =
+    cpuFlags.length === 0
+      ? ""
+      : `
 # The processor of ${machine}; set ${id.toUpperCase()}_CPU_FLAGS for another.
 set(${id.toUpperCase()}_CPU_FLAGS "${cpuFlags.join(";")}" CACHE STRING "Compiler flags that choose the processor")
 if(CMAKE_CROSSCOMPILING)

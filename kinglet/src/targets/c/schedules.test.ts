@@ -29,16 +29,28 @@ interface Shape {
 const SHAPES: fc.Arbitrary<Shape> = fc
   .record({
     op: fc.constantFrom("conv2d" as const, "depthwiseConv2d" as const, "fullyConnected" as const),
-    h: fc.integer({ min: 1, max: 7 }), w: fc.integer({ min: 1, max: 7 }), c: fc.integer({ min: 1, max: 20 }), oc: fc.integer({ min: 1, max: 9 }),
-    fh: fc.integer({ min: 1, max: 4 }), fw: fc.integer({ min: 1, max: 4 }), stride: fc.integer({ min: 1, max: 3 }), pad: fc.integer({ min: 0, max: 2 }),
-    zeroPoint: fc.integer({ min: -128, max: 127 }), scale: fc.constantFrom(1e-4, 0.02, 0.3, 3, 400), seed: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
+    h: fc.integer({ min: 1, max: 7 }),
+    w: fc.integer({ min: 1, max: 7 }),
+    c: fc.integer({ min: 1, max: 20 }),
+    oc: fc.integer({ min: 1, max: 9 }),
+    fh: fc.integer({ min: 1, max: 4 }),
+    fw: fc.integer({ min: 1, max: 4 }),
+    stride: fc.integer({ min: 1, max: 3 }),
+    pad: fc.integer({ min: 0, max: 2 }),
+    zeroPoint: fc.integer({ min: -128, max: 127 }),
+    scale: fc.constantFrom(1e-4, 0.02, 0.3, 3, 400),
+    seed: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
   })
   .filter((s) => s.op === "fullyConnected" || (s.h + 2 * s.pad >= s.fh && s.w + 2 * s.pad >= s.fw));
 
 function layerOf(s: Shape): { graph: Graph; input: Int8Array } {
   const random = new Xorshift32(s.seed);
   const bytes = (n: number): Int8Array => Int8Array.from({ length: n }, () => random.int(-128, 127));
-  const tensor = (shape: number[], scale: number, zeroPoint: number): ValueType => ({ dtype: "int8", shape, quantization: { scales: [scale], zeroPoints: [zeroPoint], axis: 0 } });
+  const tensor = (shape: number[], scale: number, zeroPoint: number): ValueType => ({
+    dtype: "int8",
+    shape,
+    quantization: { scales: [scale], zeroPoints: [zeroPoint], axis: 0 },
+  });
   const b = new GraphBuilder("layer");
   const dense = s.op === "fullyConnected";
   const depthwise = s.op === "depthwiseConv2d";
@@ -50,10 +62,21 @@ function layerOf(s: Shape): { graph: Graph; input: Int8Array } {
   const count = (shape: number[]): number => shape.reduce((p, d) => p * d, 1);
   const x = b.input("x", tensor(inShape, 0.05, s.zeroPoint));
   const w = b.constant("w", tensor(wShape, 0.02, 0), bytes(count(wShape)));
-  const bias = b.constant("bias", { dtype: "int32", shape: [channels] }, Int32Array.from({ length: channels }, () => random.int(-30000, 30000)));
+  const bias = b.constant(
+    "bias",
+    { dtype: "int32", shape: [channels] },
+    Int32Array.from({ length: channels }, () => random.int(-30000, 30000)),
+  );
   const y = b.value("y", tensor(outShape, s.scale, -s.zeroPoint - 1));
   const pads = { padTop: s.pad, padBottom: s.pad, padLeft: s.pad, padRight: s.pad };
-  b.node(s.op, [x, w, bias], [y], dense ? { activation: "none", keepDims: false } : { strideH: s.stride, strideW: s.stride, dilationH: 1, dilationW: 1, ...pads, activation: "relu", depthMultiplier: 1 });
+  b.node(
+    s.op,
+    [x, w, bias],
+    [y],
+    dense
+      ? { activation: "none", keepDims: false }
+      : { strideH: s.stride, strideW: s.stride, dilationH: 1, dilationW: 1, ...pads, activation: "relu", depthMultiplier: 1 },
+  );
   b.output(y);
   return { graph: b.build(), input: bytes(count(inShape)) };
 }
@@ -66,7 +89,12 @@ function run(graph: Graph, input: Int8Array, schedules: Schedules): string {
   return Buffer.from(runner.output(0)).toString("hex");
 }
 
-describe.each([["scalar", SCALAR_SCHEDULES], ["DSP", DSP_SCHEDULES], ["small scalar", SMALL_SCALAR_SCHEDULES], ["small DSP", SMALL_DSP_SCHEDULES]] as const)("the %s schedules", (_name, schedules) => {
+describe.each([
+  ["scalar", SCALAR_SCHEDULES],
+  ["DSP", DSP_SCHEDULES],
+  ["small scalar", SMALL_SCALAR_SCHEDULES],
+  ["small DSP", SMALL_DSP_SCHEDULES],
+] as const)("the %s schedules", (_name, schedules) => {
   test("give the bytes of the plain loops for any layer", () => {
     fc.assert(
       fc.property(SHAPES, (shape) => {
@@ -82,7 +110,12 @@ describe("what is known of a channel", () => {
   const channel = { bias: 2 ** 30, weights: [1, -1, 2], low: -128, high: 127, resultLow: -128, resultHigh: 127 };
 
   test("a channel that cannot leave its bound is constant, and needs no large bias", () => {
-    expect(analyseChannel({ ...channel, multiplier: { multiplier: 2 ** 30, shift: 0 } })).toEqual({ bias: 4 * 127, multiplier: { multiplier: 2 ** 30, shift: -1 }, bound: 508, constant: true });
+    expect(analyseChannel({ ...channel, multiplier: { multiplier: 2 ** 30, shift: 0 } })).toEqual({
+      bias: 4 * 127,
+      multiplier: { multiplier: 2 ** 30, shift: -1 },
+      bound: 508,
+      constant: true,
+    });
     expect(analyseChannel({ ...channel, bias: 3, multiplier: { multiplier: 2 ** 30, shift: -20 } })).toMatchObject({ bias: 0, constant: true });
   });
 
@@ -114,10 +147,15 @@ describe("weight pairs in one lane", () => {
 describe("the short requantization", () => {
   test("equals the one of the specification wherever it is proved", () => {
     fc.assert(
-      fc.property(fc.integer({ min: -(2 ** 30) + 1, max: 2 ** 30 - 1 }), fc.integer({ min: 2 ** 30, max: 2 ** 31 - 1 }), fc.integer({ min: 1, max: 30 }), (x, multiplier, shift) => {
-        expect(smallIsProved(Math.abs(x), [{ multiplier, shift: -shift }])).toBe(true);
-        expect(call("small", x, multiplier, shift)).toBe(call("exact", x, multiplier, -shift));
-      }),
+      fc.property(
+        fc.integer({ min: -(2 ** 30) + 1, max: 2 ** 30 - 1 }),
+        fc.integer({ min: 2 ** 30, max: 2 ** 31 - 1 }),
+        fc.integer({ min: 1, max: 30 }),
+        (x, multiplier, shift) => {
+          expect(smallIsProved(Math.abs(x), [{ multiplier, shift: -shift }])).toBe(true);
+          expect(call("small", x, multiplier, shift)).toBe(call("exact", x, multiplier, -shift));
+        },
+      ),
       { numRuns: 20_000, seed: 7, examples: requantizeCases },
     );
   });

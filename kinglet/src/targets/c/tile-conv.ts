@@ -51,21 +51,34 @@ function tileKernel(node: Node): ((k: KernelBuilder) => KernelInstance) | undefi
     const output = k.output(0, "y");
     const depth = k.int("depth", made.depth);
     const pixels = k.int("pixels", made.pixels);
-    const t: TileKernel = { layer, weights: k.constant("w", "i8", made.weights), tile: k.scratch("tile", "i32", 2 * made.depth), depth, groups: groupsFor(made.depth), channels: k.int("out_c", made.channels) };
+    const t: TileKernel = {
+      layer,
+      weights: k.constant("w", "i8", made.weights),
+      tile: k.scratch("tile", "i32", 2 * made.depth),
+      depth,
+      groups: groupsFor(made.depth),
+      channels: k.int("out_c", made.channels),
+    };
     const patch = pointwise ? undefined : { buffer: k.scratch("patch", "i8", made.depth), sizes: windowSizes(k, x, y, w.shape[1]!, w.shape[2]!) };
-    k.for("pixel", 0, pixels, (pixel) => {
-      k.for("p", 0, TILE_PIXELS, (p) => {
-        const at = k.let("at_pixel", pixel.add(p).min(pixels.sub(1)));
-        if (patch === undefined) return widenPixel(k, input, k.let("from", at.mul(depth)), depth, t.tile, p);
-        const { n, oy, ox } = positionOf(k, at, patch.sizes);
-        const y0 = k.let("y0", oy.mul(k.int("stride_h", a.strideH)).sub(k.int("pad_top", a.padTop)));
-        const x0 = k.let("x0", ox.mul(k.int("stride_w", a.strideW)).sub(k.int("pad_left", a.padLeft)));
-        gatherPatch(k, node, patch.sizes, input, patch.buffer, n, y0, x0);
-        widenPixel(k, patch.buffer, k.int("patch_start", 0), depth, t.tile, p);
-      });
-      const left = made.pixels % TILE_PIXELS === 0 ? null : k.let("left", pixels.sub(pixel));
-      storeTile(k, t, output, k.let("to", pixel.mul(t.channels)), left);
-    }, TILE_PIXELS);
+    k.for(
+      "pixel",
+      0,
+      pixels,
+      (pixel) => {
+        k.for("p", 0, TILE_PIXELS, (p) => {
+          const at = k.let("at_pixel", pixel.add(p).min(pixels.sub(1)));
+          if (patch === undefined) return widenPixel(k, input, k.let("from", at.mul(depth)), depth, t.tile, p);
+          const { n, oy, ox } = positionOf(k, at, patch.sizes);
+          const y0 = k.let("y0", oy.mul(k.int("stride_h", a.strideH)).sub(k.int("pad_top", a.padTop)));
+          const x0 = k.let("x0", ox.mul(k.int("stride_w", a.strideW)).sub(k.int("pad_left", a.padLeft)));
+          gatherPatch(k, node, patch.sizes, input, patch.buffer, n, y0, x0);
+          widenPixel(k, patch.buffer, k.int("patch_start", 0), depth, t.tile, p);
+        });
+        const left = made.pixels % TILE_PIXELS === 0 ? null : k.let("left", pixels.sub(pixel));
+        storeTile(k, t, output, k.let("to", pixel.mul(t.channels)), left);
+      },
+      TILE_PIXELS,
+    );
     return k.finish(pointwise ? "pointwise_tile_s8" : "conv2d_tile_s8", "2-D convolution in tiles of four pixels by two channels.");
   };
 }

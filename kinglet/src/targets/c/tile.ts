@@ -37,12 +37,18 @@ export function pairBias(bias: number, taps: Int8Array): number {
  * (x0, x2) and of (256·x1 + 127 − x0, 256·x3 + 127 − x2); 127 − x0 is x0 with its low seven bits turned.
  */
 export function widenPixel(k: KernelBuilder, source: Buffer, from: Expr, depth: Expr, tile: Buffer, pixel: Expr): void {
-  k.for("i", 0, depth, (i) => {
-    const word = k.let("word", loadWord(source, from.add(i)));
-    const at = k.let("at", i.mul(2).add(pixel));
-    tile.store(at, intrinsic("sxtb16", word));
-    tile.store(at.add(TILE_PIXELS), word.xor(0x007f007f));
-  }, 4);
+  k.for(
+    "i",
+    0,
+    depth,
+    (i) => {
+      const word = k.let("word", loadWord(source, from.add(i)));
+      const at = k.let("at", i.mul(2).add(pixel));
+      tile.store(at, intrinsic("sxtb16", word));
+      tile.store(at.add(TILE_PIXELS), word.xor(0x007f007f));
+    },
+    4,
+  );
 }
 
 /** One group of four taps for the whole tile: the lanes as they are, then their second taps, widened only then. */
@@ -76,33 +82,46 @@ function tileSums(k: KernelBuilder, t: TileKernel, oc: Expr): Variable[][] {
     return Array.from({ length: TILE_PIXELS }, (_, p) => k.variable(`acc${c}${p}`, bias));
   });
   const row = k.let("row", oc.mul(t.depth));
-  k.for("i4", 0, t.depth, (i) => {
-    const at = k.let("x_at", i.mul(2));
-    const tap = k.let("tap", row.add(i.mul(TILE_CHANNELS)));
-    for (let g = 0; g < t.groups; g++) addGroup(k, sums, t.tile, at.add(2 * TILE_PIXELS * g), t.weights, tap.add(4 * TILE_CHANNELS * g), t.groups === 1 ? "" : `${g}_`);
-  }, 4 * t.groups);
+  k.for(
+    "i4",
+    0,
+    t.depth,
+    (i) => {
+      const at = k.let("x_at", i.mul(2));
+      const tap = k.let("tap", row.add(i.mul(TILE_CHANNELS)));
+      for (let g = 0; g < t.groups; g++)
+        addGroup(k, sums, t.tile, at.add(2 * TILE_PIXELS * g), t.weights, tap.add(4 * TILE_CHANNELS * g), t.groups === 1 ? "" : `${g}_`);
+    },
+    4 * t.groups,
+  );
   return sums;
 }
 
 /** All channels of the four pixels in the tile; `left` is how many of them exist, where that may be fewer than four. */
 export function storeTile(k: KernelBuilder, t: TileKernel, output: Buffer, to: Expr, left: Expr | null): void {
   const { layer } = t;
-  k.for("oc", 0, t.channels, (oc) => {
-    const sums = tileSums(k, t, oc);
-    sums.forEach((row, c) => {
-      const channel = k.let(`channel${c}`, oc.add(c));
-      const multiplier = k.let(`multiplier${c}`, layer.pairs.load(channel.mul(2).add(1)));
-      const shift = k.let(`shift${c}`, layer.shift.load(channel));
-      const half = k.let(`half${c}`, i32(1).shl(shift.sub(1)));
-      row.forEach((sum, p) => {
-        const write = (): void => {
-          const high = k.let(`high${c}${p}`, intrinsic("roundingHighMul256", sum.get(), multiplier));
-          const scaled = high.add(high.shr(31)).add(half).shr(shift);
-          output.store(to.add(channel).add(t.channels.mul(p)), scaled.add(layer.zeroPoint).clamp(layer.low, layer.high));
-        };
-        if (left !== null && p > 0) k.if(left.gt(p), write);
-        else write();
+  k.for(
+    "oc",
+    0,
+    t.channels,
+    (oc) => {
+      const sums = tileSums(k, t, oc);
+      sums.forEach((row, c) => {
+        const channel = k.let(`channel${c}`, oc.add(c));
+        const multiplier = k.let(`multiplier${c}`, layer.pairs.load(channel.mul(2).add(1)));
+        const shift = k.let(`shift${c}`, layer.shift.load(channel));
+        const half = k.let(`half${c}`, i32(1).shl(shift.sub(1)));
+        row.forEach((sum, p) => {
+          const write = (): void => {
+            const high = k.let(`high${c}${p}`, intrinsic("roundingHighMul256", sum.get(), multiplier));
+            const scaled = high.add(high.shr(31)).add(half).shr(shift);
+            output.store(to.add(channel).add(t.channels.mul(p)), scaled.add(layer.zeroPoint).clamp(layer.low, layer.high));
+          };
+          if (left !== null && p > 0) k.if(left.gt(p), write);
+          else write();
+        });
       });
-    });
-  }, TILE_CHANNELS);
+    },
+    TILE_CHANNELS,
+  );
 }

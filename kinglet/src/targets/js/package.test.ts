@@ -11,7 +11,9 @@ interface Model {
 }
 
 async function loadModule(text: string): Promise<Model> {
-  const { load } = (await import(/* @vite-ignore */ `data:text/javascript;base64,${Buffer.from(text).toString("base64")}`)) as { load(): Promise<Model> };
+  const { load } = (await import(/* @vite-ignore */ `data:text/javascript;base64,${Buffer.from(text).toString("base64")}`)) as {
+    load(): Promise<Model>;
+  };
   return await load();
 }
 

@@ -3,7 +3,13 @@ import type { MemoryType, Placement, Port, Program } from "../../loops/index.ts"
 import { printJsReset, printJsSteps, printJsViews } from "./runner.ts";
 
 const ARRAYS: Readonly<Record<MemoryType, string>> = {
-  i8: "Int8Array", u8: "Uint8Array", i16: "Int16Array", u16: "Uint16Array", i32: "Int32Array", i64: "BigInt64Array", f32: "Float32Array",
+  i8: "Int8Array",
+  u8: "Uint8Array",
+  i16: "Int16Array",
+  u16: "Uint16Array",
+  i32: "Int32Array",
+  i64: "BigInt64Array",
+  f32: "Float32Array",
 };
 
 function viewText(port: Port, program: Program, placement: Placement): string {

@@ -1,8 +1,23 @@
 import type { TypedArray } from "../../base/index.ts";
-import { JS_PRELUDE, MEMORY_BYTES, type MemoryType, type Placement, printJsFunction, type Program, type ProgramRunner, type Step } from "../../loops/index.ts";
+import {
+  JS_PRELUDE,
+  MEMORY_BYTES,
+  type MemoryType,
+  type Placement,
+  printJsFunction,
+  type Program,
+  type ProgramRunner,
+  type Step,
+} from "../../loops/index.ts";
 
 const ARRAY_NAMES: Readonly<Record<MemoryType, string>> = {
-  i8: "Int8Array", u8: "Uint8Array", i16: "Int16Array", u16: "Uint16Array", i32: "Int32Array", i64: "BigInt64Array", f32: "Float32Array",
+  i8: "Int8Array",
+  u8: "Uint8Array",
+  i16: "Int16Array",
+  u16: "Uint16Array",
+  i32: "Int32Array",
+  i64: "BigInt64Array",
+  f32: "Float32Array",
 };
 
 function callText(step: Step): string {
@@ -40,7 +55,10 @@ export function createJsRunner(program: Program, placement: Placement): ProgramR
   const arena = new ArrayBuffer(placement.arenaBytes);
   const text = `"use strict";\n${printJsViews(program, placement)}${printJsSteps(program)}${printJsReset(program)}return { steps, reset };`;
   const make = new Function("arena", "c", text) as (arena: ArrayBuffer, c: TypedArray[]) => { steps: (() => void)[]; reset(): void };
-  const { steps, reset } = make(arena, program.constants.map((constant) => constant.data));
+  const { steps, reset } = make(
+    arena,
+    program.constants.map((constant) => constant.data),
+  );
   const bytes = (index: number): Uint8Array => {
     const buffer = program.buffers[index]!;
     return new Uint8Array(arena, placement.offsets[index], buffer.length * MEMORY_BYTES[buffer.type]);
@@ -48,7 +66,9 @@ export function createJsRunner(program: Program, placement: Placement): ProgramR
   reset();
   return {
     setInput: (i, data) => bytes(program.inputs[i]!.buffer).set(data),
-    run: () => { for (const step of steps) step(); },
+    run: () => {
+      for (const step of steps) step();
+    },
     runStep: (k) => steps[k]!(),
     output: (i) => bytes(program.outputs[i]!.buffer).slice(),
     buffer: bytes,

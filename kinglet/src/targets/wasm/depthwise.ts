@@ -1,7 +1,16 @@
 import type { Node } from "../../graph/index.ts";
 import { type Buffer, constant, type Expr, type KernelBuilder, type KernelInstance, type Variable, vector, vectorLoad } from "../../loops/index.ts";
 import {
-  accumulatorFor, attributesOf, type DepthwiseAttributes, eachInside, eachPixel, finishAccumulator, inputOf, outputOf, type Schedule, windowSizes,
+  accumulatorFor,
+  attributesOf,
+  type DepthwiseAttributes,
+  eachInside,
+  eachPixel,
+  finishAccumulator,
+  inputOf,
+  outputOf,
+  type Schedule,
+  windowSizes,
 } from "../../ops/index.ts";
 import { isPlainInt8 } from "./dot-product.ts";
 
@@ -31,24 +40,31 @@ function depthwiseKernel(k: KernelBuilder, node: Node): KernelInstance {
   const sizes = windowSizes(k, x, y, w.shape[1]!, w.shape[2]!);
   const offsets = k.let("offsets", vector("i16x8.splat", [k.int("input_offset", -x.quantization!.zeroPoints[0]!)]));
   eachPixel(k, sizes, a, (n, oy, ox, y0, x0) =>
-    k.for("block", 0, sizes.inC, (block) => {
-      // The last block moves back to end with the last channel: some channels are computed twice, alike.
-      const c = k.let("c", block.min(sizes.inC.sub(LANES)));
-      const sums = [k.variable("low", constant(0, "i32x4")), k.variable("high", constant(0, "i32x4"))] as const;
-      eachInside(k, sizes, a, n, y0, x0, (ky, kx, pixel) => {
-        const values = vector("i16x8.add", [vectorLoad("i16x8", input, pixel.mul(sizes.inC).add(c), "widen8s"), offsets]);
-        const taps = vectorLoad("i16x8", weights, ky.mul(sizes.filterW).add(kx).mul(sizes.inC).add(c), "widen8s");
-        multiplyAdd(sums, k.let("values", values), k.let("taps", taps));
-      });
-      spill(k, lanes, sums);
-      const at = k.let("at", n.mul(sizes.outH).add(oy).mul(sizes.outW).add(ox).mul(sizes.outC).add(c));
-      k.for("lane", 0, LANES, (lane) => {
-        const channel = k.let("channel", c.add(lane));
-        const acc = start(channel);
-        acc.variable.set(acc.variable.get().add(lanes.load(lane)));
-        output.store(at.add(lane), finishAccumulator(k, acc, channel));
-      });
-    }, LANES));
+    k.for(
+      "block",
+      0,
+      sizes.inC,
+      (block) => {
+        // The last block moves back to end with the last channel: some channels are computed twice, alike.
+        const c = k.let("c", block.min(sizes.inC.sub(LANES)));
+        const sums = [k.variable("low", constant(0, "i32x4")), k.variable("high", constant(0, "i32x4"))] as const;
+        eachInside(k, sizes, a, n, y0, x0, (ky, kx, pixel) => {
+          const values = vector("i16x8.add", [vectorLoad("i16x8", input, pixel.mul(sizes.inC).add(c), "widen8s"), offsets]);
+          const taps = vectorLoad("i16x8", weights, ky.mul(sizes.filterW).add(kx).mul(sizes.inC).add(c), "widen8s");
+          multiplyAdd(sums, k.let("values", values), k.let("taps", taps));
+        });
+        spill(k, lanes, sums);
+        const at = k.let("at", n.mul(sizes.outH).add(oy).mul(sizes.outW).add(ox).mul(sizes.outC).add(c));
+        k.for("lane", 0, LANES, (lane) => {
+          const channel = k.let("channel", c.add(lane));
+          const acc = start(channel);
+          acc.variable.set(acc.variable.get().add(lanes.load(lane)));
+          output.store(at.add(lane), finishAccumulator(k, acc, channel));
+        });
+      },
+      LANES,
+    ),
+  );
   return k.finish("depthwise_conv2d_s8_simd", "Depthwise 2-D convolution, eight channels at a time in 128-bit vectors.");
 }
 

@@ -1,9 +1,29 @@
 import { elementCount } from "../../base/index.ts";
 import type { Node, Value } from "../../graph/index.ts";
-import { type Buffer, constant, type Expr, i32, type KernelBuilder, type KernelInstance, type Variable, vector, vectorLoad } from "../../loops/index.ts";
 import {
-  type Accumulator, accumulatorFor, attributesOf, type DenseAttributes, denseMultipliers, finishAccumulator, inputOf, outputOf, type Schedule,
-  type WindowAttributes, windowSizes, type WindowSizes,
+  type Buffer,
+  constant,
+  type Expr,
+  i32,
+  type KernelBuilder,
+  type KernelInstance,
+  type Variable,
+  vector,
+  vectorLoad,
+} from "../../loops/index.ts";
+import {
+  type Accumulator,
+  accumulatorFor,
+  attributesOf,
+  type DenseAttributes,
+  denseMultipliers,
+  finishAccumulator,
+  inputOf,
+  outputOf,
+  type Schedule,
+  type WindowAttributes,
+  windowSizes,
+  type WindowSizes,
 } from "../../ops/index.ts";
 
 /** Output channels computed together. */
@@ -57,16 +77,28 @@ function emitDotLayer(k: KernelBuilder, w: Value, layer: DotLayer): void {
   const patch = k.scratch("patch", "i16", padded * together);
   const rows = k.int("rows", layer.rows);
   const depth = k.int("padded_depth", padded);
-  k.for("row", 0, rows, (row) => {
-    const group = Array.from({ length: together }, (_, q) => (q === 0 ? row : k.let("next", row.add(q).min(rows.sub(1)))));
-    for (const [q, one] of group.entries()) layer.gather(patch, one, q === 0 ? i32(0) : depth);
-    k.for("oc", 0, k.int("channels", layer.channels), (oc) => {
-      const sums = accumulate(k, { patch, weights, depth, oc, together });
-      for (const [q, one] of group.entries()) {
-        for (const [j, sum] of sums[q]!.entries()) finishChannel(k, layer, one, oc, j, sum);
-      }
-    }, CHANNELS);
-  }, together);
+  k.for(
+    "row",
+    0,
+    rows,
+    (row) => {
+      const group = Array.from({ length: together }, (_, q) => (q === 0 ? row : k.let("next", row.add(q).min(rows.sub(1)))));
+      for (const [q, one] of group.entries()) layer.gather(patch, one, q === 0 ? i32(0) : depth);
+      k.for(
+        "oc",
+        0,
+        k.int("channels", layer.channels),
+        (oc) => {
+          const sums = accumulate(k, { patch, weights, depth, oc, together });
+          for (const [q, one] of group.entries()) {
+            for (const [j, sum] of sums[q]!.entries()) finishChannel(k, layer, one, oc, j, sum);
+          }
+        },
+        CHANNELS,
+      );
+    },
+    together,
+  );
 }
 
 interface Block {
@@ -79,25 +111,35 @@ interface Block {
 
 /** Vector sums of all rows of the group by four channels. */
 function accumulate(k: KernelBuilder, { patch, weights, depth, oc, together }: Block): Variable[][] {
-  const sums = Array.from({ length: together }, (_, q) => Array.from({ length: CHANNELS }, (_, j) => k.variable(`sum${q}${j}`, constant(0, "i32x4"))));
+  const sums = Array.from({ length: together }, (_, q) =>
+    Array.from({ length: CHANNELS }, (_, j) => k.variable(`sum${q}${j}`, constant(0, "i32x4"))),
+  );
   const base = k.let("base", oc.mul(depth));
-  k.for("d", 0, depth, (d) => {
-    const taps = k.let("taps", base.add(d.mul(CHANNELS)));
-    const xs = sums.map((_, q) => k.let(`x${q}`, vectorLoad("i16x8", patch, q === 0 ? d : depth.add(d))));
-    for (let j = 0; j < CHANNELS; j++) {
-      const w = k.let(`w${j}`, vectorLoad("i16x8", weights, taps.add(j * LANES), "widen8s"));
-      xs.forEach((x, q) => {
-        const sum = sums[q]![j]!;
-        sum.set(vector("i32x4.add", [sum.get(), vector("i32x4.dot_i16x8_s", [x, w])]));
-      });
-    }
-  }, LANES);
+  k.for(
+    "d",
+    0,
+    depth,
+    (d) => {
+      const taps = k.let("taps", base.add(d.mul(CHANNELS)));
+      const xs = sums.map((_, q) => k.let(`x${q}`, vectorLoad("i16x8", patch, q === 0 ? d : depth.add(d))));
+      for (let j = 0; j < CHANNELS; j++) {
+        const w = k.let(`w${j}`, vectorLoad("i16x8", weights, taps.add(j * LANES), "widen8s"));
+        xs.forEach((x, q) => {
+          const sum = sums[q]![j]!;
+          sum.set(vector("i32x4.add", [sum.get(), vector("i32x4.dot_i16x8_s", [x, w])]));
+        });
+      }
+    },
+    LANES,
+  );
   return sums;
 }
 
 function lanesSum(sum: Expr): Expr {
   const lane = (n: number): Expr => vector("i32x4.extract_lane", [sum], n);
-  return lane(0).add(lane(1)).add(lane(2).add(lane(3)));
+  return lane(0)
+    .add(lane(1))
+    .add(lane(2).add(lane(3)));
 }
 
 /** Requantizes and stores channel oc + j of a row, unless it only fills up the last four. */
@@ -117,10 +159,16 @@ function finishChannel(k: KernelBuilder, layer: DotLayer, row: Expr, oc: Expr, j
 function widenRun(k: KernelBuilder, from: Buffer, fromIndex: Expr, to: Buffer, toIndex: Expr, count: Expr, offset: Expr): void {
   const whole = k.let("whole", count.and(-LANES));
   const offsets = k.let("offsets", vector("i16x8.splat", [offset]));
-  k.for("v", 0, whole, (v) => {
-    const value = vector("i16x8.add", [vectorLoad("i16x8", from, fromIndex.add(v), "widen8s"), offsets]);
-    k.emit({ kind: "vectorStore", buffer: to, index: toIndex.add(v), value, form: "full" });
-  }, LANES);
+  k.for(
+    "v",
+    0,
+    whole,
+    (v) => {
+      const value = vector("i16x8.add", [vectorLoad("i16x8", from, fromIndex.add(v), "widen8s"), offsets]);
+      k.emit({ kind: "vectorStore", buffer: to, index: toIndex.add(v), value, form: "full" });
+    },
+    LANES,
+  );
   k.for("s", whole, count, (s) => to.store(toIndex.add(s), from.load(fromIndex.add(s)).add(offset)));
 }
 
@@ -136,7 +184,11 @@ function denseKernel(k: KernelBuilder, node: Node): KernelInstance {
   const output = k.output(0, "y");
   const length = k.int("depth", depth);
   emitDotLayer(k, w, {
-    rows: elementCount(inputOf(node, 0).shape) / depth, depth, channels, start, output,
+    rows: elementCount(inputOf(node, 0).shape) / depth,
+    depth,
+    channels,
+    start,
+    output,
     gather: (patch, row, at) => widenRun(k, x, row.mul(length), patch, at, length, inputOffset(k, node)),
   });
   return k.finish("fully_connected_s8_simd", "Fully connected layer, four outputs at a time in 128-bit vectors.");
@@ -144,9 +196,15 @@ function denseKernel(k: KernelBuilder, node: Node): KernelInstance {
 
 /** Zeros are what padding stands for once the zero point is taken off. */
 function clear(k: KernelBuilder, patch: Buffer, at: Expr, depth: number): void {
-  k.for("z", 0, k.int("padded_depth", roundUp(depth, LANES)), (z) => {
-    k.emit({ kind: "vectorStore", buffer: patch, index: at.add(z), value: constant(0, "i16x8"), form: "full" });
-  }, LANES);
+  k.for(
+    "z",
+    0,
+    k.int("padded_depth", roundUp(depth, LANES)),
+    (z) => {
+      k.emit({ kind: "vectorStore", buffer: patch, index: at.add(z), value: constant(0, "i16x8"), form: "full" });
+    },
+    LANES,
+  );
 }
 
 /** Where the window of an output pixel starts in the input. */
@@ -169,7 +227,16 @@ function cornerOf(k: KernelBuilder, sizes: WindowSizes, a: WindowAttributes, pix
 }
 
 /** Copies a window into the patch: of every filter row, the part inside the input is one run of elements. */
-function gatherWindow(k: KernelBuilder, x: Buffer, patch: Buffer, sizes: WindowSizes, a: WindowAttributes, { n, y0, x0 }: Corner, at: Expr, offset: Expr): void {
+function gatherWindow(
+  k: KernelBuilder,
+  x: Buffer,
+  patch: Buffer,
+  sizes: WindowSizes,
+  a: WindowAttributes,
+  { n, y0, x0 }: Corner,
+  at: Expr,
+  offset: Expr,
+): void {
   const left = k.let("left", x0.neg().max(0));
   const right = k.let("right", sizes.inW.sub(x0).min(sizes.filterW));
   const count = k.let("count", right.sub(left).max(0).mul(sizes.inC));
@@ -193,7 +260,11 @@ function convKernel(k: KernelBuilder, node: Node): KernelInstance {
   const depth = elementCount(w.shape.slice(1));
   const padded = a.padTop + a.padBottom + a.padLeft + a.padRight > 0;
   emitDotLayer(k, w, {
-    rows: elementCount(y.shape.slice(0, 3)), depth, channels: y.shape[3]!, start, output,
+    rows: elementCount(y.shape.slice(0, 3)),
+    depth,
+    channels: y.shape[3]!,
+    start,
+    output,
     gather: (patch, row, at) => {
       if (padded) clear(k, patch, at, depth);
       gatherWindow(k, input, patch, sizes, a, cornerOf(k, sizes, a, row), at, inputOffset(k, node));

@@ -16,15 +16,31 @@ function int8(shape: number[], scale: number, zeroPoint: number): ValueType {
 function network(): Graph {
   const g = new GraphBuilder("small");
   const weights = (name: string, shape: number[]): Value =>
-    g.constant(name, int8(shape, 0.01, 0), Int8Array.from({ length: shape.reduce((p, d) => p * d, 1) }, () => random.int(-127, 127)));
+    g.constant(
+      name,
+      int8(shape, 0.01, 0),
+      Int8Array.from({ length: shape.reduce((p, d) => p * d, 1) }, () => random.int(-127, 127)),
+    );
   const bias = (name: string, length: number): Value =>
-    g.constant(name, { dtype: "int32", shape: [length] }, Int32Array.from({ length }, () => random.int(-2000, 2000)));
+    g.constant(
+      name,
+      { dtype: "int32", shape: [length] },
+      Int32Array.from({ length }, () => random.int(-2000, 2000)),
+    );
   const x = g.input("x", int8([1, 12, 10, 3], 0.05, -4));
   const [a, b, c] = [g.value("a", int8([1, 6, 5, 9], 0.1, -128)), g.value("b", int8([1, 3, 3, 9], 0.1, 3)), g.value("c", int8([1, 3, 3, 6], 0.2, 0))];
   const y = g.value("y", int8([1, 5], 0.5, 10));
   g.node("conv2d", [x, weights("w1", [9, 3, 3, 3]), bias("b1", 9)], [a], WINDOW);
   g.node("depthwiseConv2d", [a, weights("w2", [1, 3, 3, 9]), bias("b2", 9)], [b], { ...WINDOW, depthMultiplier: 1 });
-  g.node("conv2d", [b, weights("w3", [6, 1, 1, 9]), null], [c], { ...WINDOW, strideH: 1, strideW: 1, padTop: 0, padBottom: 0, padLeft: 0, padRight: 0 });
+  g.node("conv2d", [b, weights("w3", [6, 1, 1, 9]), null], [c], {
+    ...WINDOW,
+    strideH: 1,
+    strideW: 1,
+    padTop: 0,
+    padBottom: 0,
+    padLeft: 0,
+    padRight: 0,
+  });
   g.node("fullyConnected", [c, weights("w4", [5, 54]), bias("b4", 5)], [y], { activation: "none", keepDims: false });
   g.output(y);
   return g.build();

@@ -14,7 +14,14 @@ import type { Program } from "../../loops/index.ts";
 import { plainPlacement } from "../../loops/wasm-testing.ts";
 import { createWasmRunner, packageWasm } from "./index.ts";
 
-interface LoadedTensor { name: string; dtype: string; shape: number[]; scale?: number; zeroPoint?: number; data: Int8Array | Float32Array }
+interface LoadedTensor {
+  name: string;
+  dtype: string;
+  shape: number[];
+  scale?: number;
+  zeroPoint?: number;
+  data: Int8Array | Float32Array;
+}
 interface Model {
   inputs: LoadedTensor[];
   outputs: LoadedTensor[];
@@ -38,13 +45,25 @@ function accumulator(): Program {
     functions: [func],
     constants: [{ name: "weights", type: "f32", data: Float32Array.of(0.5, 1.5, -2.5, 3) }],
     buffers: [
-      { name: "x", type: "i8", length: 4 }, { name: "gain", type: "f32", length: 1 },
-      { name: "sum", type: "i32", length: 4, initial: { kind: "fill", value: 10 } }, { name: "y", type: "f32", length: 4 },
+      { name: "x", type: "i8", length: 4 },
+      { name: "gain", type: "f32", length: 1 },
+      { name: "sum", type: "i32", length: 4, initial: { kind: "fill", value: 10 } },
+      { name: "y", type: "f32", length: 4 },
     ],
-    steps: [{
-      name: "s", op: "test", func: "accumulate",
-      args: [{ kind: "buffer", index: 0 }, { kind: "buffer", index: 1 }, { kind: "buffer", index: 2 }, { kind: "constant", index: 0 }, { kind: "buffer", index: 3 }],
-    }],
+    steps: [
+      {
+        name: "s",
+        op: "test",
+        func: "accumulate",
+        args: [
+          { kind: "buffer", index: 0 },
+          { kind: "buffer", index: 1 },
+          { kind: "buffer", index: 2 },
+          { kind: "constant", index: 0 },
+          { kind: "buffer", index: 3 },
+        ],
+      },
+    ],
     inputs: [
       { name: "x:0", dtype: "int8", shape: [1, 4], quantization: { scale: 0.25, zeroPoint: -3 }, buffer: 0 },
       { name: "gain", dtype: "float32", shape: [], buffer: 1 },
@@ -64,7 +83,7 @@ beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kinglet wasm "));
   for (const [name, content] of files()) await writeFile(join(folder, name), content);
   await writeFile(join(folder, "package.json"), '{"type":"module"}');
-  ({ load } = await import(pathToFileURL(join(folder, "small.js")).href) as { load: Load });
+  ({ load } = (await import(pathToFileURL(join(folder, "small.js")).href)) as { load: Load });
 });
 afterAll(() => rm(folder, { recursive: true }));
 
@@ -126,19 +145,40 @@ describe("the WebAssembly package in Node", () => {
     const all = files();
     expect([...all.keys()]).toEqual(["small.wasm", "small.js", "small.d.ts", "README.md"]);
     const types = all.get("small.d.ts") as string;
-    expect(types).toContain('readonly name: "x:0"; readonly dtype: "int8"; readonly shape: readonly [1, 4]; readonly scale: number; readonly zeroPoint: number; readonly data: Int8Array');
+    expect(types).toContain(
+      'readonly name: "x:0"; readonly dtype: "int8"; readonly shape: readonly [1, 4]; readonly scale: number; readonly zeroPoint: number; readonly data: Int8Array',
+    );
     expect(types).toContain("run(x_0Data0: Int8Array, gainData1: Float32Array): [Float32Array];");
     expect(all.get("README.md")).toContain("model.run(new Int8Array(4), new Float32Array(1))");
     expect(all.get("small.js")).not.toMatch(/\beval\b|new Function/);
   });
 
   it("has declarations that a strict compiler accepts and that catch mistakes", async () => {
-    const using = (body: string): string => `import { load, type Model } from "./small.js";\nconst model: Model = await load();\n${body}\nexport {};\n`;
-    await writeFile(join(folder, "good.ts"), using("const [y]: [Float32Array] = model.run(new Int8Array(4), new Float32Array(1));\nconst shape: readonly [1, 4] = model.inputs[0].shape;\nmodel.run()[0].fill(model.inputs[0].scale + y[0]! + shape[1]);"));
+    const using = (body: string): string =>
+      `import { load, type Model } from "./small.js";\nconst model: Model = await load();\n${body}\nexport {};\n`;
+    await writeFile(
+      join(folder, "good.ts"),
+      using(
+        "const [y]: [Float32Array] = model.run(new Int8Array(4), new Float32Array(1));\nconst shape: readonly [1, 4] = model.inputs[0].shape;\nmodel.run()[0].fill(model.inputs[0].scale + y[0]! + shape[1]);",
+      ),
+    );
     await writeFile(join(folder, "bad.ts"), using("model.run(new Uint8Array(4), new Float32Array(1));\nmodel.inputs[2];"));
     const check = (file: string): string => {
       const tsc = fileURLToPath(new URL("../../../../node_modules/typescript/bin/tsc", import.meta.url));
-      const options = ["--ignoreConfig", "--noEmit", "--strict", "--noUncheckedIndexedAccess", "--module", "nodenext", "--target", "es2023", "--lib", "es2023,dom", "--types", ""];
+      const options = [
+        "--ignoreConfig",
+        "--noEmit",
+        "--strict",
+        "--noUncheckedIndexedAccess",
+        "--module",
+        "nodenext",
+        "--target",
+        "es2023",
+        "--lib",
+        "es2023,dom",
+        "--types",
+        "",
+      ];
       return spawnSync(process.execPath, [tsc, ...options, join(folder, file)], { encoding: "utf8", cwd: folder }).stdout;
     };
     expect(check("good.ts")).toBe("");
@@ -214,7 +254,7 @@ describe("the WebAssembly package in a browser", () => {
     try {
       const page = await browser.newPage();
       await page.goto(`http://127.0.0.1:${(server.address() as AddressInfo).port}/`);
-      const answer = await page.evaluate(PAGE_SCRIPT) as { first: number[]; fetched: number[]; missing: string };
+      const answer = (await page.evaluate(PAGE_SCRIPT)) as { first: number[]; fetched: number[]; missing: string };
       expect(answer.first).toEqual(FIRST);
       expect(answer.fetched).toEqual(FIRST);
       expect(answer.missing).toContain("HTTP status 404");

@@ -2,7 +2,9 @@ import { shapeText } from "../../base/index.ts";
 import type { Tensor } from "./tensors.ts";
 
 function rows(role: string, tensors: readonly Tensor[]): string {
-  return tensors.map((t, i) => `| \`${role}[${i}]\` | ${t.name.replaceAll("|", "\\|")} | ${t.dtype} | ${shapeText(t.shape)} | ${quantization(t)} |\n`).join("");
+  return tensors
+    .map((t, i) => `| \`${role}[${i}]\` | ${t.name.replaceAll("|", "\\|")} | ${t.dtype} | ${shapeText(t.shape)} | ${quantization(t)} |\n`)
+    .join("");
 }
 
 function quantization(tensor: Tensor): string {

@@ -43,7 +43,11 @@ const WINDOW = { strideH: 1, strideW: 1, dilationH: 1, dilationW: 1, padTop: 0, 
 
 function example(op: string, x: number[], w: number[], attributes: Attributes, channels: number, zeroPoint: number): OpCase {
   const scales = Array.from({ length: channels }, (_, c) => 0.002 + c * 0.0003);
-  const type = (shape: number[], zero: number): OpCase["outputs"][number] => ({ dtype: "int8", shape, quantization: { scales: [0.05], zeroPoints: [zero], axis: 0 } });
+  const type = (shape: number[], zero: number): OpCase["outputs"][number] => ({
+    dtype: "int8",
+    shape,
+    quantization: { scales: [0.05], zeroPoints: [zero], axis: 0 },
+  });
   const inputs: OpCase["inputs"] = [
     type(x, zeroPoint),
     { dtype: "int8", shape: w, constant: true, quantization: { scales, zeroPoints: scales.map(() => 0), axis: op === "depthwiseConv2d" ? 3 : 0 } },
@@ -74,7 +78,11 @@ const DENSE: [string, number[], number[], Attributes][] = [
   ["one output", [2, 8], [1, 8], {}],
 ];
 
-describe.each([["conv2d", CONV], ["depthwiseConv2d", DEPTHWISE], ["fullyConnected", DENSE]] as const)("the vector schedule of %s", (op, examples) => {
+describe.each([
+  ["conv2d", CONV],
+  ["depthwiseConv2d", DEPTHWISE],
+  ["fullyConnected", DENSE],
+] as const)("the vector schedule of %s", (op, examples) => {
   describe.each(examples)("%s", (_, x, w, attributes) => {
     it.each([-128, 0, 5, 127])("gives exactly the plain result at zero point %i", (zeroPoint) => {
       const all = op === "fullyConnected" ? { activation: "none", keepDims: true, ...attributes } : { ...WINDOW, depthMultiplier: 1, ...attributes };
