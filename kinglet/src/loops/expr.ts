@@ -8,7 +8,22 @@ import { LANES, loadedType, type MemoryType, type ScalarType, type ValueKind, ty
  * `min` and `max` are `a < b ? a : b` and `a > b ? a : b` (so a NaN in either gives b).
  */
 export type BinaryOp =
-  | "add" | "sub" | "mul" | "div" | "rem" | "min" | "max" | "and" | "or" | "xor" | "shl" | "shr" | "shru" | "wrapAdd" | "wrapSub" | "wrapMul";
+  | "add"
+  | "sub"
+  | "mul"
+  | "div"
+  | "rem"
+  | "min"
+  | "max"
+  | "and"
+  | "or"
+  | "xor"
+  | "shl"
+  | "shr"
+  | "shru"
+  | "wrapAdd"
+  | "wrapSub"
+  | "wrapMul";
 
 /** Comparisons give i32 0 or 1. A NaN compares false with everything, and unequal to everything. */
 export type CompareOp = "eq" | "ne" | "lt" | "le" | "gt" | "ge";
@@ -56,42 +71,104 @@ export class Expr {
     this.node = node;
   }
 
-  add(b: Operand): Expr { return binary("add", this, b); }
-  sub(b: Operand): Expr { return binary("sub", this, b); }
-  mul(b: Operand): Expr { return binary("mul", this, b); }
-  div(b: Operand): Expr { return binary("div", this, b); }
-  rem(b: Operand): Expr { return binary("rem", this, b); }
-  min(b: Operand): Expr { return binary("min", this, b); }
-  max(b: Operand): Expr { return binary("max", this, b); }
-  and(b: Operand): Expr { return binary("and", this, b); }
-  or(b: Operand): Expr { return binary("or", this, b); }
-  xor(b: Operand): Expr { return binary("xor", this, b); }
-  shl(b: Operand): Expr { return binary("shl", this, b); }
-  shr(b: Operand): Expr { return binary("shr", this, b); }
-  shru(b: Operand): Expr { return binary("shru", this, b); }
-  wrapAdd(b: Operand): Expr { return binary("wrapAdd", this, b); }
-  wrapSub(b: Operand): Expr { return binary("wrapSub", this, b); }
-  wrapMul(b: Operand): Expr { return binary("wrapMul", this, b); }
-  eq(b: Operand): Expr { return compare("eq", this, b); }
-  ne(b: Operand): Expr { return compare("ne", this, b); }
-  lt(b: Operand): Expr { return compare("lt", this, b); }
-  le(b: Operand): Expr { return compare("le", this, b); }
-  gt(b: Operand): Expr { return compare("gt", this, b); }
-  ge(b: Operand): Expr { return compare("ge", this, b); }
-  neg(): Expr { return unary("neg", this); }
-  abs(): Expr { return unary("abs", this); }
-  sqrt(): Expr { return unary("sqrt", this); }
-  floor(): Expr { return unary("floor", this); }
-  ceil(): Expr { return unary("ceil", this); }
-  trunc(): Expr { return unary("trunc", this); }
-  rint(): Expr { return unary("rint", this); }
-  clz(): Expr { return unary("clz", this); }
+  add(b: Operand): Expr {
+    return binary("add", this, b);
+  }
+  sub(b: Operand): Expr {
+    return binary("sub", this, b);
+  }
+  mul(b: Operand): Expr {
+    return binary("mul", this, b);
+  }
+  div(b: Operand): Expr {
+    return binary("div", this, b);
+  }
+  rem(b: Operand): Expr {
+    return binary("rem", this, b);
+  }
+  min(b: Operand): Expr {
+    return binary("min", this, b);
+  }
+  max(b: Operand): Expr {
+    return binary("max", this, b);
+  }
+  and(b: Operand): Expr {
+    return binary("and", this, b);
+  }
+  or(b: Operand): Expr {
+    return binary("or", this, b);
+  }
+  xor(b: Operand): Expr {
+    return binary("xor", this, b);
+  }
+  shl(b: Operand): Expr {
+    return binary("shl", this, b);
+  }
+  shr(b: Operand): Expr {
+    return binary("shr", this, b);
+  }
+  shru(b: Operand): Expr {
+    return binary("shru", this, b);
+  }
+  wrapAdd(b: Operand): Expr {
+    return binary("wrapAdd", this, b);
+  }
+  wrapSub(b: Operand): Expr {
+    return binary("wrapSub", this, b);
+  }
+  wrapMul(b: Operand): Expr {
+    return binary("wrapMul", this, b);
+  }
+  eq(b: Operand): Expr {
+    return compare("eq", this, b);
+  }
+  ne(b: Operand): Expr {
+    return compare("ne", this, b);
+  }
+  lt(b: Operand): Expr {
+    return compare("lt", this, b);
+  }
+  le(b: Operand): Expr {
+    return compare("le", this, b);
+  }
+  gt(b: Operand): Expr {
+    return compare("gt", this, b);
+  }
+  ge(b: Operand): Expr {
+    return compare("ge", this, b);
+  }
+  neg(): Expr {
+    return unary("neg", this);
+  }
+  abs(): Expr {
+    return unary("abs", this);
+  }
+  sqrt(): Expr {
+    return unary("sqrt", this);
+  }
+  floor(): Expr {
+    return unary("floor", this);
+  }
+  ceil(): Expr {
+    return unary("ceil", this);
+  }
+  trunc(): Expr {
+    return unary("trunc", this);
+  }
+  rint(): Expr {
+    return unary("rint", this);
+  }
+  clz(): Expr {
+    return unary("clz", this);
+  }
   /** This, if it is not 0, else `b`… as an expression: condition.select(a, b). Both sides may be evaluated. */
   select(a: Expr, b: Operand): Expr {
     return new Expr(a.type, { kind: "select", condition: this, a, b: operand(b, a.type) });
   }
   /** Clamp between two bounds. */
-  clamp(low: Operand, high: Operand): Expr { return this.max(low).min(high); }
+  clamp(low: Operand, high: Operand): Expr {
+    return this.max(low).min(high);
+  }
   /**
    * Converts between i32, i64 and f32. Integers to f32 round to nearest even; f32 to integers truncates and
    * the value must be in range (use `clamp` first); i64 to i32 wraps.
@@ -107,9 +184,15 @@ export function constant(value: number | bigint, type: ValueKind): Expr {
   return new Expr(type, { kind: "const", value: Number(value) });
 }
 
-export function i32(value: number): Expr { return constant(value, "i32"); }
-export function i64(value: number | bigint): Expr { return constant(value, "i64"); }
-export function f32(value: number): Expr { return constant(value, "f32"); }
+export function i32(value: number): Expr {
+  return constant(value, "i32");
+}
+export function i64(value: number | bigint): Expr {
+  return constant(value, "i64");
+}
+export function f32(value: number): Expr {
+  return constant(value, "f32");
+}
 
 export function operand(value: Operand, type: ValueKind): Expr {
   return value instanceof Expr ? value : constant(value, type);
@@ -133,8 +216,12 @@ function unary(op: UnaryOp, a: Expr): Expr {
 }
 
 /** Reinterprets 32 bits. */
-export function bitsToFloat(a: Expr): Expr { return unary("bitsToFloat", a); }
-export function floatToBits(a: Expr): Expr { return unary("floatToBits", a); }
+export function bitsToFloat(a: Expr): Expr {
+  return unary("bitsToFloat", a);
+}
+export function floatToBits(a: Expr): Expr {
+  return unary("floatToBits", a);
+}
 
 export function load(buffer: BufferRef, index: Operand): Expr {
   return new Expr(loadedType(buffer.type), { kind: "load", buffer, index: operand(index, "i32") });

@@ -23,26 +23,53 @@ function pack(low: Expr, high: Expr): Expr {
   return low.and(0xffff).or(high.shl(16));
 }
 
-export type IntrinsicName = "roundingHighMul" | "roundingHighMulSmall" | "roundingHighMul256" | "smlad" | "sxtb16" | "sxtb16High" | "sxtab16" | "sxtab16High";
+export type IntrinsicName =
+  | "roundingHighMul"
+  | "roundingHighMulSmall"
+  | "roundingHighMul256"
+  | "smlad"
+  | "sxtb16"
+  | "sxtb16High"
+  | "sxtab16"
+  | "sxtab16High";
 
 export const INTRINSICS: Readonly<Record<IntrinsicName, Intrinsic>> = {
   roundingHighMul: {
     doc: "floor((a * b + 2^30) / 2^31); a and b are not both -2^31",
     args: ["i32", "i32"],
     result: "i32",
-    plain: (a, b) => a.to("i64").mul(b.to("i64")).add(i64(1 << 30)).shr(31).to("i32"),
+    plain: (a, b) =>
+      a
+        .to("i64")
+        .mul(b.to("i64"))
+        .add(i64(1 << 30))
+        .shr(31)
+        .to("i32"),
   },
   roundingHighMulSmall: {
     doc: "roundingHighMul where |a| < 2^30, which Armv7E-M does in SMMULR of 2a",
     args: ["i32", "i32"],
     result: "i32",
-    plain: (a, b) => a.to("i64").mul(b.to("i64")).add(i64(1 << 30)).shr(31).to("i32"),
+    plain: (a, b) =>
+      a
+        .to("i64")
+        .mul(b.to("i64"))
+        .add(i64(1 << 30))
+        .shr(31)
+        .to("i32"),
   },
   roundingHighMul256: {
     doc: "roundingHighMul of a / 256, a multiple of 256",
     args: ["i32", "i32"],
     result: "i32",
-    plain: (a, b) => a.shr(8).to("i64").mul(b.to("i64")).add(i64(1 << 30)).shr(31).to("i32"),
+    plain: (a, b) =>
+      a
+        .shr(8)
+        .to("i64")
+        .mul(b.to("i64"))
+        .add(i64(1 << 30))
+        .shr(31)
+        .to("i32"),
   },
   smlad: {
     doc: "acc + low(a) * low(b) + high(a) * high(b) of signed 16-bit halves, modulo 2^32 (Armv7E-M SMLAD)",
@@ -84,4 +111,3 @@ export function intrinsic(name: IntrinsicName, ...args: Expr[]): Expr {
   });
   return new Expr(spec.result, { kind: "intrinsic", name, args });
 }
-

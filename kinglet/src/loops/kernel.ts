@@ -32,9 +32,11 @@ export class Buffer implements BufferRef {
 
 /** Words that a local cannot be called in one of the printed languages. */
 const RESERVED = new Set(
-  ("auto break case char const continue default do double else enum extern float for goto if inline int long register restrict return short signed " +
+  (
+    "auto break case char const continue default do double else enum extern float for goto if inline int long register restrict return short signed " +
     "sizeof static struct switch typedef union unsigned void volatile while class delete export function import in let new this typeof var with yield " +
-    "arena smlad pow exp log sin cos tanh round floor ceil sqrt abs").split(" "),
+    "arena smlad pow exp log sin cos tanh round floor ceil sqrt abs"
+  ).split(" "),
 );
 
 /** Collects statements; nested blocks go through a stack. */
@@ -124,9 +126,15 @@ export function defineFunction(
   write: (f: FunctionBuilder, ...args: Expr[]) => void,
 ): Func {
   class Builder extends FunctionBuilder {
-    take(param: string): string { return this.unique(param); }
-    finish(): Stmt[] { return this.statements(); }
-    uses(): Func[] { return [...this.helpers.values()]; }
+    take(param: string): string {
+      return this.unique(param);
+    }
+    finish(): Stmt[] {
+      return this.statements();
+    }
+    uses(): Func[] {
+      return [...this.helpers.values()];
+    }
   }
   const builder = new Builder();
   const args = Object.entries(params).map(([param, type]) => new Expr(type, { kind: "param", name: builder.take(param) }));
@@ -214,4 +222,3 @@ export class KernelBuilder extends FunctionBuilder {
     return { func, args: this.args };
   }
 }
-

@@ -4,11 +4,23 @@ import type { MemoryType, ScalarType } from "./types.ts";
 
 /** C types of buffer elements; wider ones may alias because one arena holds them all in turn. */
 export const C_MEMORY: Readonly<Record<MemoryType, string>> = {
-  i8: "int8_t", u8: "uint8_t", i16: "k_int16", u16: "k_uint16", i32: "k_int32", i64: "k_int64", f32: "k_float",
+  i8: "int8_t",
+  u8: "uint8_t",
+  i16: "k_int16",
+  u16: "k_uint16",
+  i32: "k_int32",
+  i64: "k_int64",
+  f32: "k_float",
 };
 
 const C_STORED: Readonly<Record<MemoryType, string>> = {
-  i8: "int8_t", u8: "uint8_t", i16: "int16_t", u16: "uint16_t", i32: "int32_t", i64: "int64_t", f32: "float",
+  i8: "int8_t",
+  u8: "uint8_t",
+  i16: "int16_t",
+  u16: "uint16_t",
+  i32: "int32_t",
+  i64: "int64_t",
+  f32: "float",
 };
 
 const C_SCALAR: Readonly<Record<ScalarType, string>> = { i32: "int32_t", i64: "int64_t", f32: "float" };
@@ -126,22 +138,28 @@ export function cHelpers(code: string): string {
 
 /** Types of arena elements. The arena is bytes; these may alias it. */
 export function cTypedefs(code: string): string {
-  const lines = [
-    "#if defined(__GNUC__)",
-    "#define K_ALIAS __attribute__((may_alias))",
-    "#else",
-    "#define K_ALIAS",
-    "#endif",
-  ];
+  const lines = ["#if defined(__GNUC__)", "#define K_ALIAS __attribute__((may_alias))", "#else", "#define K_ALIAS", "#endif"];
   const types: readonly (readonly [string, string])[] = [
-    ["k_int16", "int16_t"], ["k_uint16", "uint16_t"], ["k_int32", "int32_t"], ["k_int64", "int64_t"], ["k_float", "float"],
+    ["k_int16", "int16_t"],
+    ["k_uint16", "uint16_t"],
+    ["k_int32", "int32_t"],
+    ["k_int64", "int64_t"],
+    ["k_float", "float"],
   ];
   const used = types.filter(([name]) => code.includes(`${name} `));
   return used.length === 0 ? "" : [...lines, ...used.map(([name, type]) => `typedef ${type} K_ALIAS ${name};`), ""].join("\n");
 }
 
 const OPERATORS: Readonly<Record<string, string>> = {
-  add: "+", sub: "-", mul: "*", div: "/", rem: "%", and: "&", or: "|", xor: "^", shr: ">>",
+  add: "+",
+  sub: "-",
+  mul: "*",
+  div: "/",
+  rem: "%",
+  and: "&",
+  or: "|",
+  xor: "^",
+  shr: ">>",
 };
 const WRAPPING: Readonly<Record<string, string>> = { wrapAdd: "+", wrapSub: "-", wrapMul: "*", shl: "<<", shru: ">>" };
 const COMPARE = { eq: "==", ne: "!=", lt: "<", le: "<=", gt: ">", ge: ">=" } as const;
@@ -150,7 +168,10 @@ export function floatText(value: number): string {
   if (Number.isNaN(value)) return "NAN";
   if (!Number.isFinite(value)) return value > 0 ? "INFINITY" : "(-INFINITY)";
   if (value === 0) return Object.is(value, -0) ? "-0.0f" : "0.0f";
-  const text = value.toPrecision(9).replace(/(\.\d*?)0+(e|$)/, "$1$2").replace(/\.(e|$)/, ".0$1");
+  const text = value
+    .toPrecision(9)
+    .replace(/(\.\d*?)0+(e|$)/, "$1$2")
+    .replace(/\.(e|$)/, ".0$1");
   return `${text.includes(".") || text.includes("e") ? text : `${text}.0`}f`;
 }
 
@@ -180,13 +201,24 @@ function unaryText(op: string, operand: Expr): string {
   const a = exprText(operand);
   const suffix = operand.type === "i64" ? "64" : "";
   switch (op) {
-    case "neg": return `(-${a})`;
-    case "abs": return operand.type === "f32" ? `fabsf(${bare(a)})` : `k_abs${suffix}(${bare(a)})`;
-    case "sqrt": case "floor": case "ceil": case "trunc": case "rint": return `${op}f(${bare(a)})`;
-    case "clz": return `k_clz(${bare(a)})`;
-    case "bitsToFloat": return `k_bits_to_float(${bare(a)})`;
-    case "floatToBits": return `k_float_to_bits(${bare(a)})`;
-    default: throw new TypeError(`C has no ${op}`);
+    case "neg":
+      return `(-${a})`;
+    case "abs":
+      return operand.type === "f32" ? `fabsf(${bare(a)})` : `k_abs${suffix}(${bare(a)})`;
+    case "sqrt":
+    case "floor":
+    case "ceil":
+    case "trunc":
+    case "rint":
+      return `${op}f(${bare(a)})`;
+    case "clz":
+      return `k_clz(${bare(a)})`;
+    case "bitsToFloat":
+      return `k_bits_to_float(${bare(a)})`;
+    case "floatToBits":
+      return `k_float_to_bits(${bare(a)})`;
+    default:
+      throw new TypeError(`C has no ${op}`);
   }
 }
 
@@ -210,19 +242,34 @@ function addressText(buffer: { name: string }, index: Expr): string {
 function exprText(e: Expr): string {
   const node = e.node;
   switch (node.kind) {
-    case "const": return constantText(e, node.value);
-    case "local": case "param": return node.name;
-    case "load": return `${node.buffer.name}[${bare(exprText(node.index))}]`;
-    case "loadWord": return `k_word(${addressText(node.buffer, node.index)})`;
-    case "binary": return binaryText(node.op, e.type, node.a, node.b);
-    case "compare": return `(${exprText(node.a)} ${COMPARE[node.op]} ${exprText(node.b)})`;
-    case "unary": return unaryText(node.op, node.a);
-    case "convert": return `((${C_SCALAR[e.type as ScalarType]})${exprText(node.a)})`;
-    case "select": return `(${exprText(node.condition)} ? ${exprText(node.a)} : ${exprText(node.b)})`;
-    case "call": return `${node.func}(${node.args.map((arg) => bare(exprText(arg))).join(", ")})`;
-    case "intrinsic": return `${node.name}(${node.args.map((arg) => bare(exprText(arg))).join(", ")})`;
-    case "vectorLoad": case "vector": throw new TypeError("C has no vectors: lower with scalar schedules");
-    default: return node satisfies never;
+    case "const":
+      return constantText(e, node.value);
+    case "local":
+    case "param":
+      return node.name;
+    case "load":
+      return `${node.buffer.name}[${bare(exprText(node.index))}]`;
+    case "loadWord":
+      return `k_word(${addressText(node.buffer, node.index)})`;
+    case "binary":
+      return binaryText(node.op, e.type, node.a, node.b);
+    case "compare":
+      return `(${exprText(node.a)} ${COMPARE[node.op]} ${exprText(node.b)})`;
+    case "unary":
+      return unaryText(node.op, node.a);
+    case "convert":
+      return `((${C_SCALAR[e.type as ScalarType]})${exprText(node.a)})`;
+    case "select":
+      return `(${exprText(node.condition)} ? ${exprText(node.a)} : ${exprText(node.b)})`;
+    case "call":
+      return `${node.func}(${node.args.map((arg) => bare(exprText(arg))).join(", ")})`;
+    case "intrinsic":
+      return `${node.name}(${node.args.map((arg) => bare(exprText(arg))).join(", ")})`;
+    case "vectorLoad":
+    case "vector":
+      throw new TypeError("C has no vectors: lower with scalar schedules");
+    default:
+      return node satisfies never;
   }
 }
 
@@ -255,19 +302,28 @@ function storedText(type: MemoryType, value: Expr): string {
 
 function stmtLines(stmt: Stmt, indent: string): string[] {
   switch (stmt.kind) {
-    case "let": return [`${indent}const ${C_SCALAR[stmt.value.type as ScalarType]} ${stmt.name} = ${bare(exprText(stmt.value))};`];
-    case "var": return [`${indent}${C_SCALAR[stmt.value.type as ScalarType]} ${stmt.name} = ${bare(exprText(stmt.value))};`];
-    case "assign": return [`${indent}${stmt.name} = ${bare(exprText(stmt.value))};`];
-    case "store": return [`${indent}${stmt.buffer.name}[${bare(exprText(stmt.index))}] = ${storedText(stmt.buffer.type, stmt.value)};`];
+    case "let":
+      return [`${indent}const ${C_SCALAR[stmt.value.type as ScalarType]} ${stmt.name} = ${bare(exprText(stmt.value))};`];
+    case "var":
+      return [`${indent}${C_SCALAR[stmt.value.type as ScalarType]} ${stmt.name} = ${bare(exprText(stmt.value))};`];
+    case "assign":
+      return [`${indent}${stmt.name} = ${bare(exprText(stmt.value))};`];
+    case "store":
+      return [`${indent}${stmt.buffer.name}[${bare(exprText(stmt.index))}] = ${storedText(stmt.buffer.type, stmt.value)};`];
     case "copy": {
       const bytes = `(size_t)${exprText(stmt.count)} * sizeof(*${stmt.to.name})`;
       return [`${indent}memmove(${addressText(stmt.to, stmt.toIndex)}, ${addressText(stmt.from, stmt.fromIndex)}, ${bytes});`];
     }
-    case "return": return [`${indent}return ${bare(exprText(stmt.value))};`];
-    case "for": return forLines(stmt, indent);
-    case "if": return ifLines(stmt, indent);
-    case "vectorStore": throw new TypeError("C has no vectors: lower with scalar schedules");
-    default: return stmt satisfies never;
+    case "return":
+      return [`${indent}return ${bare(exprText(stmt.value))};`];
+    case "for":
+      return forLines(stmt, indent);
+    case "if":
+      return ifLines(stmt, indent);
+    case "vectorStore":
+      throw new TypeError("C has no vectors: lower with scalar schedules");
+    default:
+      return stmt satisfies never;
   }
 }
 

@@ -102,24 +102,39 @@ function unaryText(op: string, operand: Expr): string {
   const a = exprText(operand);
   const int = operand.type === "i32";
   switch (op) {
-    case "neg": return int ? `(-${a} | 0)` : `(-${a})`;
-    case "abs": return operand.type === "i64" ? `(${a} < 0n ? -${a} : ${a})` : int ? `(Math.abs(${a}) | 0)` : `Math.abs(${a})`;
-    case "sqrt": return `$f(Math.sqrt(${a}))`;
-    case "floor": case "ceil": case "trunc": return `Math.${op}(${a})`;
-    case "rint": return `$rint(${a})`;
-    case "clz": return `Math.clz32(${a})`;
-    case "bitsToFloat": return `$toFloat(${a})`;
-    case "floatToBits": return `$toBits(${a})`;
-    default: throw new TypeError(`JavaScript has no ${op}`);
+    case "neg":
+      return int ? `(-${a} | 0)` : `(-${a})`;
+    case "abs":
+      return operand.type === "i64" ? `(${a} < 0n ? -${a} : ${a})` : int ? `(Math.abs(${a}) | 0)` : `Math.abs(${a})`;
+    case "sqrt":
+      return `$f(Math.sqrt(${a}))`;
+    case "floor":
+    case "ceil":
+    case "trunc":
+      return `Math.${op}(${a})`;
+    case "rint":
+      return `$rint(${a})`;
+    case "clz":
+      return `Math.clz32(${a})`;
+    case "bitsToFloat":
+      return `$toFloat(${a})`;
+    case "floatToBits":
+      return `$toBits(${a})`;
+    default:
+      throw new TypeError(`JavaScript has no ${op}`);
   }
 }
 
 function exprText(e: Expr): string {
   const node = e.node;
   switch (node.kind) {
-    case "const": return constantText(e, node.value);
-    case "local": case "param": return node.name;
-    case "load": return `${node.buffer.name}[${exprText(node.index)}]`;
+    case "const":
+      return constantText(e, node.value);
+    case "local":
+    case "param":
+      return node.name;
+    case "load":
+      return `${node.buffer.name}[${exprText(node.index)}]`;
     case "loadWord": {
       const bits = node.buffer.type.endsWith("8") ? 8 : node.buffer.type.endsWith("16") ? 16 : 32;
       return `$word${bits}(${node.buffer.name}, ${exprText(node.index)})`;
@@ -130,14 +145,23 @@ function exprText(e: Expr): string {
       if (print === undefined) throw new TypeError(`JavaScript has no ${node.op} of ${e.type}`);
       return print(exprText(node.a), exprText(node.b));
     }
-    case "compare": return `(${conditionText(e)} ? 1 : 0)`;
-    case "unary": return unaryText(node.op, node.a);
-    case "convert": return convertText(node.a, e.type);
-    case "select": return `(${conditionText(node.condition)} ? ${exprText(node.a)} : ${exprText(node.b)})`;
-    case "call": return `${node.func}(${node.args.map(exprText).join(", ")})`;
-    case "intrinsic": return `${node.name}(${node.args.map(exprText).join(", ")})`;
-    case "vectorLoad": case "vector": throw new TypeError("JavaScript has no vectors: lower with scalar schedules");
-    default: return node satisfies never;
+    case "compare":
+      return `(${conditionText(e)} ? 1 : 0)`;
+    case "unary":
+      return unaryText(node.op, node.a);
+    case "convert":
+      return convertText(node.a, e.type);
+    case "select":
+      return `(${conditionText(node.condition)} ? ${exprText(node.a)} : ${exprText(node.b)})`;
+    case "call":
+      return `${node.func}(${node.args.map(exprText).join(", ")})`;
+    case "intrinsic":
+      return `${node.name}(${node.args.map(exprText).join(", ")})`;
+    case "vectorLoad":
+    case "vector":
+      throw new TypeError("JavaScript has no vectors: lower with scalar schedules");
+    default:
+      return node satisfies never;
   }
 }
 
@@ -169,20 +193,29 @@ function ifLines(stmt: Extract<Stmt, { kind: "if" }>, indent: string): string[] 
 
 function stmtLines(stmt: Stmt, indent: string): string[] {
   switch (stmt.kind) {
-    case "let": return [`${indent}const ${stmt.name} = ${exprText(stmt.value)};`];
-    case "var": return [`${indent}let ${stmt.name} = ${exprText(stmt.value)};`];
-    case "assign": return [`${indent}${stmt.name} = ${exprText(stmt.value)};`];
-    case "store": return [`${indent}${stmt.buffer.name}[${exprText(stmt.index)}] = ${exprText(stmt.value)};`];
+    case "let":
+      return [`${indent}const ${stmt.name} = ${exprText(stmt.value)};`];
+    case "var":
+      return [`${indent}let ${stmt.name} = ${exprText(stmt.value)};`];
+    case "assign":
+      return [`${indent}${stmt.name} = ${exprText(stmt.value)};`];
+    case "store":
+      return [`${indent}${stmt.buffer.name}[${exprText(stmt.index)}] = ${exprText(stmt.value)};`];
     case "copy": {
       const from = exprText(stmt.fromIndex);
       const end = `${from} + ${exprText(stmt.count)}`;
       return [`${indent}${stmt.to.name}.set(${stmt.from.name}.subarray(${from}, ${end}), ${exprText(stmt.toIndex)});`];
     }
-    case "return": return [`${indent}return ${exprText(stmt.value)};`];
-    case "for": return forLines(stmt, indent);
-    case "if": return ifLines(stmt, indent);
-    case "vectorStore": throw new TypeError("JavaScript has no vectors: lower with scalar schedules");
-    default: return stmt satisfies never;
+    case "return":
+      return [`${indent}return ${exprText(stmt.value)};`];
+    case "for":
+      return forLines(stmt, indent);
+    case "if":
+      return ifLines(stmt, indent);
+    case "vectorStore":
+      throw new TypeError("JavaScript has no vectors: lower with scalar schedules");
+    default:
+      return stmt satisfies never;
   }
 }
 

@@ -21,7 +21,10 @@ function ints(draw: () => number = () => random.next() | 0): Int32Array {
   return Int32Array.from({ length: COUNT }, (_, i) => (i % 4 === 0 ? INTS[random.int(0, INTS.length - 1)]! : draw()));
 }
 function longs(): BigInt64Array {
-  return BigInt64Array.from({ length: COUNT }, () => BigInt.asIntN(64, (BigInt(random.next()) << 32n) | BigInt(random.next())) >> BigInt(random.int(0, 63)));
+  return BigInt64Array.from(
+    { length: COUNT },
+    () => BigInt.asIntN(64, (BigInt(random.next()) << 32n) | BigInt(random.next())) >> BigInt(random.int(0, 63)),
+  );
 }
 function floats(): Float32Array {
   return Float32Array.from({ length: COUNT }, (_, i) => (i % 2 === 0 ? FLOATS[random.int(0, FLOATS.length - 1)]! : random.float() * 1000));
@@ -30,12 +33,16 @@ function floats(): Float32Array {
 /** out[i] = write(a[i], b[i], …) for all elements. */
 function elementwise(types: readonly MemoryType[], out: MemoryType, write: (...args: Expr[]) => Expr): TestModule {
   return new TestModule(
-    singleKernel(types.map((type) => ({ type, length: COUNT })), { type: out, length: COUNT }, (k) => {
-      const inputs = types.map((_, i) => k.input(i, `a${i}`));
-      const output = k.output(0, "out");
-      k.for("i", 0, k.int("count", COUNT), (i) => output.store(i, write(...inputs.map((b) => b.load(i)))));
-      return k.finish("elementwise", "");
-    }),
+    singleKernel(
+      types.map((type) => ({ type, length: COUNT })),
+      { type: out, length: COUNT },
+      (k) => {
+        const inputs = types.map((_, i) => k.input(i, `a${i}`));
+        const output = k.output(0, "out");
+        k.for("i", 0, k.int("count", COUNT), (i) => output.store(i, write(...inputs.map((b) => b.load(i)))));
+        return k.finish("elementwise", "");
+      },
+    ),
   );
 }
 
@@ -52,7 +59,7 @@ describe("expressions of WebAssembly", () => {
     wrapSub: [(a, b) => a.wrapSub(b), (a, b) => (a - b) | 0],
     wrapMul: [(a, b) => a.wrapMul(b), Math.imul],
     div: [(a, b) => a.div(b), (a, b) => (a / b) | 0, (b) => b || 7],
-    rem: [(a, b) => a.rem(b), (a, b) => a % b | 0, (b) => b || 7],
+    rem: [(a, b) => a.rem(b), (a, b) => (a % b) | 0, (b) => b || 7],
     min: [(a, b) => a.min(b), Math.min],
     max: [(a, b) => a.max(b), Math.max],
     "min of compound operands": [(a, b) => a.xor(b).min(a.and(b).max(a.or(5))), (a, b) => Math.min(a ^ b, Math.max(a & b, a | 5))],
@@ -73,12 +80,15 @@ describe("expressions of WebAssembly", () => {
     "abs of a sum": [(a, b) => a.wrapAdd(b).abs(), (a, b) => Math.abs((a + b) | 0) | 0],
     clz: [(a) => a.clz(), Math.clz32],
     select: [(a, b) => a.lt(b).select(a.shr(1), b.shr(2)), (a, b) => (a < b ? a >> 1 : b >> 2)],
-    constants: [(a) => a.xor(-0x80000000).wrapAdd(i32(-64)).wrapAdd(63).wrapAdd(0x7fffffff), (a) => (a ^ -0x80000000) - 64 + 63 + 0x7fffffff | 0],
+    constants: [(a) => a.xor(-0x80000000).wrapAdd(i32(-64)).wrapAdd(63).wrapAdd(0x7fffffff), (a) => ((a ^ -0x80000000) - 64 + 63 + 0x7fffffff) | 0],
   };
   it.each(Object.entries(int))("i32 %s", (_, [write, reference, fit]) => {
     const a = ints();
     const b = ints().map(fit ?? ((v) => v));
-    expectSame(elementwise(["i32", "i32"], "i32", write).run(a, b), a.map((v, i) => reference(v, b[i]!)));
+    expectSame(
+      elementwise(["i32", "i32"], "i32", write).run(a, b),
+      a.map((v, i) => reference(v, b[i]!)),
+    );
   });
 
   const wrap = (v: bigint): bigint => BigInt.asIntN(64, v);
@@ -97,13 +107,18 @@ describe("expressions of WebAssembly", () => {
     neg: [(a) => a.neg(), (a) => -a],
     abs: [(a) => a.abs(), (a) => (a < 0n ? -a : a)],
     clz: [(a) => a.clz(), (a) => BigInt(a < 0n ? 0 : a === 0n ? 64 : 64 - a.toString(2).length)],
-    compare: [(a, b) => a.lt(b).add(a.le(b).shl(1)).add(a.eq(b).shl(2)).add(a.gt(b).shl(3)).add(a.ge(b).shl(4)).add(a.ne(b).shl(5)).to("i64"),
-      (a, b) => BigInt(Number(a < b) + Number(a <= b) * 2 + Number(a === b) * 4 + Number(a > b) * 8 + Number(a >= b) * 16 + Number(a !== b) * 32)],
+    compare: [
+      (a, b) => a.lt(b).add(a.le(b).shl(1)).add(a.eq(b).shl(2)).add(a.gt(b).shl(3)).add(a.ge(b).shl(4)).add(a.ne(b).shl(5)).to("i64"),
+      (a, b) => BigInt(Number(a < b) + Number(a <= b) * 2 + Number(a === b) * 4 + Number(a > b) * 8 + Number(a >= b) * 16 + Number(a !== b) * 32),
+    ],
   };
   it.each(Object.entries(long))("i64 %s", (_, [write, reference, fit]) => {
     const a = longs();
     const b = longs().map(fit ?? ((v) => v));
-    expectSame(elementwise(["i64", "i64"], "i64", write).run(a, b), a.map((v, i) => wrap(reference(v, b[i]!))));
+    expectSame(
+      elementwise(["i64", "i64"], "i64", write).run(a, b),
+      a.map((v, i) => wrap(reference(v, b[i]!))),
+    );
   });
 
   const even = (v: number): number => {
@@ -120,7 +135,13 @@ describe("expressions of WebAssembly", () => {
     div: [(a, b) => a.div(b), (a, b) => a / b],
     min: [(a, b) => a.min(b), (a, b) => (a < b ? a : b)],
     max: [(a, b) => a.max(b), (a, b) => (a > b ? a : b)],
-    clamp: [(a) => a.clamp(-1, 6), (a) => { const m = a > -1 ? a : -1; return m < 6 ? m : 6; }],
+    clamp: [
+      (a) => a.clamp(-1, 6),
+      (a) => {
+        const m = a > -1 ? a : -1;
+        return m < 6 ? m : 6;
+      },
+    ],
     neg: [(a) => a.neg(), (a) => -a],
     abs: [(a) => a.abs(), Math.abs],
     sqrt: [(a) => a.sqrt(), Math.sqrt],
@@ -134,13 +155,18 @@ describe("expressions of WebAssembly", () => {
   it.each(Object.entries(float))("f32 %s", (_, [write, reference]) => {
     const a = floats();
     const b = floats();
-    expectSame(elementwise(["f32", "f32"], "f32", write).run(a, b), a.map((v, i) => reference(v, b[i]!)));
+    expectSame(
+      elementwise(["f32", "f32"], "f32", write).run(a, b),
+      a.map((v, i) => reference(v, b[i]!)),
+    );
   });
 
   it("f32 comparisons", () => {
     const a = floats();
     const b = floats();
-    const module = elementwise(["f32", "f32"], "u8", (x, y) => x.lt(y).add(x.le(y).shl(1)).add(x.eq(y).shl(2)).add(x.gt(y).shl(3)).add(x.ge(y).shl(4)).add(x.ne(y).shl(5)));
+    const module = elementwise(["f32", "f32"], "u8", (x, y) =>
+      x.lt(y).add(x.le(y).shl(1)).add(x.eq(y).shl(2)).add(x.gt(y).shl(3)).add(x.ge(y).shl(4)).add(x.ne(y).shl(5)),
+    );
     const expected = Array.from(a, (x, i) => {
       const y = b[i]!;
       return [x < y, x <= y, x === y, x > y, x >= y, x !== y].reduce((sum, bit, n) => sum + (Number(bit) << n), 0);
@@ -154,9 +180,18 @@ describe("expressions of WebAssembly", () => {
     const r = floats().map((v) => (v > -2e9 && v < 2e9 ? v : 12.75));
     expectSame(elementwise(["i32"], "f32", (x) => x.to("f32")).run(a), Float32Array.from(a));
     expectSame(elementwise(["i32"], "i64", (x) => x.to("i64")).run(a), BigInt64Array.from(a, BigInt));
-    expectSame(elementwise(["i64"], "i32", (x) => x.to("i32")).run(l), Array.from(l, (v) => Number(BigInt.asIntN(32, v))));
-    expectSame(elementwise(["f32"], "i32", (x) => x.to("i32")).run(r), Array.from(r, (v) => Math.trunc(v) + 0));
-    expectSame(elementwise(["f32"], "i64", (x) => x.to("i64")).run(r), Array.from(r, (v) => BigInt(Math.trunc(v))));
+    expectSame(
+      elementwise(["i64"], "i32", (x) => x.to("i32")).run(l),
+      Array.from(l, (v) => Number(BigInt.asIntN(32, v))),
+    );
+    expectSame(
+      elementwise(["f32"], "i32", (x) => x.to("i32")).run(r),
+      Array.from(r, (v) => Math.trunc(v) + 0),
+    );
+    expectSame(
+      elementwise(["f32"], "i64", (x) => x.to("i64")).run(r),
+      Array.from(r, (v) => BigInt(Math.trunc(v))),
+    );
   });
 
   it("rounds i64 to f32 once", () => {
@@ -178,14 +213,27 @@ describe("expressions of WebAssembly", () => {
     const [a, b, c] = [ints(), ints(), ints()];
     const inputs = INTRINSICS[name as IntrinsicName].args.length;
     const module = elementwise(["i32", "i32", "i32"], "i32", (...args) => intrinsic(name as IntrinsicName, ...args.slice(0, inputs)));
-    expectSame(module.run(a, b, c), a.map((v, i) => reference(v, b[i]!, c[i]!)));
+    expectSame(
+      module.run(a, b, c),
+      a.map((v, i) => reference(v, b[i]!, c[i]!)),
+    );
   });
 
   it("intrinsics within intrinsics", () => {
     const [a, b] = [ints(), ints()];
-    const module = elementwise(["i32", "i32"], "i32", (x, y) => intrinsic("smlad", intrinsic("sxtb16", x), intrinsic("sxtb16", y), intrinsic("smlad", intrinsic("sxtb16High", x), intrinsic("sxtb16High", y), i32(3))));
+    const module = elementwise(["i32", "i32"], "i32", (x, y) =>
+      intrinsic(
+        "smlad",
+        intrinsic("sxtb16", x),
+        intrinsic("sxtb16", y),
+        intrinsic("smlad", intrinsic("sxtb16High", x), intrinsic("sxtb16High", y), i32(3)),
+      ),
+    );
     const dot = (x: number, y: number): number => [0, 8, 16, 24].reduce((sum, s) => sum + ((x << s) >> 24) * ((y << s) >> 24), 3);
-    expectSame(module.run(a, b), a.map((v, i) => dot(v, b[i]!)));
+    expectSame(
+      module.run(a, b),
+      a.map((v, i) => dot(v, b[i]!)),
+    );
   });
 });
 
@@ -275,7 +323,11 @@ describe("statements of WebAssembly", () => {
   it("branches", () => {
     const out = result((k, to) => {
       k.for("i", 0, 4, (i) => {
-        k.if(i.and(1), () => to.store(i, i), () => to.store(i, i.neg()));
+        k.if(
+          i.and(1),
+          () => to.store(i, i),
+          () => to.store(i, i.neg()),
+        );
         k.if(i.ge(2), () => to.store(i.add(4), 7));
       });
     });
@@ -302,13 +354,20 @@ describe("vectors in WebAssembly", () => {
   function lanes(write: (a: Expr, b: Expr) => Expr, type: Parameters<typeof vectorLoad>[0], a: TypedArray, b: TypedArray): ArrayBuffer {
     const memory: MemoryType = type === "f32x4" ? "f32" : type === "i32x4" ? "i32" : type === "i16x8" ? "i16" : "i8";
     const length = LANES[type];
-    const program = singleKernel([{ type: memory, length }, { type: memory, length }], { type: "i8", length: 16 }, (k) => {
-      const [x, y, to] = [k.input(0, "x"), k.input(1, "y"), k.output(0, "to")];
-      const value = write(vectorLoad(type, x, 0), vectorLoad(type, y, 0));
-      if (isVector(value.type)) k.emit({ kind: "vectorStore", buffer: to, index: i32(0), value, form: "full" });
-      else k.for("i", 0, 4, (i) => to.store(i, (value.type === "f32" ? floatToBits(value) : value).shr(i.mul(8))));
-      return k.finish("lanes", "");
-    });
+    const program = singleKernel(
+      [
+        { type: memory, length },
+        { type: memory, length },
+      ],
+      { type: "i8", length: 16 },
+      (k) => {
+        const [x, y, to] = [k.input(0, "x"), k.input(1, "y"), k.output(0, "to")];
+        const value = write(vectorLoad(type, x, 0), vectorLoad(type, y, 0));
+        if (isVector(value.type)) k.emit({ kind: "vectorStore", buffer: to, index: i32(0), value, form: "full" });
+        else k.for("i", 0, 4, (i) => to.store(i, (value.type === "f32" ? floatToBits(value) : value).shr(i.mul(8))));
+        return k.finish("lanes", "");
+      },
+    );
     return new TestModule(program).run(a, b).buffer as ArrayBuffer;
   }
   const low = (x: Int16Array, y: Int16Array, i: number): number => x[i]! * y[i]!;
@@ -340,7 +399,10 @@ describe("vectors in WebAssembly", () => {
     expect(lanes((a, b) => vector(op as VectorOpName, [a, b]), "i32x4", x, y)).toEqual(four((i) => reference(x[i]!, y[i]!)).buffer);
   });
 
-  it.each([["f32x4.add", (x: number, y: number) => x + y], ["f32x4.mul", (x: number, y: number) => x * y]] as const)("%s", (op, reference) => {
+  it.each([
+    ["f32x4.add", (x: number, y: number) => x + y],
+    ["f32x4.mul", (x: number, y: number) => x * y],
+  ] as const)("%s", (op, reference) => {
     const [x, y] = [f32s(), f32s()];
     expect(lanes((a, b) => vector(op, [a, b]), "f32x4", x, y)).toEqual(x.map((v, i) => reference(v, y[i]!)).buffer);
   });
@@ -351,7 +413,12 @@ describe("vectors in WebAssembly", () => {
     expect(lanes((a) => vector("i32x4.splat", [lane(a, 2)]), "i32x4", x, y)).toEqual(new Int32Array(4).fill(x[2]!).buffer);
     expect(lanes((a) => vector("i16x8.splat", [lane(a, 1)]), "i32x4", x, y)).toEqual(new Int16Array(8).fill(x[1]!).buffer);
     expect(lanes((a) => vector("f32x4.splat", [lane(a, 3)]), "f32x4", u, v)).toEqual(new Float32Array(4).fill(u[3]!).buffer);
-    for (const [type, array] of [["i8x16", Int8Array], ["i16x8", Int16Array], ["i32x4", Int32Array], ["f32x4", Float32Array]] as const) {
+    for (const [type, array] of [
+      ["i8x16", Int8Array],
+      ["i16x8", Int16Array],
+      ["i32x4", Int32Array],
+      ["f32x4", Float32Array],
+    ] as const) {
       expect(lanes(() => constant(-3, type), "i32x4", x, y)).toEqual(new array(LANES[type]).fill(-3).buffer);
     }
     expect(new Int32Array(lanes((a) => lane(a, 3), "i32x4", x, y))[0]).toBe(x[3]);
@@ -370,8 +437,15 @@ describe("vectors in WebAssembly", () => {
   });
 
   it.each([
-    ["widen8s", "i8", "i16x8"], ["widen8u", "u8", "i16x8"], ["splat", "i8", "i8x16"], ["splat", "i16", "i16x8"], ["splat", "i32", "i32x4"],
-    ["splat", "f32", "f32x4"], ["splat", "i8", "i32x4"], ["splat", "u8", "i16x8"], ["full", "i8", "i8x16"],
+    ["widen8s", "i8", "i16x8"],
+    ["widen8u", "u8", "i16x8"],
+    ["splat", "i8", "i8x16"],
+    ["splat", "i16", "i16x8"],
+    ["splat", "i32", "i32x4"],
+    ["splat", "f32", "f32x4"],
+    ["splat", "i8", "i32x4"],
+    ["splat", "u8", "i16x8"],
+    ["full", "i8", "i8x16"],
   ] as const)("vectorLoad %s of %s as %s at odd places, stored whole and by half", (form, type, as) => {
     const program = singleKernel([{ type, length: 40 }], { type: "i8", length: 32 }, (k) => {
       const [from, to] = [k.input(0, "from"), k.output(0, "to")];
@@ -402,7 +476,9 @@ function twoSteps(): Program {
   });
   const { func } = k.finish("scale", "");
   const step = (name: string, from: number, state: number, to: number, by: number): Program["steps"][number] => ({
-    name, op: "scale", func: "scale",
+    name,
+    op: "scale",
+    func: "scale",
     args: func.params.map((param) => {
       const scalars: Record<string, number> = { by, count: 3 };
       if (param.kind === "scalar") return { kind: "scalar", type: "i32", value: scalars[param.name]! };
@@ -410,15 +486,26 @@ function twoSteps(): Program {
       return { kind: "buffer", index: { from, state, to }[param.name]! };
     }),
   });
-  const buffer = (name: string, initial?: Program["buffers"][number]["initial"]): Program["buffers"][number] => ({ name, type: "i32", length: 3, initial });
+  const buffer = (name: string, initial?: Program["buffers"][number]["initial"]): Program["buffers"][number] => ({
+    name,
+    type: "i32",
+    length: 3,
+    initial,
+  });
   const port = (name: string, index: number): Program["inputs"][number] => ({ name, dtype: "int32", shape: [3], buffer: index });
   return {
     name: "two",
     functions: [func],
-    constants: [{ name: "table", type: "i16", data: Int16Array.of(1, -2, 3) }, { name: "start", type: "i32", data: Int32Array.of(100, 200, 300) }],
+    constants: [
+      { name: "table", type: "i16", data: Int16Array.of(1, -2, 3) },
+      { name: "start", type: "i32", data: Int32Array.of(100, 200, 300) },
+    ],
     buffers: [
-      buffer("x"), buffer("middle"), buffer("y"),
-      buffer("s", { kind: "fill", value: -7 }), buffer("t", { kind: "constant", index: 1 }),
+      buffer("x"),
+      buffer("middle"),
+      buffer("y"),
+      buffer("s", { kind: "fill", value: -7 }),
+      buffer("t", { kind: "constant", index: 1 }),
       { name: "f", type: "f32", length: 5, initial: { kind: "fill", value: 0.1 } },
       { name: "l", type: "i64", length: 2, initial: { kind: "fill", value: -1 } },
     ],
@@ -480,12 +567,20 @@ describe("modules", () => {
     const text = module.toText({ foldExprs: false, inlineExport: false });
     module.destroy();
     expect(text).toContain("func $scale");
-    expect(text).toContain('(memory (;0;) 1 1)');
+    expect(text).toContain("(memory (;0;) 1 1)");
   });
 
   it("have room for large tables and arenas", () => {
     const program = singleKernel([{ type: "i32", length: 100000 }], { type: "i32", length: 100000 }, (k) => {
-      const [from, table, to] = [k.input(0, "from"), k.constant("table", "i8", Int8Array.from({ length: 70000 }, (_, i) => i % 100)), k.output(0, "to")];
+      const [from, table, to] = [
+        k.input(0, "from"),
+        k.constant(
+          "table",
+          "i8",
+          Int8Array.from({ length: 70000 }, (_, i) => i % 100),
+        ),
+        k.output(0, "to"),
+      ];
       to.store(99999, from.load(99999).add(table.load(69999)));
       return k.finish("large", "");
     });

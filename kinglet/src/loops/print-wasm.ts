@@ -36,7 +36,12 @@ export function wasmLayout(program: Program, placement: Placement): WasmLayout {
     return at;
   });
   const arena = end;
-  return { constants, arena, buffers: placement.offsets.map((offset) => arena + offset), pages: Math.ceil((arena + placement.arenaBytes) / PAGE_BYTES) };
+  return {
+    constants,
+    arena,
+    buffers: placement.offsets.map((offset) => arena + offset),
+    pages: Math.ceil((arena + placement.arenaBytes) / PAGE_BYTES),
+  };
 }
 
 /**
@@ -166,7 +171,9 @@ function fillFunctions(program: Program): Func[] {
 }
 
 class Body extends FunctionBuilder {
-  finish(): Func["body"] { return this.statements(); }
+  finish(): Func["body"] {
+    return this.statements();
+  }
 }
 
 function fillFunction(type: MemoryType): Func {

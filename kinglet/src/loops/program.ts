@@ -20,9 +20,7 @@ export type Stmt =
   /** Only as the last statement of a function with a result. */
   | { kind: "return"; value: Expr };
 
-export type Param =
-  | { kind: "buffer"; name: string; type: MemoryType; writes: boolean }
-  | { kind: "scalar"; name: string; type: ScalarType };
+export type Param = { kind: "buffer"; name: string; type: MemoryType; writes: boolean } | { kind: "scalar"; name: string; type: ScalarType };
 
 /** A function: a kernel (buffers in, no result) or a pure helper (scalars in, one result). */
 export interface Func {

@@ -33,20 +33,41 @@ function run(func: Func, scalars: number[]): number[] {
 describe("specialising a function", () => {
   test("keeps what it computes", () => {
     const func = windowSum();
-    const known = specialise(func, new Map([["length", i32(8)], ["size", i32(3)], ["padding", i32(1)]]));
+    const known = specialise(
+      func,
+      new Map([
+        ["length", i32(8)],
+        ["size", i32(3)],
+        ["padding", i32(1)],
+      ]),
+    );
     expect(known.params.map((param) => param.name)).toEqual(["x", "y"]);
     expect(run(known, [])).toEqual(run(func, [8, 3, 1]));
     expect(run(known, [])).toEqual([3, 6, 9, 12, 15, 18, 21, 15]);
   });
 
   test("drops the padding tests of a layer without padding", () => {
-    const known = specialise(windowSum(), new Map([["length", i32(8)], ["size", i32(3)], ["padding", i32(0)]]));
+    const known = specialise(
+      windowSum(),
+      new Map([
+        ["length", i32(8)],
+        ["size", i32(3)],
+        ["padding", i32(0)],
+      ]),
+    );
     expect(printCFunction(known)).not.toContain("if (");
     expect(run(known, []).slice(0, 6)).toEqual([6, 9, 12, 15, 18, 21]);
   });
 
   test("replaces loops of one turn by their body", () => {
-    const known = specialise(windowSum(), new Map([["length", i32(8)], ["size", i32(1)], ["padding", i32(0)]]));
+    const known = specialise(
+      windowSum(),
+      new Map([
+        ["length", i32(8)],
+        ["size", i32(1)],
+        ["padding", i32(0)],
+      ]),
+    );
     expect(printCFunction(known).match(/for \(/g)).toHaveLength(1);
     expect(run(known, [])).toEqual([1, 2, 3, 4, 5, 6, 7, 8]);
   });

@@ -18,20 +18,37 @@ function isPower(value: number): boolean {
 
 function foldArithmetic(op: string, a: number, b: number): number | undefined {
   switch (op) {
-    case "add": case "wrapAdd": return (a + b) | 0;
-    case "sub": case "wrapSub": return (a - b) | 0;
-    case "mul": case "wrapMul": return Math.imul(a, b);
-    case "div": return (a / b) | 0;
-    case "rem": return (a % b) | 0;
-    case "min": return Math.min(a, b);
-    case "max": return Math.max(a, b);
-    case "and": return a & b;
-    case "or": return a | b;
-    case "xor": return a ^ b;
-    case "shl": return a << b;
-    case "shr": return a >> b;
-    case "shru": return (a >>> b) | 0;
-    default: return undefined;
+    case "add":
+    case "wrapAdd":
+      return (a + b) | 0;
+    case "sub":
+    case "wrapSub":
+      return (a - b) | 0;
+    case "mul":
+    case "wrapMul":
+      return Math.imul(a, b);
+    case "div":
+      return (a / b) | 0;
+    case "rem":
+      return (a % b) | 0;
+    case "min":
+      return Math.min(a, b);
+    case "max":
+      return Math.max(a, b);
+    case "and":
+      return a & b;
+    case "or":
+      return a | b;
+    case "xor":
+      return a ^ b;
+    case "shl":
+      return a << b;
+    case "shr":
+      return a >> b;
+    case "shru":
+      return (a >>> b) | 0;
+    default:
+      return undefined;
   }
 }
 
@@ -89,13 +106,20 @@ function foldCompare(node: Extract<ExprNode, { kind: "compare" }>, scope: Scope)
   const b = rangeOf(node.b, scope.ranges);
   const decided = (yes: boolean, no: boolean): Expr | undefined => (yes ? i32(1) : no ? i32(0) : undefined);
   switch (node.op) {
-    case "lt": return decided(a.high < b.low, a.low >= b.high);
-    case "le": return decided(a.high <= b.low, a.low > b.high);
-    case "gt": return decided(a.low > b.high, a.high <= b.low);
-    case "ge": return decided(a.low >= b.high, a.high < b.low);
-    case "eq": return decided(a.low === a.high && b.low === b.high && a.low === b.low, a.high < b.low || a.low > b.high);
-    case "ne": return decided(a.high < b.low || a.low > b.high, a.low === a.high && b.low === b.high && a.low === b.low);
-    default: return node.op satisfies never;
+    case "lt":
+      return decided(a.high < b.low, a.low >= b.high);
+    case "le":
+      return decided(a.high <= b.low, a.low > b.high);
+    case "gt":
+      return decided(a.low > b.high, a.high <= b.low);
+    case "ge":
+      return decided(a.low >= b.high, a.high < b.low);
+    case "eq":
+      return decided(a.low === a.high && b.low === b.high && a.low === b.low, a.high < b.low || a.low > b.high);
+    case "ne":
+      return decided(a.high < b.low || a.low > b.high, a.low === a.high && b.low === b.high && a.low === b.low);
+    default:
+      return node.op satisfies never;
   }
 }
 
@@ -103,13 +127,28 @@ function foldCompare(node: Extract<ExprNode, { kind: "compare" }>, scope: Scope)
 export function mapOperands(e: Expr, visit: (operand: Expr) => Expr): Expr {
   const node = e.node;
   switch (node.kind) {
-    case "const": case "local": case "param": return e;
-    case "load": case "loadWord": case "vectorLoad": return new Expr(e.type, { ...node, index: visit(node.index) });
-    case "binary": case "compare": return new Expr(e.type, { ...node, a: visit(node.a), b: visit(node.b) });
-    case "unary": case "convert": return new Expr(e.type, { ...node, a: visit(node.a) });
-    case "select": return new Expr(e.type, { ...node, condition: visit(node.condition), a: visit(node.a), b: visit(node.b) });
-    case "call": case "intrinsic": case "vector": return new Expr(e.type, { ...node, args: node.args.map(visit) });
-    default: return node satisfies never;
+    case "const":
+    case "local":
+    case "param":
+      return e;
+    case "load":
+    case "loadWord":
+    case "vectorLoad":
+      return new Expr(e.type, { ...node, index: visit(node.index) });
+    case "binary":
+    case "compare":
+      return new Expr(e.type, { ...node, a: visit(node.a), b: visit(node.b) });
+    case "unary":
+    case "convert":
+      return new Expr(e.type, { ...node, a: visit(node.a) });
+    case "select":
+      return new Expr(e.type, { ...node, condition: visit(node.condition), a: visit(node.a), b: visit(node.b) });
+    case "call":
+    case "intrinsic":
+    case "vector":
+      return new Expr(e.type, { ...node, args: node.args.map(visit) });
+    default:
+      return node satisfies never;
   }
 }
 
@@ -124,7 +163,10 @@ function simplifyExpr(e: Expr, scope: Scope): Expr {
     if (condition !== undefined) return condition !== 0 ? node.a : node.b;
   }
   if (node.kind === "convert" && node.a.node.kind === "const" && node.a.type === "i32" && mapped.type !== "i32") {
-    return new Expr(mapped.type, { kind: "const", value: mapped.type === "i64" ? BigInt(node.a.node.value) : Math.fround(Number(node.a.node.value)) });
+    return new Expr(mapped.type, {
+      kind: "const",
+      value: mapped.type === "i64" ? BigInt(node.a.node.value) : Math.fround(Number(node.a.node.value)),
+    });
   }
   return mapped;
 }
@@ -170,13 +212,23 @@ function simplifyIf(stmt: Extract<Stmt, { kind: "if" }>, scope: Scope): Stmt[] {
 function simplifyStmt(stmt: Stmt, scope: Scope): Stmt[] {
   const visit = (e: Expr): Expr => simplifyExpr(e, scope);
   switch (stmt.kind) {
-    case "let": return simplifyLet(stmt, scope);
-    case "var": case "assign": case "return": return [{ ...stmt, value: visit(stmt.value) }];
-    case "store": case "vectorStore": return [{ ...stmt, index: visit(stmt.index), value: visit(stmt.value) }];
-    case "copy": return [{ ...stmt, toIndex: visit(stmt.toIndex), fromIndex: visit(stmt.fromIndex), count: visit(stmt.count) }];
-    case "for": return simplifyFor(stmt, scope);
-    case "if": return simplifyIf(stmt, scope);
-    default: return stmt satisfies never;
+    case "let":
+      return simplifyLet(stmt, scope);
+    case "var":
+    case "assign":
+    case "return":
+      return [{ ...stmt, value: visit(stmt.value) }];
+    case "store":
+    case "vectorStore":
+      return [{ ...stmt, index: visit(stmt.index), value: visit(stmt.value) }];
+    case "copy":
+      return [{ ...stmt, toIndex: visit(stmt.toIndex), fromIndex: visit(stmt.fromIndex), count: visit(stmt.count) }];
+    case "for":
+      return simplifyFor(stmt, scope);
+    case "if":
+      return simplifyIf(stmt, scope);
+    default:
+      return stmt satisfies never;
   }
 }
 
@@ -193,4 +245,3 @@ export function specialise(func: Func, values: ReadonlyMap<string, Expr>): Func 
   const body = simplifyBlock(func.body, scope);
   return { ...func, params: func.params.filter((param) => !values.has(param.name)), body };
 }
-

@@ -37,7 +37,10 @@ function splitIndex(frame: Frame, index: Expr, bytes: number): { rest: Expr | nu
   if (whole !== undefined && whole >= 0 && whole * bytes < MAX_OFFSET) return { rest: null, offset: whole * bytes };
   const node = index.node;
   if (node.kind === "binary" && node.op === "add") {
-    for (const [constant, other] of [[node.a, node.b], [node.b, node.a]] as const) {
+    for (const [constant, other] of [
+      [node.a, node.b],
+      [node.b, node.a],
+    ] as const) {
       const value = constantOf(frame, constant);
       // A negative variable part would make the address before the offset wrap below 0, which traps.
       if (value === undefined || value < 0 || value * bytes >= MAX_OFFSET || !isNonNegative(frame, other)) continue;

@@ -18,20 +18,48 @@ function unsupported(what: string, type: string): KingletError {
 export function emit(frame: Frame, e: Expr): void {
   const node = e.node;
   switch (node.kind) {
-    case "const": emitConstant(frame, node.value, e.type); break;
-    case "local": frame.get(frame.local(node.name).index); break;
-    case "param": emitParam(frame, e, node.name); break;
-    case "load": emitLoad(frame, node); break;
-    case "loadWord": emitLoadWord(frame, node); break;
-    case "binary": emitBinary(frame, e, node); break;
-    case "compare": emitCompare(frame, node); break;
-    case "unary": emitUnary(frame, node); break;
-    case "convert": emitConvert(frame, e, node); break;
-    case "select": emitSelect(frame, node); break;
-    case "call": emitCall(frame, node); break;
-    case "intrinsic": emitIntrinsic(frame, node); break;
-    case "vectorLoad": emitVectorLoad(frame, e.type as VectorType, node); break;
-    case "vector": emitVector(frame, node); break;
+    case "const":
+      emitConstant(frame, node.value, e.type);
+      break;
+    case "local":
+      frame.get(frame.local(node.name).index);
+      break;
+    case "param":
+      emitParam(frame, e, node.name);
+      break;
+    case "load":
+      emitLoad(frame, node);
+      break;
+    case "loadWord":
+      emitLoadWord(frame, node);
+      break;
+    case "binary":
+      emitBinary(frame, e, node);
+      break;
+    case "compare":
+      emitCompare(frame, node);
+      break;
+    case "unary":
+      emitUnary(frame, node);
+      break;
+    case "convert":
+      emitConvert(frame, e, node);
+      break;
+    case "select":
+      emitSelect(frame, node);
+      break;
+    case "call":
+      emitCall(frame, node);
+      break;
+    case "intrinsic":
+      emitIntrinsic(frame, node);
+      break;
+    case "vectorLoad":
+      emitVectorLoad(frame, e.type as VectorType, node);
+      break;
+    case "vector":
+      emitVector(frame, node);
+      break;
   }
 }
 
@@ -221,4 +249,3 @@ function emitVector(frame: Frame, node: Node<"vector">): void {
   frame.put(OP.simd, ...unsigned(spec.opcode));
   if (spec.lane) frame.put(node.lane ?? 0);
 }
-

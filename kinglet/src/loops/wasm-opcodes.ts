@@ -5,11 +5,27 @@ import { VALUE, type WasmType } from "./wasm-encoder.ts";
 
 /** Instruction numbers, named as in the WebAssembly specification. */
 export const OP = {
-  block: 0x02, loop: 0x03, if: 0x04, else: 0x05, end: 0x0b, br_if: 0x0d, call: 0x10, select: 0x1b,
-  local_get: 0x20, local_set: 0x21, local_tee: 0x22,
-  i32_const: 0x41, i64_const: 0x42, f32_const: 0x43, i32_load: 0x28,
-  i32_lt_s: 0x48, i32_ge_s: 0x4e, i32_add: 0x6a, i32_shl: 0x74,
-  more: 0xfc, simd: 0xfd,
+  block: 0x02,
+  loop: 0x03,
+  if: 0x04,
+  else: 0x05,
+  end: 0x0b,
+  br_if: 0x0d,
+  call: 0x10,
+  select: 0x1b,
+  local_get: 0x20,
+  local_set: 0x21,
+  local_tee: 0x22,
+  i32_const: 0x41,
+  i64_const: 0x42,
+  f32_const: 0x43,
+  i32_load: 0x28,
+  i32_lt_s: 0x48,
+  i32_ge_s: 0x4e,
+  i32_add: 0x6a,
+  i32_shl: 0x74,
+  more: 0xfc,
+  simd: 0xfd,
 } as const;
 
 /** The type of a block that leaves nothing on the stack. */
@@ -20,12 +36,36 @@ type Table<Op extends string> = Readonly<Record<ScalarType, Partial<Record<Op, n
 /** `min` and `max` have no instruction with the loop language's meaning; they are written out with `select`. */
 export const BINARY: Table<BinaryOp> = {
   i32: {
-    add: 0x6a, sub: 0x6b, mul: 0x6c, div: 0x6d, rem: 0x6f, and: 0x71, or: 0x72, xor: 0x73, shl: 0x74, shr: 0x75, shru: 0x76,
-    wrapAdd: 0x6a, wrapSub: 0x6b, wrapMul: 0x6c,
+    add: 0x6a,
+    sub: 0x6b,
+    mul: 0x6c,
+    div: 0x6d,
+    rem: 0x6f,
+    and: 0x71,
+    or: 0x72,
+    xor: 0x73,
+    shl: 0x74,
+    shr: 0x75,
+    shru: 0x76,
+    wrapAdd: 0x6a,
+    wrapSub: 0x6b,
+    wrapMul: 0x6c,
   },
   i64: {
-    add: 0x7c, sub: 0x7d, mul: 0x7e, div: 0x7f, rem: 0x81, and: 0x83, or: 0x84, xor: 0x85, shl: 0x86, shr: 0x87, shru: 0x88,
-    wrapAdd: 0x7c, wrapSub: 0x7d, wrapMul: 0x7e,
+    add: 0x7c,
+    sub: 0x7d,
+    mul: 0x7e,
+    div: 0x7f,
+    rem: 0x81,
+    and: 0x83,
+    or: 0x84,
+    xor: 0x85,
+    shl: 0x86,
+    shr: 0x87,
+    shru: 0x88,
+    wrapAdd: 0x7c,
+    wrapSub: 0x7d,
+    wrapMul: 0x7e,
   },
   f32: { add: 0x92, sub: 0x93, mul: 0x94, div: 0x95 },
 };
@@ -58,8 +98,19 @@ export const STORE: Readonly<Record<MemoryType, number>> = { i8: 0x3a, u8: 0x3a,
 
 /** Numbers after the SIMD prefix. */
 export const SIMD = {
-  load: 0x00, load8x8_s: 0x01, load8x8_u: 0x02, load8_splat: 0x07, load16_splat: 0x08, load32_splat: 0x09, store: 0x0b, constant: 0x0c,
-  store64_lane: 0x5b, i8x16_splat: 0x0f, i16x8_splat: 0x10, i32x4_splat: 0x11, f32x4_splat: 0x13,
+  load: 0x00,
+  load8x8_s: 0x01,
+  load8x8_u: 0x02,
+  load8_splat: 0x07,
+  load16_splat: 0x08,
+  load32_splat: 0x09,
+  store: 0x0b,
+  constant: 0x0c,
+  store64_lane: 0x5b,
+  i8x16_splat: 0x0f,
+  i16x8_splat: 0x10,
+  i32x4_splat: 0x11,
+  f32x4_splat: 0x13,
 } as const;
 
 export function wasmType(type: ValueKind): WasmType {

@@ -33,16 +33,34 @@ function emitBlock(frame: Frame, body: readonly Stmt[]): void {
 
 function emitStatement(frame: Frame, stmt: Stmt): void {
   switch (stmt.kind) {
-    case "let": emitLet(frame, stmt); break;
-    case "var": emitDefinition(frame, stmt.name, stmt.value, false); break;
-    case "assign": emitAssign(frame, stmt); break;
-    case "store": emitStore(frame, stmt); break;
-    case "vectorStore": emitVectorStore(frame, stmt); break;
-    case "for": emitFor(frame, stmt); break;
-    case "if": emitIf(frame, stmt); break;
-    case "copy": emitCopy(frame, stmt); break;
+    case "let":
+      emitLet(frame, stmt);
+      break;
+    case "var":
+      emitDefinition(frame, stmt.name, stmt.value, false);
+      break;
+    case "assign":
+      emitAssign(frame, stmt);
+      break;
+    case "store":
+      emitStore(frame, stmt);
+      break;
+    case "vectorStore":
+      emitVectorStore(frame, stmt);
+      break;
+    case "for":
+      emitFor(frame, stmt);
+      break;
+    case "if":
+      emitIf(frame, stmt);
+      break;
+    case "copy":
+      emitCopy(frame, stmt);
+      break;
     // The last statement: what it leaves on the stack is the result.
-    case "return": emit(frame, stmt.value); break;
+    case "return":
+      emit(frame, stmt.value);
+      break;
   }
 }
 

@@ -22,7 +22,12 @@ export interface TestBuffer {
 
 /** A program of one step: `write` makes the kernel for these inputs (null: absent) and this output. */
 export function singleKernel(inputs: readonly (TestBuffer | null)[], output: TestBuffer, write: (k: KernelBuilder) => KernelInstance): Program {
-  const instance = write(new KernelBuilder(inputs.map((b) => b?.type ?? null), [output.type]));
+  const instance = write(
+    new KernelBuilder(
+      inputs.map((b) => b?.type ?? null),
+      [output.type],
+    ),
+  );
   const buffers: ProgramBuffer[] = [...inputs, output].map((b, i) => ({ name: `b${i}`, ...(b ?? { type: "u8", length: 0 }) }));
   const constants: ProgramConstant[] = [];
   const args = instance.args.map((arg): StepArgument => {
@@ -48,7 +53,15 @@ function calleesFirst(func: Func, seen: Set<Func> = new Set()): Set<Func> {
   return seen.add(func);
 }
 
-const DTYPES: Readonly<Record<MemoryType, DType>> = { i8: "int8", u8: "uint8", i16: "int16", u16: "uint16", i32: "int32", i64: "int64", f32: "float32" };
+const DTYPES: Readonly<Record<MemoryType, DType>> = {
+  i8: "int8",
+  u8: "uint8",
+  i16: "int16",
+  u16: "uint16",
+  i32: "int32",
+  i64: "int64",
+  f32: "float32",
+};
 
 function port(name: string, { type, length }: TestBuffer, buffer: number): Port {
   return { name, dtype: DTYPES[type], shape: [length], buffer };
