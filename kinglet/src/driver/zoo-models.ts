@@ -3,10 +3,27 @@ export const FLOAT_DIFFERENCE = 5e-6;
 
 /** Float models, and models whose int8 weights meet activations that are quantized while the network runs. */
 export const FLOAT_MODELS: readonly string[] = [
-  "basic_pitch-nmp", "dtln-model_1", "dtln-model_quant_1", "hand-keypoint_classifier", "mcunet-vww", "mediapipe-face_detection_short_range",
-  "mediapipe-face_landmark", "mlperf-ad01_fp32", "mlperf-kws_ref_model_float32", "mlperf-pretrainedResnet", "mlperf-vww_96_float", "mtcnn-pnet",
-  "mtcnn-rnet", "pose-cpm", "qualcomm-vww_keras_model", "speech_embedding", "tflm-hello_world_float", "tfs-movie_review", "tinymaix-mnist_dw_f",
-  "tinymaix-vww96_f", "ultraface-slim-320",
+  "basic_pitch-nmp",
+  "dtln-model_1",
+  "dtln-model_quant_1",
+  "hand-keypoint_classifier",
+  "mcunet-vww",
+  "mediapipe-face_detection_short_range",
+  "mediapipe-face_landmark",
+  "mlperf-ad01_fp32",
+  "mlperf-kws_ref_model_float32",
+  "mlperf-pretrainedResnet",
+  "mlperf-vww_96_float",
+  "mtcnn-pnet",
+  "mtcnn-rnet",
+  "pose-cpm",
+  "qualcomm-vww_keras_model",
+  "speech_embedding",
+  "tflm-hello_world_float",
+  "tfs-movie_review",
+  "tinymaix-mnist_dw_f",
+  "tinymaix-vww96_f",
+  "ultraface-slim-320",
 ];
 
 /** Largest differences of a quantized model in steps: of its outputs, and of the tensors before a closing softmax or the like. */

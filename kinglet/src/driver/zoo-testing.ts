@@ -36,8 +36,19 @@ export interface ZooGolden {
   readonly inputs: readonly ZooTensor[];
   readonly outputs: readonly ZooTensor[];
   readonly taps?: readonly ZooTensor[];
-  readonly samples: readonly { readonly k: number; readonly seed: number; readonly in_crc32: readonly string[]; readonly outputs: readonly StoredTensor[]; readonly taps?: readonly StoredTensor[] }[];
-  readonly sequence?: { readonly steps: number; readonly seed: number; readonly outputs: readonly StoredTensor[]; readonly taps?: readonly StoredTensor[] };
+  readonly samples: readonly {
+    readonly k: number;
+    readonly seed: number;
+    readonly in_crc32: readonly string[];
+    readonly outputs: readonly StoredTensor[];
+    readonly taps?: readonly StoredTensor[];
+  }[];
+  readonly sequence?: {
+    readonly steps: number;
+    readonly seed: number;
+    readonly outputs: readonly StoredTensor[];
+    readonly taps?: readonly StoredTensor[];
+  };
 }
 
 /** Largest differences from the stored results, over all samples and steps: of the outputs and of the taps before them. */
@@ -53,7 +64,7 @@ export function readZooGolden(folder: string): ZooGolden {
 }
 
 /** The model's file, from the archive that holds it. @param data the folder of the archives */
-export function readZooModel(golden: ZooGolden, data: string): Uint8Array {
+function readZooModel(golden: ZooGolden, data: string): Uint8Array {
   const bytes = unzipSync(readFileSync(join(data, golden.archive)), { filter: (file) => file.name === golden.file })[golden.file];
   if (bytes === undefined) throw new Error(`${golden.archive} does not hold ${golden.file}`);
   const hash = createHash("sha256").update(bytes).digest("hex");
@@ -77,12 +88,20 @@ function crc32(bytes: Uint8Array): string {
 function drawElement(random: Xorshift32, dtype: DType): number {
   const bits = random.next();
   switch (dtype) {
-    case "float32": return (bits >>> 8) * 2 ** -23 - 1;
-    case "int8": case "uint8": return bits >>> 24;
-    case "int16": return bits >>> 16;
-    case "int32": case "int64": return bits % 16;
-    case "bool": return bits >>> 31;
-    default: throw new Error(`no rule for inputs of ${dtype}`);
+    case "float32":
+      return (bits >>> 8) * 2 ** -23 - 1;
+    case "int8":
+    case "uint8":
+      return bits >>> 24;
+    case "int16":
+      return bits >>> 16;
+    case "int32":
+    case "int64":
+      return bits % 16;
+    case "bool":
+      return bits >>> 31;
+    default:
+      throw new Error(`no rule for inputs of ${dtype}`);
   }
 }
 

@@ -16,7 +16,10 @@ const header = (parts: { descr?: string; fortran?: string; shape?: string }): st
 describe("npy", () => {
   it.each(DTYPES)("returns %s as written", (dtype) => {
     for (const shape of [[], [3], [2, 0], [2, 3, 1]]) {
-      const data = allocate(dtype, shape.reduce((a, b) => a * b, 1));
+      const data = allocate(
+        dtype,
+        shape.reduce((a, b) => a * b, 1),
+      );
       for (let i = 0; i < data.length; i++) data[i] = typeof data[i] === "bigint" ? BigInt(i) : i;
       const file = writeNpy({ dtype, shape, data });
       expect(readNpy(file, "x.npy")).toEqual({ dtype, shape, data });

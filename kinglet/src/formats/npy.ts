@@ -9,9 +9,17 @@ export interface NpyArray {
 
 /** NumPy's names without the byte order. */
 const DESCRIPTORS: Readonly<Record<DType, string>> = {
-  float16: "f2", float32: "f4", float64: "f8",
-  int8: "i1", int16: "i2", int32: "i4", int64: "i8",
-  uint8: "u1", uint16: "u2", uint32: "u4", uint64: "u8",
+  float16: "f2",
+  float32: "f4",
+  float64: "f8",
+  int8: "i1",
+  int16: "i2",
+  int32: "i4",
+  int64: "i8",
+  uint8: "u1",
+  uint16: "u2",
+  uint32: "u4",
+  uint64: "u8",
   bool: "b1",
 };
 const DTYPES = new Map(Object.entries(DESCRIPTORS).map(([dtype, text]) => [text, dtype as DType]));
@@ -23,7 +31,10 @@ const ALIGNMENT = 64;
 const MAX_RANK = 32;
 
 function fail(name: string, message: string): never {
-  throw new KingletError("bad-input", message, { place: name, hint: "Write the array with numpy.save(path, numpy.ascontiguousarray(array)), in a plain little-endian type." });
+  throw new KingletError("bad-input", message, {
+    place: name,
+    hint: "Write the array with numpy.save(path, numpy.ascontiguousarray(array)), in a plain little-endian type.",
+  });
 }
 
 /** Where the header's text begins and ends. */
@@ -51,7 +62,10 @@ function parseDType(header: string, name: string): DType {
 function parseShape(header: string, name: string): number[] {
   const text = /'shape'\s*:\s*\(([\d\s,L]*)\)/.exec(header);
   if (text === null) return fail(name, "the header does not state a shape");
-  const parts = text[1]!.split(",").map((part) => part.trim()).filter((part) => part !== "");
+  const parts = text[1]!
+    .split(",")
+    .map((part) => part.trim())
+    .filter((part) => part !== "");
   if (parts.length > MAX_RANK) fail(name, `the array has ${parts.length} dimensions`);
   return parts.map((part) => Number(part.replace("L", "")));
 }

@@ -2,7 +2,15 @@ import type { Node, Value } from "../graph/index.ts";
 import { type Buffer, constant, type Expr, i32, type KernelBuilder, type ScalarType, type Variable } from "../loops/index.ts";
 import { reducedMultiplier, requantize, requantize64 } from "./fixed.ts";
 import { inputOf, outputOf, unsupportedTypes } from "./op.ts";
-import { type Activation, channelMultipliers, floatBounds, type Multiplier, quantizationOf, quantizedBounds, quantizeMultiplier } from "./quantization.ts";
+import {
+  type Activation,
+  channelMultipliers,
+  floatBounds,
+  type Multiplier,
+  quantizationOf,
+  quantizedBounds,
+  quantizeMultiplier,
+} from "./quantization.ts";
 
 /** A running sum of one output element of a convolution or a fully connected layer. */
 export interface Accumulator {
@@ -61,8 +69,16 @@ function floatFinish(k: KernelBuilder, activation: Activation, bias: Buffer | un
 function integerFinish(k: KernelBuilder, node: Node, activation: Activation, multipliers: Multiplier[], type: ScalarType): Accumulator["finish"] {
   const { low, high, zeroPoint } = resultBounds(node, activation);
   const wide = type === "i64";
-  const multiplier = k.constant("multiplier", "i32", Int32Array.from(multipliers, (m) => (wide ? reducedMultiplier(m.multiplier) : m.multiplier)));
-  const shift = k.constant("shift", "i8", Int8Array.from(multipliers, (m) => m.shift));
+  const multiplier = k.constant(
+    "multiplier",
+    "i32",
+    Int32Array.from(multipliers, (m) => (wide ? reducedMultiplier(m.multiplier) : m.multiplier)),
+  );
+  const shift = k.constant(
+    "shift",
+    "i8",
+    Int8Array.from(multipliers, (m) => m.shift),
+  );
   return (acc, channel) => {
     const scaled = k.call(wide ? requantize64 : requantize, acc, multiplier.load(channel), shift.load(channel));
     return scaled.add(k.int("zero_point", zeroPoint)).clamp(k.int("low", low), k.int("high", high));
@@ -73,10 +89,16 @@ function integerFinish(k: KernelBuilder, node: Node, activation: Activation, mul
  * Prepares bias, multipliers and bounds of a layer with inputs [x, w, bias] and gives a function that starts the
  * sum of one output channel. Float layers add the bias last, as TensorFlow Lite's reference does.
  */
-export function accumulatorFor(k: KernelBuilder, node: Node, activation: Activation, rule: MultiplierRule = convMultipliers): (channel: Expr) => Accumulator {
+export function accumulatorFor(
+  k: KernelBuilder,
+  node: Node,
+  activation: Activation,
+  rule: MultiplierRule = convMultipliers,
+): (channel: Expr) => Accumulator {
   const type = accumulatorType(node);
   const bias = k.hasInput(2) ? k.input(2, "bias") : undefined;
-  const channels = node.op === "fullyConnected" || node.op === "conv2d" || node.op === "transposeConv2d" ? inputOf(node, 1).shape[0]! : inputOf(node, 1).shape[3]!;
+  const channels =
+    node.op === "fullyConnected" || node.op === "conv2d" || node.op === "transposeConv2d" ? inputOf(node, 1).shape[0]! : inputOf(node, 1).shape[3]!;
   const float = type === "f32";
   const finish = float ? floatFinish(k, activation, bias) : integerFinish(k, node, activation, rule(node, channels), type);
   const inputOffset = float ? i32(0) : k.int("input_offset", -zeroPointOf(node, inputOf(node, 0)));

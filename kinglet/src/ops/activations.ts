@@ -1,6 +1,17 @@
 import type { Node } from "../graph/index.ts";
 import { type Expr, f32, i32, type KernelBuilder, type KernelInstance } from "../loops/index.ts";
-import { activatePlain, binaryLoops, broadcastOf, isQuantizedType, makeCase, oneType, scaleOf, typed, unaryLoops, zeroPointOf } from "./elementwise.ts";
+import {
+  activatePlain,
+  binaryLoops,
+  broadcastOf,
+  isQuantizedType,
+  makeCase,
+  oneType,
+  scaleOf,
+  typed,
+  unaryLoops,
+  zeroPointOf,
+} from "./elementwise.ts";
 import { requantize, roundingShift } from "./fixed.ts";
 import { saturatingShift } from "./fixed-point.ts";
 import { erfcFloat, expm1Float, tanhFloat } from "./float-math.ts";
@@ -40,7 +51,10 @@ function reluLoops(name: string, activation: Activation): OpDef["loops"] {
       const factor = quantizeMultiplier(scaleOf(node, inputOf(node, 0)) / scaleOf(node, y));
       const { low, high } = quantizedBounds(activation, quantizationOf(node, y), dtype);
       unaryLoops(k, node, (x) =>
-        rescaled(k, "", centered(k, node, x), factor).add(k.int("zero_point", zeroPointOf(node, y))).clamp(k.int("low", low), k.int("high", high)));
+        rescaled(k, "", centered(k, node, x), factor)
+          .add(k.int("zero_point", zeroPointOf(node, y)))
+          .clamp(k.int("low", low), k.int("high", high)),
+      );
     } else unaryLoops(k, node, (x) => activatePlain(k, x, activation));
     return k.finish(`${name}_${suffixOf(dtype)}`, "Clamps to a range.");
   };
@@ -62,7 +76,12 @@ const ALL = ["int8", "uint8", "int16", "float"];
 
 export const relu: OpDef = { name: "relu", infer: inferSame("relu"), loops: reluLoops("relu", "relu"), cases: unaryCases({}, ALL) };
 export const relu6: OpDef = { name: "relu6", infer: inferSame("relu6"), loops: reluLoops("relu6", "relu6"), cases: unaryCases({}, ALL) };
-export const reluN1To1: OpDef = { name: "reluN1To1", infer: inferSame("reluN1To1"), loops: reluLoops("relu_n1_to_1", "reluN1To1"), cases: unaryCases({}, ALL) };
+export const reluN1To1: OpDef = {
+  name: "reluN1To1",
+  infer: inferSame("reluN1To1"),
+  loops: reluLoops("relu_n1_to_1", "reluN1To1"),
+  cases: unaryCases({}, ALL),
+};
 
 export interface LeakyReluAttributes {
   readonly alpha: number;
@@ -87,7 +106,9 @@ function leakyReluLoops(k: KernelBuilder, node: Node): KernelInstance {
 }
 
 export const leakyRelu: OpDef = {
-  name: "leakyRelu", infer: inferSame("leakyRelu"), loops: leakyReluLoops,
+  name: "leakyRelu",
+  infer: inferSame("leakyRelu"),
+  loops: leakyReluLoops,
   cases: [...unaryCases({ alpha: 0.2 }, ALL), ...unaryCases({ alpha: -1.5 }, ["int8"]).map((c) => ({ ...c, name: "int8, negative alpha" }))],
 };
 
@@ -119,8 +140,16 @@ export const prelu: OpDef = {
   },
   loops: preluLoops,
   cases: [
-    makeCase("int8", [typed("int8", [1, 3, 4, 5], 0.05, -3), { ...typed("int8", [1, 1, 5], 0.01, 5), constant: true }], typed("int8", [1, 3, 4, 5], 0.06, 7)),
-    makeCase("uint8", [typed("uint8", [3, 4, 5], 0.05, 130), { ...typed("uint8", [4, 1], 0.01, 5), constant: true }], typed("uint8", [3, 4, 5], 0.06, 70)),
+    makeCase(
+      "int8",
+      [typed("int8", [1, 3, 4, 5], 0.05, -3), { ...typed("int8", [1, 1, 5], 0.01, 5), constant: true }],
+      typed("int8", [1, 3, 4, 5], 0.06, 7),
+    ),
+    makeCase(
+      "uint8",
+      [typed("uint8", [3, 4, 5], 0.05, 130), { ...typed("uint8", [4, 1], 0.01, 5), constant: true }],
+      typed("uint8", [3, 4, 5], 0.06, 70),
+    ),
     makeCase("int16", [typed("int16", [3, 4, 5], 0.001), { ...typed("int8", [5], 0.01, 0), constant: true }], typed("int16", [3, 4, 5], 0.0012)),
     makeCase("float", [typed("float32", [3, 4, 5]), { ...typed("float32", [5]), constant: true }], typed("float32", [3, 4, 5])),
   ],
@@ -135,7 +164,11 @@ function shortMultiplier(multiplier: number): number {
 function highMul16(a: Expr, b: Expr): Expr {
   const product = a.mul(b);
   // Truncation after adding ±half; the halves differ by one so that ties go up.
-  return product.ge(0).select(product.add(1 << 14), product.add(1 - (1 << 14))).div(1 << 15).min(32767);
+  return product
+    .ge(0)
+    .select(product.add(1 << 14), product.add(1 - (1 << 14)))
+    .div(1 << 15)
+    .min(32767);
 }
 
 function clamp16(x: Expr): Expr {
@@ -167,7 +200,9 @@ function hardSwishLoops(k: KernelBuilder, node: Node): KernelInstance {
 }
 
 export const hardSwish: OpDef = {
-  name: "hardSwish", infer: inferSame("hardSwish"), loops: hardSwishLoops,
+  name: "hardSwish",
+  infer: inferSame("hardSwish"),
+  loops: hardSwishLoops,
   cases: [
     ...unaryCases({}, ["int8", "uint8", "float"]),
     makeCase("int8 of a wide range", [typed("int8", SHAPE, 0.7, -7)], typed("int8", SHAPE, 0.6, -100)),
@@ -231,7 +266,11 @@ function geluLoops(k: KernelBuilder, node: Node): KernelInstance {
 }
 
 export const gelu: OpDef = {
-  name: "gelu", infer: inferSame("gelu"), loops: geluLoops,
-  cases: [...unaryCases({ approximate: false }, ALL), ...unaryCases({ approximate: true }, ["int8", "float"]).map((c) => ({ ...c, name: `${c.name}, approximate` }))],
+  name: "gelu",
+  infer: inferSame("gelu"),
+  loops: geluLoops,
+  cases: [
+    ...unaryCases({ approximate: false }, ALL),
+    ...unaryCases({ approximate: true }, ["int8", "float"]).map((c) => ({ ...c, name: `${c.name}, approximate` })),
+  ],
 };
-

@@ -1,6 +1,18 @@
 import type { Node, ValueType } from "../graph/index.ts";
 import { constant, type Expr, i32, intrinsic, type KernelBuilder, type KernelInstance } from "../loops/index.ts";
-import { activatePlain, binaryLoops, binaryTypes, broadcastOf, eachElement, isQuantizedType, makeCase, oneType, scaleOf, typed, zeroPointOf } from "./elementwise.ts";
+import {
+  activatePlain,
+  binaryLoops,
+  binaryTypes,
+  broadcastOf,
+  eachElement,
+  isQuantizedType,
+  makeCase,
+  oneType,
+  scaleOf,
+  typed,
+  zeroPointOf,
+} from "./elementwise.ts";
 import { requantize, roundingShift } from "./fixed.ts";
 import { reciprocalMantissa } from "./fixed-point.ts";
 import { attributesOf, badNode, inputOf, type OpCase, type OpDef, outputOf, refuse, suffixOf, typeAt } from "./op.ts";
@@ -127,7 +139,11 @@ function squaredDifferenceLoops(k: KernelBuilder, node: Node): KernelInstance {
     // 7 more bits are what a square of 8-bit differences has room for in 32 bits.
     const bits = dtype === "int16" ? 0 : 7;
     const twice = 2 * Math.max(sa, sb);
-    const [fa, fb, fy] = [sa / twice, sb / twice, (twice * twice) / (2 ** (2 * bits) * sy)].map(quantizeMultiplier) as [Multiplier, Multiplier, Multiplier];
+    const [fa, fb, fy] = [sa / twice, sb / twice, (twice * twice) / (2 ** (2 * bits) * sy)].map(quantizeMultiplier) as [
+      Multiplier,
+      Multiplier,
+      Multiplier,
+    ];
     binaryLoops(k, node, (a, b) => {
       const left = k.int("left_shift", bits);
       const difference = k.let("difference", aligned(k, node, 0, a, fa, left).sub(aligned(k, node, 1, b, fb, left)));
@@ -153,8 +169,33 @@ function addNLoops(k: KernelBuilder, node: Node): KernelInstance {
     const one = quantizeMultiplier(0.5);
     const factor = quantizeMultiplier((2 * scaleOf(node, x)) / (2 ** bits * scaleOf(node, outputOf(node))));
     eachElement(k, x.shape, (i) => {
-      const terms = inputs.map((input) => scaled(k, "x", input.load(i).add(k.int("x_offset", -zeroPointOf(node, x))).shl(k.int("left_shift", bits)), one));
-      output.store(i, finishStored(k, node, scaled(k, "y", k.let("sum", terms.reduce((a, b) => a.wrapAdd(b))), factor)));
+      const terms = inputs.map((input) =>
+        scaled(
+          k,
+          "x",
+          input
+            .load(i)
+            .add(k.int("x_offset", -zeroPointOf(node, x)))
+            .shl(k.int("left_shift", bits)),
+          one,
+        ),
+      );
+      output.store(
+        i,
+        finishStored(
+          k,
+          node,
+          scaled(
+            k,
+            "y",
+            k.let(
+              "sum",
+              terms.reduce((a, b) => a.wrapAdd(b)),
+            ),
+            factor,
+          ),
+        ),
+      );
     });
   } else eachElement(k, inputOf(node, 0).shape, (i) => output.store(i, inputs.map((input) => input.load(i)).reduce(plainAdd)));
   return k.finish(`add_n_${inputs.length}_${suffixOf(dtype)}`, `Sum of ${inputs.length} tensors.`);
@@ -172,10 +213,24 @@ const FLOATS: ValueType[] = [typed("float32", [2, 3, 4]), typed("float32", [3, 1
 
 function fusedCases(outputScale: number): OpCase[] {
   return [
-    makeCase("int8", [typed("int8", [2, 3, 4], 0.05, -3), typed("int8", [2, 3, 4], 0.03, 7)], typed("int8", [2, 3, 4], outputScale, 5), { activation: "none" }),
-    makeCase("int8 broadcast, relu", [typed("int8", [2, 3, 4], 0.05, -3), typed("int8", [3, 1], 0.07, 7)], typed("int8", [2, 3, 4], outputScale, -20), { activation: "relu" }),
-    makeCase("uint8 by a scalar, relu6", [typed("uint8", [5, 3], 0.05, 120), typed("uint8", [1], 0.04, 2)], typed("uint8", [5, 3], outputScale, 100), { activation: "relu6" }),
-    makeCase("int16", [typed("int16", [1, 9], 0.001), typed("int16", [2, 1], 0.0007)], typed("int16", [2, 9], outputScale * 0.02), { activation: "none" }),
+    makeCase("int8", [typed("int8", [2, 3, 4], 0.05, -3), typed("int8", [2, 3, 4], 0.03, 7)], typed("int8", [2, 3, 4], outputScale, 5), {
+      activation: "none",
+    }),
+    makeCase(
+      "int8 broadcast, relu",
+      [typed("int8", [2, 3, 4], 0.05, -3), typed("int8", [3, 1], 0.07, 7)],
+      typed("int8", [2, 3, 4], outputScale, -20),
+      { activation: "relu" },
+    ),
+    makeCase(
+      "uint8 by a scalar, relu6",
+      [typed("uint8", [5, 3], 0.05, 120), typed("uint8", [1], 0.04, 2)],
+      typed("uint8", [5, 3], outputScale, 100),
+      { activation: "relu6" },
+    ),
+    makeCase("int16", [typed("int16", [1, 9], 0.001), typed("int16", [2, 1], 0.0007)], typed("int16", [2, 9], outputScale * 0.02), {
+      activation: "none",
+    }),
     makeCase("int32", [typed("int32", [2, 3]), typed("int32", [3])], typed("int32", [2, 3]), { activation: "relu" }),
     makeCase("int64", [typed("int64", [2, 3]), typed("int64", [3])], typed("int64", [2, 3]), { activation: "none" }),
     makeCase("float", FLOATS, typed("float32", [2, 3, 4]), { activation: "reluN1To1" }),
@@ -186,17 +241,35 @@ export const add: OpDef = { name: "add", infer: inferBinary("add"), loops: sumLo
 export const sub: OpDef = { name: "sub", infer: inferBinary("sub"), loops: sumLoops("sub", plainSub), cases: fusedCases(0.08) };
 export const mul: OpDef = { name: "mul", infer: inferBinary("mul"), loops: mulLoops, cases: fusedCases(0.2) };
 export const squaredDifference: OpDef = {
-  name: "squaredDifference", infer: inferBinary("squaredDifference"), loops: squaredDifferenceLoops,
+  name: "squaredDifference",
+  infer: inferBinary("squaredDifference"),
+  loops: squaredDifferenceLoops,
   cases: fusedCases(0.5).map(({ attributes: _, ...rest }) => ({ ...rest, attributes: {} })),
 };
 
 export const div: OpDef = {
-  name: "div", infer: inferBinary("div"), loops: divLoops,
+  name: "div",
+  infer: inferBinary("div"),
+  loops: divLoops,
   cases: [
-    makeCase("int8", [typed("int8", [4, 5], 0.05, -3), { ...typed("int8", [4, 5], 0.03, -10), low: -9, high: 127 }], typed("int8", [4, 5], 0.2, 5), { activation: "none" }),
-    makeCase("int8 by negative numbers", [typed("int8", [4, 5], 0.05, -3), { ...typed("int8", [5], 0.03, 0), low: -128, high: -1 }], typed("int8", [4, 5], 0.02, 5), { activation: "relu" }),
-    makeCase("uint8", [typed("uint8", [4, 5], 0.05, 30), { ...typed("uint8", [4, 1], 0.03, 2), low: 3, high: 255 }], typed("uint8", [4, 5], 0.1, 50), { activation: "none" }),
-    makeCase("int32, also by zero", [typed("int32", [2, 30]), { ...typed("int32", [30]), low: -4, high: 4 }], typed("int32", [2, 30]), { activation: "none" }),
+    makeCase("int8", [typed("int8", [4, 5], 0.05, -3), { ...typed("int8", [4, 5], 0.03, -10), low: -9, high: 127 }], typed("int8", [4, 5], 0.2, 5), {
+      activation: "none",
+    }),
+    makeCase(
+      "int8 by negative numbers",
+      [typed("int8", [4, 5], 0.05, -3), { ...typed("int8", [5], 0.03, 0), low: -128, high: -1 }],
+      typed("int8", [4, 5], 0.02, 5),
+      { activation: "relu" },
+    ),
+    makeCase(
+      "uint8",
+      [typed("uint8", [4, 5], 0.05, 30), { ...typed("uint8", [4, 1], 0.03, 2), low: 3, high: 255 }],
+      typed("uint8", [4, 5], 0.1, 50),
+      { activation: "none" },
+    ),
+    makeCase("int32, also by zero", [typed("int32", [2, 30]), { ...typed("int32", [30]), low: -4, high: 4 }], typed("int32", [2, 30]), {
+      activation: "none",
+    }),
     makeCase("float", [FLOATS[0]!, { ...FLOATS[1]!, low: 0.5, high: 3 }], typed("float32", [2, 3, 4]), { activation: "relu6" }),
   ],
 };
@@ -213,8 +286,15 @@ export const addN: OpDef = {
   },
   loops: addNLoops,
   cases: [
-    makeCase("three int8", [0, 1, 2].map(() => typed("int8", [3, 5], 0.05, -3)), typed("int8", [3, 5], 0.11, 4)),
-    makeCase("four floats", [0, 1, 2, 3].map(() => typed("float32", [3, 5])), typed("float32", [3, 5])),
+    makeCase(
+      "three int8",
+      [0, 1, 2].map(() => typed("int8", [3, 5], 0.05, -3)),
+      typed("int8", [3, 5], 0.11, 4),
+    ),
+    makeCase(
+      "four floats",
+      [0, 1, 2, 3].map(() => typed("float32", [3, 5])),
+      typed("float32", [3, 5]),
+    ),
   ],
 };
-

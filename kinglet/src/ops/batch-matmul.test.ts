@@ -33,6 +33,14 @@ describe("batchMatmul", () => {
     });
   });
   it("refuses sizes that do not meet", () => {
-    expect(() => batchMatmul.infer([{ dtype: "int8", shape: [2, 3] }, { dtype: "int8", shape: [2, 3] }], { adjX: false, adjY: false })).toThrow(/rows of 3/);
+    expect(() =>
+      batchMatmul.infer(
+        [
+          { dtype: "int8", shape: [2, 3] },
+          { dtype: "int8", shape: [2, 3] },
+        ],
+        { adjX: false, adjY: false },
+      ),
+    ).toThrow(/rows of 3/);
   });
 });

@@ -15,12 +15,18 @@ export interface BatchMatmulAttributes {
 const NAME = "batchMatmul";
 
 /** Rows, depth and columns of one product. */
-function sizesOf(a: ValueType, b: ValueType, attributes: BatchMatmulAttributes): { rows: number; depth: number; columns: number; otherDepth: number } {
+function sizesOf(
+  a: ValueType,
+  b: ValueType,
+  attributes: BatchMatmulAttributes,
+): { rows: number; depth: number; columns: number; otherDepth: number } {
   const [a0, a1] = a.shape.slice(-2) as [number, number];
   const [b0, b1] = b.shape.slice(-2) as [number, number];
   return {
-    rows: attributes.adjX ? a1 : a0, depth: attributes.adjX ? a0 : a1,
-    columns: attributes.adjY ? b0 : b1, otherDepth: attributes.adjY ? b1 : b0,
+    rows: attributes.adjX ? a1 : a0,
+    depth: attributes.adjX ? a0 : a1,
+    columns: attributes.adjY ? b0 : b1,
+    otherDepth: attributes.adjY ? b1 : b0,
   };
 }
 
@@ -33,7 +39,12 @@ function finishFor(k: KernelBuilder, node: Node, type: ScalarType): (sum: Expr) 
   const wide = type === "i64";
   const { low, high } = rangeOfDType(y.dtype);
   return (sum) => {
-    const scaled = k.call(wide ? requantize64 : requantize, sum, k.int("multiplier", wide ? reducedMultiplier(multiplier) : multiplier), k.int("shift", shift));
+    const scaled = k.call(
+      wide ? requantize64 : requantize,
+      sum,
+      k.int("multiplier", wide ? reducedMultiplier(multiplier) : multiplier),
+      k.int("shift", shift),
+    );
     return scaled.add(k.int("zero_point", zeroPointOf(node, y))).clamp(low, high);
   };
 }
@@ -63,7 +74,8 @@ function matmulLoops(k: KernelBuilder, node: Node): KernelInstance {
           acc.set(acc.get().add(l.mul(r).to(type)));
         });
         y.store(at.mul(rows).add(row).mul(columns).add(column), finish(k.let("sum", acc.get())));
-      }));
+      }),
+    );
   });
   return k.finish(`batch_matmul_${suffixOf(dtype)}`, "Matrix products over broadcast leading dimensions.");
 }
@@ -82,9 +94,20 @@ export const batchMatmul: OpDef = {
   loops: matmulLoops,
   macs: (node) => elementCount(outputOf(node).shape) * sizesOf(inputOf(node, 0), inputOf(node, 1), attributesOf(node)).depth,
   cases: [
-    makeCase("int8", [typed("int8", [2, 3, 5], 0.05, 3), typed("int8", [2, 5, 4], 0.04, -7)], typed("int8", [2, 3, 4], 0.3, 9), { adjX: false, adjY: false }),
-    makeCase("int8, transposed and broadcast", [typed("int8", [2, 1, 5, 3], 0.05, 3), typed("int8", [3, 4, 5], 0.04, -7)], typed("int8", [2, 3, 3, 4], 0.3, 9), { adjX: true, adjY: true }),
-    makeCase("int16", [typed("int16", [3, 5], 0.0005), typed("int16", [2, 5, 4], 0.0004)], typed("int16", [2, 3, 4], 0.02), { adjX: false, adjY: false }),
+    makeCase("int8", [typed("int8", [2, 3, 5], 0.05, 3), typed("int8", [2, 5, 4], 0.04, -7)], typed("int8", [2, 3, 4], 0.3, 9), {
+      adjX: false,
+      adjY: false,
+    }),
+    makeCase(
+      "int8, transposed and broadcast",
+      [typed("int8", [2, 1, 5, 3], 0.05, 3), typed("int8", [3, 4, 5], 0.04, -7)],
+      typed("int8", [2, 3, 3, 4], 0.3, 9),
+      { adjX: true, adjY: true },
+    ),
+    makeCase("int16", [typed("int16", [3, 5], 0.0005), typed("int16", [2, 5, 4], 0.0004)], typed("int16", [2, 3, 4], 0.02), {
+      adjX: false,
+      adjY: false,
+    }),
     makeCase("float", [typed("float32", [1, 3, 5]), typed("float32", [2, 4, 5])], typed("float32", [2, 3, 4]), { adjX: false, adjY: true }),
     makeCase("float matrices", [typed("float32", [5, 3]), typed("float32", [5, 4])], typed("float32", [3, 4]), { adjX: true, adjY: false }),
   ],

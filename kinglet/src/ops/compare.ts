@@ -1,7 +1,18 @@
 import type { DType } from "../base/index.ts";
 import type { Node, ValueType } from "../graph/index.ts";
 import type { Expr, KernelBuilder, KernelInstance } from "../loops/index.ts";
-import { binaryLoops, binaryTypes, broadcastOf, eachBroadcast, isQuantizedType, makeCase, scaleOf, typed, unaryLoops, zeroPointOf } from "./elementwise.ts";
+import {
+  binaryLoops,
+  binaryTypes,
+  broadcastOf,
+  eachBroadcast,
+  isQuantizedType,
+  makeCase,
+  scaleOf,
+  typed,
+  unaryLoops,
+  zeroPointOf,
+} from "./elementwise.ts";
 import { requantize } from "./fixed.ts";
 import { inputOf, type OpDef, outputOf, refuse, suffixOf, typeAt, unsupportedTypes } from "./op.ts";
 import { quantizeMultiplier } from "./quantization.ts";
@@ -40,8 +51,22 @@ function comparison(name: string, kernel: string, relation: Relation): OpDef {
     cases: [
       makeCase("int8 of two scales", [typed("int8", [40, 3], 0.05, -3), typed("int8", [3], 0.04, 9)], typed("bool", [40, 3])),
       makeCase("uint8", [typed("uint8", [40], 0.5, 100), typed("uint8", [40], 0.5, 100)], typed("bool", [40])),
-      makeCase("int32", [{ ...typed("int32", [2, 30]), low: -3, high: 3 }, { ...typed("int32", [2, 1]), low: -3, high: 3 }], typed("bool", [2, 30])),
-      makeCase("int64", [{ ...typed("int64", [2, 30]), low: -3, high: 3 }, { ...typed("int64", [30]), low: -3, high: 3 }], typed("bool", [2, 30])),
+      makeCase(
+        "int32",
+        [
+          { ...typed("int32", [2, 30]), low: -3, high: 3 },
+          { ...typed("int32", [2, 1]), low: -3, high: 3 },
+        ],
+        typed("bool", [2, 30]),
+      ),
+      makeCase(
+        "int64",
+        [
+          { ...typed("int64", [2, 30]), low: -3, high: 3 },
+          { ...typed("int64", [30]), low: -3, high: 3 },
+        ],
+        typed("bool", [2, 30]),
+      ),
       makeCase("float", [typed("float32", [4, 5]), typed("float32", [1])], typed("bool", [4, 5])),
       makeCase("bool", [typed("bool", [30]), typed("bool", [30])], typed("bool", [30])),
     ],
@@ -94,7 +119,8 @@ function selectLoops(k: KernelBuilder, node: Node): KernelInstance {
   const no = k.input(2, "b");
   const output = k.output(0, "y");
   eachBroadcast(k, y.shape, [condition.shape, a.shape, b.shape], (at, [ic, ia, ib]) =>
-    output.store(at, which.load(ic!).ne(0).select(yes.load(ia!), no.load(ib!))));
+    output.store(at, which.load(ic!).ne(0).select(yes.load(ia!), no.load(ib!))),
+  );
   return k.finish(`select_${suffixOf(y.dtype)}`, "Takes each element from a where the condition holds, else from b, with broadcasting.");
 }
 

@@ -17,16 +17,32 @@ function joinedShape(op: string, inputs: readonly (ValueType | null)[], axis: nu
   shape[axis] = 0;
   inputs.forEach((_, i) => {
     const type = typeAt(op, inputs, i, first.shape.length);
-    if (type.dtype !== first.dtype || type.shape.some((size, d) => d !== axis && size !== first.shape[d])) refuse(op, `input ${i} ${type.dtype}[${type.shape.join(",")}] does not fit to ${first.dtype}[${first.shape.join(",")}]`);
+    if (type.dtype !== first.dtype || type.shape.some((size, d) => d !== axis && size !== first.shape[d]))
+      refuse(op, `input ${i} ${type.dtype}[${type.shape.join(",")}] does not fit to ${first.dtype}[${first.shape.join(",")}]`);
     shape[axis]! += type.shape[axis]!;
   });
   return shape;
 }
 
 /** Moves a part to or from its place along the axis of the whole. */
-function movePart(k: KernelBuilder, name: string, part: Value, whole: Value, axis: number, offset: number, buffers: { part: Buffer; whole: Buffer; join: boolean }): void {
+function movePart(
+  k: KernelBuilder,
+  name: string,
+  part: Value,
+  whole: Value,
+  axis: number,
+  offset: number,
+  buffers: { part: Buffer; whole: Buffer; join: boolean },
+): void {
   const strides = stridesOf(whole.shape);
-  const inWhole = { buffer: buffers.whole, base: offsetOf(whole.shape.map((_, d) => (d === axis ? offset : 0)), strides), strides };
+  const inWhole = {
+    buffer: buffers.whole,
+    base: offsetOf(
+      whole.shape.map((_, d) => (d === axis ? offset : 0)),
+      strides,
+    ),
+    strides,
+  };
   const alone = { buffer: buffers.part, base: 0, strides: stridesOf(part.shape) };
   if (buffers.join) moveBlock(k, name, part.shape, inWhole, alone);
   else moveBlock(k, name, part.shape, alone, inWhole);
@@ -44,7 +60,17 @@ function sameScale(node: Node, x: Value, y: Value): boolean {
  * An input of another scale: round(x · s + bias) + zero point in single precision, as TensorFlow Lite's
  * ConcatenationWithScaling does.
  */
-function rescaledPart(k: KernelBuilder, node: Node, x: Value, y: Value, axis: number, offset: number, input: Buffer, output: Buffer, name: string): void {
+function rescaledPart(
+  k: KernelBuilder,
+  node: Node,
+  x: Value,
+  y: Value,
+  axis: number,
+  offset: number,
+  input: Buffer,
+  output: Buffer,
+  name: string,
+): void {
   const [from, to] = [quantizationOf(node, x), quantizationOf(node, y)];
   const { low, high } = rangeOfDType(y.dtype);
   const inner = elementCount(x.shape.slice(axis));
@@ -52,11 +78,16 @@ function rescaledPart(k: KernelBuilder, node: Node, x: Value, y: Value, axis: nu
   const scale = Math.fround(Math.fround(from.scale) * Math.fround(1 / Math.fround(to.scale)));
   k.for(`${name}outer`, 0, k.int(`${name}outer`, elementCount(x.shape.slice(0, axis))), (o) =>
     k.for(`${name}i`, 0, k.int(`${name}inner`, inner), (i) => {
-      const value = input.load(o.mul(inner).add(i)).to("f32").mul(k.float(`${name}scale`, scale)).add(k.float(`${name}bias`, Math.fround(-from.zeroPoint * scale)));
+      const value = input
+        .load(o.mul(inner).add(i))
+        .to("f32")
+        .mul(k.float(`${name}scale`, scale))
+        .add(k.float(`${name}bias`, Math.fround(-from.zeroPoint * scale)));
       const away = k.call(roundAwayFloat, value);
       const start = offset * elementCount(y.shape.slice(axis + 1));
       output.store(o.mul(wide).add(start).add(i), k.let(`${name}real`, away).to("i32").add(to.zeroPoint).clamp(low, high));
-    }));
+    }),
+  );
 }
 
 function concatLoops(k: KernelBuilder, node: Node): KernelInstance {
@@ -96,7 +127,9 @@ function packLoops(k: KernelBuilder, node: Node): KernelInstance {
   const { axis } = attributesOf<AxisAttributes>(node);
   const inputs = node.inputs.map((_, i) => k.input(i, `x${i}`));
   const output = k.output(0, "y");
-  inputs.forEach((input, i) => movePart(k, `p${i}_`, asLayer(inputOf(node, i), axis), outputOf(node), axis, i, { part: input, whole: output, join: true }));
+  inputs.forEach((input, i) =>
+    movePart(k, `p${i}_`, asLayer(inputOf(node, i), axis), outputOf(node), axis, i, { part: input, whole: output, join: true }),
+  );
   return k.finish(`pack${inputs.length}_${suffixOf(outputOf(node).dtype)}`, "Stacks tensors along a new axis.");
 }
 
@@ -108,14 +141,36 @@ function unpackLoops(k: KernelBuilder, node: Node): KernelInstance {
   return k.finish(`unpack${node.outputs.length}_${suffixOf(x.dtype)}`, "Cuts a tensor into the layers of an axis.");
 }
 
-const joinCases: OpCase[] = MOVED_TYPES.map((dtype) => ({ name: dtype, attributes: { axis: 1, activation: "none" }, inputs: [movedType(dtype, [2, 3, 2]), movedType(dtype, [2, 1, 2]), movedType(dtype, [2, 2, 2])], outputs: [movedType(dtype, [2, 6, 2])] }));
-const scaled = (zeroPoint: number, scale: number): ValueType => ({ dtype: "uint8", shape: [2, 5], quantization: { scales: [scale], zeroPoints: [zeroPoint], axis: 0 } });
+const joinCases: OpCase[] = MOVED_TYPES.map((dtype) => ({
+  name: dtype,
+  attributes: { axis: 1, activation: "none" },
+  inputs: [movedType(dtype, [2, 3, 2]), movedType(dtype, [2, 1, 2]), movedType(dtype, [2, 2, 2])],
+  outputs: [movedType(dtype, [2, 6, 2])],
+}));
+const scaled = (zeroPoint: number, scale: number): ValueType => ({
+  dtype: "uint8",
+  shape: [2, 5],
+  quantization: { scales: [scale], zeroPoints: [zeroPoint], axis: 0 },
+});
 
 export const concatenation: OpDef = {
   name: "concatenation",
-  infer: (inputs, attributes) => [{ dtype: typeAt("concatenation", inputs, 0).dtype, shape: joinedShape("concatenation", inputs, attributesOf<AxisAttributes>({ attributes }).axis) }],
+  infer: (inputs, attributes) => [
+    {
+      dtype: typeAt("concatenation", inputs, 0).dtype,
+      shape: joinedShape("concatenation", inputs, attributesOf<AxisAttributes>({ attributes }).axis),
+    },
+  ],
   loops: concatLoops,
-  cases: [...joinCases, { name: "uint8 of other scales", attributes: { axis: 1, activation: "none" }, inputs: [scaled(3, 0.1), scaled(120, 0.07)], outputs: [{ ...scaled(5, 0.1), shape: [2, 10] }] }],
+  cases: [
+    ...joinCases,
+    {
+      name: "uint8 of other scales",
+      attributes: { axis: 1, activation: "none" },
+      inputs: [scaled(3, 0.1), scaled(120, 0.07)],
+      outputs: [{ ...scaled(5, 0.1), shape: [2, 10] }],
+    },
+  ],
 };
 
 export const split: OpDef = {
@@ -123,11 +178,17 @@ export const split: OpDef = {
   infer(inputs, attributes) {
     const x = typeAt("split", inputs, 0);
     const { axis, sizes } = attributesOf<AxisAttributes & { sizes: readonly number[] }>({ attributes });
-    if (sizes.reduce((sum, size) => sum + size, 0) !== x.shape[axis]) refuse("split", `pieces of ${sizes.join(", ")} do not make up ${x.shape[axis]} elements`);
+    if (sizes.reduce((sum, size) => sum + size, 0) !== x.shape[axis])
+      refuse("split", `pieces of ${sizes.join(", ")} do not make up ${x.shape[axis]} elements`);
     return sizes.map((size) => ({ dtype: x.dtype, shape: x.shape.map((dim, d) => (d === axis ? size : dim)) }));
   },
   loops: splitLoops,
-  cases: MOVED_TYPES.map((dtype) => ({ name: dtype, attributes: { axis: 1, sizes: [1, 3] }, inputs: [movedType(dtype, [2, 4, 3])], outputs: [movedType(dtype, [2, 1, 3]), movedType(dtype, [2, 3, 3])] })),
+  cases: MOVED_TYPES.map((dtype) => ({
+    name: dtype,
+    attributes: { axis: 1, sizes: [1, 3] },
+    inputs: [movedType(dtype, [2, 4, 3])],
+    outputs: [movedType(dtype, [2, 1, 3]), movedType(dtype, [2, 3, 3])],
+  })),
 };
 
 export const pack: OpDef = {
@@ -139,7 +200,12 @@ export const pack: OpDef = {
     return [{ dtype: x.dtype, shape: [...x.shape.slice(0, axis), inputs.length, ...x.shape.slice(axis)] }];
   },
   loops: packLoops,
-  cases: MOVED_TYPES.map((dtype) => ({ name: dtype, attributes: { axis: 1 }, inputs: [movedType(dtype, [2, 3]), movedType(dtype, [2, 3])], outputs: [movedType(dtype, [2, 2, 3])] })),
+  cases: MOVED_TYPES.map((dtype) => ({
+    name: dtype,
+    attributes: { axis: 1 },
+    inputs: [movedType(dtype, [2, 3]), movedType(dtype, [2, 3])],
+    outputs: [movedType(dtype, [2, 2, 3])],
+  })),
 };
 
 export const unpack: OpDef = {
@@ -151,5 +217,10 @@ export const unpack: OpDef = {
     return Array.from({ length: x.shape[axis]! }, () => ({ dtype: x.dtype, shape: x.shape.filter((_, d) => d !== axis) }));
   },
   loops: unpackLoops,
-  cases: MOVED_TYPES.map((dtype) => ({ name: dtype, attributes: { axis: 1 }, inputs: [movedType(dtype, [2, 2, 3])], outputs: [movedType(dtype, [2, 3]), movedType(dtype, [2, 3])] })),
+  cases: MOVED_TYPES.map((dtype) => ({
+    name: dtype,
+    attributes: { axis: 1 },
+    inputs: [movedType(dtype, [2, 2, 3])],
+    outputs: [movedType(dtype, [2, 3]), movedType(dtype, [2, 3])],
+  })),
 };

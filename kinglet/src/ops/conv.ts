@@ -2,33 +2,12 @@ import type { Node, ValueType } from "../graph/index.ts";
 import type { Buffer, Expr, KernelBuilder, KernelInstance } from "../loops/index.ts";
 import { type Accumulator, accumulatorFor, finishAccumulator } from "./accumulate.ts";
 import { hybridInput, isHybrid } from "./hybrid.ts";
-import { attributesOf, inputOf, type OpDef, type Walk, outputOf, refuse, suffixOf, typeAt } from "./op.ts";
+import { attributesOf, inputOf, type OpDef, outputOf, refuse, suffixOf, typeAt } from "./op.ts";
 import type { Activation } from "./quantization.ts";
-
-/** Explicit padding; a stride or dilation of 1 is none. */
-export interface WindowAttributes {
-  readonly strideH: number;
-  readonly strideW: number;
-  readonly dilationH?: number;
-  readonly dilationW?: number;
-  readonly padTop: number;
-  readonly padBottom: number;
-  readonly padLeft: number;
-  readonly padRight: number;
-  readonly activation: Activation;
-}
+import { eachInside, eachPixel, type WindowAttributes, windowPositions, windowSizes } from "./window.ts";
 
 export interface DepthwiseAttributes extends WindowAttributes {
   readonly depthMultiplier: number;
-}
-
-/** Number of positions of a window of `size` along a padded edge. */
-export function windowPositions(op: string, length: number, before: number, after: number, size: number, stride: number, dilation = 1): number {
-  const reach = (size - 1) * dilation + 1;
-  const positions = Math.floor((length + before + after - reach) / stride) + 1;
-  if (!(stride >= 1) || !(dilation >= 1) || before < 0 || after < 0) refuse(op, "strides and dilations must be at least 1 and padding at least 0");
-  if (positions < 1) refuse(op, `a window of ${reach} does not fit into ${length} elements`);
-  return positions;
 }
 
 function convShape(op: string, x: ValueType, w: ValueType, a: WindowAttributes, channels: number): number[] {
@@ -40,69 +19,6 @@ function convShape(op: string, x: ValueType, w: ValueType, a: WindowAttributes, 
 
 function checkBias(op: string, bias: ValueType | null | undefined, channels: number): void {
   if (bias && bias.shape.reduce((p, d) => p * d, 1) !== channels) refuse(op, `the bias must have ${channels} elements`);
-}
-
-/** The sizes of a window operator as kernel parameters. */
-export interface WindowSizes {
-  readonly batches: Expr;
-  readonly inH: Expr;
-  readonly inW: Expr;
-  readonly inC: Expr;
-  readonly outH: Expr;
-  readonly outW: Expr;
-  readonly outC: Expr;
-  readonly filterH: Expr;
-  readonly filterW: Expr;
-}
-
-export function windowSizes(k: KernelBuilder, x: ValueType, y: ValueType, filterH: number, filterW: number): WindowSizes {
-  return {
-    batches: k.int("batches", x.shape[0]!),
-    inH: k.int("in_h", x.shape[1]!), inW: k.int("in_w", x.shape[2]!), inC: k.int("in_c", x.shape[3]!),
-    outH: k.int("out_h", y.shape[1]!), outW: k.int("out_w", y.shape[2]!), outC: k.int("out_c", y.shape[3]!),
-    filterH: k.int("filter_h", filterH), filterW: k.int("filter_w", filterW),
-  };
-}
-
-/** Index i of an edge, from its start or from its end; which of the two is a parameter, so that layers share the code. */
-function walked(k: KernelBuilder, name: string, i: Expr, size: number, walk: Walk): Expr {
-  return k.let(name, k.int(`${name}_start`, walk === "forward" ? 0 : size - 1).add(i.mul(k.int("walk", walk === "forward" ? 1 : -1))));
-}
-
-/**
- * Visits every output pixel: batch, row, column, and the input position of the window's first element.
- * `begin` writes what comes before the pixels of a batch; `walk` lets the caller choose the order of the pixels.
- */
-export function eachPixel(k: KernelBuilder, sizes: WindowSizes, a: WindowAttributes, body: (n: Expr, oy: Expr, ox: Expr, y0: Expr, x0: Expr) => void, begin?: (n: Expr) => void, walk?: { direction: Walk; outH: number; outW: number }): void {
-  const strideH = k.int("stride_h", a.strideH);
-  const strideW = k.int("stride_w", a.strideW);
-  const padTop = k.int("pad_top", a.padTop);
-  const padLeft = k.int("pad_left", a.padLeft);
-  k.for("n", 0, sizes.batches, (n) => {
-    begin?.(n);
-    k.for("i", 0, sizes.outH, (i) =>
-      k.for("j", 0, sizes.outW, (j) => {
-        const oy = walk === undefined ? i : walked(k, "oy", i, walk.outH, walk.direction);
-        const ox = walk === undefined ? j : walked(k, "ox", j, walk.outW, walk.direction);
-        const y0 = k.let("y0", oy.mul(strideH).sub(padTop));
-        const x0 = k.let("x0", ox.mul(strideW).sub(padLeft));
-        body(n, oy, ox, y0, x0);
-      }));
-  });
-}
-
-/** Visits the elements of a window that lie inside the input: filter position and input pixel index. */
-export function eachInside(k: KernelBuilder, sizes: WindowSizes, a: WindowAttributes, n: Expr, y0: Expr, x0: Expr, body: (ky: Expr, kx: Expr, pixel: Expr) => void): void {
-  const dilationH = k.int("dilation_h", a.dilationH ?? 1);
-  const dilationW = k.int("dilation_w", a.dilationW ?? 1);
-  k.for("ky", 0, sizes.filterH, (ky) => {
-    const iy = k.let("iy", y0.add(ky.mul(dilationH)));
-    k.if(iy.ge(0).and(iy.lt(sizes.inH)), () =>
-      k.for("kx", 0, sizes.filterW, (kx) => {
-        const ix = k.let("ix", x0.add(kx.mul(dilationW)));
-        k.if(ix.ge(0).and(ix.lt(sizes.inW)), () => body(ky, kx, n.mul(sizes.inH).add(iy).mul(sizes.inW).add(ix)));
-      }));
-  });
 }
 
 /** acc += (x − zero point) · (w − zero point), or the plain product of floats. */
@@ -145,18 +61,24 @@ function conv2dLoops(k: KernelBuilder, node: Node): KernelInstance {
   const sizes = windowSizes(k, x, y, w.shape[1]!, w.shape[2]!);
   const groupC = k.int("group_in_c", w.shape[3]!);
   const groupOut = k.int("group_out_c", (y.shape[3]! * w.shape[3]!) / x.shape[3]!);
-  eachPixel(k, sizes, a, (n, oy, ox, y0, x0) =>
-    k.for("oc", 0, sizes.outC, (oc) => {
-      const acc = start(oc);
-      const first = k.let("first", oc.div(groupOut).mul(groupC));
-      eachInside(k, sizes, a, n, y0, x0, (ky, kx, pixel) => {
-        const from = k.let("from", pixel.mul(sizes.inC).add(first));
-        const tap = k.let("tap", oc.mul(sizes.filterH).add(ky).mul(sizes.filterW).add(kx).mul(groupC));
-        k.for("ic", 0, groupC, (ic) => multiplyAdd(acc, load(from.add(ic)), weights.load(tap.add(ic))));
-      });
-      const at = n.mul(sizes.outH).add(oy).mul(sizes.outW).add(ox).mul(sizes.outC).add(oc);
-      output.store(at, finishAccumulator(k, acc, oc));
-    }), begin);
+  eachPixel(
+    k,
+    sizes,
+    a,
+    (n, oy, ox, y0, x0) =>
+      k.for("oc", 0, sizes.outC, (oc) => {
+        const acc = start(oc);
+        const first = k.let("first", oc.div(groupOut).mul(groupC));
+        eachInside(k, sizes, a, n, y0, x0, (ky, kx, pixel) => {
+          const from = k.let("from", pixel.mul(sizes.inC).add(first));
+          const tap = k.let("tap", oc.mul(sizes.filterH).add(ky).mul(sizes.filterW).add(kx).mul(groupC));
+          k.for("ic", 0, groupC, (ic) => multiplyAdd(acc, load(from.add(ic)), weights.load(tap.add(ic))));
+        });
+        const at = n.mul(sizes.outH).add(oy).mul(sizes.outW).add(ox).mul(sizes.outC).add(oc);
+        output.store(at, finishAccumulator(k, acc, oc));
+      }),
+    begin,
+  );
   return k.finish(`conv2d_${kernelSuffix(node)}`, "2-D convolution, one output element at a time.");
 }
 
@@ -169,16 +91,24 @@ function depthwiseLoops(k: KernelBuilder, node: Node): KernelInstance {
   const output = k.output(0, "y");
   const sizes = windowSizes(k, x, y, w.shape[1]!, w.shape[2]!);
   const multiplier = k.int("depth_multiplier", a.depthMultiplier);
-  eachPixel(k, sizes, a, (n, oy, ox, y0, x0) =>
-    k.for("ic", 0, sizes.inC, (ic) =>
-      k.for("m", 0, multiplier, (m) => {
-        const oc = k.let("oc", ic.mul(multiplier).add(m));
-        const acc = start(oc);
-        eachInside(k, sizes, a, n, y0, x0, (ky, kx, pixel) =>
-          multiplyAdd(acc, load(pixel.mul(sizes.inC).add(ic)), weights.load(ky.mul(sizes.filterW).add(kx).mul(sizes.outC).add(oc))));
-        const at = n.mul(sizes.outH).add(oy).mul(sizes.outW).add(ox).mul(sizes.outC).add(oc);
-        output.store(at, finishAccumulator(k, acc, oc));
-      })), begin);
+  eachPixel(
+    k,
+    sizes,
+    a,
+    (n, oy, ox, y0, x0) =>
+      k.for("ic", 0, sizes.inC, (ic) =>
+        k.for("m", 0, multiplier, (m) => {
+          const oc = k.let("oc", ic.mul(multiplier).add(m));
+          const acc = start(oc);
+          eachInside(k, sizes, a, n, y0, x0, (ky, kx, pixel) =>
+            multiplyAdd(acc, load(pixel.mul(sizes.inC).add(ic)), weights.load(ky.mul(sizes.filterW).add(kx).mul(sizes.outC).add(oc))),
+          );
+          const at = n.mul(sizes.outH).add(oy).mul(sizes.outW).add(ox).mul(sizes.outC).add(oc);
+          output.store(at, finishAccumulator(k, acc, oc));
+        }),
+      ),
+    begin,
+  );
   return k.finish(`depthwise_conv2d_${kernelSuffix(node)}`, "Depthwise 2-D convolution, one output element at a time.");
 }
 
@@ -188,7 +118,17 @@ export function quantized(scale: number, zeroPoint: number): { scales: number[];
 
 const int8 = (shape: number[], scale: number, zeroPoint: number): ValueType => ({ dtype: "int8", shape, quantization: quantized(scale, zeroPoint) });
 const perChannel = (scales: number[], axis: number): NonNullable<ValueType["quantization"]> => ({ scales, zeroPoints: scales.map(() => 0), axis });
-const WINDOW: WindowAttributes = { strideH: 1, strideW: 1, dilationH: 1, dilationW: 1, padTop: 1, padBottom: 1, padLeft: 1, padRight: 1, activation: "none" };
+const WINDOW: WindowAttributes = {
+  strideH: 1,
+  strideW: 1,
+  dilationH: 1,
+  dilationW: 1,
+  padTop: 1,
+  padBottom: 1,
+  padLeft: 1,
+  padRight: 1,
+  activation: "none",
+};
 const NO_PAD = { padTop: 0, padBottom: 0, padLeft: 0, padRight: 0 };
 
 export const conv2d: OpDef = {
@@ -197,56 +137,98 @@ export const conv2d: OpDef = {
     const a = attributesOf<WindowAttributes>({ attributes });
     const [x, w] = [typeAt("conv2d", inputs, 0, 4), typeAt("conv2d", inputs, 1, 4)];
     const [c, wc, oc] = [x.shape[3]!, w.shape[3]!, w.shape[0]!];
-    if (c % wc !== 0 || oc % (c / wc) !== 0) refuse("conv2d", `weights of ${wc} channels do not divide an input of ${c} into groups for ${oc} outputs`);
+    if (c % wc !== 0 || oc % (c / wc) !== 0)
+      refuse("conv2d", `weights of ${wc} channels do not divide an input of ${c} into groups for ${oc} outputs`);
     checkBias("conv2d", inputs[2], oc);
     return [{ dtype: x.dtype, shape: convShape("conv2d", x, w, a, oc) }];
   },
   loops: conv2dLoops,
-  macs: (node) => outputOf(node).shape.reduce((p, d) => p * d, 1) * inputOf(node, 1).shape.slice(1).reduce((p, d) => p * d, 1),
+  macs: (node) =>
+    outputOf(node).shape.reduce((p, d) => p * d, 1) *
+    inputOf(node, 1)
+      .shape.slice(1)
+      .reduce((p, d) => p * d, 1),
   cases: [
     {
-      name: "3x3 padded", attributes: { ...WINDOW },
-      inputs: [int8([1, 5, 6, 3], 0.05, -3), { dtype: "int8", shape: [8, 3, 3, 3], quantization: perChannel([0.01, 0.02, 0.03, 0.011, 0.012, 0.013, 0.014, 0.015], 0), constant: true }, { dtype: "int32", shape: [8], constant: true, low: -2000, high: 2000 }],
+      name: "3x3 padded",
+      attributes: { ...WINDOW },
+      inputs: [
+        int8([1, 5, 6, 3], 0.05, -3),
+        { dtype: "int8", shape: [8, 3, 3, 3], quantization: perChannel([0.01, 0.02, 0.03, 0.011, 0.012, 0.013, 0.014, 0.015], 0), constant: true },
+        { dtype: "int32", shape: [8], constant: true, low: -2000, high: 2000 },
+      ],
       outputs: [int8([1, 5, 6, 8], 0.2, 7)],
     },
     {
-      name: "stride 2, dilation 2, relu6", attributes: { ...WINDOW, strideH: 2, strideW: 2, dilationH: 2, dilationW: 2, activation: "relu6" },
+      name: "stride 2, dilation 2, relu6",
+      attributes: { ...WINDOW, strideH: 2, strideW: 2, dilationH: 2, dilationW: 2, activation: "relu6" },
       inputs: [int8([2, 9, 8, 2], 0.05, -3), { dtype: "int8", shape: [5, 3, 3, 2], quantization: quantized(0.01, 0), constant: true }, null],
       outputs: [int8([2, 4, 3, 5], 0.05, -128)],
     },
     {
-      name: "1x1", attributes: { ...WINDOW, ...NO_PAD },
-      inputs: [int8([1, 4, 4, 9], 0.05, 5), { dtype: "int8", shape: [7, 1, 1, 9], quantization: quantized(0.01, 0), constant: true }, { dtype: "int32", shape: [7], constant: true, low: -2000, high: 2000 }],
+      name: "1x1",
+      attributes: { ...WINDOW, ...NO_PAD },
+      inputs: [
+        int8([1, 4, 4, 9], 0.05, 5),
+        { dtype: "int8", shape: [7, 1, 1, 9], quantization: quantized(0.01, 0), constant: true },
+        { dtype: "int32", shape: [7], constant: true, low: -2000, high: 2000 },
+      ],
       outputs: [int8([1, 4, 4, 7], 0.1, 0)],
     },
     {
-      name: "two groups", attributes: { ...WINDOW },
+      name: "two groups",
+      attributes: { ...WINDOW },
       inputs: [int8([1, 4, 4, 4], 0.05, 5), { dtype: "int8", shape: [6, 3, 3, 2], quantization: quantized(0.01, 0), constant: true }, null],
       outputs: [int8([1, 4, 4, 6], 0.1, 0)],
     },
     {
-      name: "uint8", attributes: { ...WINDOW, activation: "relu" },
-      inputs: [{ dtype: "uint8", shape: [1, 4, 4, 3], quantization: quantized(0.05, 120) }, { dtype: "uint8", shape: [4, 3, 3, 3], quantization: quantized(0.01, 131), constant: true }, { dtype: "int32", shape: [4], constant: true, low: -2000, high: 2000 }],
+      name: "uint8",
+      attributes: { ...WINDOW, activation: "relu" },
+      inputs: [
+        { dtype: "uint8", shape: [1, 4, 4, 3], quantization: quantized(0.05, 120) },
+        { dtype: "uint8", shape: [4, 3, 3, 3], quantization: quantized(0.01, 131), constant: true },
+        { dtype: "int32", shape: [4], constant: true, low: -2000, high: 2000 },
+      ],
       outputs: [{ dtype: "uint8", shape: [1, 4, 4, 4], quantization: quantized(0.1, 3) }],
     },
     {
-      name: "16x8", attributes: { ...WINDOW },
-      inputs: [{ dtype: "int16", shape: [1, 4, 4, 3], quantization: quantized(0.001, 0) }, { dtype: "int8", shape: [4, 3, 3, 3], quantization: quantized(0.01, 0), constant: true }, { dtype: "int64", shape: [4], constant: true, low: -2000, high: 2000 }],
+      name: "16x8",
+      attributes: { ...WINDOW },
+      inputs: [
+        { dtype: "int16", shape: [1, 4, 4, 3], quantization: quantized(0.001, 0) },
+        { dtype: "int8", shape: [4, 3, 3, 3], quantization: quantized(0.01, 0), constant: true },
+        { dtype: "int64", shape: [4], constant: true, low: -2000, high: 2000 },
+      ],
       outputs: [{ dtype: "int16", shape: [1, 4, 4, 4], quantization: quantized(0.003, 0) }],
     },
     {
-      name: "float, int8 weights", attributes: { ...WINDOW, activation: "relu" },
-      inputs: [{ dtype: "float32", shape: [2, 4, 4, 3] }, { dtype: "int8", shape: [4, 3, 3, 3], quantization: quantized(0.01, 0), constant: true }, { dtype: "float32", shape: [4], constant: true }],
+      name: "float, int8 weights",
+      attributes: { ...WINDOW, activation: "relu" },
+      inputs: [
+        { dtype: "float32", shape: [2, 4, 4, 3] },
+        { dtype: "int8", shape: [4, 3, 3, 3], quantization: quantized(0.01, 0), constant: true },
+        { dtype: "float32", shape: [4], constant: true },
+      ],
       outputs: [{ dtype: "float32", shape: [2, 4, 4, 4] }],
     },
     {
-      name: "float, int8 weights per channel", attributes: { ...WINDOW },
-      inputs: [{ dtype: "float32", shape: [2, 4, 4, 3] }, { dtype: "int8", shape: [4, 3, 3, 3], quantization: perChannel([0.01, 0.02, 0.03, 0.011], 0), constant: true }, null],
+      name: "float, int8 weights per channel",
+      attributes: { ...WINDOW },
+      inputs: [
+        { dtype: "float32", shape: [2, 4, 4, 3] },
+        { dtype: "int8", shape: [4, 3, 3, 3], quantization: perChannel([0.01, 0.02, 0.03, 0.011], 0), constant: true },
+        null,
+      ],
       outputs: [{ dtype: "float32", shape: [2, 4, 4, 4] }],
     },
     {
-      name: "float", attributes: { ...WINDOW, activation: "relu" },
-      inputs: [{ dtype: "float32", shape: [1, 4, 4, 3] }, { dtype: "float32", shape: [4, 3, 3, 3], constant: true }, { dtype: "float32", shape: [4], constant: true }],
+      name: "float",
+      attributes: { ...WINDOW, activation: "relu" },
+      inputs: [
+        { dtype: "float32", shape: [1, 4, 4, 3] },
+        { dtype: "float32", shape: [4, 3, 3, 3], constant: true },
+        { dtype: "float32", shape: [4], constant: true },
+      ],
       outputs: [{ dtype: "float32", shape: [1, 4, 4, 4] }],
     },
   ],
@@ -266,30 +248,50 @@ export const depthwiseConv2d: OpDef = {
   macs: (node) => outputOf(node).shape.reduce((p, d) => p * d, 1) * inputOf(node, 1).shape[1]! * inputOf(node, 1).shape[2]!,
   cases: [
     {
-      name: "3x3 padded", attributes: { ...WINDOW, depthMultiplier: 1 },
-      inputs: [int8([1, 5, 6, 4], 0.05, -3), { dtype: "int8", shape: [1, 3, 3, 4], quantization: perChannel([0.01, 0.02, 0.03, 0.011], 3), constant: true }, { dtype: "int32", shape: [4], constant: true, low: -2000, high: 2000 }],
+      name: "3x3 padded",
+      attributes: { ...WINDOW, depthMultiplier: 1 },
+      inputs: [
+        int8([1, 5, 6, 4], 0.05, -3),
+        { dtype: "int8", shape: [1, 3, 3, 4], quantization: perChannel([0.01, 0.02, 0.03, 0.011], 3), constant: true },
+        { dtype: "int32", shape: [4], constant: true, low: -2000, high: 2000 },
+      ],
       outputs: [int8([1, 5, 6, 4], 0.1, 7)],
     },
     {
-      name: "multiplier 2, stride 2", attributes: { ...WINDOW, strideH: 2, strideW: 2, depthMultiplier: 2, activation: "relu6" },
+      name: "multiplier 2, stride 2",
+      attributes: { ...WINDOW, strideH: 2, strideW: 2, depthMultiplier: 2, activation: "relu6" },
       inputs: [int8([1, 5, 6, 3], 0.05, -3), { dtype: "int8", shape: [1, 3, 3, 6], quantization: quantized(0.02, 0), constant: true }, null],
       outputs: [int8([1, 3, 3, 6], 0.05, -128)],
     },
     {
-      name: "16x8", attributes: { ...WINDOW, depthMultiplier: 1 },
-      inputs: [{ dtype: "int16", shape: [1, 4, 4, 3], quantization: quantized(0.001, 0) }, { dtype: "int8", shape: [1, 3, 3, 3], quantization: quantized(0.01, 0), constant: true }, { dtype: "int64", shape: [3], constant: true, low: -2000, high: 2000 }],
+      name: "16x8",
+      attributes: { ...WINDOW, depthMultiplier: 1 },
+      inputs: [
+        { dtype: "int16", shape: [1, 4, 4, 3], quantization: quantized(0.001, 0) },
+        { dtype: "int8", shape: [1, 3, 3, 3], quantization: quantized(0.01, 0), constant: true },
+        { dtype: "int64", shape: [3], constant: true, low: -2000, high: 2000 },
+      ],
       outputs: [{ dtype: "int16", shape: [1, 4, 4, 3], quantization: quantized(0.003, 0) }],
     },
     {
-      name: "float, int8 weights per channel", attributes: { ...WINDOW, depthMultiplier: 1, activation: "relu6" },
-      inputs: [{ dtype: "float32", shape: [1, 4, 4, 3] }, { dtype: "int8", shape: [1, 3, 3, 3], quantization: perChannel([0.01, 0.02, 0.03], 3), constant: true }, { dtype: "float32", shape: [3], constant: true }],
+      name: "float, int8 weights per channel",
+      attributes: { ...WINDOW, depthMultiplier: 1, activation: "relu6" },
+      inputs: [
+        { dtype: "float32", shape: [1, 4, 4, 3] },
+        { dtype: "int8", shape: [1, 3, 3, 3], quantization: perChannel([0.01, 0.02, 0.03], 3), constant: true },
+        { dtype: "float32", shape: [3], constant: true },
+      ],
       outputs: [{ dtype: "float32", shape: [1, 4, 4, 3] }],
     },
     {
-      name: "float", attributes: { ...WINDOW, depthMultiplier: 1, activation: "relu6" },
-      inputs: [{ dtype: "float32", shape: [1, 4, 4, 3] }, { dtype: "float32", shape: [1, 3, 3, 3], constant: true }, { dtype: "float32", shape: [3], constant: true }],
+      name: "float",
+      attributes: { ...WINDOW, depthMultiplier: 1, activation: "relu6" },
+      inputs: [
+        { dtype: "float32", shape: [1, 4, 4, 3] },
+        { dtype: "float32", shape: [1, 3, 3, 3], constant: true },
+        { dtype: "float32", shape: [3], constant: true },
+      ],
       outputs: [{ dtype: "float32", shape: [1, 4, 4, 3] }],
     },
   ],
 };
-

@@ -37,7 +37,14 @@ describe("quantize", () => {
     expect(numbers(apply("quantize", [x], { dtype: "int16" }, [0.001, 0])[0]!)).toEqual([0, 250, -250, 750, 32767, -32768, 200]);
   });
 
-  test.each([["int8", "uint8", 0.5, -3, 0.5, 125], ["int8", "int8", 0.07, 4, 0.05, -9], ["int16", "int8", 0.001, 0, 0.1, 3], ["int8", "int16", 0.1, -8, 0.002, 0], ["uint8", "int8", 0.02, 120, 0.3, 1], ["int16", "int32", 0.001, 0, 1e-6, 0]] as const)("%s to %s", (from, to, scale, zero, scaleTo, zeroTo) => {
+  test.each([
+    ["int8", "uint8", 0.5, -3, 0.5, 125],
+    ["int8", "int8", 0.07, 4, 0.05, -9],
+    ["int16", "int8", 0.001, 0, 0.1, 3],
+    ["int8", "int16", 0.1, -8, 0.002, 0],
+    ["uint8", "int8", 0.02, 120, 0.3, 1],
+    ["int16", "int32", 0.001, 0, 1e-6, 0],
+  ] as const)("%s to %s", (from, to, scale, zero, scaleTo, zeroTo) => {
     const low = from === "uint8" ? 0 : -128;
     const values = Array.from({ length: 256 }, (_, i) => (i + low) * (from === "int16" ? 255 : 1));
     const range: Partial<Record<DType, [number, number]>> = { int8: [-128, 127], uint8: [0, 255], int16: [-32768, 32767] };
@@ -47,15 +54,21 @@ describe("quantize", () => {
     const ratio = Math.fround(scale) / Math.fround(scaleTo);
     const shift = Math.floor(Math.log2(ratio)) + 1;
     const away = (x: number): number => Math.sign(x) * Math.floor(Math.abs(x) + 0.5);
-    expect(got).toEqual(values.map((value) => {
-      const product = Math.floor((value - zero) * 2 ** Math.max(0, shift) * (ratio / 2 ** shift) + 0.5);
-      return Math.max(least, Math.min(most, away(product * 2 ** Math.min(0, shift)) + zeroTo));
-    }));
+    expect(got).toEqual(
+      values.map((value) => {
+        const product = Math.floor((value - zero) * 2 ** Math.max(0, shift) * (ratio / 2 ** shift) + 0.5);
+        return Math.max(least, Math.min(most, away(product * 2 ** Math.min(0, shift)) + zeroTo));
+      }),
+    );
   });
 });
 
 describe("dequantize", () => {
-  test.each([["int8", 0.1, -3], ["uint8", 0.1, 120], ["int16", 0.0003, 0]] as const)("%s", (dtype, scale, zero) => {
+  test.each([
+    ["int8", 0.1, -3],
+    ["uint8", 0.1, 120],
+    ["int16", 0.0003, 0],
+  ] as const)("%s", (dtype, scale, zero) => {
     const x = counted(dtype, [97]);
     const [y] = apply("dequantize", [{ ...x, quantization: { scales: [scale], zeroPoints: [zero], axis: 0 } }]);
     expectElements(y!, [97], (index) => Math.fround(Math.fround(scale) * (at(x, index) - zero)));
@@ -68,7 +81,11 @@ describe("dequantize", () => {
 });
 
 describe.each(["argMax", "argMin"] as const)("%s", (name) => {
-  test.each([["int8", "int32", 0], ["uint8", "int64", 1], ["float32", "int32", 2]] as const)("of %s as %s along axis %i", (dtype, result, axis) => {
+  test.each([
+    ["int8", "int32", 0],
+    ["uint8", "int64", 1],
+    ["float32", "int32", 2],
+  ] as const)("of %s as %s along axis %i", (dtype, result, axis) => {
     // 97 different numbers twice over, so that there are equals.
     const x = counted(dtype, [6, 5, 7], 3);
     const [y] = apply(name, [x], { axis, keepDims: false, dtype: result });

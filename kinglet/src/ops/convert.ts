@@ -31,8 +31,13 @@ export const cast: OpDef = {
   name: "cast",
   infer: (inputs, attributes) => [{ dtype: attributesOf<{ dtype: DType }>({ attributes }).dtype, shape: typeAt("cast", inputs, 0).shape }],
   loops: castLoops,
-  cases: CASTS.flatMap((from) => CASTS.filter((to) => to !== from).map((to) =>
-    makeCase(`${from} to ${to}`, [from === "float32" ? { ...typed(from, [2, 7]), low: -300, high: 300 } : typed(from, [2, 7])], typed(to, [2, 7]), { dtype: to }))),
+  cases: CASTS.flatMap((from) =>
+    CASTS.filter((to) => to !== from).map((to) =>
+      makeCase(`${from} to ${to}`, [from === "float32" ? { ...typed(from, [2, 7]), low: -300, high: 300 } : typed(from, [2, 7])], typed(to, [2, 7]), {
+        dtype: to,
+      }),
+    ),
+  ),
 };
 
 const INTEGERS: readonly DType[] = ["int8", "uint8", "int16", "int32"];
@@ -53,7 +58,11 @@ function quantizeLoops(k: KernelBuilder, node: Node): KernelInstance {
   } else {
     if (!INTEGERS.includes(x.dtype)) throw unsupportedTypes(node);
     const factor = quantizeMultiplier(scaleOf(node, x) / scaleOf(node, y));
-    const [inZero, multiplier, shift] = [k.int("input_zero_point", zeroPointOf(node, x)), k.int("multiplier", factor.multiplier), k.int("shift", factor.shift)];
+    const [inZero, multiplier, shift] = [
+      k.int("input_zero_point", zeroPointOf(node, x)),
+      k.int("multiplier", factor.multiplier),
+      k.int("shift", factor.shift),
+    ];
     unaryLoops(k, node, (value) => {
       const scaled = k.call(requantize, value.wrapSub(inZero), multiplier, shift);
       return y.dtype === "int32" ? scaled.wrapAdd(zero) : scaled.wrapAdd(zero).clamp(range.low, range.high);
@@ -63,7 +72,8 @@ function quantizeLoops(k: KernelBuilder, node: Node): KernelInstance {
 }
 
 const SCALES: Partial<Record<DType, readonly [number, number]>> = { int8: [0.05, -3], uint8: [0.04, 120], int16: [0.0002, 0], int32: [0.001, 0] };
-const tensor = (dtype: DType): ReturnType<typeof typed> => (SCALES[dtype] === undefined ? typed(dtype, [3, 7]) : typed(dtype, [3, 7], ...SCALES[dtype]));
+const tensor = (dtype: DType): ReturnType<typeof typed> =>
+  SCALES[dtype] === undefined ? typed(dtype, [3, 7]) : typed(dtype, [3, 7], ...SCALES[dtype]);
 
 export const quantize: OpDef = {
   name: "quantize",
@@ -73,7 +83,11 @@ export const quantize: OpDef = {
     return [{ dtype: attributesOf<{ dtype?: DType }>({ attributes }).dtype ?? "int8", shape: x.shape }];
   },
   loops: quantizeLoops,
-  cases: (["float32", ...INTEGERS] as DType[]).flatMap((from) => INTEGERS.filter((to) => to !== "int32" || from !== "float32").map((to) => makeCase(`${from} to ${to}`, [tensor(from)], tensor(to), { dtype: to }))),
+  cases: (["float32", ...INTEGERS] as DType[]).flatMap((from) =>
+    INTEGERS.filter((to) => to !== "int32" || from !== "float32").map((to) =>
+      makeCase(`${from} to ${to}`, [tensor(from)], tensor(to), { dtype: to }),
+    ),
+  ),
 };
 
 /** Products below this convert to f32 with one rounding on every machine, also where that goes by way of 53 bits. */
@@ -82,7 +96,13 @@ const EXACT = 2 ** 52;
 /** scale · (q − zero point) with one rounding: 32-bit numbers times a 24-bit mantissa need 57 bits. */
 function wideProduct(k: KernelBuilder, value: Expr, scale: number, zeroPoint: number): Expr {
   const exponent = Math.floor(Math.log2(scale)) - 23;
-  const product = k.let("product", value.to("i64").sub(k.int("zero_point", zeroPoint).to("i64")).mul(k.int("mantissa", Math.round(scale / 2 ** exponent)).to("i64")));
+  const product = k.let(
+    "product",
+    value
+      .to("i64")
+      .sub(k.int("zero_point", zeroPoint).to("i64"))
+      .mul(k.int("mantissa", Math.round(scale / 2 ** exponent)).to("i64")),
+  );
   const large = k.let("large", product.ge(EXACT).or(product.le(-EXACT)));
   // The last five bits joined into one (rounding to odd) leave the rounding to 24 bits as it was.
   const sticky = product.and(31).ne(0).to("i64");
@@ -97,8 +117,11 @@ export const dequantize: OpDef = {
     const x = inputOf(node, 0);
     if (!INTEGERS.includes(x.dtype)) throw unsupportedTypes(node);
     const [scale, zeroPoint] = [scaleOf(node, x), zeroPointOf(node, x)];
-    unaryLoops(k, node, (value) => (x.dtype === "int32" ? wideProduct(k, value, scale, zeroPoint)
-      : value.sub(k.int("zero_point", zeroPoint)).to("f32").mul(k.float("scale", scale))));
+    unaryLoops(k, node, (value) =>
+      x.dtype === "int32"
+        ? wideProduct(k, value, scale, zeroPoint)
+        : value.sub(k.int("zero_point", zeroPoint)).to("f32").mul(k.float("scale", scale)),
+    );
     return k.finish(`dequantize_${suffixOf(x.dtype)}`, "scale * (stored - zero point).");
   },
   cases: INTEGERS.map((from) => makeCase(from, [tensor(from)], typed("float32", [3, 7]))),

@@ -37,8 +37,11 @@ function byteRule(k: KernelBuilder, node: Node): Rule {
   return {
     start: offset.mul(1 << 19),
     element: (value) => value.add(offset).mul(1 << 19),
-    stored: (sum) => k.call(requantize, sum, k.int("multiplier", factor.multiplier), k.int("shift", factor.shift))
-      .add(k.int("zero_point", zeroPointOf(node, y))).clamp(-128, 127),
+    stored: (sum) =>
+      k
+        .call(requantize, sum, k.int("multiplier", factor.multiplier), k.int("shift", factor.shift))
+        .add(k.int("zero_point", zeroPointOf(node, y)))
+        .clamp(-128, 127),
   };
 }
 
@@ -49,18 +52,20 @@ function cumsumLoops(k: KernelBuilder, node: Node): KernelInstance {
   const [input, output] = [k.input(0, "x"), k.output(0, "y")];
   const [inner, size] = [k.int("inner", elementCount(shape.slice(axis + 1))), k.int("size", shape[axis]!)];
   const rule = dtype === "int8" ? byteRule(k, node) : plainRule(node);
-  k.for("o", 0, k.int("outer", elementCount(shape.slice(0, axis))), (o) => k.for("i", 0, inner, (i) => {
-    const sum = k.variable("sum", rule.start);
-    k.for("d", 0, size, (d) => {
-      const along = reverse ? size.sub(1).sub(d) : d;
-      const at = k.let("at", o.mul(size).add(along).mul(inner).add(i));
-      const before = k.let("before", sum.get());
-      const value = rule.element(input.load(at));
-      const after = k.let("after", value.type === "f32" ? before.add(value) : before.wrapAdd(value));
-      output.store(at, rule.stored(exclusive ? before : after));
-      sum.set(after);
-    });
-  }));
+  k.for("o", 0, k.int("outer", elementCount(shape.slice(0, axis))), (o) =>
+    k.for("i", 0, inner, (i) => {
+      const sum = k.variable("sum", rule.start);
+      k.for("d", 0, size, (d) => {
+        const along = reverse ? size.sub(1).sub(d) : d;
+        const at = k.let("at", o.mul(size).add(along).mul(inner).add(i));
+        const before = k.let("before", sum.get());
+        const value = rule.element(input.load(at));
+        const after = k.let("after", value.type === "f32" ? before.add(value) : before.wrapAdd(value));
+        output.store(at, rule.stored(exclusive ? before : after));
+        sum.set(after);
+      });
+    }),
+  );
   return k.finish(`cumsum_${suffixOf(dtype)}`, "Sums of all elements up to each along an axis.");
 }
 
@@ -73,10 +78,19 @@ export const cumsum: OpDef = {
     return [{ dtype: x.dtype, shape: x.shape }];
   },
   loops: cumsumLoops,
-  cases: (["float32", "int32", "int64", "int8"] as const).flatMap((dtype) => [[false, false], [true, false], [false, true], [true, true]].map(([exclusive, reverse]) => ({
-    name: `${dtype}${exclusive ? " exclusive" : ""}${reverse ? " reverse" : ""}`,
-    attributes: { axis: exclusive ? 2 : 1, exclusive: exclusive!, reverse: reverse! },
-    inputs: [movedType(dtype, [2, 4, 3])],
-    outputs: [dtype === "int8" ? { dtype, shape: [2, 4, 3], quantization: { scales: [0.11], zeroPoints: [7], axis: 0 } } : movedType(dtype, [2, 4, 3])],
-  }))),
+  cases: (["float32", "int32", "int64", "int8"] as const).flatMap((dtype) =>
+    [
+      [false, false],
+      [true, false],
+      [false, true],
+      [true, true],
+    ].map(([exclusive, reverse]) => ({
+      name: `${dtype}${exclusive ? " exclusive" : ""}${reverse ? " reverse" : ""}`,
+      attributes: { axis: exclusive ? 2 : 1, exclusive: exclusive!, reverse: reverse! },
+      inputs: [movedType(dtype, [2, 4, 3])],
+      outputs: [
+        dtype === "int8" ? { dtype, shape: [2, 4, 3], quantization: { scales: [0.11], zeroPoints: [7], axis: 0 } } : movedType(dtype, [2, 4, 3]),
+      ],
+    })),
+  ),
 };

@@ -30,7 +30,10 @@ function hybridLoops(k: KernelBuilder, node: Node): KernelInstance {
     k.for("oc", 0, channels, (oc) => {
       const acc = source.start(oc);
       k.for("ic", 0, width, (ic) => {
-        const product = source.load(from.add(ic)).add(acc.inputOffset).mul(weights.load(oc.mul(width).add(ic)).add(acc.weightOffset));
+        const product = source
+          .load(from.add(ic))
+          .add(acc.inputOffset)
+          .mul(weights.load(oc.mul(width).add(ic)).add(acc.weightOffset));
         acc.variable.set(acc.variable.get().add(product));
       });
       output.store(row.mul(channels).add(oc), finishAccumulator(k, acc, oc));
@@ -61,7 +64,8 @@ function denseLoops(k: KernelBuilder, node: Node): KernelInstance {
         acc.variable.set(acc.variable.get().add(product));
       });
       output.store(row.mul(outC).add(oc), finishAccumulator(k, acc, oc));
-    }));
+    }),
+  );
   return k.finish(`fully_connected_${suffixOf(x.dtype)}`, "Fully connected layer, one output element at a time.");
 }
 
@@ -82,33 +86,63 @@ export const fullyConnected: OpDef = {
   macs: (node) => elementCount(outputOf(node).shape) * inputOf(node, 1).shape[1]!,
   cases: [
     {
-      name: "int8", attributes: { activation: "relu", keepDims: false },
-      inputs: [{ dtype: "int8", shape: [2, 13], quantization: quantized(0.05, -3) }, { dtype: "int8", shape: [7, 13], quantization: quantized(0.02, 0), constant: true }, { dtype: "int32", shape: [7], constant: true, low: -2000, high: 2000 }],
+      name: "int8",
+      attributes: { activation: "relu", keepDims: false },
+      inputs: [
+        { dtype: "int8", shape: [2, 13], quantization: quantized(0.05, -3) },
+        { dtype: "int8", shape: [7, 13], quantization: quantized(0.02, 0), constant: true },
+        { dtype: "int32", shape: [7], constant: true, low: -2000, high: 2000 },
+      ],
       outputs: [{ dtype: "int8", shape: [2, 7], quantization: quantized(0.1, -5) }],
     },
     {
-      name: "uint8 without bias", attributes: { activation: "none", keepDims: true },
-      inputs: [{ dtype: "uint8", shape: [2, 3, 8], quantization: quantized(0.05, 113) }, { dtype: "uint8", shape: [4, 8], quantization: quantized(0.02, 120), constant: true }, null],
+      name: "uint8 without bias",
+      attributes: { activation: "none", keepDims: true },
+      inputs: [
+        { dtype: "uint8", shape: [2, 3, 8], quantization: quantized(0.05, 113) },
+        { dtype: "uint8", shape: [4, 8], quantization: quantized(0.02, 120), constant: true },
+        null,
+      ],
       outputs: [{ dtype: "uint8", shape: [2, 3, 4], quantization: quantized(0.1, 128) }],
     },
     {
-      name: "16x8", attributes: { activation: "none", keepDims: false },
-      inputs: [{ dtype: "int16", shape: [1, 9], quantization: quantized(0.001, 0) }, { dtype: "int8", shape: [5, 9], quantization: quantized(0.02, 0), constant: true }, { dtype: "int64", shape: [5], constant: true, low: -2000, high: 2000 }],
+      name: "16x8",
+      attributes: { activation: "none", keepDims: false },
+      inputs: [
+        { dtype: "int16", shape: [1, 9], quantization: quantized(0.001, 0) },
+        { dtype: "int8", shape: [5, 9], quantization: quantized(0.02, 0), constant: true },
+        { dtype: "int64", shape: [5], constant: true, low: -2000, high: 2000 },
+      ],
       outputs: [{ dtype: "int16", shape: [1, 5], quantization: quantized(0.002, 0) }],
     },
     {
-      name: "float, int8 weights", attributes: { activation: "relu", keepDims: false },
-      inputs: [{ dtype: "float32", shape: [3, 6] }, { dtype: "int8", shape: [4, 6], quantization: quantized(0.02, 0), constant: true }, { dtype: "float32", shape: [4], constant: true }],
+      name: "float, int8 weights",
+      attributes: { activation: "relu", keepDims: false },
+      inputs: [
+        { dtype: "float32", shape: [3, 6] },
+        { dtype: "int8", shape: [4, 6], quantization: quantized(0.02, 0), constant: true },
+        { dtype: "float32", shape: [4], constant: true },
+      ],
       outputs: [{ dtype: "float32", shape: [3, 4] }],
     },
     {
-      name: "float quantized over its range, int8 weights", attributes: { activation: "none", keepDims: false, asymmetricQuantizeInputs: true },
-      inputs: [{ dtype: "float32", shape: [3, 6], low: -1, high: 3 }, { dtype: "int8", shape: [4, 6], quantization: quantized(0.02, 0), constant: true }, null],
+      name: "float quantized over its range, int8 weights",
+      attributes: { activation: "none", keepDims: false, asymmetricQuantizeInputs: true },
+      inputs: [
+        { dtype: "float32", shape: [3, 6], low: -1, high: 3 },
+        { dtype: "int8", shape: [4, 6], quantization: quantized(0.02, 0), constant: true },
+        null,
+      ],
       outputs: [{ dtype: "float32", shape: [3, 4] }],
     },
     {
-      name: "float", attributes: { activation: "relu6", keepDims: false },
-      inputs: [{ dtype: "float32", shape: [2, 6] }, { dtype: "float32", shape: [3, 6], constant: true }, { dtype: "float32", shape: [3], constant: true }],
+      name: "float",
+      attributes: { activation: "relu6", keepDims: false },
+      inputs: [
+        { dtype: "float32", shape: [2, 6] },
+        { dtype: "float32", shape: [3, 6], constant: true },
+        { dtype: "float32", shape: [3], constant: true },
+      ],
       outputs: [{ dtype: "float32", shape: [2, 3] }],
     },
   ],

@@ -65,7 +65,10 @@ export function eachBroadcast(k: KernelBuilder, shape: Shape, operands: readonly
       nest(depth + 1, next);
     });
   };
-  nest(0, names.map(() => null));
+  nest(
+    0,
+    names.map(() => null),
+  );
 }
 
 /** Visits every element of a tensor in memory order. */
@@ -111,11 +114,14 @@ export function activatePlain(k: KernelBuilder, x: Expr, activation: Activation)
 
 /** The shape of two or more operands together. */
 export function broadcastOf(op: string, types: readonly ValueType[]): number[] {
-  return types.slice(1).reduce<number[]>((shape, type) => {
-    const joined = broadcastShapes(shape, type.shape);
-    if (joined === null) refuse(op, `the shapes ${types.map((t) => shapeText(t.shape)).join(" and ")} do not broadcast`);
-    return joined;
-  }, [...types[0]!.shape]);
+  return types.slice(1).reduce<number[]>(
+    (shape, type) => {
+      const joined = broadcastShapes(shape, type.shape);
+      if (joined === null) refuse(op, `the shapes ${types.map((t) => shapeText(t.shape)).join(" and ")} do not broadcast`);
+      return joined;
+    },
+    [...types[0]!.shape],
+  );
 }
 
 /** The two operands of a binary operator, which have one element type. */
@@ -131,7 +137,8 @@ export function binaryLoops(k: KernelBuilder, node: Node, element: (a: Expr, b: 
   const b = k.input(1, "b");
   const y = k.output(0, "y");
   eachBroadcast(k, outputOf(node).shape, [inputOf(node, 0).shape, inputOf(node, 1).shape], (at, [ia, ib]) =>
-    y.store(at, element(k.let("left", a.load(ia!)), k.let("right", b.load(ib!)))));
+    y.store(at, element(k.let("left", a.load(ia!)), k.let("right", b.load(ib!)))),
+  );
 }
 
 /** A unary operator's loops. */

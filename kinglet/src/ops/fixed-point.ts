@@ -86,9 +86,15 @@ const reciprocalQ0: Func = defineFunction("one_over_one_plus", "1 / (1 + a) for 
   f.return(f.call(saturatingShift, reciprocalOfHalf(f, a!), 1));
 });
 
-const oneMinusOverOnePlus: Func = defineFunction("one_minus_over_one_plus", "(1 - a) / (1 + a) for 0 <= a <= 1; Q0 to Q0.", { a: "i32" }, "i32", (f, a) => {
-  f.return(f.call(saturatingShift, reciprocalOfHalf(f, a!).sub(1 << 29), 2));
-});
+const oneMinusOverOnePlus: Func = defineFunction(
+  "one_minus_over_one_plus",
+  "(1 - a) / (1 + a) for 0 <= a <= 1; Q0 to Q0.",
+  { a: "i32" },
+  "i32",
+  (f, a) => {
+    f.return(f.call(saturatingShift, reciprocalOfHalf(f, a!).sub(1 << 29), 2));
+  },
+);
 
 export const logisticFixed: Func = defineFunction("logistic_q4", "1 / (1 + e^-a); Q4 to Q0.", { a: "i32" }, "i32", (f, a) => {
   const negative = f.let("negative", a!.gt(0).select(i32(0).sub(a!), a!));
@@ -125,16 +131,27 @@ export const logFixed: Func = defineFunction("log_q12", "ln x for x >= 1; Q12 to
   const square = f.let("square", times(q, q));
   const cubic = f.let("cubic", times(times(q, square), i32(fixed((11 / 240) * fourthRootTwo))));
   const numerator = f.let("numerator", times(q, r).add(cubic));
-  const inner = f.let("inner", i32(fixed(2 / fourthRootTwo - fourthRootTwo)).add(q).add(times(i32(fixed(fourthRootTwo / 20)), square)));
+  const inner = f.let(
+    "inner",
+    i32(fixed(2 / fourthRootTwo - fourthRootTwo))
+      .add(q)
+      .add(times(i32(fixed(fourthRootTwo / 20)), square)),
+  );
   const denominator = f.let("denominator", times(p, inner).add(times(i32(fixed(fourthRootTwo / 4)), q)));
   const quotient = f.let("quotient", times(f.call(roundingShift, numerator, 6), f.call(reciprocalQ0, denominator)));
   f.return(f.call(saturatingShift, times(power, i32(fixed(Math.LN2))).add(quotient), 1));
 });
 
 /** 1 / x as Q0 mantissa; x > 0. The mantissa is to be shifted right by (integer bits of x − leading zeros of x). */
-export const reciprocalMantissa: Func = defineFunction("reciprocal_mantissa", "Mantissa of 1 / x in [1/2, 1) as Q0; x > 0.", { x: "i32" }, "i32", (f, x) => {
-  f.return(f.call(reciprocalQ0, x!.shl(x!.clz()).wrapSub(-(2 ** 31))));
-});
+export const reciprocalMantissa: Func = defineFunction(
+  "reciprocal_mantissa",
+  "Mantissa of 1 / x in [1/2, 1) as Q0; x > 0.",
+  { x: "i32" },
+  "i32",
+  (f, x) => {
+    f.return(f.call(reciprocalQ0, x!.shl(x!.clz()).wrapSub(-(2 ** 31))));
+  },
+);
 
 /** The inverse square root of x >= 1 as a Q0 mantissa; `inverseRootShift` gives its power of two. */
 export const inverseRoot: Func = defineFunction("inverse_root", "Mantissa of 1 / sqrt(x); see inverse_root_shift.", { x: "i32" }, "i32", (f, x) => {

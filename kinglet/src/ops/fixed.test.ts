@@ -30,39 +30,64 @@ const multiplier = fc.integer({ min: 2 ** 30, max: 2 ** 31 - 1 });
 
 describe("fixed-point arithmetic", () => {
   test("the rounding high multiply is exact for all operands", () => {
-    fc.assert(fc.property(i32, multiplier, (a, b) => {
-      expect(BigInt(made.roundingHighMul(a, b))).toBe(nearestUp(BigInt(a) * BigInt(b), 2n ** 31n));
-    }), { numRuns: 20_000, seed: 3 });
+    fc.assert(
+      fc.property(i32, multiplier, (a, b) => {
+        expect(BigInt(made.roundingHighMul(a, b))).toBe(nearestUp(BigInt(a) * BigInt(b), 2n ** 31n));
+      }),
+      { numRuns: 20_000, seed: 3 },
+    );
   });
 
   test("the rounding shift takes ties away from zero", () => {
-    fc.assert(fc.property(i32, fc.integer({ min: 0, max: 31 }), (x, exponent) => {
-      expect(BigInt(made.rounding_shift(x, exponent))).toBe(nearestAway(BigInt(x), 2n ** BigInt(exponent)));
-    }), { numRuns: 20_000, seed: 3, examples: [[5, 1], [-5, 1], [-1, 1], [1, 1], [-(2 ** 31), 31]] });
+    fc.assert(
+      fc.property(i32, fc.integer({ min: 0, max: 31 }), (x, exponent) => {
+        expect(BigInt(made.rounding_shift(x, exponent))).toBe(nearestAway(BigInt(x), 2n ** BigInt(exponent)));
+      }),
+      {
+        numRuns: 20_000,
+        seed: 3,
+        examples: [
+          [5, 1],
+          [-5, 1],
+          [-1, 1],
+          [1, 1],
+          [-(2 ** 31), 31],
+        ],
+      },
+    );
   });
 
   test("requantization rounds twice, as the specification of TensorFlow Lite's reference says", () => {
-    fc.assert(fc.property(fc.integer({ min: -(2 ** 24), max: 2 ** 24 }), multiplier, fc.integer({ min: -31, max: 6 }), (x, m, shift) => {
-      const high = nearestUp(BigInt(x) * 2n ** BigInt(Math.max(0, shift)) * BigInt(m), 2n ** 31n);
-      expect(BigInt(made.requantize(x, m, shift))).toBe(nearestAway(high, 2n ** BigInt(Math.max(0, -shift))));
-    }), { numRuns: 20_000, seed: 3 });
+    fc.assert(
+      fc.property(fc.integer({ min: -(2 ** 24), max: 2 ** 24 }), multiplier, fc.integer({ min: -31, max: 6 }), (x, m, shift) => {
+        const high = nearestUp(BigInt(x) * 2n ** BigInt(Math.max(0, shift)) * BigInt(m), 2n ** 31n);
+        expect(BigInt(made.requantize(x, m, shift))).toBe(nearestAway(high, 2n ** BigInt(Math.max(0, -shift))));
+      }),
+      { numRuns: 20_000, seed: 3 },
+    );
   });
 
   test("the 64-bit form rounds once, ties upward", () => {
-    fc.assert(fc.property(fc.bigInt({ min: -(2n ** 40n), max: 2n ** 40n }), multiplier, fc.integer({ min: -14, max: 0 }), (x, m, shift) => {
-      const reduced = reducedMultiplier(m);
-      const want = BigInt.asIntN(32, nearestUp(x * BigInt(reduced), 2n ** BigInt(15 - shift)));
-      expect(BigInt(made.requantize_64(x, reduced, shift))).toBe(want);
-    }), { numRuns: 10_000, seed: 3 });
+    fc.assert(
+      fc.property(fc.bigInt({ min: -(2n ** 40n), max: 2n ** 40n }), multiplier, fc.integer({ min: -14, max: 0 }), (x, m, shift) => {
+        const reduced = reducedMultiplier(m);
+        const want = BigInt.asIntN(32, nearestUp(x * BigInt(reduced), 2n ** BigInt(15 - shift)));
+        expect(BigInt(made.requantize_64(x, reduced, shift))).toBe(want);
+      }),
+      { numRuns: 10_000, seed: 3 },
+    );
   });
 
   test("a real factor is decomposed to 31 bits", () => {
-    fc.assert(fc.property(fc.double({ min: 1e-8, max: 1e8, noNaN: true }), (real) => {
-      const { multiplier: m, shift } = quantizeMultiplier(real);
-      expect(m).toBeGreaterThanOrEqual(2 ** 30);
-      expect(m).toBeLessThan(2 ** 31);
-      expect(Math.abs((m / 2 ** 31) * 2 ** shift - real)).toBeLessThanOrEqual(real * 2 ** -30);
-    }), { numRuns: 5000, seed: 3 });
+    fc.assert(
+      fc.property(fc.double({ min: 1e-8, max: 1e8, noNaN: true }), (real) => {
+        const { multiplier: m, shift } = quantizeMultiplier(real);
+        expect(m).toBeGreaterThanOrEqual(2 ** 30);
+        expect(m).toBeLessThan(2 ** 31);
+        expect(Math.abs((m / 2 ** 31) * 2 ** shift - real)).toBeLessThanOrEqual(real * 2 ** -30);
+      }),
+      { numRuns: 5000, seed: 3 },
+    );
     expect(quantizeMultiplier(0)).toEqual({ multiplier: 0, shift: 0 });
     expect(quantizeMultiplier(1)).toEqual({ multiplier: 2 ** 30, shift: 1 });
     expect(quantizeMultiplier(2 ** -40)).toEqual({ multiplier: 0, shift: 0 });

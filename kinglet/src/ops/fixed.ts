@@ -43,7 +43,13 @@ export const requantize64: Func = defineFunction(
   (f, x, reduced, shift) => {
     const total = f.let("total", i32(15).sub(shift!).to("i64"));
     const one = constant(1, "i64");
-    f.return(x!.mul(reduced!.to("i64")).add(one.shl(total.sub(one))).shr(total).to("i32"));
+    f.return(
+      x!
+        .mul(reduced!.to("i64"))
+        .add(one.shl(total.sub(one)))
+        .shr(total)
+        .to("i32"),
+    );
   },
 );
 

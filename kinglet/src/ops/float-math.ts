@@ -28,7 +28,13 @@ export const expFloat: Func = defineFunction("exp_f32", "e^x.", { x: "f32" }, "f
   const clamped = f.let("clamped", x!.clamp(-104, 89));
   const count = f.let("count", clamped.mul(Math.LOG2E).rint());
   const rest = f.let("rest", clamped.sub(count.mul(LN2_HIGH)).sub(count.mul(LN2_LOW)));
-  const value = f.let("value", polynomial(rest, Array.from({ length: 8 }, (_, n) => 1 / factorial(n))));
+  const value = f.let(
+    "value",
+    polynomial(
+      rest,
+      Array.from({ length: 8 }, (_, n) => 1 / factorial(n)),
+    ),
+  );
   const n = f.let("n", count.to("i32"));
   // Two factors, because 2^n alone may be too small or too large for a normal number.
   const half = f.let("half", n.shr(1));
@@ -38,7 +44,15 @@ export const expFloat: Func = defineFunction("exp_f32", "e^x.", { x: "f32" }, "f
 
 export const expm1Float: Func = defineFunction("expm1_f32", "e^x - 1, exact near 0.", { x: "f32" }, "f32", (f, x) => {
   const near = f.let("near", x!.clamp(-0.5, 0.5));
-  const series = f.let("series", near.mul(polynomial(near, Array.from({ length: 8 }, (_, n) => 1 / factorial(n + 1)))));
+  const series = f.let(
+    "series",
+    near.mul(
+      polynomial(
+        near,
+        Array.from({ length: 8 }, (_, n) => 1 / factorial(n + 1)),
+      ),
+    ),
+  );
   f.return(x!.eq(near).select(series, f.call(expFloat, x!).sub(1)));
 });
 
@@ -76,7 +90,13 @@ function logParts(f: FunctionBuilder, x: Expr): LogParts {
   const { product, error } = exactProduct(f, s, d);
   const sLow = f.let("s_low", t.sub(product).sub(error).sub(s.mul(dLow)).div(d));
   const square = f.let("square", s.mul(s));
-  const tail = f.let("tail", square.mul(s).mul(polynomial(square, [2 / 3, 2 / 5, 2 / 7, 2 / 9, 2 / 11, 2 / 13])).add(sLow.mul(2)));
+  const tail = f.let(
+    "tail",
+    square
+      .mul(s)
+      .mul(polynomial(square, [2 / 3, 2 / 5, 2 / 7, 2 / 9, 2 / 11, 2 / 13]))
+      .add(sLow.mul(2)),
+  );
   const first = f.let("first", exponent.mul(LN2_HIGH));
   const second = f.let("second", s.mul(2));
   const high = f.let("log_high", first.add(second));
@@ -155,8 +175,17 @@ const HALF_PI_REST = Math.PI / 2 - HALF_PI.reduce((a, b) => a + b, 0);
 /** sin(x + quarter · π/2); accurate for |x| up to some ten thousand. */
 function sineFunction(name: string, doc: string, quarter: number): Func {
   return defineFunction(name, doc, { x: "f32" }, "f32", (f, x) => {
-    const turns = f.let("turns", x!.mul(2 / Math.PI).rint().clamp(-1e9, 1e9));
-    const rest = f.let("rest", [...HALF_PI, HALF_PI_REST].reduce((r, part) => r.sub(turns.mul(part)), x!));
+    const turns = f.let(
+      "turns",
+      x!
+        .mul(2 / Math.PI)
+        .rint()
+        .clamp(-1e9, 1e9),
+    );
+    const rest = f.let(
+      "rest",
+      [...HALF_PI, HALF_PI_REST].reduce((r, part) => r.sub(turns.mul(part)), x!),
+    );
     const square = f.let("square", rest.mul(rest));
     const sine = f.let("sine", rest.mul(polynomial(square, [1, -1 / 6, 1 / 120, -1 / 5040, 1 / 362880])));
     const cosine = f.let("cosine", polynomial(square, [1, -1 / 2, 1 / 24, -1 / 720, 1 / 40320]));
@@ -170,15 +199,21 @@ export const sinFloat: Func = sineFunction("sin_f32", "Sine.", 0);
 export const cosFloat: Func = sineFunction("cos_f32", "Cosine.", 1);
 
 /** The largest whole number that is not above a / b, as if the division were exact. */
-export const floorDivFloat: Func = defineFunction("floor_div_f32", "floor(a / b) without the rounding of the division.", { a: "f32", b: "f32" }, "f32", (f, a, b) => {
-  const quotient = f.let("quotient", a!.div(b!).floor());
-  const usable = f.let("usable", quotient.abs().lt(16777216).and(b!.abs().lt(1e30)));
-  const { product, error } = exactProduct(f, f.let("q", usable.select(quotient, f32(0))), f.let("divisor", usable.select(b!, f32(1))));
-  // Above 0 where quotient · b is nearer to zero than a (or beyond it with the other sign of b).
-  const rest = f.let("rest", a!.sub(product).sub(error));
-  const over = f.let("over", usable.and(b!.gt(0).select(rest.lt(0), rest.gt(0))));
-  f.return(over.select(quotient.sub(1), quotient));
-});
+export const floorDivFloat: Func = defineFunction(
+  "floor_div_f32",
+  "floor(a / b) without the rounding of the division.",
+  { a: "f32", b: "f32" },
+  "f32",
+  (f, a, b) => {
+    const quotient = f.let("quotient", a!.div(b!).floor());
+    const usable = f.let("usable", quotient.abs().lt(16777216).and(b!.abs().lt(1e30)));
+    const { product, error } = exactProduct(f, f.let("q", usable.select(quotient, f32(0))), f.let("divisor", usable.select(b!, f32(1))));
+    // Above 0 where quotient · b is nearer to zero than a (or beyond it with the other sign of b).
+    const rest = f.let("rest", a!.sub(product).sub(error));
+    const over = f.let("over", usable.and(b!.gt(0).select(rest.lt(0), rest.gt(0))));
+    f.return(over.select(quotient.sub(1), quotient));
+  },
+);
 
 /** The exact remainder, with the sign of b, by long division. */
 export const floorModFloat: Func = defineFunction("floor_mod_f32", "a - floor(a / b) * b, exactly.", { a: "f32", b: "f32" }, "f32", (f, a, b) => {
@@ -193,6 +228,12 @@ export const floorModFloat: Func = defineFunction("floor_mod_f32", "a - floor(a 
     f.if(step.get().gt(divisor), () => step.set(step.get().mul(0.5)));
   });
   const signed = f.let("signed", a!.lt(0).select(rest.get().neg(), rest.get()));
-  const moved = f.let("moved", signed.ne(0).and(signed.lt(0).ne(b!.lt(0))).select(signed.add(b!), signed));
+  const moved = f.let(
+    "moved",
+    signed
+      .ne(0)
+      .and(signed.lt(0).ne(b!.lt(0)))
+      .select(signed.add(b!), signed),
+  );
   f.return(b!.eq(0).select(NAN, moved));
 });

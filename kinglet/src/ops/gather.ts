@@ -3,7 +3,10 @@ import { type Expr, i32 } from "../loops/index.ts";
 import { casesForTypes, MOVED_TYPES } from "./move.ts";
 import { attributesOf, inputOf, type OpCase, type OpDef, outputOf, refuse, suffixOf, typeAt, unsupportedTypes } from "./op.ts";
 
-interface GatherAttributes { readonly axis: number; readonly batchDims: number }
+interface GatherAttributes {
+  readonly axis: number;
+  readonly batchDims: number;
+}
 
 /** An index kept inside its dimension: loops never read outside a buffer. */
 function bounded(index: Expr, size: Expr): Expr {
@@ -18,8 +21,10 @@ export const gather: OpDef = {
   infer(inputs, attributes) {
     const { axis, batchDims } = attributesOf<GatherAttributes>({ attributes });
     const [x, indices] = [typeAt("gather", inputs, 0), typeAt("gather", inputs, 1)];
-    if (axis < 0 || axis >= x.shape.length || batchDims < 0 || batchDims > axis || batchDims > indices.shape.length) refuse("gather", `axis ${axis} with ${batchDims} batch dimensions does not fit`);
-    if (indices.shape.slice(0, batchDims).some((size, d) => size !== x.shape[d])) refuse("gather", `the batches of [${x.shape.join(",")}] and of indices [${indices.shape.join(",")}] differ`);
+    if (axis < 0 || axis >= x.shape.length || batchDims < 0 || batchDims > axis || batchDims > indices.shape.length)
+      refuse("gather", `axis ${axis} with ${batchDims} batch dimensions does not fit`);
+    if (indices.shape.slice(0, batchDims).some((size, d) => size !== x.shape[d]))
+      refuse("gather", `the batches of [${x.shape.join(",")}] and of indices [${indices.shape.join(",")}] differ`);
     return [{ dtype: x.dtype, shape: [...x.shape.slice(0, axis), ...indices.shape.slice(batchDims), ...x.shape.slice(axis + 1)] }];
   },
   loops(k, node) {
@@ -32,11 +37,14 @@ export const gather: OpDef = {
     const count = k.int("count", elementCount(indices.shape.slice(batchDims)));
     const run = k.int("run", elementCount(x.shape.slice(axis + 1)));
     k.for("b", 0, k.int("batches", elementCount(x.shape.slice(0, batchDims))), (b) =>
-      k.for("o", 0, outer, (o) => k.for("i", 0, count, (i) => {
-        const row = k.let("row", b.mul(outer).add(o));
-        const index = k.let("index", bounded(table.load(b.mul(count).add(i)), size));
-        k.copy(output, row.mul(count).add(i).mul(run), input, row.mul(size).add(index).mul(run), run);
-      })));
+      k.for("o", 0, outer, (o) =>
+        k.for("i", 0, count, (i) => {
+          const row = k.let("row", b.mul(outer).add(o));
+          const index = k.let("index", bounded(table.load(b.mul(count).add(i)), size));
+          k.copy(output, row.mul(count).add(i).mul(run), input, row.mul(size).add(index).mul(run), run);
+        }),
+      ),
+    );
     return k.finish(`gather_${suffixOf(x.dtype)}_${suffixOf(indices.dtype)}`, "Picks slices along one axis by index.");
   },
   cases: [
@@ -62,7 +70,8 @@ export const gatherNd: OpDef = {
     const strides = stridesOf(x.shape);
     k.for("i", 0, k.int("count", elementCount(indices.shape) / depth), (i) => {
       let from: Expr = i32(0);
-      for (let d = 0; d < depth; d++) from = from.add(bounded(table.load(i.mul(depth).add(d)), k.int(`size_${d}`, x.shape[d]!)).mul(k.int(`stride_${d}`, strides[d]!)));
+      for (let d = 0; d < depth; d++)
+        from = from.add(bounded(table.load(i.mul(depth).add(d)), k.int(`size_${d}`, x.shape[d]!)).mul(k.int(`stride_${d}`, strides[d]!)));
       k.copy(output, i.mul(run), input, k.let("from", from), run);
     });
     return k.finish(`gather_nd_${suffixOf(x.dtype)}_${suffixOf(indices.dtype)}`, "Picks slices by index tuples.");
@@ -74,7 +83,9 @@ export const embeddingLookup: OpDef = {
   name: "embeddingLookup",
   infer(inputs) {
     const [ids, table] = [typeAt("embeddingLookup", inputs, 0), typeAt("embeddingLookup", inputs, 1)];
-    return [{ dtype: table.quantization === undefined || table.dtype !== "int8" ? table.dtype : "float32", shape: [...ids.shape, ...table.shape.slice(1)] }];
+    return [
+      { dtype: table.quantization === undefined || table.dtype !== "int8" ? table.dtype : "float32", shape: [...ids.shape, ...table.shape.slice(1)] },
+    ];
   },
   loops(k, node) {
     const [ids, x, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
@@ -85,12 +96,36 @@ export const embeddingLookup: OpDef = {
     k.for("i", 0, k.int("count", elementCount(ids.shape)), (i) => {
       const row = k.let("row", bounded(index.load(i), k.int("rows", x.shape[0]!)));
       if (!hybrid) return k.copy(output, i.mul(run), table, row.mul(run), run);
-      k.for("j", 0, run, (j) => output.store(i.mul(run).add(j), table.load(row.mul(run).add(j)).to("f32").mul(k.float("scale", x.quantization?.scales[0] ?? 1))));
+      k.for("j", 0, run, (j) =>
+        output.store(
+          i.mul(run).add(j),
+          table
+            .load(row.mul(run).add(j))
+            .to("f32")
+            .mul(k.float("scale", x.quantization?.scales[0] ?? 1)),
+        ),
+      );
     });
     return k.finish(`embedding_lookup_${suffixOf(x.dtype)}_${suffixOf(y.dtype)}`, "Rows of a table by number.");
   },
   cases: [
-    { name: "float", attributes: {}, inputs: [{ dtype: "int32", shape: [4], low: 0, high: 4 }, { dtype: "float32", shape: [5, 3], constant: true }], outputs: [{ dtype: "float32", shape: [4, 3] }] },
-    { name: "int8 to float", attributes: {}, inputs: [{ dtype: "int32", shape: [4], low: 0, high: 4 }, { dtype: "int8", shape: [5, 3], constant: true, quantization: { scales: [0.02], zeroPoints: [0], axis: 0 } }], outputs: [{ dtype: "float32", shape: [4, 3] }] },
+    {
+      name: "float",
+      attributes: {},
+      inputs: [
+        { dtype: "int32", shape: [4], low: 0, high: 4 },
+        { dtype: "float32", shape: [5, 3], constant: true },
+      ],
+      outputs: [{ dtype: "float32", shape: [4, 3] }],
+    },
+    {
+      name: "int8 to float",
+      attributes: {},
+      inputs: [
+        { dtype: "int32", shape: [4], low: 0, high: 4 },
+        { dtype: "int8", shape: [5, 3], constant: true, quantization: { scales: [0.02], zeroPoints: [0], axis: 0 } },
+      ],
+      outputs: [{ dtype: "float32", shape: [4, 3] }],
+    },
   ],
 };

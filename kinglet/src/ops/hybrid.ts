@@ -45,7 +45,7 @@ function quotient(a: Expr, b: Expr): Expr {
 
 /** The largest magnitude becomes 127. */
 function symmetricScale(k: KernelBuilder, low: Expr, high: Expr): { scale: Expr; inverse: Expr; zeroPoint: Expr } {
-  const range = k.let("range", high.max(low.neg()));
+  const range = k.let("range", low.neg().max(high));
   return { scale: k.let("scale", range.div(127)), inverse: k.let("inverse", quotient(f32(127), range)), zeroPoint: i32(0) };
 }
 
@@ -84,7 +84,14 @@ function weightScales(k: KernelBuilder, node: Node): (channel: Expr) => Expr {
  * TensorFlow Lite's dynamic-range layers: each row of the input is quantized by its own range, the products are
  * summed as integers, and the sum is scaled back. A row is what one sum may read, `rowLength` elements.
  */
-export function hybridInput(k: KernelBuilder, node: Node, input: Buffer, rowLength: number, activation: Activation, asymmetric: boolean): HybridInput {
+export function hybridInput(
+  k: KernelBuilder,
+  node: Node,
+  input: Buffer,
+  rowLength: number,
+  activation: Activation,
+  asymmetric: boolean,
+): HybridInput {
   const bias = k.hasInput(2) ? k.input(2, "bias") : undefined;
   const scaleOf = weightScales(k, node);
   const count = k.int("row_length", rowLength);
@@ -99,7 +106,9 @@ export function hybridInput(k: KernelBuilder, node: Node, input: Buffer, rowLeng
     return bounded ? sum.clamp(k.float("low", low), k.float("high", high)) : sum;
   };
   return {
-    begin: (from) => { row = quantizeRow(k, input, quantized, from, count, asymmetric); },
+    begin: (from) => {
+      row = quantizeRow(k, input, quantized, from, count, asymmetric);
+    },
     load: (index) => quantized.load(index.sub(row.from)),
     start: () => ({ type: "i32", variable: k.variable("acc", i32(0)), inputOffset: i32(0).sub(row.zeroPoint), weightOffset, finish }),
   };

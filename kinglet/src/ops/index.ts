@@ -8,3 +8,4 @@ export * from "./pool.ts";
 export * from "./quantization.ts";
 export * from "./table-schedule.ts";
 export * from "./table.ts";
+export * from "./window.ts";

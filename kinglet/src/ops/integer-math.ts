@@ -25,8 +25,18 @@ const extremeCases: OpDef["cases"] = [
   makeCase("float", [typed("float32", PAIR), typed("float32", [2, 1, 1])], typed("float32", PAIR)),
 ];
 
-export const maximum: OpDef = { name: "maximum", infer: inferBinary("maximum"), loops: extremeLoops("maximum", (a, b) => a.max(b)), cases: extremeCases };
-export const minimum: OpDef = { name: "minimum", infer: inferBinary("minimum"), loops: extremeLoops("minimum", (a, b) => a.min(b)), cases: extremeCases };
+export const maximum: OpDef = {
+  name: "maximum",
+  infer: inferBinary("maximum"),
+  loops: extremeLoops("maximum", (a, b) => a.max(b)),
+  cases: extremeCases,
+};
+export const minimum: OpDef = {
+  name: "minimum",
+  infer: inferBinary("minimum"),
+  loops: extremeLoops("minimum", (a, b) => a.min(b)),
+  cases: extremeCases,
+};
 
 /** x^y modulo 2^32 by squaring; a negative exponent gives what truncation of 1 / x^|y| gives. */
 const powInteger: Func = defineFunction("pow_s32", "x^y modulo 2^32; 1 / x^|y| truncated for y < 0.", { x: "i32", y: "i32" }, "i32", (f, x, y) => {
@@ -47,24 +57,47 @@ function powLoops(k: KernelBuilder, node: Node): KernelInstance {
 }
 
 export const pow: OpDef = {
-  name: "pow", infer: inferBinary("pow"), loops: powLoops,
+  name: "pow",
+  infer: inferBinary("pow"),
+  loops: powLoops,
   cases: [
-    makeCase("float", [{ ...typed("float32", PAIR), low: 0.01, high: 9 }, { ...typed("float32", [3, 1]), low: -5, high: 5 }], typed("float32", PAIR)),
+    makeCase(
+      "float",
+      [
+        { ...typed("float32", PAIR), low: 0.01, high: 9 },
+        { ...typed("float32", [3, 1]), low: -5, high: 5 },
+      ],
+      typed("float32", PAIR),
+    ),
     makeCase("float of any sign", [{ ...typed("float32", PAIR), low: -4, high: 4 }, typed("float32", [4])], typed("float32", PAIR)),
-    makeCase("int32", [{ ...typed("int32", PAIR), low: -9, high: 9 }, { ...typed("int32", [4]), low: -2, high: 9 }], typed("int32", PAIR)),
+    makeCase(
+      "int32",
+      [
+        { ...typed("int32", PAIR), low: -9, high: 9 },
+        { ...typed("int32", [4]), low: -2, high: 9 },
+      ],
+      typed("int32", PAIR),
+    ),
   ],
 };
 
 function integerFloorDiv(k: KernelBuilder, a: Expr, b: Expr): Expr {
   const quotient = k.let("quotient", safeDivide(a, b));
   const rest = k.let("rest", a.wrapSub(quotient.wrapMul(b)));
-  const down = b.ne(0).and(rest.ne(0)).and(rest.lt(0).ne(b.lt(0)));
+  const down = b
+    .ne(0)
+    .and(rest.ne(0))
+    .and(rest.lt(0).ne(b.lt(0)));
   return down.select(quotient.sub(1), quotient);
 }
 
 function integerFloorMod(k: KernelBuilder, a: Expr, b: Expr): Expr {
   const rest = k.let("rest", a.wrapSub(safeDivide(a, b).wrapMul(b)));
-  const moved = b.ne(0).and(rest.ne(0)).and(rest.lt(0).ne(b.lt(0))).select(rest.add(b), rest);
+  const moved = b
+    .ne(0)
+    .and(rest.ne(0))
+    .and(rest.lt(0).ne(b.lt(0)))
+    .select(rest.add(b), rest);
   return b.eq(0).select(constant(0, a.type), moved);
 }
 
@@ -77,10 +110,41 @@ function floorLoops(name: string, float: Func, integer: (k: KernelBuilder, a: Ex
 }
 
 const floorCases: OpDef["cases"] = [
-  makeCase("int32, also by zero", [{ ...typed("int32", [2, 30]), low: -50, high: 50 }, { ...typed("int32", [30]), low: -4, high: 4 }], typed("int32", [2, 30])),
-  makeCase("int64", [{ ...typed("int64", [2, 3]), low: -50, high: 50 }, { ...typed("int64", [3]), low: 1, high: 9 }], typed("int64", [2, 3])),
-  makeCase("float", [{ ...typed("float32", PAIR), low: -50, high: 50 }, { ...typed("float32", [4]), low: 0.1, high: 3 }], typed("float32", PAIR)),
+  makeCase(
+    "int32, also by zero",
+    [
+      { ...typed("int32", [2, 30]), low: -50, high: 50 },
+      { ...typed("int32", [30]), low: -4, high: 4 },
+    ],
+    typed("int32", [2, 30]),
+  ),
+  makeCase(
+    "int64",
+    [
+      { ...typed("int64", [2, 3]), low: -50, high: 50 },
+      { ...typed("int64", [3]), low: 1, high: 9 },
+    ],
+    typed("int64", [2, 3]),
+  ),
+  makeCase(
+    "float",
+    [
+      { ...typed("float32", PAIR), low: -50, high: 50 },
+      { ...typed("float32", [4]), low: 0.1, high: 3 },
+    ],
+    typed("float32", PAIR),
+  ),
 ];
 
-export const floorDiv: OpDef = { name: "floorDiv", infer: inferBinary("floorDiv"), loops: floorLoops("floor_div", floorDivFloat, integerFloorDiv), cases: floorCases };
-export const floorMod: OpDef = { name: "floorMod", infer: inferBinary("floorMod"), loops: floorLoops("floor_mod", floorModFloat, integerFloorMod), cases: floorCases };
+export const floorDiv: OpDef = {
+  name: "floorDiv",
+  infer: inferBinary("floorDiv"),
+  loops: floorLoops("floor_div", floorDivFloat, integerFloorDiv),
+  cases: floorCases,
+};
+export const floorMod: OpDef = {
+  name: "floorMod",
+  infer: inferBinary("floorMod"),
+  loops: floorLoops("floor_mod", floorModFloat, integerFloorMod),
+  cases: floorCases,
+};

@@ -44,7 +44,9 @@ function byteVector(k: KernelBuilder, node: Node, depth: Expr, start: Expr, inpu
   const [signed, low, high] = outputOf(node).dtype === "int8" ? [true, -128, 127] : [false, 0, 255];
   k.for("c", 0, depth, (c) => {
     // The int8 kernel folds the factor 128 into the shift, the uint8 kernel multiplies first: one more bit is kept.
-    const scaled = signed ? k.call(requantize, element(c), mantissa, shift.add(7)) : k.call(requantize, element(c).mul(128), mantissa, shift).add(128);
+    const scaled = signed
+      ? k.call(requantize, element(c), mantissa, shift.add(7))
+      : k.call(requantize, element(c).mul(128), mantissa, shift).add(128);
     output.store(start.add(c), scaled.clamp(low, high));
   });
 }
@@ -54,7 +56,8 @@ function checkNode(node: Node, depth: number): void {
   if ((attributesOf<{ activation?: string }>(node).activation ?? "none") !== "none") throw badNode(node, "must have no fused activation");
   if (y.dtype === "float32") return;
   const { scale, zeroPoint } = quantizationOf(node, y);
-  if (scale !== 1 / 128 || zeroPoint !== (y.dtype === "int8" ? 0 : 128)) throw badNode(node, `needs an output in steps of 1/128 around ${y.dtype === "int8" ? 0 : 128}`);
+  if (scale !== 1 / 128 || zeroPoint !== (y.dtype === "int8" ? 0 : 128))
+    throw badNode(node, `needs an output in steps of 1/128 around ${y.dtype === "int8" ? 0 : 128}`);
   if (depth > MOST_COMPONENTS) throw badNode(node, `cannot sum the squares of ${depth} numbers in 32 bits`);
 }
 
@@ -83,7 +86,9 @@ export const l2Normalization: OpDef = {
   cases: [
     makeCase("float", [typed("float32", [3, 7])], typed("float32", [3, 7]), { activation: "none" }),
     makeCase("int8", [typed("int8", [6, 9], 0.05, -3)], typed("int8", [6, 9], 1 / 128, 0), { activation: "none" }),
-    makeCase("int8 of small numbers", [{ ...typed("int8", [40, 2], 0.05, 1), low: -2, high: 4 }], typed("int8", [40, 2], 1 / 128, 0), { activation: "none" }),
+    makeCase("int8 of small numbers", [{ ...typed("int8", [40, 2], 0.05, 1), low: -2, high: 4 }], typed("int8", [40, 2], 1 / 128, 0), {
+      activation: "none",
+    }),
     makeCase("int8 of a long vector", [typed("int8", [1, 30000], 0.05, 127)], typed("int8", [1, 30000], 1 / 128, 0), { activation: "none" }),
     makeCase("uint8", [typed("uint8", [6, 9], 0.05, 120)], typed("uint8", [6, 9], 1 / 128, 128), { activation: "none" }),
   ],

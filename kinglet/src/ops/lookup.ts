@@ -72,7 +72,8 @@ export function tableLookup(k: KernelBuilder, node: Node, real: RealFunction): (
   const [x, y] = [inputOf(node, 0), outputOf(node)];
   if (x.dtype !== y.dtype) throw unsupportedTypes(node);
   switch (x.dtype) {
-    case "int8": case "uint8": {
+    case "int8":
+    case "uint8": {
       const table = k.constant("table", x.dtype === "int8" ? "i8" : "u8", byteTable(node, real));
       return (value) => table.load(value.and(255));
     }
@@ -80,6 +81,7 @@ export function tableLookup(k: KernelBuilder, node: Node, real: RealFunction): (
       const table = k.constant("table", "i16", shortTableOf(node, real));
       return (value) => lookUpShort(k, table, value);
     }
-    default: throw unsupportedTypes(node);
+    default:
+      throw unsupportedTypes(node);
   }
 }

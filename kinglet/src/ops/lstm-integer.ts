@@ -38,7 +38,8 @@ function productFactors(node: Node): Multiplier[] {
 function checkWeights(node: Node): void {
   for (const index of GATES.flatMap((gate) => [gate.inputWeights, gate.recurrentWeights])) {
     const quantization = inputOf(node, index).quantization;
-    if (quantization === undefined || quantization.scales.length !== 1 || quantization.zeroPoints[0] !== 0) throw badNode(node, "needs weights with one scale each and no zero point");
+    if (quantization === undefined || quantization.scales.length !== 1 || quantization.zeroPoints[0] !== 0)
+      throw badNode(node, "needs weights with one scale each and no zero point");
   }
 }
 
@@ -53,9 +54,14 @@ export function integerRule(k: KernelBuilder, node: Node, a: LstmAttributes): Ce
   const [gates, products] = [gateFactors(node), productFactors(node)];
   const factors = [...gates.map((m) => (wide ? reducedMultiplier(m.multiplier) : m.multiplier)), ...products.map((m) => m.multiplier)];
   const multipliers = k.constant("multiplier", "i32", Int32Array.from(factors));
-  const shifts = k.constant("shift", "i8", Int8Array.from([...gates, ...products], (m) => m.shift));
+  const shifts = k.constant(
+    "shift",
+    "i8",
+    Int8Array.from([...gates, ...products], (m) => m.shift),
+  );
   const table = k.constant("sigmoid", "u16", sigmoidTable());
-  const rescale = (value: Expr, at: number): Expr => k.call(value.type === "i64" ? requantize64 : requantize, value, multipliers.load(at), shifts.load(at));
+  const rescale = (value: Expr, at: number): Expr =>
+    k.call(value.type === "i64" ? requantize64 : requantize, value, multipliers.load(at), shifts.load(at));
   const product = (left: Expr, right: Expr, at: number): Expr => rescale(left.mul(right), 2 * GATES.length + at);
   const argument = tanhArgument(scaleOf(node, cell));
   const clip = Math.trunc(Math.min(32767, Math.fround(a.cellClip) / scaleOf(node, cell)));
@@ -75,7 +81,10 @@ export function integerRule(k: KernelBuilder, node: Node, a: LstmAttributes): Ce
       return a.cellClip > 0 ? k.let("clipped", next.clamp(i32(0).sub(k.int("clip", clip)), k.int("clip", clip))) : next;
     },
     hidden: (output, state) => {
-      const scaled = state.mul(k.int("tanh_multiplier", argument.multiplier)).add(k.int("tanh_half", argument.half)).shr(k.int("tanh_shift", argument.shift));
+      const scaled = state
+        .mul(k.int("tanh_multiplier", argument.multiplier))
+        .add(k.int("tanh_half", argument.half))
+        .shr(k.int("tanh_shift", argument.shift));
       const value = product(shortTanh(k, table, k.let("argument", scaled)), output, 2);
       return value.add(k.int("state_zero_point", zeroPointOf(node, hidden))).clamp(range.low, range.high);
     },

@@ -40,7 +40,9 @@ function reference({ node, inputs }: ReturnType<typeof realCases>[number]): numb
         cell[u] = a.cellClip > 0 ? Math.min(a.cellClip, Math.max(-a.cellClip, next)) : next;
         return sigmoid(output) * Math.tanh(cell[u]!);
       });
-      hidden.forEach((h, u) => { y[at * units + u] = h; });
+      hidden.forEach((h, u) => {
+        y[at * units + u] = h;
+      });
     }
   }
   return y;
@@ -67,33 +69,45 @@ describe("lstm", () => {
     const float = example.node.outputs[0]!.dtype === "float32";
     reference(example).forEach((real, i) => expect(Math.abs(example.output[i]! - real)).toBeLessThan(float ? 1e-5 : 0.02));
   });
-  it.each(lstm.cases.filter((example) => example.attributes["timeMajor"] === false).map((example) => [example.name, example] as const))("%s continues where the last run ended", (_, example) => {
-    const x = caseContents(example.inputs[0]!, new Xorshift32(4));
-    const [batches, steps, width] = example.inputs[0]!.shape as [number, number, number];
-    const run = (length: number): number[][] => {
-      const program = lower(graphOf(example, length));
-      const runner = createJsRunner(program, separatePlacement(program));
-      const rows: number[][] = [];
-      for (let t = 0; t < steps; t += length) {
-        const part = x.slice(0, batches * length * width) as TypedArray;
-        for (let b = 0; b < batches; b++) (part as Int8Array).set((x as Int8Array).subarray((b * steps + t) * width, (b * steps + t + length) * width), b * length * width);
-        runner.setInput(0, bytesOf(part));
-        runner.run();
-        rows.push([...runner.output(0)]);
-      }
-      return rows;
-    };
-    const [whole, single] = [run(steps)[0]!, run(1)];
-    const row = whole.length / batches / steps;
-    const joined = Array.from({ length: batches }, (_, b) => single.flatMap((bytes) => bytes.slice(b * row, (b + 1) * row))).flat();
-    expect(joined).toEqual(whole);
-  });
+  it.each(lstm.cases.filter((example) => example.attributes["timeMajor"] === false).map((example) => [example.name, example] as const))(
+    "%s continues where the last run ended",
+    (_, example) => {
+      const x = caseContents(example.inputs[0]!, new Xorshift32(4));
+      const [batches, steps, width] = example.inputs[0]!.shape as [number, number, number];
+      const run = (length: number): number[][] => {
+        const program = lower(graphOf(example, length));
+        const runner = createJsRunner(program, separatePlacement(program));
+        const rows: number[][] = [];
+        for (let t = 0; t < steps; t += length) {
+          const part = x.slice(0, batches * length * width) as TypedArray;
+          for (let b = 0; b < batches; b++)
+            (part as Int8Array).set((x as Int8Array).subarray((b * steps + t) * width, (b * steps + t + length) * width), b * length * width);
+          runner.setInput(0, bytesOf(part));
+          runner.run();
+          rows.push([...runner.output(0)]);
+        }
+        return rows;
+      };
+      const [whole, single] = [run(steps)[0]!, run(1)];
+      const row = whole.length / batches / steps;
+      const joined = Array.from({ length: batches }, (_, b) => single.flatMap((bytes) => bytes.slice(b * row, (b + 1) * row))).flat();
+      expect(joined).toEqual(whole);
+    },
+  );
   it("names the forms that it cannot run", () => {
     const example = lstm.cases[0]!;
-    const peephole = { ...example, inputs: example.inputs.map((input, i) => (i === 9 ? { dtype: "int16" as const, shape: [6], constant: true } : input)) };
+    const peephole = {
+      ...example,
+      inputs: example.inputs.map((input, i) => (i === 9 ? { dtype: "int16" as const, shape: [6], constant: true } : input)),
+    };
     expect(() => lower(graphOf(peephole, 2))).toThrow(/peephole/);
     expect(() => lower(graphOf({ ...example, attributes: { ...example.attributes, activation: "relu" } }, 2))).toThrow(/activation relu/);
-    expect(() => lstm.infer(example.inputs.map((input, i) => (i === 6 ? { dtype: "int8" as const, shape: [3, 3] } : input)), example.attributes)).toThrow(/input 6/);
+    expect(() =>
+      lstm.infer(
+        example.inputs.map((input, i) => (i === 6 ? { dtype: "int8" as const, shape: [3, 3] } : input)),
+        example.attributes,
+      ),
+    ).toThrow(/input 6/);
   });
 });
 

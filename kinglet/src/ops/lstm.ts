@@ -5,7 +5,19 @@ import { typed } from "./elementwise.ts";
 import { logisticFloat, tanhFloat } from "./float-math.ts";
 import { integerRule } from "./lstm-integer.ts";
 import { CELL_GATE, type CellRule, EXTRAS, GATES, LSTM, type LstmAttributes } from "./lstm-layout.ts";
-import { attributesOf, badNode, type CaseInput, inputOf, type OpCase, type OpDef, outputOf, refuse, suffixOf, typeAt, unsupportedTypes } from "./op.ts";
+import {
+  attributesOf,
+  badNode,
+  type CaseInput,
+  inputOf,
+  type OpCase,
+  type OpDef,
+  outputOf,
+  refuse,
+  suffixOf,
+  typeAt,
+  unsupportedTypes,
+} from "./op.ts";
 
 const NAME = "lstm";
 
@@ -59,7 +71,15 @@ interface GateBuffers {
 }
 
 /** The sums of all gates of one unit over one vector, from zero. */
-function gateSums(k: KernelBuilder, rule: CellRule, weights: readonly Buffer[], length: Expr, row: Expr, factor: (i: Expr) => Expr, starts: readonly Expr[]): Expr[] {
+function gateSums(
+  k: KernelBuilder,
+  rule: CellRule,
+  weights: readonly Buffer[],
+  length: Expr,
+  row: Expr,
+  factor: (i: Expr) => Expr,
+  starts: readonly Expr[],
+): Expr[] {
   const sums = weights.map((_, g) => k.variable(`sum_${GATES[g]!.name}`, starts[g]!));
   k.for("i", 0, length, (i) => {
     const value = k.let("value", factor(i));
@@ -90,8 +110,24 @@ function lstmLoops(k: KernelBuilder, node: Node): KernelInstance {
   const unit = (u: Expr, from: Expr, to: Expr, state: Expr): void => {
     const floats = rule.sum === "f32";
     const starts = gates.map((gate) => (floats || gate.bias === undefined ? zero : gate.bias.load(u).to(rule.sum)));
-    const inputSums = gateSums(k, rule, gates.map((gate) => gate.inputWeights), width, u, (i) => rule.fromInput(input.load(from.add(i))), starts);
-    const stateSums = gateSums(k, rule, gates.map((gate) => gate.recurrentWeights), units, u, (i) => rule.fromState(hidden.load(state.add(i))), gates.map(() => zero));
+    const inputSums = gateSums(
+      k,
+      rule,
+      gates.map((gate) => gate.inputWeights),
+      width,
+      u,
+      (i) => rule.fromInput(input.load(from.add(i))),
+      starts,
+    );
+    const stateSums = gateSums(
+      k,
+      rule,
+      gates.map((gate) => gate.recurrentWeights),
+      units,
+      u,
+      (i) => rule.fromState(hidden.load(state.add(i))),
+      gates.map(() => zero),
+    );
     const values = gates.map((gate, g) => {
       const biased = floats && gate.bias !== undefined ? inputSums[g]!.add(gate.bias.load(u)) : inputSums[g]!;
       return rule.gate(g, k.let("from_input", biased), k.let("from_state", stateSums[g]!));
@@ -109,7 +145,8 @@ function lstmLoops(k: KernelBuilder, node: Node): KernelInstance {
       k.for("u", 0, units, (u) => unit(u, from, to, state));
       // All units read the old output state, so it changes only now.
       k.copy(hidden, state, output, to, units);
-    }));
+    }),
+  );
   return k.finish(`lstm_${suffixOf(x.dtype)}`, "Long short-term memory over a sequence; output and cell state outlive the run.");
 }
 
@@ -122,7 +159,8 @@ function checkShapes(inputs: readonly (ValueType | null)[], a: LstmAttributes, u
   const x = typeAt(NAME, inputs, LSTM.input, 3);
   const expect = (index: number, shape: readonly number[]): void => {
     const value = inputs[index];
-    if (value && elementCount(value.shape) !== elementCount(shape)) refuse(NAME, `input ${index} must be [${shape.join(",")}], not [${value.shape.join(",")}]`);
+    if (value && elementCount(value.shape) !== elementCount(shape))
+      refuse(NAME, `input ${index} must be [${shape.join(",")}], not [${value.shape.join(",")}]`);
   };
   for (const gate of GATES) {
     expect(gate.inputWeights, [units, x.shape[2]!]);
@@ -153,13 +191,29 @@ interface CaseSizes {
 
 function lstmCase(name: string, kind: "float32" | "int8" | "int16", s: CaseSizes, timeMajor: boolean, cellClip: number): OpCase {
   const weight = (shape: number[], g: number): CaseInput =>
-    kind === "float32" ? { ...typed("float32", shape), constant: true, low: -1, high: 1 } : { ...typed("int8", shape, 0.005 + 0.001 * g), constant: true };
-  const bias: CaseInput = kind === "float32" ? { ...typed("float32", [s.units]), constant: true } : { ...typed(kind === "int8" ? "int32" : "int64", [s.units]), constant: true, low: -900, high: 900 };
+    kind === "float32"
+      ? { ...typed("float32", shape), constant: true, low: -1, high: 1 }
+      : { ...typed("int8", shape, 0.005 + 0.001 * g), constant: true };
+  const bias: CaseInput =
+    kind === "float32"
+      ? { ...typed("float32", [s.units]), constant: true }
+      : { ...typed(kind === "int8" ? "int32" : "int64", [s.units]), constant: true, low: -900, high: 900 };
   const stateScale = kind === "int8" ? 1 / 128 : 2 ** -15;
   const sequence = (width: number, scale: number, zeroPoint: number): CaseInput =>
-    typed(kind, timeMajor ? [s.steps, s.batches, width] : [s.batches, s.steps, width], kind === "float32" ? undefined : scale, kind === "int8" ? zeroPoint : 0);
-  const state: CaseInput = { ...typed(kind, [s.batches, s.units], kind === "float32" ? undefined : stateScale, kind === "int8" ? 3 : 0), variable: true };
-  const cell: CaseInput = { ...(kind === "float32" ? typed(kind, [s.batches, s.units]) : typed("int16", [s.batches, s.units], 2 ** -11)), variable: true };
+    typed(
+      kind,
+      timeMajor ? [s.steps, s.batches, width] : [s.batches, s.steps, width],
+      kind === "float32" ? undefined : scale,
+      kind === "int8" ? zeroPoint : 0,
+    );
+  const state: CaseInput = {
+    ...typed(kind, [s.batches, s.units], kind === "float32" ? undefined : stateScale, kind === "int8" ? 3 : 0),
+    variable: true,
+  };
+  const cell: CaseInput = {
+    ...(kind === "float32" ? typed(kind, [s.batches, s.units]) : typed("int16", [s.batches, s.units], 2 ** -11)),
+    variable: true,
+  };
   const inputs: (CaseInput | null)[] = Array.from({ length: 24 }, () => null);
   inputs[LSTM.input] = sequence(s.width, kind === "int8" ? 0.02 : 0.0001, -5);
   GATES.forEach((gate, g) => {

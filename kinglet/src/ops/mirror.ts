@@ -16,7 +16,8 @@ export const mirrorPad: OpDef = {
     const a = attributesOf<MirrorPadAttributes>({ attributes });
     const most = a.mode === "reflect" ? 1 : 0;
     x.shape.forEach((size, d) => {
-      if (!(Math.max(a.before[d]!, a.after[d]!) <= size - most)) refuse("mirrorPad", `dimension ${d} of ${size} elements cannot be mirrored that far`);
+      if (!(Math.max(a.before[d]!, a.after[d]!) <= size - most))
+        refuse("mirrorPad", `dimension ${d} of ${size} elements cannot be mirrored that far`);
     });
     return [{ dtype: x.dtype, shape: x.shape.map((size, d) => a.before[d]! + size + a.after[d]!) }];
   },
@@ -33,12 +34,31 @@ export const mirrorPad: OpDef = {
         const at = k.let(`at_${d}`, i.sub(k.int(`before_${d}`, a.before[d]!)));
         const size = k.int(`in_${d}`, x.shape[d]!);
         const below = at.lt(0).select(at.mul(-1).sub(skip), at);
-        const index = k.let(`index_${d}`, at.ge(size).select(size.mul(2).sub(2 - skip).sub(at), below).clamp(0, size.sub(1)));
+        const index = k.let(
+          `index_${d}`,
+          at
+            .ge(size)
+            .select(
+              size
+                .mul(2)
+                .sub(2 - skip)
+                .sub(at),
+              below,
+            )
+            .clamp(0, size.sub(1)),
+        );
         nest(d + 1, k.let(`from_${d}`, source.add(index.mul(from[d]!))), k.let(`to_${d}`, target.add(i.mul(to[d]!))));
       });
     };
     nest(0, k.int("from_start", 0), k.int("to_start", 0));
     return k.finish(`mirror_pad_${suffixOf(x.dtype)}`, "Surrounds a tensor with its mirror image.");
   },
-  cases: MOVED_TYPES.flatMap((dtype) => (["reflect", "symmetric"] as const).map((mode) => ({ name: `${dtype} ${mode}`, attributes: { before: [0, 1, 2], after: [0, 1, 0], mode }, inputs: [movedType(dtype, [2, 2, 3])], outputs: [movedType(dtype, [2, 4, 5])] }))),
+  cases: MOVED_TYPES.flatMap((dtype) =>
+    (["reflect", "symmetric"] as const).map((mode) => ({
+      name: `${dtype} ${mode}`,
+      attributes: { before: [0, 1, 2], after: [0, 1, 0], mode },
+      inputs: [movedType(dtype, [2, 2, 3])],
+      outputs: [movedType(dtype, [2, 4, 5])],
+    })),
+  ),
 };

@@ -49,9 +49,12 @@ export function moveBlock(k: KernelBuilder, part: string, shape: Shape, to: Side
       return;
     }
     k.for(`${part}i${depth}`, 0, k.int(`${part}size_${depth}`, axis.size), (i) =>
-      nest(depth + 1,
+      nest(
+        depth + 1,
         k.let(`${part}to_${depth}`, toAt.add(scaled(k, `${part}to_step_${depth}`, i, axis.to))),
-        k.let(`${part}from_${depth}`, fromAt.add(scaled(k, `${part}from_step_${depth}`, i, axis.from)))));
+        k.let(`${part}from_${depth}`, fromAt.add(scaled(k, `${part}from_step_${depth}`, i, axis.from))),
+      ),
+    );
   };
   nest(0, start(`${part}to_start`, to), start(`${part}from_start`, from));
 }
@@ -72,9 +75,15 @@ export function movedType(dtype: DType, shape: readonly number[]): CaseInput {
 }
 
 /** The same example for every element type. */
-export function casesForTypes(ins: readonly Shape[], outs: readonly Shape[], attributes: OpCase["attributes"], types: readonly DType[] = MOVED_TYPES): OpCase[] {
+export function casesForTypes(
+  ins: readonly Shape[],
+  outs: readonly Shape[],
+  attributes: OpCase["attributes"],
+  types: readonly DType[] = MOVED_TYPES,
+): OpCase[] {
   return types.map((dtype) => ({
-    name: dtype, attributes,
+    name: dtype,
+    attributes,
     inputs: ins.map((shape) => movedType(dtype, shape)),
     outputs: outs.map((shape): ValueType => movedType(dtype, shape)),
   }));
@@ -82,6 +91,13 @@ export function casesForTypes(ins: readonly Shape[], outs: readonly Shape[], att
 
 /** Fills a whole tensor with one stored number. */
 export function fillBuffer(k: KernelBuilder, output: Buffer, length: number, value: number | Expr): void {
-  const stored = typeof value !== "number" ? value : output.type === "f32" ? k.float("fill", value) : output.type === "i64" ? k.int("fill", value).to("i64") : k.int("fill", value);
+  const stored =
+    typeof value !== "number"
+      ? value
+      : output.type === "f32"
+        ? k.float("fill", value)
+        : output.type === "i64"
+          ? k.int("fill", value).to("i64")
+          : k.int("fill", value);
   k.for("f", 0, k.int("length", length), (i) => output.store(i, stored));
 }

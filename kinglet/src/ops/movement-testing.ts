@@ -12,16 +12,27 @@ export interface Tensor extends ValueType {
 export function tensor(dtype: DType, shape: Shape, values: readonly number[], quantization?: readonly [scale: number, zeroPoint: number]): Tensor {
   const data = allocate(dtype, values.length);
   values.forEach((value, i) => (data[i] = data instanceof BigInt64Array || data instanceof BigUint64Array ? BigInt(value) : value));
-  return quantization === undefined ? { dtype, shape, data } : { dtype, shape, data, quantization: { scales: [quantization[0]], zeroPoints: [quantization[1]], axis: 0 } };
+  return quantization === undefined
+    ? { dtype, shape, data }
+    : { dtype, shape, data, quantization: { scales: [quantization[0]], zeroPoints: [quantization[1]], axis: 0 } };
 }
 
 /** A tensor whose first 97 elements all differ. */
 export function counted(dtype: DType, shape: Shape, first = 0): Tensor {
-  return tensor(dtype, shape, Array.from({ length: elementCount(shape) }, (_, i) => ((i + first) * 5) % 97));
+  return tensor(
+    dtype,
+    shape,
+    Array.from({ length: elementCount(shape) }, (_, i) => ((i + first) * 5) % 97),
+  );
 }
 
 /** Runs one operator; the output types are what its shape rule says, with the quantization that is given. */
-export function apply(op: string, inputs: readonly (Tensor | null)[], attributes: Attributes = {}, quantization?: readonly [number, number]): Tensor[] {
+export function apply(
+  op: string,
+  inputs: readonly (Tensor | null)[],
+  attributes: Attributes = {},
+  quantization?: readonly [number, number],
+): Tensor[] {
   const types = findOp(op)!.infer(inputs, attributes);
   const builder = new GraphBuilder("one");
   const given = inputs.map((input, i) => (input === null ? null : builder.input(`x${i}`, input)));
@@ -29,7 +40,10 @@ export function apply(op: string, inputs: readonly (Tensor | null)[], attributes
   const outputs = types.map((type, i) => builder.value(`y${i}`, { ...type, ...quantized }));
   builder.node(op, given, outputs, attributes);
   outputs.forEach((output) => builder.output(output));
-  const data = evaluate(builder.build(), inputs.filter((input) => input !== null).map((input) => input.data));
+  const data = evaluate(
+    builder.build(),
+    inputs.filter((input) => input !== null).map((input) => input.data),
+  );
   return types.map((type, i) => ({ ...type, data: data[i]! }));
 }
 

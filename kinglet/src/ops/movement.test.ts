@@ -44,7 +44,10 @@ describe.each(["int8", "int16", "float32", "int64", "bool"] as const)("%s", (dty
     expectElements(y!, [3, 5, 5], ([i, j, k]) => (i! >= 1 && j! < 3 && k! >= 2 && k! < 4 ? at(x, [i! - 1, j!, k! - 2]) : 1));
   });
 
-  test.each([["reflect", [3, 1]], ["symmetric", [4, 2]]] as const)("mirrors: %s", (mode, most) => {
+  test.each([
+    ["reflect", [3, 1]],
+    ["symmetric", [4, 2]],
+  ] as const)("mirrors: %s", (mode, most) => {
     const x = of([4, 2]);
     const mirrored = (i: number, size: number): number => {
       const repeat = mode === "symmetric" ? 1 : 0;
@@ -64,7 +67,15 @@ describe.each(["int8", "int16", "float32", "int64", "bool"] as const)("%s", (dty
   test.each([[[0, 1, 2, 3]], [[3, 2, 1, 0]], [[0, 2, 1, 3]], [[1, 3, 0, 2]], [[2, 3, 0, 1]]])("transposes by [%s]", (permutation) => {
     const x = of([2, 3, 4, 2]);
     const [y] = apply("transpose", [x], { permutation });
-    expectElements(y!, permutation.map((d) => x.shape[d]!), (index) => at(x, x.shape.map((_, d) => index[permutation.indexOf(d)]!)));
+    expectElements(
+      y!,
+      permutation.map((d) => x.shape[d]!),
+      (index) =>
+        at(
+          x,
+          x.shape.map((_, d) => index[permutation.indexOf(d)]!),
+        ),
+    );
   });
 
   it("tiles", () => {
@@ -124,20 +135,34 @@ describe.each(["int8", "int16", "float32", "int64", "bool"] as const)("%s", (dty
 
 it("rescales the parts of a concatenation to its scale, half away from zero, saturated", () => {
   // 0.5 · (q − 2) / 0.25 + 1; 0.1 · q / 0.25 = 0.4 · q, + 1.
-  const [y] = apply("concatenation", [tensor("int8", [4], [2, 3, -3, 127], [0.5, 2]), tensor("int8", [3], [5, -10, 3], [0.125, 0])], { axis: 0, activation: "none" }, [0.25, 1]);
+  const [y] = apply(
+    "concatenation",
+    [tensor("int8", [4], [2, 3, -3, 127], [0.5, 2]), tensor("int8", [3], [5, -10, 3], [0.125, 0])],
+    { axis: 0, activation: "none" },
+    [0.25, 1],
+  );
   expect(numbers(y!)).toEqual([1, 3, -9, 127, 4, -4, 3]);
 });
 
 it("pads quantized tensors with real zero", () => {
   const x = tensor("uint8", [2], [200, 9], [0.1, 120]);
   expect(numbers(apply("pad", [x], { before: [1], after: [2] }, [0.1, 120])[0]!)).toEqual([120, 200, 9, 120, 120]);
-  const [y] = apply("spaceToBatch", [tensor("uint8", [1, 1, 2, 1], [200, 9], [0.1, 120])], { block: [1, 2], before: [0, 1], after: [0, 1] }, [0.1, 120]);
+  const [y] = apply(
+    "spaceToBatch",
+    [tensor("uint8", [1, 1, 2, 1], [200, 9], [0.1, 120])],
+    { block: [1, 2], before: [0, 1], after: [0, 1] },
+    [0.1, 120],
+  );
   expect(numbers(y!)).toEqual([120, 9, 200, 120]);
 });
 
 it("looks up rows of embeddings, and turns int8 rows into floats", () => {
   const ids = tensor("int32", [3], [2, 0, 2]);
-  expectElements(apply("embeddingLookup", [ids, tensor("float32", [3, 2], [1, 2, 3, 4, 5, 6])])[0]!, [3, 2], ([i, j]) => [5, 6, 1, 2, 5, 6][i! * 2 + j!]!);
+  expectElements(
+    apply("embeddingLookup", [ids, tensor("float32", [3, 2], [1, 2, 3, 4, 5, 6])])[0]!,
+    [3, 2],
+    ([i, j]) => [5, 6, 1, 2, 5, 6][i! * 2 + j!]!,
+  );
   const [y] = apply("embeddingLookup", [ids, tensor("int8", [3, 2], [1, -2, 3, 4, 127, -128], [0.5, 0])]);
   expect(y!.dtype).toBe("float32");
   expect(numbers(y!)).toEqual([63.5, -64, 0.5, -1, 63.5, -64]);

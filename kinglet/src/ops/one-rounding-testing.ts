@@ -25,32 +25,56 @@ function stored(node: Node, x: Expr): Expr {
   return x.add(zeroPointOf(node, y)).clamp(low, high);
 }
 
-const requantizeFloat: Func = defineFunction("requantize_float", "x times a float given by its bits, ties to even.", { x: "i32", multiplier: "i32", shift: "i32" }, "i32", (f, x, multiplier, _) => {
-  f.return(x!.to("f32").mul(bitsToFloat(multiplier!)).clamp(-(2 ** 30), 2 ** 30).rint().to("i32"));
-});
+const requantizeFloat: Func = defineFunction(
+  "requantize_float",
+  "x times a float given by its bits, ties to even.",
+  { x: "i32", multiplier: "i32", shift: "i32" },
+  "i32",
+  (f, x, multiplier, _) => {
+    f.return(
+      x!
+        .to("f32")
+        .mul(bitsToFloat(multiplier!))
+        .clamp(-(2 ** 30), 2 ** 30)
+        .rint()
+        .to("i32"),
+    );
+  },
+);
 
 /** A copy of statements that calls `requantizeFloat` where they called `requantize`. */
 function redirected<T>(tree: T): T {
   if (Array.isArray(tree)) return tree.map(redirected) as T;
   if (typeof tree !== "object" || tree === null) return tree;
-  const entries = Object.entries(tree).map(([key, value]) => [key, key === "func" && value === "requantize" ? requantizeFloat.name : redirected(value)]);
+  const entries = Object.entries(tree).map(([key, value]) => [
+    key,
+    key === "func" && value === "requantize" ? requantizeFloat.name : redirected(value),
+  ]);
   return Object.assign(Object.create(Object.getPrototypeOf(tree)), Object.fromEntries(entries)) as T;
 }
 
 /** The factors of a layer's channels in single precision, as bits. */
 function floatFactors(node: Node, channels: number): Int32Array {
   const scales = inputOf(node, 1).quantization!.scales;
-  const factor = (c: number): number => f(f(scaleOf(node, inputOf(node, 0)) * f(scales[scales.length > 1 ? c : 0]!)) / f(scaleOf(node, outputOf(node))));
+  const factor = (c: number): number =>
+    f(f(scaleOf(node, inputOf(node, 0)) * f(scales[scales.length > 1 ? c : 0]!)) / f(scaleOf(node, outputOf(node))));
   return new Int32Array(Float32Array.from({ length: channels }, (_, c) => factor(c)).buffer);
 }
 
 /** The plain loops of a layer, with each sum rounded once in single precision. */
 function layer(op: OpDef): Schedule {
-  return (node) => (!isByte(node) ? undefined : (k) => {
-    const { func, args } = op.loops(k, node);
-    const inFloat = (arg: Argument): Argument => (arg.kind === "constant" && arg.name === "multiplier" ? { ...arg, data: floatFactors(node, arg.data.length) } : arg);
-    return { func: { ...func, name: `${func.name}_once`, body: redirected(func.body), uses: [...func.uses, requantizeFloat] }, args: args.map(inFloat) };
-  });
+  return (node) =>
+    !isByte(node)
+      ? undefined
+      : (k) => {
+          const { func, args } = op.loops(k, node);
+          const inFloat = (arg: Argument): Argument =>
+            arg.kind === "constant" && arg.name === "multiplier" ? { ...arg, data: floatFactors(node, arg.data.length) } : arg;
+          return {
+            func: { ...func, name: `${func.name}_once`, body: redirected(func.body), uses: [...func.uses, requantizeFloat] },
+            args: args.map(inFloat),
+          };
+        };
 }
 
 function mul(k: KernelBuilder, node: Node): KernelInstance {
@@ -70,7 +94,10 @@ function sum(k: KernelBuilder, node: Node, sign: 1 | -1): KernelInstance {
   const [first, second] = ratios.map((ratio) => Math.round(ratio * 2 ** shift)) as [number, number];
   const [za, zb] = [zeroPointOf(node, inputOf(node, 0)), zeroPointOf(node, inputOf(node, 1))];
   binaryLoops(k, node, (a, b) => {
-    const total = a.sub(za).mul(first).add(b.sub(zb).mul(sign * second));
+    const total = a
+      .sub(za)
+      .mul(first)
+      .add(b.sub(zb).mul(sign * second));
     return stored(node, total.add(2 ** (shift - 1)).shr(shift));
   });
   return k.finish("sum_once", "Sum with one rounding.");
@@ -80,10 +107,14 @@ function sum(k: KernelBuilder, node: Node, sign: 1 | -1): KernelInstance {
 function logistic(k: KernelBuilder, node: Node): KernelInstance {
   const [x, y] = [inputOf(node, 0), outputOf(node)];
   const { low, high } = rangeOfDType(y.dtype);
-  const table = k.constant("table", "i32", Int32Array.from({ length: 256 }, (_, i) => {
-    const real = 1 / (1 + Math.exp(-scaleOf(node, x) * (i + low - zeroPointOf(node, x))));
-    return Math.max(low, Math.min(high, Math.round(real / scaleOf(node, y)) + zeroPointOf(node, y)));
-  }));
+  const table = k.constant(
+    "table",
+    "i32",
+    Int32Array.from({ length: 256 }, (_, i) => {
+      const real = 1 / (1 + Math.exp(-scaleOf(node, x) * (i + low - zeroPointOf(node, x))));
+      return Math.max(low, Math.min(high, Math.round(real / scaleOf(node, y)) + zeroPointOf(node, y)));
+    }),
+  );
   unaryLoops(k, node, (value) => table.load(value.sub(low)));
   return k.finish("logistic_table", "Logistic by a table.");
 }
@@ -91,17 +122,40 @@ function logistic(k: KernelBuilder, node: Node): KernelInstance {
 /** Times the inverse scale, ties to even. */
 function quantize(k: KernelBuilder, node: Node): KernelInstance {
   const inverse = f(1 / f(scaleOf(node, outputOf(node))));
-  unaryLoops(k, node, (value) => stored(node, value.mul(k.float("inverse", inverse)).rint().clamp(-(2 ** 20), 2 ** 20).to("i32")));
+  unaryLoops(k, node, (value) =>
+    stored(
+      node,
+      value
+        .mul(k.float("inverse", inverse))
+        .rint()
+        .clamp(-(2 ** 20), 2 ** 20)
+        .to("i32"),
+    ),
+  );
   return k.finish("quantize_even", "Quantizes floats, ties to even.");
 }
 
 /** Lower and upper neighbour of every position, and the part of the way between them in 1/2048. */
-function positions(k: KernelBuilder, name: string, input: number, output: number, a: ResizeAttributes): (i: Expr) => { low: Expr; high: Expr; part: Expr } {
+function positions(
+  k: KernelBuilder,
+  name: string,
+  input: number,
+  output: number,
+  a: ResizeAttributes,
+): (i: Expr) => { low: Expr; high: Expr; part: Expr } {
   const step = a.alignCorners && output > 1 ? (input - 1) / (output - 1) : input / output;
   const at = Array.from({ length: output }, (_, i) => Math.min(input - 1, Math.max(0, a.halfPixelCenters ? (i + 0.5) * step - 0.5 : i * step)));
   const low = k.constant(`${name}_low`, "i32", Int32Array.from(at, Math.floor));
-  const high = k.constant(`${name}_high`, "i32", Int32Array.from(at, (x) => Math.min(input - 1, Math.floor(x) + 1)));
-  const part = k.constant(`${name}_part`, "i32", Int32Array.from(at, (x) => Math.round((x - Math.floor(x)) * 2048)));
+  const high = k.constant(
+    `${name}_high`,
+    "i32",
+    Int32Array.from(at, (x) => Math.min(input - 1, Math.floor(x) + 1)),
+  );
+  const part = k.constant(
+    `${name}_part`,
+    "i32",
+    Int32Array.from(at, (x) => Math.round((x - Math.floor(x)) * 2048)),
+  );
   return (i) => ({ low: low.load(i), high: high.load(i), part: part.load(i) });
 }
 
@@ -113,13 +167,19 @@ function resize(k: KernelBuilder, node: Node): KernelInstance {
   const [input, output] = [k.input(0, "x"), k.output(0, "y")];
   const a = attributesOf<ResizeAttributes>(node);
   const [rows, columns] = [positions(k, "row", inH, outH, a), positions(k, "column", inW, outW, a)];
-  k.for("n", 0, batches, (n) => k.for("oy", 0, outH, (oy) => k.for("ox", 0, outW, (ox) => k.for("c", 0, channels, (c) => {
-    const [row, column] = [rows(oy), columns(ox)];
-    const load = (h: Expr, w: Expr): Expr => input.load(n.mul(inH).add(h).mul(inW).add(w).mul(channels).add(c));
-    const across = (h: Expr): Expr => load(h, column.low).mul(column.part.mul(-1).add(2048)).add(load(h, column.high).mul(column.part));
-    const mixed = across(row.low).mul(row.part.mul(-1).add(2048)).add(across(row.high).mul(row.part));
-    output.store(n.mul(outH).add(oy).mul(outW).add(ox).mul(channels).add(c), mixed.add(1 << 21).shr(22));
-  }))));
+  k.for("n", 0, batches, (n) =>
+    k.for("oy", 0, outH, (oy) =>
+      k.for("ox", 0, outW, (ox) =>
+        k.for("c", 0, channels, (c) => {
+          const [row, column] = [rows(oy), columns(ox)];
+          const load = (h: Expr, w: Expr): Expr => input.load(n.mul(inH).add(h).mul(inW).add(w).mul(channels).add(c));
+          const across = (h: Expr): Expr => load(h, column.low).mul(column.part.mul(-1).add(2048)).add(load(h, column.high).mul(column.part));
+          const mixed = across(row.low).mul(row.part.mul(-1).add(2048)).add(across(row.high).mul(row.part));
+          output.store(n.mul(outH).add(oy).mul(outW).add(ox).mul(channels).add(c), mixed.add(1 << 21).shr(22));
+        }),
+      ),
+    ),
+  );
   return k.finish("resize_once", "Scales a picture, rounded once.");
 }
 

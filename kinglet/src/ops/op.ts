@@ -102,6 +102,15 @@ export function memoryOf(node: Node, value: ValueType): MemoryType {
 
 /** Kernel-name suffixes in the field's habit: s8, u8, s16, s32, f32. */
 export function suffixOf(dtype: DType): string {
-  const names: Partial<Record<DType, string>> = { int8: "s8", uint8: "u8", int16: "s16", int32: "s32", int64: "s64", float32: "f32", bool: "bool", uint16: "u16" };
+  const names: Partial<Record<DType, string>> = {
+    int8: "s8",
+    uint8: "u8",
+    int16: "s16",
+    int32: "s32",
+    int64: "s64",
+    float32: "f32",
+    bool: "bool",
+    uint16: "u16",
+  };
   return names[dtype] ?? dtype;
 }

@@ -1,8 +1,9 @@
 import type { Node, ValueType } from "../graph/index.ts";
 import { constant, f32, i32, type KernelBuilder, type KernelInstance } from "../loops/index.ts";
-import { eachInside, eachPixel, quantized, type WindowAttributes, windowPositions, windowSizes } from "./conv.ts";
+import { quantized } from "./conv.ts";
 import { attributesOf, inputOf, type OpDef, outputOf, suffixOf, typeAt, unsupportedTypes } from "./op.ts";
 import { floatBounds, quantizationOf, quantizedBounds } from "./quantization.ts";
+import { eachInside, eachPixel, type WindowAttributes, windowPositions, windowSizes } from "./window.ts";
 
 export interface PoolAttributes extends WindowAttributes {
   readonly filterH: number;
@@ -45,7 +46,8 @@ function averageLoops(k: KernelBuilder, node: Node): KernelInstance {
       const half = count.get().shr(1);
       const mean = float ? sum.div(count.get().to("f32")) : sum.gt(0).select(sum.add(half), sum.sub(half)).div(count.get());
       output.store(n.mul(sizes.outH).add(oy).mul(sizes.outW).add(ox).mul(sizes.outC).add(c), mean.clamp(limit("low", low), limit("high", high)));
-    }));
+    }),
+  );
   return k.finish(`average_pool_${suffixOf(x.dtype)}`, "Average over a window; positions outside the input do not count.");
 }
 
@@ -65,28 +67,51 @@ function maxLoops(k: KernelBuilder, node: Node): KernelInstance {
         const value = k.let("value", input.load(pixel.mul(sizes.inC).add(c)));
         best.set(best.get().max(value));
       });
-      output.store(n.mul(sizes.outH).add(oy).mul(sizes.outW).add(ox).mul(sizes.outC).add(c), best.get().clamp(limit("low", low), limit("high", high)));
-    }));
+      output.store(
+        n.mul(sizes.outH).add(oy).mul(sizes.outW).add(ox).mul(sizes.outC).add(c),
+        best.get().clamp(limit("low", low), limit("high", high)),
+      );
+    }),
+  );
   return k.finish(`max_pool_${suffixOf(x.dtype)}`, "Largest element of a window; positions outside the input do not count.");
 }
 
 const SAME: PoolAttributes = { filterH: 3, filterW: 3, strideH: 2, strideW: 2, padTop: 1, padBottom: 1, padLeft: 1, padRight: 1, activation: "none" };
 const cases = [
-  { name: "int8", attributes: { ...SAME }, inputs: [{ dtype: "int8", shape: [1, 5, 6, 3], quantization: quantized(0.1, 3) }], outputs: [{ dtype: "int8", shape: [1, 3, 3, 3], quantization: quantized(0.1, 3) }] },
-  { name: "uint8 relu", attributes: { ...SAME, activation: "relu" }, inputs: [{ dtype: "uint8", shape: [1, 5, 6, 3], quantization: quantized(0.1, 120) }], outputs: [{ dtype: "uint8", shape: [1, 3, 3, 3], quantization: quantized(0.1, 120) }] },
-  { name: "float", attributes: { ...SAME, activation: "relu6" }, inputs: [{ dtype: "float32", shape: [1, 5, 6, 3] }], outputs: [{ dtype: "float32", shape: [1, 3, 3, 3] }] },
+  {
+    name: "int8",
+    attributes: { ...SAME },
+    inputs: [{ dtype: "int8", shape: [1, 5, 6, 3], quantization: quantized(0.1, 3) }],
+    outputs: [{ dtype: "int8", shape: [1, 3, 3, 3], quantization: quantized(0.1, 3) }],
+  },
+  {
+    name: "uint8 relu",
+    attributes: { ...SAME, activation: "relu" },
+    inputs: [{ dtype: "uint8", shape: [1, 5, 6, 3], quantization: quantized(0.1, 120) }],
+    outputs: [{ dtype: "uint8", shape: [1, 3, 3, 3], quantization: quantized(0.1, 120) }],
+  },
+  {
+    name: "float",
+    attributes: { ...SAME, activation: "relu6" },
+    inputs: [{ dtype: "float32", shape: [1, 5, 6, 3] }],
+    outputs: [{ dtype: "float32", shape: [1, 3, 3, 3] }],
+  },
 ] as const satisfies OpDef["cases"];
 
 export const averagePool2d: OpDef = {
   name: "averagePool2d",
-  infer: (inputs, attributes) => [{ dtype: typeAt("averagePool2d", inputs, 0).dtype, shape: poolShape("averagePool2d", inputs, attributesOf({ attributes })) }],
+  infer: (inputs, attributes) => [
+    { dtype: typeAt("averagePool2d", inputs, 0).dtype, shape: poolShape("averagePool2d", inputs, attributesOf({ attributes })) },
+  ],
   loops: averageLoops,
   cases,
 };
 
 export const maxPool2d: OpDef = {
   name: "maxPool2d",
-  infer: (inputs, attributes) => [{ dtype: typeAt("maxPool2d", inputs, 0).dtype, shape: poolShape("maxPool2d", inputs, attributesOf({ attributes })) }],
+  infer: (inputs, attributes) => [
+    { dtype: typeAt("maxPool2d", inputs, 0).dtype, shape: poolShape("maxPool2d", inputs, attributesOf({ attributes })) },
+  ],
   loops: maxLoops,
   cases,
 };

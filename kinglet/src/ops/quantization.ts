@@ -18,12 +18,18 @@ export function quantizationOf(node: Node, value: ValueType & { readonly name?: 
 /** Smallest and largest stored number. */
 export function rangeOfDType(dtype: DType): { low: number; high: number } {
   switch (dtype) {
-    case "int8": return { low: -128, high: 127 };
-    case "uint8": return { low: 0, high: 255 };
-    case "int16": return { low: -32768, high: 32767 };
-    case "uint16": return { low: 0, high: 65535 };
-    case "bool": return { low: 0, high: 1 };
-    default: return { low: -(2 ** 31), high: 2 ** 31 - 1 };
+    case "int8":
+      return { low: -128, high: 127 };
+    case "uint8":
+      return { low: 0, high: 255 };
+    case "int16":
+      return { low: -32768, high: 32767 };
+    case "uint16":
+      return { low: 0, high: 65535 };
+    case "bool":
+      return { low: 0, high: 1 };
+    default:
+      return { low: -(2 ** 31), high: 2 ** 31 - 1 };
   }
 }
 

@@ -5,7 +5,14 @@ import { casesForTypes, fillBuffer, moveBlock } from "./move.ts";
 import { attributesOf, inputOf, type OpDef, outputOf, refuse, suffixOf, typeAt } from "./op.ts";
 
 /** Reads the input with any strides into an output of `shape`, whose elements lie at `to`. */
-function restride(k: KernelBuilder, node: Node, name: string, shape: readonly number[], from: readonly number[], to: readonly number[] = stridesOf(shape)): KernelInstance {
+function restride(
+  k: KernelBuilder,
+  node: Node,
+  name: string,
+  shape: readonly number[],
+  from: readonly number[],
+  to: readonly number[] = stridesOf(shape),
+): KernelInstance {
   moveBlock(k, "", shape, { buffer: k.output(0, "y"), base: 0, strides: to }, { buffer: k.input(0, "x"), base: 0, strides: from });
   return k.finish(`${name}_${suffixOf(outputOf(node).dtype)}`, "Reads elements in another order.");
 }
@@ -15,15 +22,25 @@ export const transpose: OpDef = {
   infer(inputs, attributes) {
     const { permutation } = attributesOf<{ permutation: number[] }>({ attributes });
     const x = typeAt("transpose", inputs, 0);
-    if ([...permutation].sort((a, b) => a - b).some((d, i) => d !== i) || permutation.length !== x.shape.length) refuse("transpose", `[${permutation.join(",")}] does not permute ${x.shape.length} dimensions`);
+    if ([...permutation].sort((a, b) => a - b).some((d, i) => d !== i) || permutation.length !== x.shape.length)
+      refuse("transpose", `[${permutation.join(",")}] does not permute ${x.shape.length} dimensions`);
     return [{ dtype: x.dtype, shape: permutation.map((d) => x.shape[d]!) }];
   },
   loops(k, node) {
     const { permutation } = attributesOf<{ permutation: number[] }>(node);
     const strides = stridesOf(inputOf(node, 0).shape);
-    return restride(k, node, "transpose", outputOf(node).shape, permutation.map((d) => strides[d]!));
+    return restride(
+      k,
+      node,
+      "transpose",
+      outputOf(node).shape,
+      permutation.map((d) => strides[d]!),
+    );
   },
-  cases: [...casesForTypes([[2, 3, 4]], [[4, 2, 3]], { permutation: [2, 0, 1] }), ...casesForTypes([[2, 3, 4]], [[3, 2, 4]], { permutation: [1, 0, 2] }, ["int8"])],
+  cases: [
+    ...casesForTypes([[2, 3, 4]], [[4, 2, 3]], { permutation: [2, 0, 1] }),
+    ...casesForTypes([[2, 3, 4]], [[3, 2, 4]], { permutation: [1, 0, 2] }, ["int8"]),
+  ],
 };
 
 export const tile: OpDef = {
@@ -31,14 +48,22 @@ export const tile: OpDef = {
   infer(inputs, attributes) {
     const { multiples } = attributesOf<{ multiples: number[] }>({ attributes });
     const x = typeAt("tile", inputs, 0);
-    if (multiples.length !== x.shape.length || multiples.some((n) => n < 1)) refuse("tile", "one positive number of repeats for each dimension is needed");
+    if (multiples.length !== x.shape.length || multiples.some((n) => n < 1))
+      refuse("tile", "one positive number of repeats for each dimension is needed");
     return [{ dtype: x.dtype, shape: x.shape.map((dim, d) => dim * multiples[d]!) }];
   },
   loops(k, node) {
     const { multiples } = attributesOf<{ multiples: number[] }>(node);
     const x = inputOf(node, 0).shape;
     const [from, to] = [stridesOf(x), stridesOf(outputOf(node).shape)];
-    return restride(k, node, "tile", x.flatMap((dim, d) => [multiples[d]!, dim]), from.flatMap((s) => [0, s]), to.flatMap((s, d) => [s * x[d]!, s]));
+    return restride(
+      k,
+      node,
+      "tile",
+      x.flatMap((dim, d) => [multiples[d]!, dim]),
+      from.flatMap((s) => [0, s]),
+      to.flatMap((s, d) => [s * x[d]!, s]),
+    );
   },
   cases: casesForTypes([[2, 3]], [[4, 9]], { multiples: [2, 3] }),
 };
@@ -49,14 +74,21 @@ export const broadcastTo: OpDef = {
     const { shape } = attributesOf<{ shape: number[] }>({ attributes });
     const x = typeAt("broadcastTo", inputs, 0);
     const skip = shape.length - x.shape.length;
-    if (skip < 0 || x.shape.some((dim, d) => dim !== 1 && dim !== shape[d + skip])) refuse("broadcastTo", `[${x.shape.join(",")}] does not broadcast to [${shape.join(",")}]`);
+    if (skip < 0 || x.shape.some((dim, d) => dim !== 1 && dim !== shape[d + skip]))
+      refuse("broadcastTo", `[${x.shape.join(",")}] does not broadcast to [${shape.join(",")}]`);
     return [{ dtype: x.dtype, shape }];
   },
   loops(k, node) {
     const [x, y] = [inputOf(node, 0).shape, outputOf(node).shape];
     const strides = stridesOf(x);
     const skip = y.length - x.length;
-    return restride(k, node, "broadcast_to", y, y.map((_, d) => (d < skip || x[d - skip] === 1 ? 0 : strides[d - skip]!)));
+    return restride(
+      k,
+      node,
+      "broadcast_to",
+      y,
+      y.map((_, d) => (d < skip || x[d - skip] === 1 ? 0 : strides[d - skip]!)),
+    );
   },
   cases: casesForTypes([[3, 1]], [[2, 3, 4]], { shape: [2, 3, 4] }),
 };
@@ -76,7 +108,9 @@ export const fill: OpDef = {
   cases: casesForTypes([[]], [[2, 3]], { shape: [2, 3] }),
 };
 
-interface BlockAttributes { readonly block: number }
+interface BlockAttributes {
+  readonly block: number;
+}
 
 export const depthToSpace: OpDef = {
   name: "depthToSpace",
@@ -113,14 +147,29 @@ export const spaceToDepth: OpDef = {
   cases: casesForTypes([[1, 4, 6, 2]], [[1, 2, 3, 8]], { block: 2 }),
 };
 
-interface SpaceBatch { readonly block: number[]; readonly before: number[]; readonly after: number[] }
-interface BatchSpace { readonly block: number[]; readonly cropsBefore: number[]; readonly cropsAfter: number[] }
+interface SpaceBatch {
+  readonly block: number[];
+  readonly before: number[];
+  readonly after: number[];
+}
+interface BatchSpace {
+  readonly block: number[];
+  readonly cropsBefore: number[];
+  readonly cropsAfter: number[];
+}
 
 /**
  * Visits (block offset, batch, coarse position) and moves the rest of the element between the spread-out side,
  * where position = coarse · block + offset − shift, and the batched side; positions outside are left alone.
  */
-function blockLoops(k: KernelBuilder, node: Node, name: string, block: readonly number[], shift: readonly number[], toBatch: boolean): KernelInstance {
+function blockLoops(
+  k: KernelBuilder,
+  node: Node,
+  name: string,
+  block: readonly number[],
+  shift: readonly number[],
+  toBatch: boolean,
+): KernelInstance {
   const [x, y] = [inputOf(node, 0), outputOf(node)];
   const [wide, batched] = toBatch ? [x.shape, y.shape] : [y.shape, x.shape];
   const [input, output] = [k.input(0, "x"), k.output(0, "y")];
@@ -132,7 +181,13 @@ function blockLoops(k: KernelBuilder, node: Node, name: string, block: readonly 
       return toBatch ? k.copy(output, b, input, a, rest) : k.copy(output, a, input, b, rest);
     }
     k.for(`o${m}`, 0, k.int(`coarse_${m}`, batched[m + 1]!), (o) => {
-      const at = k.let(`at_${m}`, o.mul(k.int(`block_${m}`, block[m]!)).add(offset[m]!).sub(k.int(`shift_${m}`, shift[m]!)));
+      const at = k.let(
+        `at_${m}`,
+        o
+          .mul(k.int(`block_${m}`, block[m]!))
+          .add(offset[m]!)
+          .sub(k.int(`shift_${m}`, shift[m]!)),
+      );
       const size = k.int(`wide_${m}`, wide[m + 1]!);
       k.if(at.ge(0).and(at.lt(size)), () => {
         const inside = k.let(`in_${m}`, at.clamp(0, size.sub(1)));
@@ -141,7 +196,10 @@ function blockLoops(k: KernelBuilder, node: Node, name: string, block: readonly 
     });
   };
   const blocks = (m: number, offset: readonly Expr[], group: Expr): void => {
-    if (m < block.length) return k.for(`b${m}`, 0, k.int(`block_${m}`, block[m]!), (b) => blocks(m + 1, [...offset, b], group.mul(k.int(`block_${m}`, block[m]!)).add(b)));
+    if (m < block.length)
+      return k.for(`b${m}`, 0, k.int(`block_${m}`, block[m]!), (b) =>
+        blocks(m + 1, [...offset, b], group.mul(k.int(`block_${m}`, block[m]!)).add(b)),
+      );
     const batches = k.int("batches", wide[0]!);
     k.for("n", 0, batches, (n) => spatial(0, offset, n, k.let("batch", group.mul(batches).add(n))));
   };
@@ -179,7 +237,9 @@ export const batchToSpace: OpDef = {
     const all = elementCount(block);
     if (block.length >= x.shape.length) refuse("batchToSpace", `${block.length} blocks do not fit [${x.shape.join(",")}]`);
     if (x.shape[0]! % all !== 0) refuse("batchToSpace", `${x.shape[0]} batches are no multiple of ${all}`);
-    const shape = x.shape.map((dim, d) => (d === 0 ? dim / all : d <= block.length ? dim * block[d - 1]! - cropsBefore[d - 1]! - cropsAfter[d - 1]! : dim));
+    const shape = x.shape.map((dim, d) =>
+      d === 0 ? dim / all : d <= block.length ? dim * block[d - 1]! - cropsBefore[d - 1]! - cropsAfter[d - 1]! : dim,
+    );
     if (shape.some((dim) => dim < 1)) refuse("batchToSpace", "nothing is left after cropping");
     return [{ dtype: x.dtype, shape }];
   },

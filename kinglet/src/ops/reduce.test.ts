@@ -11,7 +11,14 @@ function groups({ node, inputs }: RealCase): number[][] {
   const found = new Map<string, number[]>();
   inputs[0]!.forEach((value, at) => {
     let rest = at;
-    const place = [...shape].reverse().map((dim) => { const i = rest % dim; rest = Math.floor(rest / dim); return i; }).reverse();
+    const place = [...shape]
+      .reverse()
+      .map((dim) => {
+        const i = rest % dim;
+        rest = Math.floor(rest / dim);
+        return i;
+      })
+      .reverse();
     const key = place.filter((_, d) => !axes.includes(d)).join();
     found.set(key, [...(found.get(key) ?? []), value]);
   });
@@ -39,12 +46,25 @@ describe.each(RULES)("$op.name", ({ op, real, steps }) => {
 });
 
 describe("reduceProd", () => {
-  it.each(realCases(reduceProd).filter((example) => example.node.outputs[0]!.dtype === "float32").map((example) => [example.name, example] as const))("%s", (_, example) => {
-    groups(example).forEach((values, i) => expect(example.output[i]).toBeCloseTo(values.reduce((a, b) => a * b, 1), 4));
+  it.each(
+    realCases(reduceProd)
+      .filter((example) => example.node.outputs[0]!.dtype === "float32")
+      .map((example) => [example.name, example] as const),
+  )("%s", (_, example) => {
+    groups(example).forEach((values, i) =>
+      expect(example.output[i]).toBeCloseTo(
+        values.reduce((a, b) => a * b, 1),
+        4,
+      ),
+    );
   });
   it("rescales a quantized product of two", () => {
     const g = new GraphBuilder("one");
-    const type = (shape: number[], scale: number, zeroPoint: number) => ({ dtype: "int8" as const, shape, quantization: { scales: [scale], zeroPoints: [zeroPoint], axis: 0 } });
+    const type = (shape: number[], scale: number, zeroPoint: number) => ({
+      dtype: "int8" as const,
+      shape,
+      quantization: { scales: [scale], zeroPoints: [zeroPoint], axis: 0 },
+    });
     const y = g.value("y", type([2], 0.25, 3));
     g.node("reduceProd", [g.input("x", type([2, 2], 0.5, 1))], [y], { axes: [1], keepDims: false });
     g.output(y);

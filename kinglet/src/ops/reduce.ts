@@ -1,6 +1,17 @@
 import { type DType, elementCount, sameShape, type Shape } from "../base/index.ts";
 import type { Node, ValueType } from "../graph/index.ts";
-import { type Buffer, constant, type Expr, f32, i32, i64, type KernelBuilder, type KernelInstance, type ScalarType, type Variable } from "../loops/index.ts";
+import {
+  type Buffer,
+  constant,
+  type Expr,
+  f32,
+  i32,
+  i64,
+  type KernelBuilder,
+  type KernelInstance,
+  type ScalarType,
+  type Variable,
+} from "../loops/index.ts";
 import { isQuantizedType, makeCase, oneType, scalarOf, scaleOf, typed, zeroPointOf } from "./elementwise.ts";
 import { reducedMultiplier, requantize, requantize64 } from "./fixed.ts";
 import { attributesOf, badNode, inputOf, type OpCase, type OpDef, outputOf, refuse, suffixOf, typeAt } from "./op.ts";
@@ -44,7 +55,13 @@ interface Reduction {
 }
 
 /** Loops over runs with an index of their own step; the innermost calls `body` with the sum of the terms. */
-function nest(k: KernelBuilder, name: string, runs: readonly { size: number; step: number; id: number }[], base: Expr, body: (at: Expr) => void): void {
+function nest(
+  k: KernelBuilder,
+  name: string,
+  runs: readonly { size: number; step: number; id: number }[],
+  base: Expr,
+  body: (at: Expr) => void,
+): void {
   const [run, ...rest] = runs;
   if (run === undefined) return body(base);
   k.for(`${name}${run.id}`, 0, k.int(`size_${run.id}`, run.size), (i) => {
@@ -123,12 +140,20 @@ const LOWEST_FLOAT = -3.4028234663852886e38;
 
 function extreme(node: Node, largest: boolean): Reduction {
   const [x, y] = [inputOf(node, 0), outputOf(node)];
-  if (isQuantizedType(x.dtype) && (x.quantization?.scales[0] !== y.quantization?.scales[0] || x.quantization?.zeroPoints[0] !== y.quantization?.zeroPoints[0])) {
+  if (
+    isQuantizedType(x.dtype) &&
+    (x.quantization?.scales[0] !== y.quantization?.scales[0] || x.quantization?.zeroPoints[0] !== y.quantization?.zeroPoints[0])
+  ) {
     throw badNode(node, "must have an input and an output of one scale and zero point");
   }
   const type = scalarOf(node, x);
   const far = largest ? -1 : 1;
-  const start = type === "f32" ? f32(-far * LOWEST_FLOAT) : type === "i64" ? i64(largest ? -(2n ** 63n) : 2n ** 63n - 1n) : i32(largest ? -(2 ** 31) : 2 ** 31 - 1);
+  const start =
+    type === "f32"
+      ? f32(-far * LOWEST_FLOAT)
+      : type === "i64"
+        ? i64(largest ? -(2n ** 63n) : 2n ** 63n - 1n)
+        : i32(largest ? -(2 ** 31) : 2 ** 31 - 1);
   return {
     start,
     step: (acc, value) => {
@@ -151,7 +176,11 @@ function quantizedProduct(k: KernelBuilder, node: Node): Reduction {
     step: (acc, value) => {
       const centered = k.let("centered", value.add(k.int("offset", -zeroPointOf(node, x))));
       const product = k.let("product", acc.get().to("i64").mul(centered.to("i64")));
-      k.if(acc.get().eq(none), () => acc.set(centered), () => acc.set(rescale(product)));
+      k.if(
+        acc.get().eq(none),
+        () => acc.set(centered),
+        () => acc.set(rescale(product)),
+      );
     },
     finish: (product) => bounded(node, rescale(product.to("i64")).add(k.int("zero_point", zeroPointOf(node, y)))),
   };
@@ -176,7 +205,8 @@ const TYPES: readonly DType[] = ["float32", "int8", "uint8", "int16", "int32", "
 
 function reducedShape(op: string, x: ValueType, a: ReduceAttributes): number[] {
   const rank = x.shape.length;
-  if (a.axes.some((axis) => !Number.isInteger(axis) || axis < 0 || axis >= rank)) refuse(op, `axes ${a.axes.join(", ")} of an input of ${rank} dimensions`);
+  if (a.axes.some((axis) => !Number.isInteger(axis) || axis < 0 || axis >= rank))
+    refuse(op, `axes ${a.axes.join(", ")} of an input of ${rank} dimensions`);
   return x.shape.flatMap((dim, d) => (!a.axes.includes(d) ? [dim] : a.keepDims ? [1] : []));
 }
 
@@ -207,8 +237,14 @@ const KEPT = { axes: [1, 2], keepDims: true };
 function reduceCases(scale: number, outputScale: number, outputZeroPoint: number, range: { low?: number; high?: number } = {}): OpCase[] {
   return [
     makeCase("int8", [typed("int8", SHAPE, scale, 3)], typed("int8", [2, 1, 1, 5], outputScale, outputZeroPoint), KEPT),
-    makeCase("int8 of outer axes", [typed("int8", SHAPE, scale, -9)], typed("int8", [3, 5], outputScale, outputZeroPoint - 12), { axes: [0, 2], keepDims: false }),
-    makeCase("uint8", [typed("uint8", SHAPE, scale, 120)], typed("uint8", [2, 3, 4, 1], outputScale, outputZeroPoint + 117), { axes: [3], keepDims: true }),
+    makeCase("int8 of outer axes", [typed("int8", SHAPE, scale, -9)], typed("int8", [3, 5], outputScale, outputZeroPoint - 12), {
+      axes: [0, 2],
+      keepDims: false,
+    }),
+    makeCase("uint8", [typed("uint8", SHAPE, scale, 120)], typed("uint8", [2, 3, 4, 1], outputScale, outputZeroPoint + 117), {
+      axes: [3],
+      keepDims: true,
+    }),
     makeCase("int16", [typed("int16", SHAPE, scale / 256)], typed("int16", [2, 5], outputScale / 256), { axes: [1, 2], keepDims: false }),
     ...otherCases(range),
   ];
@@ -234,7 +270,10 @@ function extremeCases(): OpCase[] {
   ];
 }
 
-const sumRule = (mean: boolean): Rule => (k, node) => (isScaled(node) ? quantizedSum : plainSum)(k, node, mean);
+const sumRule =
+  (mean: boolean): Rule =>
+  (k, node) =>
+    (isScaled(node) ? quantizedSum : plainSum)(k, node, mean);
 const productRule: Rule = (k, node) => (isScaled(node) ? quantizedProduct(k, node) : plainProduct(node));
 
 export const mean = reduceOp("mean", "mean", "Mean along axes.", sumRule(true), reduceCases(0.1, 0.05, 5));

@@ -23,7 +23,12 @@ export const reshape: OpDef = {
     return k.finish(`reshape_${memoryOf(node, outputOf(node))}`, "Copies a tensor.");
   },
   cases: [
-    { name: "int8", attributes: { shape: [6] }, inputs: [{ dtype: "int8", shape: [2, 3], quantization: quantized(0.1, 1) }], outputs: [{ dtype: "int8", shape: [6], quantization: quantized(0.1, 1) }] },
+    {
+      name: "int8",
+      attributes: { shape: [6] },
+      inputs: [{ dtype: "int8", shape: [2, 3], quantization: quantized(0.1, 1) }],
+      outputs: [{ dtype: "int8", shape: [6], quantization: quantized(0.1, 1) }],
+    },
     { name: "float", attributes: { shape: [3, 2] }, inputs: [{ dtype: "float32", shape: [2, 3] }], outputs: [{ dtype: "float32", shape: [3, 2] }] },
   ],
 };

@@ -1,8 +1,17 @@
 import { describe, expect, it, test } from "vitest";
 import { apply, at, counted, expectElements, numbers, tensor } from "./movement-testing.ts";
 
-const SIZES = [[4, 6], [3, 2], [1, 1], [13, 5]] as const;
-const MODES = [["plain", false, false], ["corners aligned", true, false], ["half pixel", false, true]] as const;
+const SIZES = [
+  [4, 6],
+  [3, 2],
+  [1, 1],
+  [13, 5],
+] as const;
+const MODES = [
+  ["plain", false, false],
+  ["corners aligned", true, false],
+  ["half pixel", false, true],
+] as const;
 const f = Math.fround;
 
 /** Where an output row lies in the input, as a real number. */
@@ -17,7 +26,12 @@ describe.each(MODES)("resizeBilinear, %s", (_, alignCorners, halfPixelCenters) =
     const y = clamp(position(i!, x.shape[1]!, height, alignCorners, halfPixelCenters), x.shape[1]!);
     const z = clamp(position(j!, x.shape[2]!, width, alignCorners, halfPixelCenters), x.shape[2]!);
     let sum = 0;
-    for (const [h, w] of [[0, 0], [0, 1], [1, 0], [1, 1]] as const) {
+    for (const [h, w] of [
+      [0, 0],
+      [0, 1],
+      [1, 0],
+      [1, 1],
+    ] as const) {
       const [row, column] = [Math.min(Math.floor(y) + h, x.shape[1]! - 1), Math.min(Math.floor(z) + w, x.shape[2]! - 1)];
       sum += at(x, [n!, row, column, c!]) * (h === 0 ? 1 - (y % 1) : y % 1) * (w === 0 ? 1 - (z % 1) : z % 1);
     }
@@ -55,7 +69,11 @@ it("interpolates integers in steps of 1/1024, half away from zero", () => {
   expect(numbers(apply("resizeBilinear", [x], { height: 1, width: 4, alignCorners: false, halfPixelCenters: false })[0]!)).toEqual([-3, -2, 0, 0]);
   // Three columns: steps of 683/1024 instead of 2/3; the third lies beyond the last element.
   const wide = tensor("int16", [1, 1, 2, 1], [0, 30000]);
-  expect(numbers(apply("resizeBilinear", [wide], { height: 1, width: 3, alignCorners: false, halfPixelCenters: false })[0]!)).toEqual([0, Math.round((30000 * 683) / 1024), 30000]);
+  expect(numbers(apply("resizeBilinear", [wide], { height: 1, width: 3, alignCorners: false, halfPixelCenters: false })[0]!)).toEqual([
+    0,
+    Math.round((30000 * 683) / 1024),
+    30000,
+  ]);
 });
 
 /** TensorFlow Lite's rule in single precision. */
@@ -66,15 +84,21 @@ function nearest(i: number, input: number, output: number, alignCorners: boolean
 }
 
 describe.each([...MODES, ["both", true, true] as const])("resizeNearest, %s", (_, alignCorners, halfPixelCenters) => {
-  test.each(SIZES.flatMap(([height, width]) => (["int8", "int16", "float32", "int64"] as const).map((dtype) => [height, width, dtype] as const)))("to %ix%i of %s", (height, width, dtype) => {
-    const x = counted(dtype, [2, 5, 4, 3]);
-    const [y] = apply("resizeNearest", [x], { height, width, alignCorners, halfPixelCenters });
-    expectElements(y!, [2, height, width, 3], ([n, i, j, c]) =>
-      at(x, [n!, nearest(i!, 5, height, alignCorners, halfPixelCenters), nearest(j!, 4, width, alignCorners, halfPixelCenters), c!]));
-  });
+  test.each(SIZES.flatMap(([height, width]) => (["int8", "int16", "float32", "int64"] as const).map((dtype) => [height, width, dtype] as const)))(
+    "to %ix%i of %s",
+    (height, width, dtype) => {
+      const x = counted(dtype, [2, 5, 4, 3]);
+      const [y] = apply("resizeNearest", [x], { height, width, alignCorners, halfPixelCenters });
+      expectElements(y!, [2, height, width, 3], ([n, i, j, c]) =>
+        at(x, [n!, nearest(i!, 5, height, alignCorners, halfPixelCenters), nearest(j!, 4, width, alignCorners, halfPixelCenters), c!]),
+      );
+    },
+  );
 });
 
 it("resizeNearest doubles a picture", () => {
   const x = tensor("uint8", [1, 1, 2, 1], [7, 9]);
-  expect(numbers(apply("resizeNearest", [x], { height: 2, width: 4, alignCorners: false, halfPixelCenters: false })[0]!)).toEqual([7, 7, 9, 9, 7, 7, 9, 9]);
+  expect(numbers(apply("resizeNearest", [x], { height: 2, width: 4, alignCorners: false, halfPixelCenters: false })[0]!)).toEqual([
+    7, 7, 9, 9, 7, 7, 9, 9,
+  ]);
 });

@@ -52,28 +52,52 @@ function fixedBetween(k: KernelBuilder, name: string, i: Expr, input: number, ou
 }
 
 /** Visits every output pixel; `at` gives the position of an output row or column in the input, and is called once for each. */
-function eachTarget<T>(k: KernelBuilder, x: ValueType, y: ValueType, at: (name: string, i: Expr, d: number) => T, body: (n: Expr, row: T, column: T, target: Expr) => void): void {
+function eachTarget<T>(
+  k: KernelBuilder,
+  x: ValueType,
+  y: ValueType,
+  at: (name: string, i: Expr, d: number) => T,
+  body: (n: Expr, row: T, column: T, target: Expr) => void,
+): void {
   const [height, width] = [k.int("out_h", y.shape[1]!), k.int("out_w", y.shape[2]!)];
   k.for("n", 0, k.int("batches", x.shape[0]!), (n) =>
     k.for("oy", 0, height, (oy) => {
       const row = at("h", oy, 1);
       k.for("ox", 0, width, (ox) => body(n, row, at("w", ox, 2), n.mul(height).add(oy).mul(width).add(ox)));
-    }));
+    }),
+  );
 }
 
 /** Σ of four corners times two weights each, in the reference's order: every product and sum is rounded by itself. */
 function floatMix(corners: readonly Expr[], row: Expr, column: Expr): Expr {
-  const weights = [[f32(1).sub(row), f32(1).sub(column)], [row, f32(1).sub(column)], [f32(1).sub(row), column], [row, column]];
+  const weights = [
+    [f32(1).sub(row), f32(1).sub(column)],
+    [row, f32(1).sub(column)],
+    [f32(1).sub(row), column],
+    [row, column],
+  ];
   return corners.map((corner, i) => corner.mul(weights[i]![0]!).mul(weights[i]![1]!)).reduce((sum, term) => sum.add(term));
 }
 
 /** The same with 20 fraction bits, rounded half away from zero. 16-bit elements need 64 bits. */
 function fixedMix(k: KernelBuilder, corners: readonly Expr[], row: Expr, column: Expr, wide: boolean): Expr {
-  const weights = [[i32(1024).sub(row), i32(1024).sub(column)], [row, i32(1024).sub(column)], [i32(1024).sub(row), column], [row, column]];
+  const weights = [
+    [i32(1024).sub(row), i32(1024).sub(column)],
+    [row, i32(1024).sub(column)],
+    [i32(1024).sub(row), column],
+    [row, column],
+  ];
   const type = wide ? "i64" : "i32";
-  const sum = k.let("sum", corners.map((corner, i) => corner.to(type).mul(weights[i]![0]!.mul(weights[i]![1]!).to(type))).reduce((a, b) => a.add(b)));
+  const sum = k.let(
+    "sum",
+    corners.map((corner, i) => corner.to(type).mul(weights[i]![0]!.mul(weights[i]![1]!).to(type))).reduce((a, b) => a.add(b)),
+  );
   const half = wide ? i64(1 << 19) : i32(1 << 19);
-  return sum.gt(0).select(sum.add(half), sum.sub(half)).div(1 << 20).to("i32");
+  return sum
+    .gt(0)
+    .select(sum.add(half), sum.sub(half))
+    .div(1 << 20)
+    .to("i32");
 }
 
 function bilinearLoops(k: KernelBuilder, node: Node): KernelInstance {
@@ -84,16 +108,30 @@ function bilinearLoops(k: KernelBuilder, node: Node): KernelInstance {
   const output = k.output(0, "y");
   const channels = k.int("channels", x.shape[3]!);
   const between = x.dtype === "float32" ? floatBetween : fixedBetween;
-  eachTarget(k, x, y, (name, i, d) => between(k, name, i, x.shape[d]!, y.shape[d]!, a), (n, row, column, target) => {
-    const pixel = (name: string, h: Expr, w: Expr): Expr =>
-      k.let(name, n.mul(k.int("in_h", x.shape[1]!)).add(h).mul(k.int("in_w", x.shape[2]!)).add(w).mul(channels));
-    const from = [pixel("ll", row.low, column.low), pixel("lu", row.high, column.low), pixel("rl", row.low, column.high), pixel("ru", row.high, column.high)];
-    const to = k.let("to", target.mul(channels));
-    k.for("c", 0, channels, (c) => {
-      const corners = from.map((start) => input.load(start.add(c)));
-      output.store(to.add(c), x.dtype === "float32" ? floatMix(corners, row.part, column.part) : fixedMix(k, corners, row.part, column.part, x.dtype === "int16"));
-    });
-  });
+  eachTarget(
+    k,
+    x,
+    y,
+    (name, i, d) => between(k, name, i, x.shape[d]!, y.shape[d]!, a),
+    (n, row, column, target) => {
+      const pixel = (name: string, h: Expr, w: Expr): Expr =>
+        k.let(name, n.mul(k.int("in_h", x.shape[1]!)).add(h).mul(k.int("in_w", x.shape[2]!)).add(w).mul(channels));
+      const from = [
+        pixel("ll", row.low, column.low),
+        pixel("lu", row.high, column.low),
+        pixel("rl", row.low, column.high),
+        pixel("ru", row.high, column.high),
+      ];
+      const to = k.let("to", target.mul(channels));
+      k.for("c", 0, channels, (c) => {
+        const corners = from.map((start) => input.load(start.add(c)));
+        output.store(
+          to.add(c),
+          x.dtype === "float32" ? floatMix(corners, row.part, column.part) : fixedMix(k, corners, row.part, column.part, x.dtype === "int16"),
+        );
+      });
+    },
+  );
   return k.finish(`resize_bilinear_${suffixOf(x.dtype)}`, "Scales a picture; new elements lie on straight lines between the old.");
 }
 
@@ -113,10 +151,16 @@ function nearestLoops(k: KernelBuilder, node: Node): KernelInstance {
   const input: Buffer = k.input(0, "x");
   const output = k.output(0, "y");
   const channels = k.int("channels", x.shape[3]!);
-  eachTarget(k, x, y, (name, i, d) => nearest(k, name, i, x.shape[d]!, y.shape[d]!, a), (n, row, column, target) => {
-    const from = n.mul(k.int("in_h", x.shape[1]!)).add(row).mul(k.int("in_w", x.shape[2]!)).add(column);
-    k.copy(output, target.mul(channels), input, from.mul(channels), channels);
-  });
+  eachTarget(
+    k,
+    x,
+    y,
+    (name, i, d) => nearest(k, name, i, x.shape[d]!, y.shape[d]!, a),
+    (n, row, column, target) => {
+      const from = n.mul(k.int("in_h", x.shape[1]!)).add(row).mul(k.int("in_w", x.shape[2]!)).add(column);
+      k.copy(output, target.mul(channels), input, from.mul(channels), channels);
+    },
+  );
   return k.finish(`resize_nearest_${suffixOf(x.dtype)}`, "Scales a picture; new elements are copies of the nearest old ones.");
 }
 
@@ -127,16 +171,35 @@ function resizedType(op: string, inputs: readonly (ValueType | null)[], a: Resiz
   return { dtype: x.dtype, shape: [x.shape[0]!, a.height, a.width, x.shape[3]!] };
 }
 
-const SIZES = [[5, 7], [2, 3], [9, 1]] as const;
-const MODES = [[false, false], [true, false], [false, true]] as const;
+const SIZES = [
+  [5, 7],
+  [2, 3],
+  [9, 1],
+] as const;
+const MODES = [
+  [false, false],
+  [true, false],
+  [false, true],
+] as const;
 
 function resizeCases(types: OpCase["inputs"][number][], both: boolean): OpCase[] {
-  return types.flatMap((type, t) => SIZES.flatMap(([height, width], s) => [...MODES, ...(both ? [[true, true] as const] : [])].flatMap(([alignCorners, halfPixelCenters], m) => {
-    // The first type is tried in every way, the others in some.
-    if (t > 0 && (s + m + t) % 3 !== 0) return [];
-    const mode = `${alignCorners ? ", corners aligned" : ""}${halfPixelCenters ? ", half pixel" : ""}`;
-    return [{ name: `${type!.dtype} to ${height}x${width}${mode}`, attributes: { height, width, alignCorners, halfPixelCenters }, inputs: [type!], outputs: [{ ...type!, shape: [2, height, width, 3] }] }];
-  })));
+  return types.flatMap((type, t) =>
+    SIZES.flatMap(([height, width], s) =>
+      [...MODES, ...(both ? [[true, true] as const] : [])].flatMap(([alignCorners, halfPixelCenters], m) => {
+        // The first type is tried in every way, the others in some.
+        if (t > 0 && (s + m + t) % 3 !== 0) return [];
+        const mode = `${alignCorners ? ", corners aligned" : ""}${halfPixelCenters ? ", half pixel" : ""}`;
+        return [
+          {
+            name: `${type!.dtype} to ${height}x${width}${mode}`,
+            attributes: { height, width, alignCorners, halfPixelCenters },
+            inputs: [type!],
+            outputs: [{ ...type!, shape: [2, height, width, 3] }],
+          },
+        ];
+      }),
+    ),
+  );
 }
 
 export const resizeBilinear: OpDef = {
@@ -147,12 +210,18 @@ export const resizeBilinear: OpDef = {
     return [resizedType("resizeBilinear", inputs, a)];
   },
   loops: bilinearLoops,
-  cases: resizeCases((["int8", "float32", "uint8", "int16"] as const).map((dtype) => movedType(dtype, [2, 4, 5, 3])), false),
+  cases: resizeCases(
+    (["int8", "float32", "uint8", "int16"] as const).map((dtype) => movedType(dtype, [2, 4, 5, 3])),
+    false,
+  ),
 };
 
 export const resizeNearest: OpDef = {
   name: "resizeNearest",
   infer: (inputs, attributes) => [resizedType("resizeNearest", inputs, attributesOf<ResizeAttributes>({ attributes }))],
   loops: nearestLoops,
-  cases: resizeCases(MOVED_TYPES.map((dtype) => movedType(dtype, [2, 4, 5, 3])), true),
+  cases: resizeCases(
+    MOVED_TYPES.map((dtype) => movedType(dtype, [2, 4, 5, 3])),
+    true,
+  ),
 };

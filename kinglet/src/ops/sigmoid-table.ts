@@ -29,11 +29,17 @@ function interpolate(k: KernelBuilder, table: Buffer, size: Expr, bits: number, 
 /** Sigmoid of an argument in steps of 1 / (3 · 4096) as Q0.15: the knots lie 512 steps apart. */
 export function shortLogistic(k: KernelBuilder, table: Buffer, x: Expr): Expr {
   const height = interpolate(k, table, k.let("size", x.abs()), 9, 0x7fff * 1024);
-  return x.ge(0).select(height.add(512), i32(2 ** 25 + 511).sub(height)).shr(10);
+  return x
+    .ge(0)
+    .select(height.add(512), i32(2 ** 25 + 511).sub(height))
+    .shr(10);
 }
 
 /** tanh(x) = 2 · sigmoid(2x) − 1 of an argument in steps of 1 / (3 · 4096), as Q0.15. */
 export function shortTanh(k: KernelBuilder, table: Buffer, x: Expr): Expr {
   const height = interpolate(k, table, k.let("size", x.abs()), 8, 0xffff * 256);
-  return x.ge(0).select(height.sub(2 ** 23 - 128), i32(2 ** 23 + 127).sub(height)).shr(8);
+  return x
+    .ge(0)
+    .select(height.sub(2 ** 23 - 128), i32(2 ** 23 + 127).sub(height))
+    .shr(8);
 }

@@ -98,11 +98,28 @@ function sigmoid(rule: Sigmoid, cases: OpCase[]): OpDef {
   };
 }
 
-export const logistic = sigmoid({
-  name: "logistic", float: logisticFloat, fixed: logisticFixed, drop: 23, zeroPoint: -128, short: shortLogistic,
-  real: (x) => f(1 / f(1 + f(Math.exp(-x)))),
-}, sigmoidCases(1 / 256, -128));
+export const logistic = sigmoid(
+  {
+    name: "logistic",
+    float: logisticFloat,
+    fixed: logisticFixed,
+    drop: 23,
+    zeroPoint: -128,
+    short: shortLogistic,
+    real: (x) => f(1 / f(1 + f(Math.exp(-x)))),
+  },
+  sigmoidCases(1 / 256, -128),
+);
 
-export const tanh = sigmoid({
-  name: "tanh", float: tanhFloat, fixed: tanhFixed, drop: 24, zeroPoint: 0, short: shortTanh, real: (x) => f(Math.tanh(x)),
-}, sigmoidCases(1 / 128, 0));
+export const tanh = sigmoid(
+  {
+    name: "tanh",
+    float: tanhFloat,
+    fixed: tanhFixed,
+    drop: 24,
+    zeroPoint: 0,
+    short: shortTanh,
+    real: (x) => f(Math.tanh(x)),
+  },
+  sigmoidCases(1 / 128, 0),
+);

@@ -13,7 +13,10 @@ describe.each(["softmax", "logSoftmax"] as const)("%s", (name) => {
   const outputs = evaluate(graph, inputs);
   it.each(graph.nodes.map((node, i) => [op.cases[i]!.name, node, i] as const))("%s", (_, node, i) => {
     const [x, y] = [node.inputs[0]!, node.outputs[0]!];
-    const real = Array.from(inputs[i]! as ArrayLike<number | bigint>, (v) => (Number(v) - (x.quantization?.zeroPoints[0] ?? 0)) * (x.quantization?.scales[0] ?? 1));
+    const real = Array.from(
+      inputs[i]! as ArrayLike<number | bigint>,
+      (v) => (Number(v) - (x.quantization?.zeroPoints[0] ?? 0)) * (x.quantization?.scales[0] ?? 1),
+    );
     const beta = (node.attributes["beta"] as number | undefined) ?? 1;
     const depth = x.shape[x.shape.length - 1]!;
     for (let row = 0; row < real.length; row += depth) {

@@ -64,12 +64,24 @@ function differenceScale(scale: number): { multiplier: number; shift: number; sm
 }
 
 /** Visits the elements of a row whose exponential counts, with their difference to the largest as Q5.26. */
-function eachDifference(k: KernelBuilder, input: Buffer, top: Expr, rule: ReturnType<typeof differenceScale>, eachOf: EachOf, near: (i: Expr, q5: Expr) => void, far?: (i: Expr) => void): void {
+function eachDifference(
+  k: KernelBuilder,
+  input: Buffer,
+  top: Expr,
+  rule: ReturnType<typeof differenceScale>,
+  eachOf: EachOf,
+  near: (i: Expr, q5: Expr) => void,
+  far?: (i: Expr) => void,
+): void {
   eachOf((i) => {
     const difference = k.let("difference", input.load(i).sub(top));
-    k.if(difference.ge(k.int("smallest", rule.smallest)), () => {
-      near(i, k.let("q5", k.call(requantize, difference, k.int("multiplier", rule.multiplier), k.int("shift", rule.shift))));
-    }, far === undefined ? undefined : () => far(i));
+    k.if(
+      difference.ge(k.int("smallest", rule.smallest)),
+      () => {
+        near(i, k.let("q5", k.call(requantize, difference, k.int("multiplier", rule.multiplier), k.int("shift", rule.shift))));
+      },
+      far === undefined ? undefined : () => far(i),
+    );
   });
 }
 
@@ -93,11 +105,19 @@ function byteSoftmax(k: KernelBuilder, node: Node, beta: number): void {
     const total = sumOfPowers(k, input, top, rule, eachOf);
     const reciprocal = k.let("reciprocal", k.call(reciprocalMantissa, total));
     const shift = k.let("drop", i32(12 + 31 - BITS[y.dtype as keyof typeof BITS]).sub(total.clz()));
-    eachDifference(k, input, top, rule, eachOf, (i, q5) => {
-      // A requantize without a shift is the rounded product of two Q0 numbers.
-      const share = k.let("share", k.call(requantize, k.call(expNegativeQ5, q5), reciprocal, 0));
-      output.store(i, k.call(roundingShift, share, shift).add(low).clamp(low, high));
-    }, (i) => output.store(i, low));
+    eachDifference(
+      k,
+      input,
+      top,
+      rule,
+      eachOf,
+      (i, q5) => {
+        // A requantize without a shift is the rounded product of two Q0 numbers.
+        const share = k.let("share", k.call(requantize, k.call(expNegativeQ5, q5), reciprocal, 0));
+        output.store(i, k.call(roundingShift, share, shift).add(low).clamp(low, high));
+      },
+      (i) => output.store(i, low),
+    );
   });
 }
 
@@ -105,8 +125,16 @@ function byteSoftmax(k: KernelBuilder, node: Node, beta: number): void {
 function shortSoftmax(k: KernelBuilder, node: Node, beta: number): void {
   const factor = quantizeMultiplier((scaleOf(node, inputOf(node, 0)) * beta) / (10 / 65535));
   const input = k.input(0, "x");
-  const powers = k.constant("powers", "i16", shortTable((v) => f(Math.exp(v)), -10, 0, -1, 1));
-  const inverses = k.constant("inverses", "i16", shortTable((v) => f(1 / f(1 + v)), 0, 1, -1, 1));
+  const powers = k.constant(
+    "powers",
+    "i16",
+    shortTable((v) => f(Math.exp(v)), -10, 0, -1, 1),
+  );
+  const inverses = k.constant(
+    "inverses",
+    "i16",
+    shortTable((v) => f(1 / f(1 + v)), 0, 1, -1, 1),
+  );
   const output = k.output(0, "y");
   eachRow(k, node, (eachOf) => {
     const top = largestOf(k, input, i32(-32768), eachOf);
@@ -120,11 +148,22 @@ function shortSoftmax(k: KernelBuilder, node: Node, beta: number): void {
     const total = k.let("total", sum.get().max(1));
     const headroom = k.let("headroom", total.clz());
     // The sum's bits below its leading one, as 16 bits around zero.
-    const mantissa = k.let("mantissa", total.shl(headroom.sub(1)).wrapAdd(1 << 13).shru(14).sub((1 << 15) + (1 << 16)));
+    const mantissa = k.let(
+      "mantissa",
+      total
+        .shl(headroom.sub(1))
+        .wrapAdd(1 << 13)
+        .shru(14)
+        .sub((1 << 15) + (1 << 16)),
+    );
     const inverse = k.let("inverse", lookUpShort(k, inverses, k.let("argument", mantissa.clamp(-32768, 32767))));
     const drop = k.let("drop", i32(31).sub(headroom).max(1));
     eachOf((i) => {
-      const share = output.load(i).mul(inverse).add(i32(1).shl(drop.sub(1))).shr(drop);
+      const share = output
+        .load(i)
+        .mul(inverse)
+        .add(i32(1).shl(drop.sub(1)))
+        .shr(drop);
       output.store(i, share.clamp(0, 32767));
     });
   });
@@ -187,10 +226,14 @@ function byteLogSoftmax(k: KernelBuilder, node: Node): void {
     const limit = k.let("limit", reach.max(k.int("smallest", rule.smallest).sub(1)));
     eachOf((i) => {
       const difference = k.let("difference", input.load(i).sub(top));
-      k.if(difference.gt(limit), () => {
-        const q5 = k.call(requantize, difference, k.int("multiplier", rule.multiplier), k.int("shift", rule.shift));
-        output.store(i, k.call(roundingShift, q5.sub(logarithm), 22).add(high).clamp(low, high));
-      }, () => output.store(i, low));
+      k.if(
+        difference.gt(limit),
+        () => {
+          const q5 = k.call(requantize, difference, k.int("multiplier", rule.multiplier), k.int("shift", rule.shift));
+          output.store(i, k.call(roundingShift, q5.sub(logarithm), 22).add(high).clamp(low, high));
+        },
+        () => output.store(i, low),
+      );
     });
   });
 }

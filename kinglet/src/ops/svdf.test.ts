@@ -13,8 +13,10 @@ describe("svdf", () => {
     const y = g.value("y", float([1, 1]));
     // Two filters of one unit: x and 2x, over three steps each.
     const inputs = [
-      g.input("x", float([1, 1])), g.constant("feature", float([2, 1]), Float32Array.of(1, 2)),
-      g.constant("time", float([2, 3]), Float32Array.of(100, 10, 1, 0, 0, 0.5)), g.constant("bias", float([1]), Float32Array.of(0.25)),
+      g.input("x", float([1, 1])),
+      g.constant("feature", float([2, 1]), Float32Array.of(1, 2)),
+      g.constant("time", float([2, 3]), Float32Array.of(100, 10, 1, 0, 0, 0.5)),
+      g.constant("bias", float([1]), Float32Array.of(0.25)),
       g.variable("state", float([1, 6])),
     ];
     g.node("svdf", inputs, [y], { rank: 2, activation: "none" });
@@ -44,7 +46,9 @@ describe("svdf", () => {
       for (let filter = unit * rank; filter < (unit + 1) * rank; filter++) {
         const now = x.slice(b * width, (b + 1) * width).reduce((sum, v, c) => sum + v * feature[filter * width + c]!, 0);
         const past = state.slice((b * filters + filter) * memory + 1, (b * filters + filter + 1) * memory);
-        [...past, limited(stateType, now)].forEach((v, t) => { real += v * time[filter * memory + t]!; });
+        [...past, limited(stateType, now)].forEach((v, t) => {
+          real += v * time[filter * memory + t]!;
+        });
         slack += Math.abs(time[(filter + 1) * memory - 1]!) * (stateType.quantization?.scales[0] ?? 0);
       }
       if (type.quantization === undefined) expect(output[i]).toBeCloseTo(Math.max(0, real), 4);

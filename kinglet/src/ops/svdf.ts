@@ -45,7 +45,11 @@ function integerRule(k: KernelBuilder, node: Node): SvdfRule {
   return {
     type: "i32",
     feature: (acc, value, w) => acc.add(w.mul(value.sub(k.int("zero_point", zeroPointOf(node, x))))),
-    store: (sum) => k.call(requantize, sum, k.int("state_multiplier", first.multiplier), k.int("state_shift", first.shift)).add(stateZero).clamp(range.low, range.high),
+    store: (sum) =>
+      k
+        .call(requantize, sum, k.int("state_multiplier", first.multiplier), k.int("state_shift", first.shift))
+        .add(stateZero)
+        .clamp(range.low, range.high),
     time: (acc, value, w) => acc.wrapAdd(w.mul(value.sub(stateZero))),
     finish: (sum) => {
       const scaled = k.call(requantize, sum, k.int("multiplier", second.multiplier), k.int("shift", second.shift));
@@ -84,7 +88,9 @@ function svdfLoops(k: KernelBuilder, node: Node): KernelInstance {
       k.for("r", 0, rank, (r) => {
         const filter = k.let("filter", unit.mul(rank).add(r));
         const sum = k.variable("feature_sum", constant(0, rule.type));
-        k.for("i", 0, inputs, (i) => sum.set(rule.feature(sum.get(), input.load(b.mul(inputs).add(i)), featureWeights.load(filter.mul(inputs).add(i)))));
+        k.for("i", 0, inputs, (i) =>
+          sum.set(rule.feature(sum.get(), input.load(b.mul(inputs).add(i)), featureWeights.load(filter.mul(inputs).add(i)))),
+        );
         const past = k.let("past", b.mul(units).mul(rank).add(filter).mul(memory));
         state.store(past.add(memory).sub(1), rule.store(k.let("feature_all", sum.get())));
         const over = k.variable("time_sum", constant(0, rule.type));
@@ -92,17 +98,23 @@ function svdfLoops(k: KernelBuilder, node: Node): KernelInstance {
         acc.set(rule.type === "f32" ? acc.get().add(over.get()) : acc.get().wrapAdd(over.get()));
       });
       output.store(b.mul(units).add(unit), rule.finish(k.let("sum", acc.get())));
-    }));
-  return k.finish(`svdf_${suffixOf(x.dtype)}_${suffixOf(stateValue.dtype)}`, "Singular value decomposition filter: a feature layer, then weights over its past results.");
+    }),
+  );
+  return k.finish(
+    `svdf_${suffixOf(x.dtype)}_${suffixOf(stateValue.dtype)}`,
+    "Singular value decomposition filter: a feature layer, then weights over its past results.",
+  );
 }
 
 const NAME = "svdf";
 
 function svdfCase(name: string, state: "int8" | "int16", zeroPoint: number, bias: boolean): OpCase {
   return {
-    name, attributes: { rank: 2, activation: "relu" },
+    name,
+    attributes: { rank: 2, activation: "relu" },
     inputs: [
-      typed("int8", [2, 7], 0.05, -3), { ...typed("int8", [6, 7], 0.02), constant: true },
+      typed("int8", [2, 7], 0.05, -3),
+      { ...typed("int8", [6, 7], 0.02), constant: true },
       { ...typed(state, [6, 5], 0.001), constant: true, low: -127, high: 127 },
       bias ? { dtype: "int32", shape: [3], constant: true, low: -2000, high: 2000 } : null,
       { ...typed(state, [2, 30], state === "int16" ? 0.0005 : 0.1, zeroPoint), variable: true, low: -100, high: 100 },
@@ -132,10 +144,14 @@ export const svdf: OpDef = {
     svdfCase("int8 with a 16-bit state", "int16", 0, true),
     svdfCase("int8 with an 8-bit state, no bias", "int8", 4, false),
     {
-      name: "float", attributes: { rank: 2, activation: "relu" },
+      name: "float",
+      attributes: { rank: 2, activation: "relu" },
       inputs: [
-        typed("float32", [2, 7]), { ...typed("float32", [6, 7]), constant: true }, { ...typed("float32", [6, 5]), constant: true },
-        { ...typed("float32", [3]), constant: true }, { ...typed("float32", [2, 30]), variable: true },
+        typed("float32", [2, 7]),
+        { ...typed("float32", [6, 7]), constant: true },
+        { ...typed("float32", [6, 5]), constant: true },
+        { ...typed("float32", [3]), constant: true },
+        { ...typed("float32", [2, 30]), variable: true },
       ],
       outputs: [typed("float32", [2, 3])],
     },

@@ -4,7 +4,19 @@ import { inputOf, outputOf, type Schedule, suffixOf } from "./op.ts";
 
 /** Operators that compute each element from one element of their only input. */
 const ELEMENT_BY_ELEMENT: ReadonlySet<string> = new Set([
-  "relu", "relu6", "reluN1To1", "leakyRelu", "hardSwish", "elu", "gelu", "logistic", "tanh", "exp", "log", "abs", "rsqrt",
+  "relu",
+  "relu6",
+  "reluN1To1",
+  "leakyRelu",
+  "hardSwish",
+  "elu",
+  "gelu",
+  "logistic",
+  "tanh",
+  "exp",
+  "log",
+  "abs",
+  "rsqrt",
 ]);
 
 /** True for an 8-bit element-by-element function of one tensor. */

@@ -39,7 +39,10 @@ describe("transposeConv2d", () => {
     });
   });
   it("refuses weights of other channels", () => {
-    const [x, w] = [{ dtype: "int8", shape: [1, 3, 3, 2] }, { dtype: "int8", shape: [4, 3, 3, 3] }] as const;
+    const [x, w] = [
+      { dtype: "int8", shape: [1, 3, 3, 2] },
+      { dtype: "int8", shape: [4, 3, 3, 3] },
+    ] as const;
     expect(() => transposeConv2d.infer([x, w, null], transposeConv2d.cases[0]!.attributes)).toThrow(/3 channels/);
   });
 });

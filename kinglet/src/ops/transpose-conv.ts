@@ -2,8 +2,9 @@ import { elementCount } from "../base/index.ts";
 import type { Node, ValueType } from "../graph/index.ts";
 import type { Expr, KernelBuilder, KernelInstance } from "../loops/index.ts";
 import { accumulatorFor, convMultipliers, denseMultipliers, finishAccumulator } from "./accumulate.ts";
-import { quantized, type WindowAttributes, windowSizes } from "./conv.ts";
+import { quantized } from "./conv.ts";
 import { attributesOf, inputOf, type OpCase, type OpDef, outputOf, refuse, suffixOf, typeAt } from "./op.ts";
+import { type WindowAttributes, windowSizes } from "./window.ts";
 
 /** The padding is cut off the output; its size is stated because a stride leaves it open. */
 export interface TransposeConvAttributes extends WindowAttributes {
@@ -40,7 +41,13 @@ function transposeConvLoops(k: KernelBuilder, node: Node): KernelInstance {
   const element = (n: Expr, oy: Expr, ox: Expr, rows: Reach, columns: Reach, oc: Expr): void => {
     const acc = start(oc);
     k.for("iy", rows.from, rows.to, (iy) => {
-      const line = k.let("line", oc.mul(s.filterH).add(rows.shifted.sub(iy.mul(strideH))).mul(s.filterW));
+      const line = k.let(
+        "line",
+        oc
+          .mul(s.filterH)
+          .add(rows.shifted.sub(iy.mul(strideH)))
+          .mul(s.filterW),
+      );
       k.for("ix", columns.from, columns.to, (ix) => {
         const from = k.let("from", n.mul(s.inH).add(iy).mul(s.inW).add(ix).mul(s.inC));
         const tap = k.let("tap", line.add(columns.shifted.sub(ix.mul(strideW))).mul(s.inC));
@@ -60,45 +67,95 @@ function transposeConvLoops(k: KernelBuilder, node: Node): KernelInstance {
         const columns = reach(k, "x", ox, padLeft, strideW, s.filterW, s.inW);
         k.for("oc", 0, s.outC, (oc) => element(n, oy, ox, rows, columns, oc));
       });
-    }));
+    }),
+  );
   return k.finish(`transpose_conv2d_${suffixOf(x.dtype)}`, "Transposed 2-D convolution: each output element gathers the inputs that reach it.");
 }
 
 const ATTRIBUTES: TransposeConvAttributes = {
-  strideH: 2, strideW: 2, padTop: 0, padBottom: 1, padLeft: 0, padRight: 1, activation: "none", outputHeight: 6, outputWidth: 8,
+  strideH: 2,
+  strideW: 2,
+  padTop: 0,
+  padBottom: 1,
+  padLeft: 0,
+  padRight: 1,
+  activation: "none",
+  outputHeight: 6,
+  outputWidth: 8,
 };
-const tensor = (dtype: ValueType["dtype"], shape: number[], scale: number, zeroPoint = 0): ValueType => ({ dtype, shape, quantization: quantized(scale, zeroPoint) });
+const tensor = (dtype: ValueType["dtype"], shape: number[], scale: number, zeroPoint = 0): ValueType => ({
+  dtype,
+  shape,
+  quantization: quantized(scale, zeroPoint),
+});
 const PER_CHANNEL = { scales: [0.01, 0.02, 0.015, 0.011, 0.03], zeroPoints: [0, 0, 0, 0, 0], axis: 0 };
 
 const cases: readonly OpCase[] = [
   {
-    name: "int8 by channel", attributes: { ...ATTRIBUTES },
-    inputs: [tensor("int8", [1, 3, 4, 3], 0.05, -3), { dtype: "int8", shape: [5, 3, 3, 3], quantization: PER_CHANNEL, constant: true }, { dtype: "int32", shape: [5], constant: true, low: -2000, high: 2000 }],
+    name: "int8 by channel",
+    attributes: { ...ATTRIBUTES },
+    inputs: [
+      tensor("int8", [1, 3, 4, 3], 0.05, -3),
+      { dtype: "int8", shape: [5, 3, 3, 3], quantization: PER_CHANNEL, constant: true },
+      { dtype: "int32", shape: [5], constant: true, low: -2000, high: 2000 },
+    ],
     outputs: [tensor("int8", [1, 6, 8, 5], 0.2, 7)],
   },
   {
-    name: "int8, uneven strides, gaps, relu", attributes: { ...ATTRIBUTES, strideH: 3, strideW: 1, padTop: 1, padBottom: 0, padLeft: 2, padRight: 1, outputHeight: 7, outputWidth: 4, activation: "relu" },
+    name: "int8, uneven strides, gaps, relu",
+    attributes: {
+      ...ATTRIBUTES,
+      strideH: 3,
+      strideW: 1,
+      padTop: 1,
+      padBottom: 0,
+      padLeft: 2,
+      padRight: 1,
+      outputHeight: 7,
+      outputWidth: 4,
+      activation: "relu",
+    },
     inputs: [tensor("int8", [2, 3, 5, 2], 0.05, 4), { ...tensor("int8", [3, 2, 4, 2], 0.02), constant: true }, null],
     outputs: [tensor("int8", [2, 7, 4, 3], 0.2, -20)],
   },
   {
-    name: "uint8", attributes: { ...ATTRIBUTES },
-    inputs: [tensor("uint8", [1, 3, 4, 2], 0.05, 120), { ...tensor("uint8", [4, 3, 3, 2], 0.01, 131), constant: true }, { dtype: "int32", shape: [4], constant: true, low: -2000, high: 2000 }],
+    name: "uint8",
+    attributes: { ...ATTRIBUTES },
+    inputs: [
+      tensor("uint8", [1, 3, 4, 2], 0.05, 120),
+      { ...tensor("uint8", [4, 3, 3, 2], 0.01, 131), constant: true },
+      { dtype: "int32", shape: [4], constant: true, low: -2000, high: 2000 },
+    ],
     outputs: [tensor("uint8", [1, 6, 8, 4], 0.1, 100)],
   },
   {
-    name: "16x8", attributes: { ...ATTRIBUTES },
-    inputs: [tensor("int16", [1, 3, 4, 2], 0.001), { ...tensor("int8", [4, 3, 3, 2], 0.01), constant: true }, { dtype: "int64", shape: [4], constant: true, low: -2000, high: 2000 }],
+    name: "16x8",
+    attributes: { ...ATTRIBUTES },
+    inputs: [
+      tensor("int16", [1, 3, 4, 2], 0.001),
+      { ...tensor("int8", [4, 3, 3, 2], 0.01), constant: true },
+      { dtype: "int64", shape: [4], constant: true, low: -2000, high: 2000 },
+    ],
     outputs: [tensor("int16", [1, 6, 8, 4], 0.003)],
   },
   {
-    name: "16x8 with a 32-bit bias", attributes: { ...ATTRIBUTES },
-    inputs: [tensor("int16", [1, 3, 4, 2], 0.001), { ...tensor("int8", [4, 3, 3, 2], 0.01), constant: true }, { dtype: "int32", shape: [4], constant: true, low: -2000, high: 2000 }],
+    name: "16x8 with a 32-bit bias",
+    attributes: { ...ATTRIBUTES },
+    inputs: [
+      tensor("int16", [1, 3, 4, 2], 0.001),
+      { ...tensor("int8", [4, 3, 3, 2], 0.01), constant: true },
+      { dtype: "int32", shape: [4], constant: true, low: -2000, high: 2000 },
+    ],
     outputs: [tensor("int16", [1, 6, 8, 4], 0.003)],
   },
   {
-    name: "float", attributes: { ...ATTRIBUTES, activation: "relu6" },
-    inputs: [{ dtype: "float32", shape: [1, 3, 4, 2] }, { dtype: "float32", shape: [4, 3, 3, 2], constant: true }, { dtype: "float32", shape: [4], constant: true }],
+    name: "float",
+    attributes: { ...ATTRIBUTES, activation: "relu6" },
+    inputs: [
+      { dtype: "float32", shape: [1, 3, 4, 2] },
+      { dtype: "float32", shape: [4, 3, 3, 2], constant: true },
+      { dtype: "float32", shape: [4], constant: true },
+    ],
     outputs: [{ dtype: "float32", shape: [1, 6, 8, 4] }],
   },
 ];

@@ -19,7 +19,8 @@ export const assignVariable: OpDef = {
   name: "assignVariable",
   infer(inputs) {
     const [variable, x] = [typeAt("assignVariable", inputs, 0), typeAt("assignVariable", inputs, 1)];
-    if (variable.dtype !== x.dtype || elementCount(variable.shape) !== elementCount(x.shape)) refuse("assignVariable", "the variable and its new contents differ in type or size");
+    if (variable.dtype !== x.dtype || elementCount(variable.shape) !== elementCount(x.shape))
+      refuse("assignVariable", "the variable and its new contents differ in type or size");
     return [];
   },
   loops(k, node) {
@@ -27,5 +28,13 @@ export const assignVariable: OpDef = {
     k.copy(variable, 0, k.input(1, "x"), 0, k.int("count", elementCount(inputOf(node, 1).shape)));
     return k.finish(`assign_variable_${suffixOf(inputOf(node, 1).dtype)}`, "Gives a variable new contents.");
   },
-  cases: casesForTypes([[2, 3], [2, 3]], [], {}, ["int8", "float32"]).map((one) => ({ ...one, inputs: one.inputs.map((x, i) => ({ ...x!, variable: i === 0 })) })),
+  cases: casesForTypes(
+    [
+      [2, 3],
+      [2, 3],
+    ],
+    [],
+    {},
+    ["int8", "float32"],
+  ).map((one) => ({ ...one, inputs: one.inputs.map((x, i) => ({ ...x!, variable: i === 0 })) })),
 };

@@ -41,7 +41,8 @@ export class FlatFile {
   }
 
   need(position: number, length: number, where: string): void {
-    if (position < 0 || position + length > this.bytes.length) this.fail(where, `${length} bytes at ${position} lie outside the file of ${this.bytes.length} bytes`);
+    if (position < 0 || position + length > this.bytes.length)
+      this.fail(where, `${length} bytes at ${position} lie outside the file of ${this.bytes.length} bytes`);
   }
 
   spend(work: number, where: string): void {

@@ -48,11 +48,14 @@ export function foldShapes(code: number, site: Site, known: (input: number) => r
   if (code === SHAPE) return [...site.shape(0)];
   const folder = FOLDERS.get(code);
   if (folder === undefined || elementCount(output.shape) > MAX_LENGTH) return null;
-  const flat = site.inputs.every((tensor) => tensor !== null && isIndexType(tensor.stored) && tensor.shape.length <= 1 && elementCount(tensor.shape) <= MAX_LENGTH);
+  const flat = site.inputs.every(
+    (tensor) => tensor !== null && isIndexType(tensor.stored) && tensor.shape.length <= 1 && elementCount(tensor.shape) <= MAX_LENGTH,
+  );
   if (!flat) return null;
   const inputs = site.inputs.map((_, i) => known(i));
   if (inputs.some((numbers) => numbers === null)) return null;
   const result = folder(site, inputs as Known);
-  if (result !== null && result.length !== elementCount(output.shape)) site.fail(`${result.length} numbers do not fit the output of ${elementCount(output.shape)}`);
+  if (result !== null && result.length !== elementCount(output.shape))
+    site.fail(`${result.length} numbers do not fit the output of ${elementCount(output.shape)}`);
   return result;
 }

@@ -16,15 +16,28 @@ function richModel(): Uint8Array {
   const levels = [denseLevel(2), compressed([0, 1, 2], [1, 0]), denseLevel(2)];
   const weights = { ...f32(2, 4), data: float32Bytes(1, 2, 3, 4), sparsity: sparsity([0, 1, 2], [1], levels) };
   const tensors: TestTensor[] = [
-    f32(2, 4), weights, f32(2, 4), handle, f32(2, 4), f32(2, 4),
-    { type: "int32", shape: [2] }, f32(2, 4), f32(2, 2),
-    { type: "int32", shape: [2], data: int32Bytes(0, 1) }, { type: "int32", shape: [2], data: int32Bytes(2, 3) }, { type: "int32", shape: [2], data: int32Bytes(1, 1) },
-    { type: "float16", shape: [2], data: Uint8Array.of(0, 60, 0, 60) }, f32(2), f32(2, 2),
+    f32(2, 4),
+    weights,
+    f32(2, 4),
+    handle,
+    f32(2, 4),
+    f32(2, 4),
+    { type: "int32", shape: [2] },
+    f32(2, 4),
+    f32(2, 2),
+    { type: "int32", shape: [2], data: int32Bytes(0, 1) },
+    { type: "int32", shape: [2], data: int32Bytes(2, 3) },
+    { type: "int32", shape: [2], data: int32Bytes(1, 1) },
+    { type: "float16", shape: [2], data: Uint8Array.of(0, 60, 0, 60) },
+    f32(2),
+    f32(2, 2),
     { type: "int8", shape: [2, 2], scales: [0.5, 0.25], zeroPoints: [0, 0], axis: 1 },
   ];
   const name = { 1: { text: "state" } };
   const main = {
-    tensors, inputs: [0], outputs: [14, 15],
+    tensors,
+    inputs: [0],
+    outputs: [14, 15],
     operators: [
       { op: "CALL_ONCE", inputs: [], outputs: [], options: { 0: { int: 1 } } },
       { op: "VAR_HANDLE", inputs: [], outputs: [3], options: name },
@@ -40,7 +53,15 @@ function richModel(): Uint8Array {
       { op: "QUANTIZE", inputs: [14], outputs: [15] },
     ],
   };
-  const init = { tensors: [handle, { ...f32(2, 4), data: float32Bytes(1, 2, 3, 4, 5, 6, 7, 8) }], inputs: [], outputs: [], operators: [{ op: "VAR_HANDLE", inputs: [], outputs: [0], options: name }, { op: "ASSIGN_VARIABLE", inputs: [0, 1], outputs: [] }] };
+  const init = {
+    tensors: [handle, { ...f32(2, 4), data: float32Bytes(1, 2, 3, 4, 5, 6, 7, 8) }],
+    inputs: [],
+    outputs: [],
+    operators: [
+      { op: "VAR_HANDLE", inputs: [], outputs: [0], options: name },
+      { op: "ASSIGN_VARIABLE", inputs: [0, 1], outputs: [] },
+    ],
+  };
   return testModel([main, init], { description: "rich", metadata: { labels: "a\nb" }, signatures: [{ key: "main", subgraph: 0 }] });
 }
 
@@ -77,7 +98,16 @@ describe("a hostile file", () => {
   const original = richModel();
 
   it("starts from one that reads", () => {
-    expect(readTflite(original, "rich").nodes.map((node) => node.op)).toEqual(["add", "readVariable", "mul", "assignVariable", "reshape", "stridedSlice", "sub", "quantize"]);
+    expect(readTflite(original, "rich").nodes.map((node) => node.op)).toEqual([
+      "add",
+      "readVariable",
+      "mul",
+      "assignVariable",
+      "reshape",
+      "stridedSlice",
+      "sub",
+      "quantize",
+    ]);
   });
 
   it(`gives a graph or one typed error, soon, for ${MUTATIONS} damaged files`, { timeout: 120_000 }, () => {
@@ -93,7 +123,12 @@ describe("a hostile file", () => {
 
   it("cannot describe more than its size holds", () => {
     const relu = (i: number): { op: string; inputs: number[]; outputs: number[] } => ({ op: "RELU", inputs: [i], outputs: [i + 1] });
-    const huge: TestTensor = { type: "float32", shape: [30000, 30000], data: float32Bytes(1), sparsity: sparsity([0, 1], [], [denseLevel(30000), compressed([0], [0])]) };
+    const huge: TestTensor = {
+      type: "float32",
+      shape: [30000, 30000],
+      data: float32Bytes(1),
+      sparsity: sparsity([0, 1], [], [denseLevel(30000), compressed([0], [0])]),
+    };
     const bytes = testModel([{ tensors: [huge, { type: "float32", shape: [30000, 30000] }], inputs: [], outputs: [1], operators: [relu(0)] }]);
     expect(() => readTflite(bytes, "small")).toThrow("far more than its size");
   });

@@ -120,8 +120,16 @@ export class Model {
       const name = entry.text(METADATA.name);
       if (text !== null && name !== "") yield [name, text];
     }
-    for (const signature of this.root.tables(MODEL.signatures, "signature")) yield [`signature ${signature.text(SIGNATURE.key)}`, signatureText(signature)];
-    if (this.subgraphTables.length > 1) yield ["other subgraphs", this.subgraphTables.slice(1).map((table) => table.text(SUBGRAPH.name) || table.where).join(", ")];
+    for (const signature of this.root.tables(MODEL.signatures, "signature"))
+      yield [`signature ${signature.text(SIGNATURE.key)}`, signatureText(signature)];
+    if (this.subgraphTables.length > 1)
+      yield [
+        "other subgraphs",
+        this.subgraphTables
+          .slice(1)
+          .map((table) => table.text(SUBGRAPH.name) || table.where)
+          .join(", "),
+      ];
   }
 
   private smallText(buffer: number, where: string): string | null {
@@ -136,7 +144,7 @@ export class Model {
 
 /** Free of control characters and of bytes that were not UTF-8. */
 function isReadable(text: string): boolean {
-  return [...text].every((letter) => letter >= " " ? letter !== "\ufffd" : "\n\r\t".includes(letter));
+  return [...text].every((letter) => (letter >= " " ? letter !== "\ufffd" : "\n\r\t".includes(letter)));
 }
 
 function operatorKind(table: Table): OperatorKind {
@@ -147,6 +155,10 @@ function operatorKind(table: Table): OperatorKind {
 }
 
 function signatureText(signature: Table): string {
-  const names = (field: number): string => signature.tables(field, signature.where).map((entry) => `${entry.text(TENSOR_MAP.name)}=${entry.uint(TENSOR_MAP.tensor)}`).join(", ");
+  const names = (field: number): string =>
+    signature
+      .tables(field, signature.where)
+      .map((entry) => `${entry.text(TENSOR_MAP.name)}=${entry.uint(TENSOR_MAP.tensor)}`)
+      .join(", ");
   return `subgraph ${signature.uint(SIGNATURE.subgraph)}: inputs ${names(SIGNATURE.inputs)}; outputs ${names(SIGNATURE.outputs)}`;
 }

@@ -20,7 +20,8 @@ function concatenated(site: Site): Shape {
   return first.map((dim, i) => (i === axis ? length : dim));
 }
 
-const broadcast: ShapeRule = (site) => site.inputs.map((_, i) => site.shape(i)).reduce<Shape | null>((all, shape) => (all === null ? null : broadcastShapes(all, shape)), []);
+const broadcast: ShapeRule = (site) =>
+  site.inputs.map((_, i) => site.shape(i)).reduce<Shape | null>((all, shape) => (all === null ? null : broadcastShapes(all, shape)), []);
 
 const RULES: ReadonlyMap<number, ShapeRule> = new Map<number, ShapeRule>([
   ...Object.keys(ELEMENTWISE_ROWS).map((name): [number, ShapeRule] => [operatorCode(name), broadcast]),

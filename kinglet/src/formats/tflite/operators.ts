@@ -14,5 +14,8 @@ const VARIABLE_ROWS = {
 
 /** Every builtin operator that becomes a node, by its number in the schema. */
 export const OPERATORS: ReadonlyMap<number, OperatorRow> = new Map(
-  Object.entries({ ...WINDOW_ROWS, ...ELEMENTWISE_ROWS, ...SHAPE_ROWS, ...REDUCE_ROWS, ...RECURRENT_ROWS, ...VARIABLE_ROWS }).map(([name, found]) => [operatorCode(name), found]),
+  Object.entries({ ...WINDOW_ROWS, ...ELEMENTWISE_ROWS, ...SHAPE_ROWS, ...REDUCE_ROWS, ...RECURRENT_ROWS, ...VARIABLE_ROWS }).map(([name, found]) => [
+    operatorCode(name),
+    found,
+  ]),
 );

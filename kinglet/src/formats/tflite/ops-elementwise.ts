@@ -40,7 +40,10 @@ export const ELEMENTWISE_ROWS: OperatorRows = {
   COS: unary("cos"),
   SQUARE: unary("square"),
   GELU: row("gelu", "x", (site) => ({ approximate: site.options.bool(0) })),
-  SOFTMAX: row("softmax", "x", (site) => ({ beta: site.options.float(0), ...(tensorTypeName(site.output(0)) === "int16" && tensorTypeName(site.input(0)) !== "int16" ? { outputType: "int16" } : {}) })),
+  SOFTMAX: row("softmax", "x", (site) => ({
+    beta: site.options.float(0),
+    ...(tensorTypeName(site.output(0)) === "int16" && tensorTypeName(site.input(0)) !== "int16" ? { outputType: "int16" } : {}),
+  })),
   LOG_SOFTMAX: unary("logSoftmax"),
   EQUAL: binary("equal"),
   NOT_EQUAL: binary("notEqual"),

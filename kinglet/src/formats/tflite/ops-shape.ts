@@ -6,7 +6,8 @@ import { activation, type OperatorRows, row, type Site } from "./site.ts";
 /** RESHAPE, SQUEEZE and EXPAND_DIMS all mean: the same elements in the output's shape. */
 function reshape(site: Site): Attributes {
   const shape = site.outputShape();
-  if (elementCount(shape) !== elementCount(site.shape(0))) site.fail(`a reshape from ${site.shape(0).join("×")} to ${shape.join("×")} changes the number of elements`);
+  if (elementCount(shape) !== elementCount(site.shape(0)))
+    site.fail(`a reshape from ${site.shape(0).join("×")} to ${shape.join("×")} changes the number of elements`);
   return { shape };
 }
 
@@ -78,7 +79,8 @@ function blockOf(site: Site): Attributes {
 
 function blocks(site: Site): number[] {
   const spatial = site.constant(1);
-  if (spatial.length < 1 || spatial.length > site.shape(0).length - 1) site.fail(`${spatial.length} block sizes do not fit ${site.shape(0).length} dimensions`);
+  if (spatial.length < 1 || spatial.length > site.shape(0).length - 1)
+    site.fail(`${spatial.length} block sizes do not fit ${site.shape(0).length} dimensions`);
   return spatial.map((n) => site.positive(n, "a block size"));
 }
 

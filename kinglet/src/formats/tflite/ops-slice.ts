@@ -72,6 +72,7 @@ export function stridedSlice(site: Site): Attributes {
   const resolved = cuts(site, site.shape(0));
   const shape = resolved.map((one) => one.extent);
   const newShape = site.outputShape();
-  if (shape.some((dim) => dim < 1) || elementCount(shape) !== elementCount(newShape)) site.fail(`a strided slice of ${shape.join("×")} does not fit the output ${newShape.join("×")}`);
+  if (shape.some((dim) => dim < 1) || elementCount(shape) !== elementCount(newShape))
+    site.fail(`a strided slice of ${shape.join("×")} does not fit the output ${newShape.join("×")}`);
   return { begin: resolved.map((one) => one.begin), strides: resolved.map((one) => one.stride), shape, newShape };
 }

@@ -55,7 +55,8 @@ function checkOutput(site: Site, window: Window): void {
   const same = isSame(site);
   const height = outputSize({ input: image[1]!, filter: window.height, stride: strideH, dilation: window.dilationH ?? 1 }, same);
   const width = outputSize({ input: image[2]!, filter: window.width, stride: strideW, dilation: window.dilationW ?? 1 }, same);
-  if (output[1] !== height || output[2] !== width || output[0] !== image[0]) site.fail(`the output is ${output.join("×")} where ${image[0]}×${height}×${width}×… follows from the input`);
+  if (output[1] !== height || output[2] !== width || output[0] !== image[0])
+    site.fail(`the output is ${output.join("×")} where ${image[0]}×${height}×${width}×… follows from the input`);
 }
 
 function convolution(site: Site, dilationField: number): Attributes {
@@ -70,7 +71,8 @@ function convolution(site: Site, dilationField: number): Attributes {
 
 function conv2d(site: Site): Attributes {
   const [channels, outputs, perGroup] = [site.shape(0, 4)[3]!, site.shape(1, 4)[0]!, site.shape(1, 4)[3]!];
-  if (channels % perGroup !== 0 || outputs % (channels / perGroup) !== 0) site.fail(`filters of ${perGroup} channels do not divide an input of ${channels} channels into groups for ${outputs} outputs`);
+  if (channels % perGroup !== 0 || outputs % (channels / perGroup) !== 0)
+    site.fail(`filters of ${perGroup} channels do not divide an input of ${channels} channels into groups for ${outputs} outputs`);
   if (site.outputShape(4)[3] !== outputs) site.fail(`the output has ${site.outputShape()[3]} channels for ${outputs} filters`);
   return { ...convolution(site, 4), activation: activation(site, 3) };
 }
@@ -96,7 +98,8 @@ function transposeConv2d(site: Site): Attributes {
   const weights = site.shape(1, 4);
   site.shape(2, 4);
   const stated = site.outputShape(4);
-  if (output.length !== 4 || output.some((dim, i) => dim !== stated[i])) site.fail(`the output shape ${output.join("×")} differs from the output tensor's ${stated.join("×")}`);
+  if (output.length !== 4 || output.some((dim, i) => dim !== stated[i]))
+    site.fail(`the output shape ${output.join("×")} differs from the output tensor's ${stated.join("×")}`);
   const window = { height: weights[1]!, width: weights[2]! };
   return { ...pads(site, output, window), activation: activation(site, 3), outputHeight: output[1]!, outputWidth: output[2]! };
 }

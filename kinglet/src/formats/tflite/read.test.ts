@@ -24,11 +24,16 @@ function refusal(act: () => unknown): KingletError {
   throw new Error("nothing was refused");
 }
 
-const constantData = (graph: Graph): number[] => Array.from<number | bigint, number>(graph.values.find((value) => value.data !== undefined)!.data!, Number);
+const constantData = (graph: Graph): number[] =>
+  Array.from<number | bigint, number>(graph.values.find((value) => value.data !== undefined)!.data!, Number);
 
 describe("constants", () => {
   it("unpacks int4, low nibble first, with sign", () => {
-    const graph = one("ADD", [{ type: "int8", shape: [3], scales: [1] }, { type: "int4", shape: [3], data: Uint8Array.of(0x7f, 0x08), scales: [0.5] }, { type: "int8", shape: [3], scales: [1] }]);
+    const graph = one("ADD", [
+      { type: "int8", shape: [3], scales: [1] },
+      { type: "int4", shape: [3], data: Uint8Array.of(0x7f, 0x08), scales: [0.5] },
+      { type: "int8", shape: [3], scales: [1] },
+    ]);
     expect(constantData(graph)).toEqual([-1, 7, -8]);
     expect(graph.nodes[0]!.inputs[1]!.dtype).toBe("int8");
   });
@@ -47,13 +52,23 @@ describe("constants", () => {
 
   it("refuses a sparse index outside the tensor", () => {
     const levels = [denseLevel(3), compressed([0, 1, 1, 3], [2, 0, 4])];
-    const error = refusal(() => one("ADD", [f32(3, 4), { ...f32(3, 4), data: float32Bytes(1, 2, 3), sparsity: sparsity([0, 1], [], levels) }, f32(3, 4)]));
+    const error = refusal(() =>
+      one("ADD", [f32(3, 4), { ...f32(3, 4), data: float32Bytes(1, 2, 3), sparsity: sparsity([0, 1], [], levels) }, f32(3, 4)]),
+    );
     expect(error.code).toBe("bad-file");
     expect(error.place).toContain("tensor 1");
   });
 
   it("finds contents behind the FlatBuffer, and nothing behind the file", () => {
-    const model = (offset: number): Uint8Array => testModel([{ tensors: [f32(2), { ...f32(2), external: { offset, size: 8 } }, f32(2)], inputs: [0], outputs: [2], operators: [{ op: "ADD", inputs: [0, 1], outputs: [2] }] }]);
+    const model = (offset: number): Uint8Array =>
+      testModel([
+        {
+          tensors: [f32(2), { ...f32(2), external: { offset, size: 8 } }, f32(2)],
+          inputs: [0],
+          outputs: [2],
+          operators: [{ op: "ADD", inputs: [0, 1], outputs: [2] }],
+        },
+      ]);
     const end = model(2).length;
     const file = Uint8Array.of(...model(end), ...float32Bytes(7, 8));
     expect(constantData(readTflite(file, "model"))).toEqual([7, 8]);
@@ -61,7 +76,16 @@ describe("constants", () => {
   });
 
   it("does not depend on the file's memory afterwards, a Node buffer's included", () => {
-    const file = Buffer.from(testModel([{ tensors: [f32(1), { ...f32(1), data: float32Bytes(3) }, f32(1)], inputs: [0], outputs: [2], operators: [{ op: "ADD", inputs: [0, 1], outputs: [2] }] }]));
+    const file = Buffer.from(
+      testModel([
+        {
+          tensors: [f32(1), { ...f32(1), data: float32Bytes(3) }, f32(1)],
+          inputs: [0],
+          outputs: [2],
+          operators: [{ op: "ADD", inputs: [0, 1], outputs: [2] }],
+        },
+      ]),
+    );
     const graph = readTflite(file, "model");
     file.fill(0);
     expect(constantData(graph)).toEqual([3]);
@@ -69,7 +93,10 @@ describe("constants", () => {
 
   it("widens half precision that the model dequantizes", () => {
     const tensors: TestTensor[] = [f32(2), { type: "float16", shape: [2], data: Uint8Array.of(0, 0x3c, 0, 0xc0) }, f32(2), f32(2)];
-    const operators = [{ op: "DEQUANTIZE", inputs: [1], outputs: [2] }, { op: "ADD", inputs: [0, 2], outputs: [3] }];
+    const operators = [
+      { op: "DEQUANTIZE", inputs: [1], outputs: [2] },
+      { op: "ADD", inputs: [0, 2], outputs: [3] },
+    ];
     const graph = readTflite(testModel([{ tensors, inputs: [0], outputs: [3], operators }]), "model");
     expect(graph.nodes.map((node) => node.op)).toEqual(["add"]);
     expect(constantData(graph)).toEqual([1, -2]);
@@ -77,7 +104,17 @@ describe("constants", () => {
 
   it("works out shapes that the model computes", () => {
     const scalar: TestTensor = { type: "int32", shape: [] };
-    const tensors: TestTensor[] = [f32(2, 6), { type: "int32", shape: [2] }, constant(0), constant(1), constant(1), scalar, { ...scalar, data: int32Bytes(-1) }, { type: "int32", shape: [2] }, f32(2, 6)];
+    const tensors: TestTensor[] = [
+      f32(2, 6),
+      { type: "int32", shape: [2] },
+      constant(0),
+      constant(1),
+      constant(1),
+      scalar,
+      { ...scalar, data: int32Bytes(-1) },
+      { type: "int32", shape: [2] },
+      f32(2, 6),
+    ];
     const operators: TestOperator[] = [
       { op: "SHAPE", inputs: [0], outputs: [1] },
       { op: "STRIDED_SLICE", inputs: [1, 2, 3, 4], outputs: [5], options: { 4: { int: 1 } } },
@@ -100,7 +137,11 @@ describe("open shapes", () => {
       { op: "SOFTMAX", inputs: [3], outputs: [4], options: { 0: { float: 1 } } },
     ];
     const graph = readTflite(testModel([{ tensors, inputs: [0], outputs: [4], operators }]), "model");
-    expect(graph.nodes.map((node) => node.outputs[0]!.shape)).toEqual([[1, 6, 2], [1, 12, 2], [1, 12, 2]]);
+    expect(graph.nodes.map((node) => node.outputs[0]!.shape)).toEqual([
+      [1, 6, 2],
+      [1, 12, 2],
+      [1, 12, 2],
+    ]);
   });
 
   it("are refused where they cannot be settled", () => {
@@ -112,14 +153,28 @@ describe("open shapes", () => {
 describe("attributes", () => {
   it("turns SAME into rows and columns", () => {
     const weights: TestTensor = { ...f32(1, 3, 3, 1), data: float32Bytes(1, 1, 1, 1, 1, 1, 1, 1, 1) };
-    const graph = one("CONV_2D", [f32(1, 6, 5, 1), weights, f32(1, 3, 3, 1)], { options: { 0: { byte: 0 }, 1: { int: 2 }, 2: { int: 2 }, 3: { byte: 3 } } });
-    expect(graph.nodes[0]!.attributes).toEqual({ strideH: 2, strideW: 2, padTop: 0, padBottom: 1, padLeft: 1, padRight: 1, dilationH: 1, dilationW: 1, activation: "relu6" });
+    const graph = one("CONV_2D", [f32(1, 6, 5, 1), weights, f32(1, 3, 3, 1)], {
+      options: { 0: { byte: 0 }, 1: { int: 2 }, 2: { int: 2 }, 3: { byte: 3 } },
+    });
+    expect(graph.nodes[0]!.attributes).toEqual({
+      strideH: 2,
+      strideW: 2,
+      padTop: 0,
+      padBottom: 1,
+      padLeft: 1,
+      padRight: 1,
+      dilationH: 1,
+      dilationW: 1,
+      activation: "relu6",
+    });
     expect(graph.nodes[0]!.inputs).toHaveLength(3);
     expect(graph.nodes[0]!.inputs[2]).toBeNull();
   });
 
   it("resolves a strided slice with a negative stride, an ellipsis and a dropped axis", () => {
-    const graph = one("STRIDED_SLICE", [f32(4, 3, 5), constant(-1, 0, 2), constant(0, 0, 3), constant(-2, 1, 1), f32(2, 3)], { options: { 1: { int: 1 }, 2: { int: 2 }, 4: { int: 4 } } });
+    const graph = one("STRIDED_SLICE", [f32(4, 3, 5), constant(-1, 0, 2), constant(0, 0, 3), constant(-2, 1, 1), f32(2, 3)], {
+      options: { 1: { int: 1 }, 2: { int: 2 }, 4: { int: 4 } },
+    });
     expect(graph.nodes[0]!.attributes).toEqual({ begin: [3, 0, 2], strides: [-2, 1, 1], shape: [2, 3, 1], newShape: [2, 3] });
   });
 
@@ -128,21 +183,46 @@ describe("attributes", () => {
   });
 
   it("reads a padding value and the sizes of a split", () => {
-    expect(one("PADV2", [f32(2), constant(1, 2), { ...f32(1), data: float32Bytes(-0.5) }, f32(5)].map((t, i) => (i === 1 ? { ...t, shape: [1, 2] } : t))).nodes[0]!.attributes).toEqual({ before: [1], after: [2], value: -0.5 });
+    expect(
+      one(
+        "PADV2",
+        [f32(2), constant(1, 2), { ...f32(1), data: float32Bytes(-0.5) }, f32(5)].map((t, i) => (i === 1 ? { ...t, shape: [1, 2] } : t)),
+      ).nodes[0]!.attributes,
+    ).toEqual({ before: [1], after: [2], value: -0.5 });
     const tensors = [f32(5), constant(2, 3), constant(0), f32(2), f32(3)];
-    const graph = readTflite(testModel([{ tensors, inputs: [0], outputs: [3, 4], operators: [{ op: "SPLIT_V", inputs: [0, 1, 2], outputs: [3, 4] }] }]), "model");
+    const graph = readTflite(
+      testModel([{ tensors, inputs: [0], outputs: [3, 4], operators: [{ op: "SPLIT_V", inputs: [0, 1, 2], outputs: [3, 4] }] }]),
+      "model",
+    );
     expect(graph.nodes[0]!.attributes).toEqual({ axis: 0, sizes: [2, 3] });
   });
 
   it("keeps the quantized LSTM's inner scales", () => {
     const mid: TestTensor = { type: "int8", shape: [], scales: [0.25], zeroPoints: [3] };
     const inputs = [0, -1, 1, 1, 1, -1, 1, 1, 1, -1, -1, -1, -1, 2, 2, 2, -1, -1, 3, 4];
-    const tensors: TestTensor[] = [f32(1, 1, 1), { ...f32(1, 1), data: float32Bytes(1) }, { ...f32(1), data: float32Bytes(1) }, { ...f32(1, 1), variable: true }, { ...f32(1, 1), variable: true }, f32(1, 1, 1), mid];
-    const operators = [{ op: "UNIDIRECTIONAL_SEQUENCE_LSTM", inputs, outputs: [5], intermediates: [6], options: { 0: { byte: 4 }, 1: { float: 10 } } }];
+    const tensors: TestTensor[] = [
+      f32(1, 1, 1),
+      { ...f32(1, 1), data: float32Bytes(1) },
+      { ...f32(1), data: float32Bytes(1) },
+      { ...f32(1, 1), variable: true },
+      { ...f32(1, 1), variable: true },
+      f32(1, 1, 1),
+      mid,
+    ];
+    const operators = [
+      { op: "UNIDIRECTIONAL_SEQUENCE_LSTM", inputs, outputs: [5], intermediates: [6], options: { 0: { byte: 4 }, 1: { float: 10 } } },
+    ];
     const node = readTflite(testModel([{ tensors, inputs: [0], outputs: [5], operators }]), "model").nodes[0]!;
     expect(node.inputs).toHaveLength(24);
     expect(node.inputs[18]!.variable).toBe(true);
-    expect(node.attributes).toEqual({ activation: "tanh", cellClip: 10, projClip: 0, timeMajor: false, intermediateScales: [0.25], intermediateZeroPoints: [3] });
+    expect(node.attributes).toEqual({
+      activation: "tanh",
+      cellClip: 10,
+      projClip: 0,
+      timeMajor: false,
+      intermediateScales: [0.25],
+      intermediateZeroPoints: [3],
+    });
   });
 });
 
@@ -165,7 +245,10 @@ describe("variables", () => {
     tensors: [handle, { ...f32(2), data: float32Bytes(5, 6) }],
     inputs: [],
     outputs: [],
-    operators: [{ op: "VAR_HANDLE", inputs: [], outputs: [0], options: name }, { op, inputs: [0, 1], outputs: [] }],
+    operators: [
+      { op: "VAR_HANDLE", inputs: [], outputs: [0], options: name },
+      { op, inputs: [0, 1], outputs: [] },
+    ],
   });
 
   it("become values with their first contents", () => {
@@ -186,15 +269,26 @@ describe("the file", () => {
   const relu = { tensors: [f32(2), f32(2)], inputs: [0], outputs: [1], operators: [{ op: "RELU", inputs: [0], outputs: [1] }] };
 
   it("keeps description, metadata, signatures and other subgraphs as text", () => {
-    const signatures = [{ key: "main", subgraph: 0 }, { key: "train", subgraph: 1 }];
+    const signatures = [
+      { key: "main", subgraph: 0 },
+      { key: "train", subgraph: 1 },
+    ];
     const graph = readTflite(testModel([relu, relu], { description: "a model", metadata: { labels: "cat\ndog" }, signatures }), "model");
-    expect(graph.metadata).toEqual({ description: "a model", labels: "cat\ndog", "signature main": "subgraph 0: inputs x=0; outputs ", "signature train": "subgraph 1: inputs x=0; outputs ", "other subgraphs": "graph1" });
+    expect(graph.metadata).toEqual({
+      description: "a model",
+      labels: "cat\ndog",
+      "signature main": "subgraph 0: inputs x=0; outputs ",
+      "signature train": "subgraph 1: inputs x=0; outputs ",
+      "other subgraphs": "graph1",
+    });
   });
 
   it("is refused once, naming every operator Kinglet lacks", () => {
     const op = (name: string, i: number): TestOperator => ({ op: name, inputs: [i], outputs: [i + 1] });
     const operators = [op("WHERE", 0), op("my_op", 1), op("WHERE", 2)];
-    const error = refusal(() => readTflite(testModel([{ tensors: [f32(2), f32(2), f32(2), f32(2)], inputs: [0], outputs: [3], operators }]), "model"));
+    const error = refusal(() =>
+      readTflite(testModel([{ tensors: [f32(2), f32(2), f32(2), f32(2)], inputs: [0], outputs: [3], operators }]), "model"),
+    );
     expect(error.code).toBe("unsupported");
     expect(error.message).toContain('WHERE (2×), custom operator "my_op" (1×)');
   });

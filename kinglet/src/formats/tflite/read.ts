@@ -25,7 +25,11 @@ function refuseUnknown(model: Model, subgraph: Subgraph): void {
   }
   if (counts.size === 0) return;
   const list = [...counts].map(([name, count]) => `${name} (${count}×)`).join(", ");
-  model.file.unsupported("", `the model uses operators that Kinglet does not have: ${list}`, "Export the model without them, or compute these parts outside the model.");
+  model.file.unsupported(
+    "",
+    `the model uses operators that Kinglet does not have: ${list}`,
+    "Export the model without them, or compute these parts outside the model.",
+  );
 }
 
 /** Turns one subgraph into a graph: values are made when something first needs them. */
@@ -118,7 +122,12 @@ class Translation {
     const site = this.settledSite(operator);
     if (this.fold(operator, site)) return;
     const row = OPERATORS.get(operator.kind.code);
-    if (row === undefined) return this.model.file.unsupported(operator.where, "the operator works on something other than a constant", "Export the model with fixed shapes and dense weights.");
+    if (row === undefined)
+      return this.model.file.unsupported(
+        operator.where,
+        "the operator works on something other than a constant",
+        "Export the model with fixed shapes and dense weights.",
+      );
     const inputs = this.nodeInputs(operator, row, site);
     const attributes = row.read(site);
     const outputs = site.outputs.map((tensor) => this.produce(tensor, operator.where));
@@ -172,7 +181,8 @@ class Translation {
   }
 
   private produce(tensor: Tensor, where: string): Value {
-    if (this.values.has(tensor.index) || this.folded.has(tensor.index)) this.model.file.fail(where, `the operator produces ${tensor.where} a second time`);
+    if (this.values.has(tensor.index) || this.folded.has(tensor.index))
+      this.model.file.fail(where, `the operator produces ${tensor.where} a second time`);
     const value = this.builder.value(tensor.name, tensorType(this.model.file, tensor));
     this.values.set(tensor.index, value);
     return value;

@@ -19,8 +19,25 @@ export type StoredType = DType | "int4" | "resource" | "string" | "complex64" | 
 
 /** By the schema's number. */
 export const TENSOR_TYPES: readonly StoredType[] = [
-  "float32", "float16", "int32", "uint8", "int64", "string", "bool", "int16", "complex64", "int8", "float64",
-  "complex128", "uint64", "resource", "variant", "uint32", "uint16", "int4", "bfloat16",
+  "float32",
+  "float16",
+  "int32",
+  "uint8",
+  "int64",
+  "string",
+  "bool",
+  "int16",
+  "complex64",
+  "int8",
+  "float64",
+  "complex128",
+  "uint64",
+  "resource",
+  "variant",
+  "uint32",
+  "uint16",
+  "int4",
+  "bfloat16",
 ];
 
 export const CUSTOM = 32;
@@ -43,7 +60,9 @@ PLACEHOLDER_FOR_GREATER_OP_CODES CUMSUM CALL_ONCE BROADCAST_TO RFFT2D CONV_3D IM
 HASHTABLE_FIND HASHTABLE_IMPORT HASHTABLE_SIZE REDUCE_ALL CONV_3D_TRANSPOSE VAR_HANDLE READ_VARIABLE ASSIGN_VARIABLE
 BROADCAST_ARGS RANDOM_STANDARD_NORMAL BUCKETIZE RANDOM_UNIFORM MULTINOMIAL GELU DYNAMIC_UPDATE_SLICE RELU_0_TO_1
 UNSORTED_SEGMENT_PROD UNSORTED_SEGMENT_MAX UNSORTED_SEGMENT_SUM ATAN2 UNSORTED_SEGMENT_MIN SIGN BITCAST BITWISE_XOR
-RIGHT_SHIFT`.trim().split(/\s+/);
+RIGHT_SHIFT`
+  .trim()
+  .split(/\s+/);
 
 export function operatorName(code: number): string {
   return OPERATOR_NAMES[code] ?? `builtin operator ${code}`;

@@ -13,7 +13,11 @@ export class Site {
   private readonly file: FlatFile;
   private readonly constantOf: (tensor: Tensor) => readonly number[] | null;
 
-  constructor(file: FlatFile, parts: Pick<Site, "where" | "options" | "inputs" | "outputs" | "intermediates">, constantOf: (tensor: Tensor) => readonly number[] | null) {
+  constructor(
+    file: FlatFile,
+    parts: Pick<Site, "where" | "options" | "inputs" | "outputs" | "intermediates">,
+    constantOf: (tensor: Tensor) => readonly number[] | null,
+  ) {
     this.file = file;
     this.where = parts.where;
     this.options = parts.options;
@@ -24,7 +28,8 @@ export class Site {
   }
 
   fail(message: string): never {
-    if (this.outputs.some((tensor) => tensor.isOpen)) this.unsupported(`${message}, and the file leaves the output's shape open`, "Export the model with fixed input shapes.");
+    if (this.outputs.some((tensor) => tensor.isOpen))
+      this.unsupported(`${message}, and the file leaves the output's shape open`, "Export the model with fixed input shapes.");
     this.file.fail(this.where, message);
   }
 
@@ -50,7 +55,8 @@ export class Site {
   }
 
   private checked(tensor: Tensor, rank: number | undefined): readonly number[] {
-    if (rank !== undefined && tensor.shape.length !== rank) this.fail(`${tensor.where} has ${tensor.shape.length} dimensions where ${rank} are needed`);
+    if (rank !== undefined && tensor.shape.length !== rank)
+      this.fail(`${tensor.where} has ${tensor.shape.length} dimensions where ${rank} are needed`);
     if (tensor.shape.some((dim) => dim < 1)) this.fail(`${tensor.where} has a dimension below 1`);
     return tensor.shape;
   }
@@ -59,7 +65,11 @@ export class Site {
   constant(i: number): readonly number[] {
     const tensor = this.input(i);
     const numbers = this.constantOf(tensor);
-    if (numbers === null) return this.unsupported(`input ${i} (${tensor.where}) is computed while the model runs; Kinglet needs it as a constant`, "Export the model with fixed shapes.");
+    if (numbers === null)
+      return this.unsupported(
+        `input ${i} (${tensor.where}) is computed while the model runs; Kinglet needs it as a constant`,
+        "Export the model with fixed shapes.",
+      );
     if (!numbers.every(Number.isFinite)) this.fail(`input ${i} (${tensor.where}) holds a number that is not finite`);
     return numbers;
   }
@@ -125,5 +135,11 @@ export type Activation = (typeof ACTIVATIONS)[number];
 /** The fused activation in option `field`. */
 export function activation(site: Site, field: number): Activation {
   const code = site.options.byte(field);
-  return ACTIVATIONS[code] ?? site.unsupported(`the fused activation ${code === 5 ? "SIGN_BIT" : code} is not supported`, "Export the model with the activation as an operator of its own.");
+  return (
+    ACTIVATIONS[code] ??
+    site.unsupported(
+      `the fused activation ${code === 5 ? "SIGN_BIT" : code} is not supported`,
+      "Export the model with the activation as an operator of its own.",
+    )
+  );
 }

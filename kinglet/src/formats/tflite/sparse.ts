@@ -51,9 +51,12 @@ function checkOrder(file: FlatFile, tensor: Tensor, sparsity: Sparsity): void {
   const rank = tensor.shape.length;
   const depth = rank + blockMap.length;
   const permutation = new Set(traversalOrder).size === depth && traversalOrder.every((d) => d >= 0 && d < depth);
-  if (depth > 2 * rank || traversalOrder.length !== depth || levels.length !== depth || !permutation) file.fail(tensor.where, "the sparse storage order does not fit the tensor's dimensions");
-  if (new Set(blockMap).size !== blockMap.length || blockMap.some((d) => d < 0 || d >= rank)) file.fail(tensor.where, "the sparse block map names a dimension that the tensor does not have");
-  if (traversalOrder.some((d, level) => d >= rank && !("dense" in levels[level]!))) file.fail(tensor.where, "a block dimension is compressed; only dense blocks have a meaning");
+  if (depth > 2 * rank || traversalOrder.length !== depth || levels.length !== depth || !permutation)
+    file.fail(tensor.where, "the sparse storage order does not fit the tensor's dimensions");
+  if (new Set(blockMap).size !== blockMap.length || blockMap.some((d) => d < 0 || d >= rank))
+    file.fail(tensor.where, "the sparse block map names a dimension that the tensor does not have");
+  if (traversalOrder.some((d, level) => d >= rank && !("dense" in levels[level]!)))
+    file.fail(tensor.where, "a block dimension is compressed; only dense blocks have a meaning");
 }
 
 /** Where index 1 of each storage level moves to in the dense tensor, and how far each level may go. */
@@ -77,7 +80,14 @@ function levelSteps(file: FlatFile, tensor: Tensor, { traversalOrder, blockMap, 
 }
 
 /** The entries of one level below every parent: their positions in the dense tensor. */
-function descend(file: FlatFile, tensor: Tensor, level: Level, { step, limit }: { step: number; limit: number }, parents: readonly number[], most: number): number[] {
+function descend(
+  file: FlatFile,
+  tensor: Tensor,
+  level: Level,
+  { step, limit }: { step: number; limit: number },
+  parents: readonly number[],
+  most: number,
+): number[] {
   const out: number[] = [];
   if ("dense" in level) {
     // Every place is stored itself or has its segment stored, so the file's vectors bound how many there are.
@@ -85,7 +95,8 @@ function descend(file: FlatFile, tensor: Tensor, level: Level, { step, limit }: 
     for (const base of parents) for (let i = 0; i < limit; i++) out.push(base + i * step);
     return out;
   }
-  if (level.segments.length !== parents.length + 1) file.fail(tensor.where, `a compressed level has ${level.segments.length} segments for ${parents.length} parents`);
+  if (level.segments.length !== parents.length + 1)
+    file.fail(tensor.where, `a compressed level has ${level.segments.length} segments for ${parents.length} parents`);
   file.spend(level.indices.length, tensor.where);
   parents.forEach((base, parent) => {
     for (let i = level.segments[parent]!; i < level.segments[parent + 1]!; i++) {
@@ -110,7 +121,8 @@ export function expandSparse(file: FlatFile, tensor: Tensor, sparsity: Sparsity,
     places = descend(file, tensor, level, steps[i]!, places, most);
   });
   const spare = stored.length - places.length;
-  if (spare !== 0 && !(padded && spare === 1)) file.fail(tensor.where, `the sparse tensor stores ${stored.length} elements but its indices name ${places.length}`);
+  if (spare !== 0 && !(padded && spare === 1))
+    file.fail(tensor.where, `the sparse tensor stores ${stored.length} elements but its indices name ${places.length}`);
   const dense = allocate(dtype, length);
   places.forEach((place, i) => {
     dense[place] = stored[i]!;

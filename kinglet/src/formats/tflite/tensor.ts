@@ -56,7 +56,8 @@ function readQuantization(file: FlatFile, table: Table | null, stored: StoredTyp
   // Some exporters give a bias the axis of its filters; a vector has only one.
   const axis = scales.length === 1 || shape.length === 1 ? 0 : table.int(QUANTIZATION.dimension);
   if (zeroPoints.length !== scales.length) file.fail(table.where, `the tensor has ${scales.length} scales but ${zeroPoints.length} zero points`);
-  if (scales.length > 1 && shape[axis] !== scales.length) file.fail(table.where, `the tensor has ${scales.length} scales along dimension ${axis} of ${shape[axis] ?? "none"}`);
+  if (scales.length > 1 && shape[axis] !== scales.length)
+    file.fail(table.where, `the tensor has ${scales.length} scales along dimension ${axis} of ${shape[axis] ?? "none"}`);
   if (!zeroPoints.every((zero) => Math.abs(zero) <= 2 ** 31)) file.fail(table.where, "a zero point does not fit in 32 bits");
   return { scales, zeroPoints, axis };
 }
@@ -73,7 +74,11 @@ function tensorDType(file: FlatFile, tensor: Tensor): DType {
     case "complex128":
     case "variant":
     case "bfloat16":
-      return file.unsupported(tensor.where, `the tensor holds ${stored} elements, which Kinglet cannot compute with`, "Cut this part out of the model, or export it with numeric tensors.");
+      return file.unsupported(
+        tensor.where,
+        `the tensor holds ${stored} elements, which Kinglet cannot compute with`,
+        "Cut this part out of the model, or export it with numeric tensors.",
+      );
     default:
       return stored;
   }
@@ -117,7 +122,8 @@ export function decodeConstant(file: FlatFile, tensor: Tensor, bytes: Uint8Array
     return expandSparse(file, tensor, readSparsity(file, tensor.sparsity, tensor.where), stored, dtype, tensor.stored === "int4");
   }
   const length = storedLength(tensor.stored, dtype, bytes, wanted);
-  if (length !== wanted) file.fail(tensor.where, `the tensor holds ${bytes.length} bytes, which do not fit ${tensor.stored}[${tensor.shape.join(",")}]`);
+  if (length !== wanted)
+    file.fail(tensor.where, `the tensor holds ${bytes.length} bytes, which do not fit ${tensor.stored}[${tensor.shape.join(",")}]`);
   return unpack(tensor.stored, dtype, bytes, length);
 }
 

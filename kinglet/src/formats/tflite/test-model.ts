@@ -1,5 +1,21 @@
 import { Builder } from "flatbuffers";
-import { BUFFER, METADATA, MODEL, OPERATOR, OPERATOR_CODE, operatorCode, QUANTIZATION, SIGNATURE, SPARSE_DIMENSION, SPARSITY, SUBGRAPH, TENSOR, TENSOR_MAP, TENSOR_TYPES, type StoredType } from "./schema.ts";
+import {
+  BUFFER,
+  METADATA,
+  MODEL,
+  OPERATOR,
+  OPERATOR_CODE,
+  operatorCode,
+  QUANTIZATION,
+  SIGNATURE,
+  SPARSE_DIMENSION,
+  SPARSITY,
+  SUBGRAPH,
+  TENSOR,
+  TENSOR_MAP,
+  TENSOR_TYPES,
+  type StoredType,
+} from "./schema.ts";
 
 /** A field to write: a scalar of some width, a vector, a text, a table or a vector of tables. */
 export type Field =
@@ -21,7 +37,11 @@ function child(b: Builder, field: Field): number {
   if ("text" in field) return b.createString(field.text);
   if ("bytes" in field) return b.createByteVector(field.bytes);
   if ("table" in field) return table(b, field.table);
-  if ("tables" in field) return offsets(b, field.tables.map((one) => table(b, one)));
+  if ("tables" in field)
+    return offsets(
+      b,
+      field.tables.map((one) => table(b, one)),
+    );
   if ("ints" in field) return vector(b, 4, field.ints, (n) => b.addInt32(n));
   if ("floats" in field) return vector(b, 4, field.floats, (n) => b.addFloat32(n));
   if ("longs" in field) return vector(b, 8, field.longs, (n) => b.addInt64(BigInt(n)));
@@ -93,7 +113,13 @@ export interface TestExtras {
 /** Parts of a level of sparse storage that lists its entries. */
 export function compressed(segments: readonly number[], indices: readonly number[]): Fields {
   const D = SPARSE_DIMENSION;
-  return { [D.format]: { byte: 1 }, [D.segmentsType]: { byte: 1 }, [D.segments]: { table: { 0: { ints: segments } } }, [D.indicesType]: { byte: 1 }, [D.indices]: { table: { 0: { ints: indices } } } };
+  return {
+    [D.format]: { byte: 1 },
+    [D.segmentsType]: { byte: 1 },
+    [D.segments]: { table: { 0: { ints: segments } } },
+    [D.indicesType]: { byte: 1 },
+    [D.indices]: { table: { 0: { ints: indices } } },
+  };
 }
 
 export function denseLevel(size: number): Fields {
@@ -106,7 +132,8 @@ export function sparsity(traversalOrder: readonly number[], blockMap: readonly n
 
 function tensorFields(tensor: TestTensor, index: number, buffers: Fields[]): Fields {
   if (tensor.data !== undefined) buffers.push({ [BUFFER.data]: { bytes: tensor.data } });
-  if (tensor.external !== undefined) buffers.push({ [BUFFER.offset]: { ulong: BigInt(tensor.external.offset) }, [BUFFER.size]: { ulong: BigInt(tensor.external.size) } });
+  if (tensor.external !== undefined)
+    buffers.push({ [BUFFER.offset]: { ulong: BigInt(tensor.external.offset) }, [BUFFER.size]: { ulong: BigInt(tensor.external.size) } });
   const hasBuffer = tensor.data !== undefined || tensor.external !== undefined;
   const scales = tensor.scales ?? [];
   return {
@@ -114,7 +141,15 @@ function tensorFields(tensor: TestTensor, index: number, buffers: Fields[]): Fie
     [TENSOR.type]: { byte: TENSOR_TYPES.indexOf(tensor.type) },
     [TENSOR.buffer]: { int: hasBuffer ? buffers.length - 1 : 0 },
     [TENSOR.name]: { text: `t${index}` },
-    ...(scales.length > 0 && { [TENSOR.quantization]: { table: { [QUANTIZATION.scale]: { floats: scales }, [QUANTIZATION.zeroPoint]: { longs: tensor.zeroPoints ?? scales.map(() => 0) }, [QUANTIZATION.dimension]: { int: tensor.axis ?? 0 } } } }),
+    ...(scales.length > 0 && {
+      [TENSOR.quantization]: {
+        table: {
+          [QUANTIZATION.scale]: { floats: scales },
+          [QUANTIZATION.zeroPoint]: { longs: tensor.zeroPoints ?? scales.map(() => 0) },
+          [QUANTIZATION.dimension]: { int: tensor.axis ?? 0 },
+        },
+      },
+    }),
     ...(tensor.variable && { [TENSOR.isVariable]: { byte: 1 } }),
     ...(tensor.sparsity && { [TENSOR.sparsity]: { table: tensor.sparsity } }),
     ...(tensor.open && { [TENSOR.signature]: { ints: tensor.open } }),

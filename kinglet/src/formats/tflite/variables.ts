@@ -26,7 +26,8 @@ function handlesOf(model: Model, subgraph: Subgraph): Map<number, string> {
   for (const operator of subgraph.operators) {
     if (operator.kind.code !== VAR_HANDLE) continue;
     const output = operator.outputs[0];
-    if (output === undefined || subgraph.tensors[output]?.stored !== "resource") model.file.fail(operator.where, "a variable handle does not produce a resource");
+    if (output === undefined || subgraph.tensors[output]?.stored !== "resource")
+      model.file.fail(operator.where, "a variable handle does not produce a resource");
     keys.set(output!, JSON.stringify([operator.options.text(0), operator.options.text(1)]));
   }
   return keys;
@@ -39,7 +40,8 @@ function typedTensor(subgraph: Subgraph, operator: StoredOperator): Tensor | und
 }
 
 function checkSameType(model: Model, operator: StoredOperator, a: Tensor, b: Tensor): void {
-  if (a.stored !== b.stored || elementCount(a.shape) !== elementCount(b.shape)) model.file.fail(operator.where, `a variable of ${a.stored}[${a.shape.join(",")}] is used as ${b.stored}[${b.shape.join(",")}]`);
+  if (a.stored !== b.stored || elementCount(a.shape) !== elementCount(b.shape))
+    model.file.fail(operator.where, `a variable of ${a.stored}[${a.shape.join(",")}] is used as ${b.stored}[${b.shape.join(",")}]`);
 }
 
 /** First contents that the CALL_ONCE subgraphs assign, by variable key. */
@@ -65,7 +67,11 @@ function readInitializer(model: Model, init: Subgraph, call: StoredOperator, fou
     const key = keys.get(operator.inputs[0] ?? -1);
     const data = tensor === undefined ? null : model.constant(tensor);
     if (operator.kind.code !== ASSIGN || tensor === undefined || key === undefined || data === null) {
-      model.file.unsupported(call.where, `the variables are set up by ${operator.kind.name}; only constants are supported`, "Export the model with constant initial states.");
+      model.file.unsupported(
+        call.where,
+        `the variables are set up by ${operator.kind.name}; only constants are supported`,
+        "Export the model with constant initial states.",
+      );
     }
     found.set(key, { tensor, data });
   }
