@@ -53,7 +53,7 @@ function compileText(made: Artefact, options: CliCompileOptions, files: readonly
   return [
     `${made.id} for ${made.board?.name ?? options.target}, written to ${plain(options.out)}`,
     "",
-    `  arena (RAM)  ${bytes(plan.arenaBytes)}${plan.proved ? ", proved minimal" : ""}`,
+    `  arena (RAM)  ${bytes(plan.arenaBytes)}${plan.proved ? ", proved minimal for these steps" : ""}`,
     `  weights      ${bytes(weightBytes)}`,
     `  code         ${codeText(made)}`,
     `  MACs         ${count(macs)}`,

@@ -38,7 +38,7 @@ ${codeRow}
 #define ${upper}_ARENA_CAPACITY ${placement.arenaBytes}
 #include "${id}.h"
 
-static _Alignas(8) uint8_t arena[${upper}_ARENA_BYTES];
+static int64_t arena[(${upper}_ARENA_BYTES + 7) / 8]; /* aligned for any tensor */
 
 ${id}_init(arena);                /* once */
 /* write into ${id}_input0(arena) */
