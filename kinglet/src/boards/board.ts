@@ -19,9 +19,18 @@ export interface Board {
   /** Arm Helium vector extension. */
   readonly mve: boolean;
   readonly toolchain: "arm" | "riscv" | "xtensa" | "avr";
+  /** Compiler prefix and processor flags of a chip that no emulated core stands for. */
+  readonly compiler?: { readonly prefix: string; readonly flags: readonly string[] };
+  /** True where constants are copied to RAM, because loads cannot reach the flash (AVR). */
+  readonly tablesInRam?: true;
   /** The document and what of it. */
   readonly sources: string;
   readonly notes?: string;
   /** True for a machine that exists in QEMU only. */
   readonly emulated?: true;
+}
+
+/** Bytes of RAM that a network takes on a board: what it works in, and its tables where they cannot stay in flash. */
+export function ramNeeded(board: Board, workingBytes: number, tableBytes: number): number {
+  return workingBytes + (board.tablesInRam === true ? tableBytes : 0);
 }

@@ -1,5 +1,5 @@
 import { KingletError } from "../base/index.ts";
-import type { Board } from "./board.ts";
+import { type Board, ramNeeded } from "./board.ts";
 import { CORE_IDS, CORES, type CoreId } from "./cores.ts";
 import { REAL_BOARDS } from "./real-boards.ts";
 
@@ -56,7 +56,12 @@ export function boardById(id: string): Board {
   throw new KingletError("misuse", `there is no board named "${id}"`, { hint: `Did you mean ${nearNames(id).join(", ")}?` });
 }
 
-/** The real boards with at least that much RAM and flash, in the order of the catalogue. */
-export function boardsThatFit(need: { readonly ramBytes: number; readonly flashBytes: number }): Board[] {
-  return BOARDS.filter((board) => board.emulated !== true && need.ramBytes <= board.sramBytes && need.flashBytes <= board.flashBytes);
+/**
+ * The real boards with at least that much RAM and flash, in the order of the catalogue. `tableBytes` of the flash are
+ * constants, which some boards keep in RAM.
+ */
+export function boardsThatFit(need: { readonly ramBytes: number; readonly flashBytes: number; readonly tableBytes?: number }): Board[] {
+  const fits = (board: Board): boolean =>
+    ramNeeded(board, need.ramBytes, need.tableBytes ?? 0) <= board.sramBytes && need.flashBytes <= board.flashBytes;
+  return BOARDS.filter((board) => board.emulated !== true && fits(board));
 }

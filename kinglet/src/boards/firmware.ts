@@ -9,7 +9,7 @@ import { BOARD_HEADER, BOARD_SOURCE, HEAP_SOURCE } from "./runtime.ts";
 import { ARM_STARTUP, CMSDK_TIMER, SSE_TIMER } from "./runtime-arm.ts";
 import { RV32_STARTUP } from "./runtime-rv32.ts";
 import { type SectionSizes, sectionSizes } from "./sections.ts";
-import { requireTool } from "./tools.ts";
+import { requireTools, type ToolId } from "./tools.ts";
 
 /** Files of a program by name: `.c` and `.S` are compiled, `.bin` becomes constants, the rest can be included. */
 export type Sources = Readonly<Record<string, string | Uint8Array>>;
@@ -155,8 +155,12 @@ async function pooled<T>(items: readonly T[], work: (item: T) => Promise<void>):
   for (const each of ended) if (each.status === "rejected") throw each.reason;
 }
 
+function compilerFor(core: Core): ToolId {
+  return core.toolchain === "arm" ? "arm-none-eabi-gcc" : "riscv64-unknown-elf-gcc";
+}
+
 async function buildIn(folder: string, core: Core, request: FirmwareRequest): Promise<Firmware> {
-  const gcc = requireTool(core.toolchain === "arm" ? "arm-none-eabi-gcc" : "riscv64-unknown-elf-gcc");
+  const [gcc] = requireTools([compilerFor(core)]);
   const runtime = runtimeSources(core, request.heapless ?? true);
   const sources = withStubs({ ...runtime, ...request.sources });
   const stackBytes = Math.ceil((request.stackBytes ?? DEFAULT_STACK_BYTES) / 8) * 8;
@@ -222,7 +226,8 @@ function readRun(core: Core, result: ProcessResult, timeoutMs: number): Pick<Cor
  */
 export async function runOnCore(request: CoreRunRequest): Promise<CoreRun> {
   const core = coreById(request.core);
-  const qemu = requireTool(core.qemu);
+  // Both at once: a person installs them in one go.
+  const [qemu] = requireTools([core.qemu, compilerFor(core)]);
   const timeoutMs = request.timeoutMs ?? DEFAULT_RUN_TIMEOUT_MS;
   return await inFolder(request.workDir, async (folder) => {
     const firmware = await buildIn(folder, core, request);

@@ -117,17 +117,32 @@ export function findTool(id: ToolId): string | null {
   return null;
 }
 
+function missingText(ids: readonly ToolId[]): string {
+  if (ids.length === 1) return `${ids[0]} is not installed; it ${TOOLS[ids[0]!].adds}`;
+  return `${ids.map((id) => `${id} (${TOOLS[id].adds})`).join(" and ")} are not installed`;
+}
+
+/** The commands for one family of systems; one command may bring several tools. */
+function commandsFor(ids: readonly ToolId[], system: keyof ToolInstall): string {
+  return [...new Set(ids.map((id) => TOOLS[id].install[system]))].join("; ");
+}
+
 /**
- * The path of a tool that cannot be done without.
- * @throws KingletError `missing-tool` that says how to install it.
+ * The paths of tools that cannot be done without, in the order of their names.
+ * @throws KingletError `missing-tool` that names all that are absent and says how to install them.
  */
-export function requireTool(id: ToolId): string {
-  const path = findTool(id);
-  if (path !== null) return path;
-  const { adds, install } = TOOLS[id];
-  throw new KingletError("missing-tool", `${id} is not installed; it ${adds}`, {
-    hint: `Debian and Ubuntu: ${install.debian}. macOS: ${install.macos}. Windows: ${install.windows}.`,
+export function requireTools<const Ids extends readonly ToolId[]>(ids: Ids): { [I in keyof Ids]: string } {
+  const paths = ids.map(findTool);
+  const missing = ids.filter((_, i) => paths[i] === null);
+  if (missing.length === 0) return paths as { [I in keyof Ids]: string };
+  throw new KingletError("missing-tool", missingText(missing), {
+    hint: `Debian and Ubuntu: ${commandsFor(missing, "debian")}. macOS: ${commandsFor(missing, "macos")}. Windows: ${commandsFor(missing, "windows")}.`,
   });
+}
+
+/** The path of one tool; see `requireTools`. */
+export function requireTool(id: ToolId): string {
+  return requireTools([id])[0];
 }
 
 function versionOf(path: string): string | null {

@@ -6,6 +6,8 @@ import {
   type Execution,
   execute,
   makeArtefact,
+  outputDifference,
+  profileOnCore,
   seededSample,
   writeOutputFolder,
 } from "../driver/index.ts";
@@ -33,7 +35,7 @@ function wholeNumber(text: string): number {
 }
 
 function reportPage(made: Artefact, path: string, profile: Execution | null): string {
-  const runs = profile === null ? [] : [{ via: profile.via, execution: profile, note: "run to count the instructions of each layer" }];
+  const runs = profile === null ? [] : [{ via: profile.via, equal: true, execution: profile, note: "one seeded sample, its instructions counted" }];
   const data = reportData(made.compiled, { version: version(), file: path, runs, ...(made.board === null ? {} : { boards: [made.board] }) });
   return renderReport({
     ...data,
@@ -48,15 +50,33 @@ function codeText(made: Artefact): string {
   return `${bytes(made.codeBytes)}${made.codeFrom === null ? "" : `, linked for ${made.codeFrom}`}`;
 }
 
-function compileText(made: Artefact, options: CliCompileOptions, files: readonly string[]): string {
+function profileText(profile: Execution | null): string[] {
+  if (profile?.core === undefined) return [];
+  return [
+    `  instructions ${count(profile.core.instructions)} an inference on the emulated ${profile.via}; outputs equal`,
+    "               those of the plain loops",
+  ];
+}
+
+function profileJson(profile: Execution | null): { readonly instructions?: number; readonly layers?: readonly unknown[] } {
+  if (profile?.core === undefined) return {};
+  const { steps } = profile.compiled.program;
+  const layers = steps.map(({ name, op }, i) => ({ name, op, instructions: profile.core?.stepInstructions?.[i] }));
+  return { instructions: profile.core.instructions, layers };
+}
+
+const KINDS: Readonly<Record<ArtefactTarget, string>> = { c: "C for any machine", wasm: "WebAssembly", js: "JavaScript" };
+
+function compileText(made: Artefact, options: CliCompileOptions, files: readonly string[], profile: Execution | null): string {
   const { plan, weightBytes, macs } = made.compiled;
   return [
-    `${made.id} for ${made.board?.name ?? options.target}, written to ${plain(options.out)}`,
+    `${made.id} ${made.board === null ? `as ${KINDS[options.target]}` : `for ${made.board.name}`}, written to ${plain(options.out)}`,
     "",
     `  arena (RAM)  ${bytes(plan.arenaBytes)}${plan.proved ? ", proved minimal for these steps" : ""}`,
     `  weights      ${bytes(weightBytes)}`,
     `  code         ${codeText(made)}`,
     `  MACs         ${count(macs)}`,
+    ...profileText(profile),
     "",
     ...files.map((name) => `  ${name}`),
   ].join("\n");
@@ -72,12 +92,22 @@ async function build(model: LoadedModel, options: CliCompileOptions): Promise<Ar
   });
 }
 
-/** Instructions of each layer, from one seeded inference on the emulated core that the code was linked for. */
+/**
+ * Instructions of each layer, from one seeded inference on the emulated core that the code was linked for.
+ * @throws KingletError `check-failed` where it computes anything else than the plain loops: such code is not handed out.
+ */
 async function profileOf(model: LoadedModel, made: Artefact, options: CliCompileOptions): Promise<Execution | null> {
   if (options.profile !== true) return null;
   const core = made.board?.core ?? null;
   if (core === null) throw new KingletError("misuse", "--profile needs --target c and a --board whose processor can be emulated");
-  return await execute(model.graph, core, [seededSample(model.graph, 1)], { profile: true, optimize: options.optimize });
+  const sample = seededSample(model.graph, 1);
+  const run = await profileOnCore(model.graph, core, sample, { optimize: options.optimize });
+  const difference = outputDifference(run, (await execute(model.graph, "plain", [sample])).outputs, () => "the profiled sample");
+  if (difference === undefined) return run;
+  throw new KingletError("check-failed", `on the emulated ${core}, ${difference}`, {
+    place: model.path,
+    hint: `kinglet verify --via ${core} --layers names the first layer that differs.`,
+  });
 }
 
 async function compile(path: string, options: CliCompileOptions, io: Io): Promise<void> {
@@ -100,9 +130,10 @@ async function compile(path: string, options: CliCompileOptions, io: Io): Promis
     weightBytes,
     macs,
     parameters,
+    ...profileJson(profile),
     files,
   };
-  answer(io, options, json, () => compileText(made, options, files));
+  answer(io, options, json, () => compileText(made, options, files, profile));
 }
 
 export function addCompile(program: Command, io: Io): void {

@@ -1,6 +1,6 @@
 import { count } from "../report/index.ts";
 
-export { count, plain, plural } from "../report/index.ts";
+export { count, plain, plural, wrapText } from "../report/index.ts";
 
 export function bytes(value: number): string {
   return `${count(value)} bytes`;

@@ -32,6 +32,11 @@ function nodeTable(found: Inspection): string {
   );
 }
 
+/** One figure, or two where kernels for the DSP extension need another amount. */
+function memoryFigure(portable: number, dsp: number): string {
+  return portable === dsp ? bytes(portable) : `${bytes(portable)}; ${count(dsp)} on cores with the DSP extension`;
+}
+
 function boardsText(found: Inspection): string {
   const ids = (fits: boolean): string[] => found.boards.filter((board) => board.fits === fits).map((board) => board.id);
   const [yes, no] = [ids(true), ids(false)];
@@ -56,8 +61,8 @@ function inspectText(found: Inspection): string {
     "",
     `  parameters   ${count(found.parameters)}`,
     `  MACs         ${count(found.macs)}`,
-    `  arena (RAM)  ${bytes(found.arenaBytes)}`,
-    `  weights      ${bytes(found.weightBytes)}`,
+    `  arena (RAM)  ${memoryFigure(found.arenaBytes, found.arenaBytesDsp)}`,
+    `  weights      ${memoryFigure(found.weightBytes, found.weightBytesDsp)}`,
     "  operators",
     wrapped(operators, "    "),
     "",

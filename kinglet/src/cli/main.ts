@@ -27,7 +27,14 @@ function programFor(io: Io, outcome: Outcome): Command {
     .description("Compiles neural networks for the smallest machines, and proves the result.")
     .version(version())
     .exitOverride()
-    .configureOutput({ writeOut: (text) => io.out(text), writeErr: (text) => io.err(text), getOutHelpWidth: () => 80, getErrHelpWidth: () => 80 })
+    .configureOutput({
+      writeOut: (text) => io.out(text),
+      writeErr: (text) => io.err(text),
+      // All refusals begin alike, whoever found the mistake.
+      outputError: (text, write) => write(text.replace(/^error: /, "kinglet: ")),
+      getOutHelpWidth: () => 80,
+      getErrHelpWidth: () => 80,
+    })
     .showHelpAfterError("(--help shows what is possible)")
     .addHelpText("after", HELP);
   addInspect(program, io);

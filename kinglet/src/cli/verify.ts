@@ -3,7 +3,7 @@ import { parseVia, type Via } from "../driver/index.ts";
 import { type Verification, type ViaResult, verifyGraph } from "../driver/index.ts";
 import { formatTable } from "../report/index.ts";
 import { readCases } from "./cases.ts";
-import { count, plain, plural } from "./format.ts";
+import { count, plain, plural, wrapText } from "./format.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
 import type { Outcome } from "./main.ts";
 import { loadModel } from "./model.ts";
@@ -28,7 +28,8 @@ function notes(result: ViaResult): string[] {
   if (result.difference !== undefined) lines.push(`${result.via}: ${result.difference}`);
   if (result.firstNode !== undefined)
     lines.push(`${result.via}: the first node that differs is "${result.firstNode.name}" (${result.firstNode.op}): ${result.firstNode.difference}`);
-  return lines.map((line) => plain(line, 400));
+  // A compiler says what it has to say in several lines.
+  return lines.flatMap((line) => line.split("\n")).map((line) => wrapText(plain(line, 400)));
 }
 
 function verifyText(path: string, found: Verification): string {
@@ -49,7 +50,7 @@ function verifyText(path: string, found: Verification): string {
   const more = found.results.flatMap(notes);
   return [
     plain(path),
-    `against the plain loops: ${plural(found.samples, "seeded sample")}${cases}${layers}`,
+    wrapText(`against the plain loops: ${plural(found.samples, "seeded sample")}${cases}${layers}`),
     "",
     table,
     ...(more.length === 0 ? [] : ["", ...more]),

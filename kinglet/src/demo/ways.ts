@@ -1,5 +1,5 @@
 import { KingletError } from "../base/index.ts";
-import { type Execution, execute, type Sample, type Via } from "../driver/index.ts";
+import { type Execution, execute, type Sample, type Via, withLayerCounts } from "../driver/index.ts";
 import type { Graph } from "../graph/index.ts";
 
 /** One way to run the network: what came of it, or why it was left out. */
@@ -17,7 +17,7 @@ const TITLES: readonly (readonly [Via, string])[] = [
   ["js", "JavaScript"],
   ["wasm", "WebAssembly (SIMD)"],
   ["c", "C on this computer"],
-  ["cortex-m4", "C on an emulated Cortex-M4"],
+  ["cortex-m4", "C, emulated Cortex-M4"],
 ];
 
 function sameBytes(a: Execution, b: Execution): boolean {
@@ -35,20 +35,13 @@ async function tryWay(graph: Graph, via: Via, title: string, samples: readonly S
   }
 }
 
-/** Adds the instructions of every layer to a run on a core: a second run, since counting them costs some itself. */
-async function withLayers(graph: Graph, way: Way, sample: Sample): Promise<Way> {
-  const { execution } = way;
-  if (execution?.core === undefined) return way;
-  const { core } = await execute(graph, way.via, [sample], { profile: true });
-  return core?.stepInstructions === undefined
-    ? way
-    : { ...way, execution: { ...execution, core: { ...execution.core, stepInstructions: core.stepInstructions } } };
-}
-
 /** Runs the network in every way this machine can, each compared with the plain loops. */
 export async function runEveryWay(graph: Graph, samples: readonly Sample[]): Promise<Way[]> {
   const plain = await execute(graph, "plain", samples);
   const ways: Way[] = [];
-  for (const [via, title] of TITLES) ways.push(await withLayers(graph, await tryWay(graph, via, title, samples, plain), samples[0]!));
+  for (const [via, title] of TITLES) {
+    const way = await tryWay(graph, via, title, samples, plain);
+    ways.push(way.execution === undefined ? way : { ...way, execution: await withLayerCounts(graph, way.execution, samples[0]!) });
+  }
   return ways;
 }

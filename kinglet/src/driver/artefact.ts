@@ -1,5 +1,5 @@
 import { KingletError } from "../base/index.ts";
-import { type Board, boardById, buildFirmware, type CoreId, coreById, findTool } from "../boards/index.ts";
+import { type Board, boardById, buildFirmware, type Core, type CoreId, coreById, findTool, ramNeeded } from "../boards/index.ts";
 import type { Graph } from "../graph/index.ts";
 import { boardHarness, inputBytes, libraryId, packageC, printCLibrary } from "../targets/c/index.ts";
 import { packageJs } from "../targets/js/index.ts";
@@ -70,7 +70,9 @@ function checkFits(board: Board, compiled: Compiled, codeBytes: number | null): 
   const { plan, weightBytes } = compiled;
   const flash = weightBytes + (codeBytes ?? 0);
   const problems: string[] = [];
-  if (plan.arenaBytes > board.sramBytes) problems.push(`an arena of ${plan.arenaBytes} bytes where the board has ${board.sramBytes} bytes of RAM`);
+  const ram = ramNeeded(board, plan.arenaBytes, weightBytes);
+  if (ram > board.sramBytes)
+    problems.push(`${ram} bytes of RAM for ${board.tablesInRam === true ? "arena and tables" : "its arena"} where the board has ${board.sramBytes}`);
   if (flash > board.flashBytes)
     problems.push(`${flash} bytes of weights${codeBytes === null ? "" : " and code"} where the board has ${board.flashBytes} bytes of flash`);
   if (problems.length === 0) return;
@@ -93,6 +95,15 @@ function compileFor(graph: Graph, target: Compiled["target"], options: ArtefactO
   });
 }
 
+/** Compiler prefix and flags for a board, or the host's where there is no board. */
+function compilerFor(board: Board | null, processor: Core | null): { toolPrefix: string; cpuFlags: readonly string[] } {
+  if (board?.compiler !== undefined) return { toolPrefix: board.compiler.prefix, cpuFlags: board.compiler.flags };
+  if (processor === null) return { toolPrefix: "", cpuFlags: [] };
+  if (processor.toolchain === "arm") return { toolPrefix: "arm-none-eabi-", cpuFlags: processor.gccFlags };
+  // The bare RISC-V compiler has no C library of its own: its specs name one.
+  return { toolPrefix: "riscv64-unknown-elf-", cpuFlags: [...processor.gccFlags, processor.specs] };
+}
+
 async function cArtefact(graph: Graph, options: ArtefactOptions, id: string): Promise<Artefact> {
   const board = options.board === undefined ? null : boardById(options.board);
   const compiled = compileFor(graph, board?.dsp === true ? "c-dsp" : "c", options);
@@ -105,9 +116,7 @@ async function cArtefact(graph: Graph, options: ArtefactOptions, id: string): Pr
     id,
     macs: compiled.macs,
     machine: board?.name ?? "any machine",
-    toolPrefix: processor === null ? "" : processor.toolchain === "arm" ? "arm-none-eabi-" : "riscv64-unknown-elf-",
-    // The bare RISC-V compiler has no C library of its own: its specs name one.
-    cpuFlags: processor === null ? [] : processor.toolchain === "arm" ? processor.gccFlags : [...processor.gccFlags, processor.specs],
+    ...compilerFor(board, processor),
     code: codeBytes === null || core === null ? null : { bytes: codeBytes, core },
   });
   return { id, compiled, board, files, codeBytes, codeFrom: codeBytes === null ? null : core };

@@ -58,7 +58,7 @@ export function parseVia(text: string): Via {
   const core = /^m\d+$/.test(text) ? `cortex-${text}` : text;
   if (isCoreId(core)) return core;
   throw new KingletError("misuse", `"${text}" is not a way to run a network`, {
-    hint: "use js, wasm, wasm-scalar, c, cortex-m0, cortex-m3, cortex-m4, cortex-m7, cortex-m33, cortex-m55 or rv32",
+    hint: "use plain, js, wasm, wasm-scalar, c, cortex-m0, cortex-m3, cortex-m4, cortex-m7, cortex-m33, cortex-m55 or rv32",
   });
 }
 

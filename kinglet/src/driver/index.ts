@@ -3,6 +3,8 @@ export * from "./compare.ts";
 export * from "./compile.ts";
 export * from "./execute.ts";
 export * from "./inspect.ts";
+export * from "./layers.ts";
 export * from "./output-folder.ts";
+export * from "./profile.ts";
 export * from "./samples.ts";
 export * from "./verify.ts";

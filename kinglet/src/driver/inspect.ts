@@ -1,8 +1,8 @@
-import { BOARDS } from "../boards/index.ts";
+import { type Board, BOARDS } from "../boards/index.ts";
 import { dtypeBytes, elementCount } from "../base/index.ts";
 import type { Graph, Value } from "../graph/index.ts";
-import { findOp } from "../ops/index.ts";
 import { type Compiled, compileGraph } from "./compile.ts";
+import { type Layer, layersOf } from "./layers.ts";
 
 export interface InspectedTensor {
   readonly name: string;
@@ -13,22 +13,14 @@ export interface InspectedTensor {
   readonly zeroPoint?: number;
 }
 
-export interface InspectedNode {
-  readonly name: string;
-  readonly op: string;
-  readonly outputShape: readonly number[];
-  readonly outputType: string;
-  readonly macs: number;
-  /** Constants that this node reads and no earlier node did. */
-  readonly weightBytes: number;
-  readonly outputBytes: number;
-}
-
 export interface InspectedBoard {
   readonly id: string;
   readonly name: string;
   readonly sramBytes: number;
   readonly flashBytes: number;
+  /** What the network needs here: cores with the DSP extension run other kernels than portable C. */
+  readonly arenaBytes: number;
+  readonly weightBytes: number;
   readonly fits: boolean;
 }
 
@@ -40,9 +32,13 @@ export interface Inspection {
   readonly outputs: readonly InspectedTensor[];
   readonly parameters: number;
   readonly macs: number;
+  /** As portable C; the other pair is for cores with the DSP extension. */
   readonly arenaBytes: number;
+  readonly arenaBytesDsp: number;
   readonly weightBytes: number;
-  readonly nodes: readonly InspectedNode[];
+  readonly weightBytesDsp: number;
+  /** In the order they run as portable C; their tables add up to `weightBytes`. */
+  readonly nodes: readonly Layer[];
   /** Real boards; a board fits by its arena and tables, the code comes on top. */
   readonly boards: readonly InspectedBoard[];
   readonly metadata: Readonly<Record<string, string>>;
@@ -58,44 +54,25 @@ function tensor(value: Value): InspectedTensor {
   return { name: value.name, dtype: value.dtype, shape: value.shape, bytes: bytesOfValue(value), ...scaled };
 }
 
-function nodesOf(graph: Graph): InspectedNode[] {
-  const seen = new Set<Value>();
-  return graph.nodes.map((node) => {
-    const fresh = new Set(node.inputs.filter((value): value is Value => value?.data !== undefined && !seen.has(value)));
-    for (const value of fresh) seen.add(value);
-    const first = node.outputs[0];
-    return {
-      name: node.name,
-      op: node.op,
-      outputShape: first?.shape ?? [],
-      outputType: first?.dtype ?? "",
-      macs: findOp(node.op)?.macs?.(node) ?? 0,
-      weightBytes: [...fresh].reduce((sum, value) => sum + value.data!.byteLength, 0),
-      outputBytes: node.outputs.reduce((sum, value) => sum + bytesOfValue(value), 0),
-    };
-  });
-}
-
 function operatorCounts(graph: Graph): Record<string, number> {
   const counts = new Map<string, number>();
   for (const node of graph.nodes) counts.set(node.op, (counts.get(node.op) ?? 0) + 1);
   return Object.fromEntries([...counts].sort((a, b) => b[1] - a[1]));
 }
 
+function boardNeed({ id, name, sramBytes, flashBytes }: Board, { plan: { arenaBytes }, weightBytes }: Compiled): InspectedBoard {
+  return { id, name, sramBytes, flashBytes, arenaBytes, weightBytes, fits: arenaBytes <= sramBytes && weightBytes <= flashBytes };
+}
+
 /**
- * The facts of a network, with the memory it needs as portable C.
+ * The facts of a network, with the memory it needs as C: portable, and for cores with the DSP extension.
+ * `compiled` is the portable one.
  * @throws KingletError `unsupported` or `bad-graph`.
  */
 export function inspectGraph(graph: Graph): { readonly inspection: Inspection; readonly compiled: Compiled } {
   const compiled = compileGraph(graph, { target: "c" });
+  const dsp = compileGraph(graph, { target: "c-dsp" });
   const { macs, parameters, weightBytes, plan } = compiled;
-  const boards = BOARDS.filter((board) => board.emulated !== true).map(({ id, name, sramBytes, flashBytes }) => ({
-    id,
-    name,
-    sramBytes,
-    flashBytes,
-    fits: plan.arenaBytes <= sramBytes && weightBytes <= flashBytes,
-  }));
   return {
     compiled,
     inspection: {
@@ -106,9 +83,11 @@ export function inspectGraph(graph: Graph): { readonly inspection: Inspection; r
       parameters,
       macs,
       arenaBytes: plan.arenaBytes,
+      arenaBytesDsp: dsp.plan.arenaBytes,
       weightBytes,
-      nodes: nodesOf(compiled.graph),
-      boards,
+      weightBytesDsp: dsp.weightBytes,
+      nodes: layersOf(compiled),
+      boards: BOARDS.filter((board) => board.emulated !== true).map((board) => boardNeed(board, board.dsp ? dsp : compiled)),
       metadata: graph.metadata,
     },
   };

@@ -46,7 +46,8 @@ export interface Verification {
 
 const SEEDS = [1, 2] as const;
 
-function outputDifference(
+/** The first difference of a run's outputs from what was expected, in words. */
+export function outputDifference(
   got: Execution,
   expected: readonly (readonly (Uint8Array | null)[])[],
   label: (sample: number) => string,

@@ -31,7 +31,8 @@ export type IntrinsicName =
   | "sxtb16"
   | "sxtb16High"
   | "sxtab16"
-  | "sxtab16High";
+  | "sxtab16High"
+  | "multiplyAdd";
 
 export const INTRINSICS: Readonly<Record<IntrinsicName, Intrinsic>> = {
   roundingHighMul: {
@@ -100,6 +101,12 @@ export const INTRINSICS: Readonly<Record<IntrinsicName, Intrinsic>> = {
     args: ["i32", "i32"],
     result: "i32",
     plain: (a, b) => pack(byte(a, 1).add(half(b, false)), byte(a, 3).add(half(b, true))),
+  },
+  multiplyAdd: {
+    doc: "a * b + c; a machine that has it may round once instead of twice",
+    args: ["f32", "f32", "f32"],
+    result: "f32",
+    plain: (a, b, c) => c.add(a.mul(b)),
   },
 };
 

@@ -48,7 +48,7 @@ const HELPERS: readonly Helper[] = [
   inline("float", "k_bits_to_float", "int32_t a", "float v; memcpy(&v, &a, 4); return v;"),
   inline("int32_t", "k_float_to_bits", "float a", "int32_t v; memcpy(&v, &a, 4); return v;"),
   inline("int32_t", "k_clz", "int32_t a", "int32_t n = 0; if (a == 0) return 32; while (a > 0) { a = (int32_t)((uint32_t)a << 1); n++; } return n;"),
-  inline("int32_t", "roundingHighMul", "int32_t a, int32_t b", "return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31);"),
+  inline("int32_t", "roundingHighMul", "int32_t a, int32_t b", "return (int32_t)(((int64_t)a * b + INT32_C(1073741824)) >> 31);"),
   {
     marker: "roundingHighMulSmall(",
     text: `#if defined(__ARM_FEATURE_SIMD32)
@@ -58,7 +58,7 @@ static inline int32_t roundingHighMulSmall(int32_t a, int32_t b) {
   return result;
 }
 #else
-static inline int32_t roundingHighMulSmall(int32_t a, int32_t b) { return (int32_t)(((int64_t)a * b + (1 << 30)) >> 31); }
+static inline int32_t roundingHighMulSmall(int32_t a, int32_t b) { return (int32_t)(((int64_t)a * b + INT32_C(1073741824)) >> 31); }
 #endif`,
   },
   {
@@ -70,7 +70,7 @@ static inline int32_t roundingHighMul256(int32_t a, int32_t b) {
   return result;
 }
 #else
-static inline int32_t roundingHighMul256(int32_t a, int32_t b) { return (int32_t)(((int64_t)(a >> 8) * b + (1 << 30)) >> 31); }
+static inline int32_t roundingHighMul256(int32_t a, int32_t b) { return (int32_t)(((int64_t)(a >> 8) * b + INT32_C(1073741824)) >> 31); }
 #endif`,
   },
   {
@@ -103,6 +103,14 @@ static inline int32_t sxtb16High(int32_t a) {
 }
 #else
 static inline int32_t sxtb16High(int32_t a) { return (int32_t)(((uint32_t)(int8_t)(((uint32_t)a >> 8) & 255u) & 0xffffu) | ((uint32_t)(int8_t)(((uint32_t)a >> 24) & 255u) << 16)); }
+#endif`,
+  },
+  {
+    marker: "multiplyAdd(",
+    text: `#if defined(__ARM_FEATURE_FMA)
+static inline float multiplyAdd(float a, float b, float c) { return fmaf(a, b, c); }
+#else
+static inline float multiplyAdd(float a, float b, float c) { return c + a * b; }
 #endif`,
   },
   extendAndAdd("sxtab16", 0),

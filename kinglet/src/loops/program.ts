@@ -56,6 +56,8 @@ export interface ProgramBuffer {
   readonly name: string;
   readonly type: MemoryType;
   readonly length: number;
+  /** Of the value that lies here; absent for scratch. */
+  readonly shape?: Shape | undefined;
   /** The graph value that lies here; absent for scratch. */
   readonly value?: number | undefined;
   /** Set on state that outlives one inference: a constant's index, or the number every element starts as. */

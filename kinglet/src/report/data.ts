@@ -1,14 +1,11 @@
 import { dtypeBytes, elementCount } from "../base/index.ts";
 import { type Board, BOARDS } from "../boards/index.ts";
-import type { Compiled } from "../driver/index.ts";
-import type { Execution } from "../driver/index.ts";
-import type { Node } from "../graph/index.ts";
-import { MEMORY_BYTES, type Port, type Program, type Step } from "../loops/index.ts";
-import { findOp } from "../ops/index.ts";
+import { type Compiled, type Execution, layersOf } from "../driver/index.ts";
+import type { Port } from "../loops/index.ts";
 import { planTimeline } from "../plan/index.ts";
 import { needOf } from "./facts.ts";
 import { plural } from "./format.ts";
-import type { ReportBoard, ReportCheck, ReportData, ReportLayer, ReportPort, ReportTimeline } from "./types.ts";
+import type { ReportBoard, ReportCheck, ReportData, ReportPort, ReportTimeline } from "./types.ts";
 
 /** One comparison with the plain loops, with the run itself where there was one. */
 export interface ReportRun {
@@ -32,90 +29,6 @@ export interface ReportExtras {
 function portOf(port: Port): ReportPort {
   const { name, dtype, shape, quantization } = port;
   return { name, dtype, shape, bytes: elementCount(shape) * dtypeBytes(dtype), ...(quantization === undefined ? {} : { quantization }) };
-}
-
-/** Takes out the next value kept under a name; networks may give one name to several nodes. */
-function takeFrom<T>(lists: Map<string, T[]>, key: string): T | undefined {
-  return lists.get(key)?.shift();
-}
-
-function listsBy<T>(items: readonly T[], keyOf: (item: T, at: number) => string): Map<string, T[]> {
-  const lists = new Map<string, T[]>();
-  items.forEach((item, at) => {
-    const key = keyOf(item, at);
-    const list = lists.get(key);
-    if (list === undefined) lists.set(key, [item]);
-    else list.push(item);
-  });
-  return lists;
-}
-
-function keyOf(step: { readonly op: string; readonly name: string }): string {
-  return `${step.op}\n${step.name}`;
-}
-
-/** Bytes of the tables that a step is the first to use. */
-function newTableBytes(program: Program, step: Step, seen: Set<number>): number {
-  let bytes = 0;
-  for (const arg of step.args) {
-    if (arg.kind !== "constant" || seen.has(arg.index)) continue;
-    seen.add(arg.index);
-    bytes += program.constants[arg.index]!.data.byteLength;
-  }
-  return bytes;
-}
-
-/** What a step writes when no node of the graph stands behind it (a copy to an output). */
-function stepOutput(program: Program, step: Step): Pick<ReportLayer, "outputShape" | "outputType" | "outputBytes"> {
-  const arg = step.args.findLast((each) => each.kind === "buffer");
-  const buffer = arg === undefined ? undefined : program.buffers[(arg as { index: number }).index];
-  if (buffer === undefined) return { outputShape: [], outputType: "", outputBytes: 0 };
-  return { outputShape: [buffer.length], outputType: buffer.type, outputBytes: buffer.length * MEMORY_BYTES[buffer.type] };
-}
-
-function nodeOutput(node: Node): Pick<ReportLayer, "outputShape" | "outputType" | "outputBytes"> {
-  const first = node.outputs[0];
-  const outputBytes = node.outputs.reduce((sum, value) => sum + elementCount(value.shape) * dtypeBytes(value.dtype), 0);
-  return { outputShape: first?.shape ?? [], outputType: first?.dtype ?? "", outputBytes };
-}
-
-/** Instructions of every step by its key, from a run that counted them (its steps may stand in another order). */
-function countedSteps(run: Execution | undefined): Map<string, number[]> {
-  const counts = run?.core?.stepInstructions;
-  if (run === undefined || counts === undefined) return new Map();
-  const steps = run.compiled.program.steps;
-  return listsBy(counts.slice(0, steps.length), (_, at) => keyOf(steps[at]!));
-}
-
-/** A layer for each step in the order they run; nodes without code stand after the node they follow in the graph. */
-function layersOf(compiled: Compiled, profiled: Execution | undefined): ReportLayer[] {
-  const { program, graph } = compiled;
-  const nodes = listsBy(
-    graph.nodes.map((node, at) => ({ node, at })),
-    ({ node }) => keyOf(node),
-  );
-  const counted = countedSteps(profiled);
-  const seen = new Set<number>();
-  const placed: { at: number; layer: ReportLayer }[] = program.steps.map((step, index) => {
-    const found = takeFrom(nodes, keyOf(step));
-    const instructions = takeFrom(counted, keyOf(step));
-    const layer: ReportLayer = {
-      name: step.name,
-      op: step.op,
-      step: index,
-      ...(found === undefined ? stepOutput(program, step) : nodeOutput(found.node)),
-      macs: found === undefined ? 0 : (findOp(found.node.op)?.macs?.(found.node) ?? 0),
-      weightBytes: newTableBytes(program, step, seen),
-      ...(instructions === undefined ? {} : { instructions }),
-    };
-    return { at: found?.at ?? graph.nodes.length, layer };
-  });
-  const silent = [...nodes.values()].flat().sort((a, b) => a.at - b.at);
-  for (const { node, at } of silent) {
-    const after = placed.findLastIndex((each) => each.at < at);
-    placed.splice(after + 1, 0, { at, layer: { name: node.name, op: node.op, ...nodeOutput(node), macs: 0, weightBytes: 0 } });
-  }
-  return placed.map(({ layer }) => layer);
 }
 
 function timelineOf(compiled: Compiled): ReportTimeline {

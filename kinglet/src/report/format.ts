@@ -57,3 +57,16 @@ export function quantizationText({ scale, zeroPoint }: { readonly scale: number;
   const offset = zeroPoint === 0 ? "stored" : `(stored ${zeroPoint < 0 ? "+" : "−"} ${Math.abs(zeroPoint)})`;
   return `real = ${Number(scale.toPrecision(7))} × ${offset}`;
 }
+
+/** A sentence in lines of at most `width` columns; lines after the first are indented. A longer word has its own line. */
+export function wrapText(text: string, indent = "  ", width = 80): string {
+  const lines: string[] = [];
+  let line = "";
+  for (const word of text.split(" ")) {
+    if (line.trim() !== "" && line.length + 1 + word.length > width) {
+      lines.push(line);
+      line = indent + word;
+    } else line = line === "" ? word : `${line} ${word}`;
+  }
+  return [...lines, line].join("\n");
+}

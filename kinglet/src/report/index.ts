@@ -1,5 +1,5 @@
 export { type ReportExtras, type ReportRun, reportData } from "./data.ts";
-export { count, plain, plural } from "./format.ts";
+export { count, plain, plural, wrapText } from "./format.ts";
 export { renderReport } from "./html.ts";
 export { type Column, formatTable } from "./table.ts";
 export { boardsText, checksText, figuresText, layersText, memoryText, networkText, reportText } from "./terminal.ts";

@@ -1,3 +1,4 @@
+import type { Layer } from "../driver/index.ts";
 import type { BufferKind } from "../plan/index.ts";
 
 /** How a figure came about. `exact`: counted or proved; `measured`: a time taken here; `estimated`: from a model of a machine. */
@@ -12,21 +13,8 @@ export interface ReportPort {
   readonly quantization?: { readonly scale: number; readonly zeroPoint: number };
 }
 
-/** One operation of the network, in the order in which the program runs them. */
-export interface ReportLayer {
-  readonly name: string;
-  readonly op: string;
-  /** Its place in the timeline; absent where the operation only renames a tensor and needs no code. */
-  readonly step?: number;
-  readonly outputShape: readonly number[];
-  readonly outputType: string;
-  readonly macs: number;
-  /** Tables that no earlier layer uses; so the layers add up. */
-  readonly weightBytes: number;
-  readonly outputBytes: number;
-  /** Counted on the emulated core that `ReportData.profiledOn` names. */
-  readonly instructions?: number;
-}
+/** One operation of the network; its instructions were counted on the core that `ReportData.profiledOn` names. */
+export type ReportLayer = Layer;
 
 export interface ReportBlock {
   readonly name: string;

@@ -64,7 +64,7 @@ class Lowering {
   private newBuffer(value: Value): number {
     const type = this.memoryType(value);
     const initial = value.variable === true ? this.initialOf(value, type) : undefined;
-    this.buffers.push({ name: value.name, type, length: elementCount(value.shape), value: value.id, initial });
+    this.buffers.push({ name: value.name, type, length: elementCount(value.shape), shape: value.shape, value: value.id, initial });
     const index = this.buffers.length - 1;
     this.homes.set(value.id, { kind: "buffer", index });
     return index;

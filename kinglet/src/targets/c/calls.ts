@@ -1,8 +1,57 @@
-import { C_MEMORY, type Func, floatText, type MemoryType, type Placement, type Program, type Step, type StepArgument } from "../../loops/index.ts";
+import {
+  C_MEMORY,
+  type Func,
+  floatText,
+  MEMORY_BYTES,
+  type MemoryType,
+  type Placement,
+  type Program,
+  type Step,
+  type StepArgument,
+} from "../../loops/index.ts";
 
 /** Text that can stand in a C comment. */
 export function commentText(text: string): string {
   return text.replace(/\*\//g, "* /").replace(/[^\x20-\x7e]/g, "?");
+}
+
+/** A buffer as a reader wants it: its tensor's dimensions, or the length of working memory. */
+function dimensions(program: Program, index: number): string {
+  const { shape, length } = program.buffers[index]!;
+  return shape === undefined ? `[${length}]` : `[${shape.join("][")}]`;
+}
+
+/** A node's name and what it turns into what: its first buffer and the one it writes. */
+function stepComment(program: Program, step: Step): string {
+  const func = program.functions.find((each) => each.name === step.func)!;
+  const tensors = (writes: boolean): string[] =>
+    step.args.flatMap((arg, i) => {
+      const param = func.params[i]!;
+      const here = arg.kind === "buffer" && param.kind === "buffer" && param.writes === writes && program.buffers[arg.index]!.shape !== undefined;
+      return here ? [dimensions(program, arg.index)] : [];
+    });
+  return commentText(`${shortName(step.name)}: ${tensors(false).join(", ")} to ${tensors(true).join(", ")}`);
+}
+
+/** Where everything lies, as a comment: address, bytes, dimensions, name. */
+export function arenaMap(program: Program, placement: Placement): string {
+  const rows = program.buffers.map((buffer, i) => ({
+    at: placement.offsets[i]!,
+    bytes: buffer.length * MEMORY_BYTES[buffer.type],
+    text: `${buffer.type}${dimensions(program, i)} ${shortName(buffer.name)}`,
+  }));
+  const width = String(placement.arenaBytes).length;
+  const lines = rows
+    .sort((a, b) => a.at - b.at || b.bytes - a.bytes)
+    .map(({ at, bytes, text }) => `   ${String(at).padStart(width)} to ${String(at + bytes).padStart(width)}  ${text}`);
+  return ["/* The arena. What is not needed at the same time shares its bytes.", ...lines, "*/"].join("\n");
+}
+
+const NAME_LENGTH = 48;
+
+/** Names from files can run to hundreds of letters. */
+function shortName(text: string): string {
+  return commentText(text.length > NAME_LENGTH ? `${text.slice(0, NAME_LENGTH)}...` : text);
 }
 
 /** What the run function calls: definitions that go in front of it, and its lines. */
@@ -131,7 +180,7 @@ export function printCalls(program: Program, placement: Placement, id: string): 
     const call = shared.has(step.func)
       ? `${step.func}_run(arena, &step_${i});`
       : `${step.func}(${step.args.map((arg, at) => directArgument(program, placement, func, arg, at, id)).join(", ")});`;
-    return [`  ${id.toUpperCase()}_STEP(${i}, arena); /* ${commentText(step.name)} */`, `  ${call}`];
+    return [`  ${id.toUpperCase()}_STEP(${i}, arena); /* ${stepComment(program, step)} */`, `  ${call}`];
   });
   return { definitions: definitions.length === 0 ? "" : `${definitions.join("\n")}\n`, steps };
 }

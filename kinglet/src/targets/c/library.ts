@@ -13,7 +13,7 @@ import {
   type ProgramConstant,
 } from "../../loops/index.ts";
 import { identifier } from "../constants.ts";
-import { commentText, printCalls } from "./calls.ts";
+import { arenaMap, commentText, printCalls } from "./calls.ts";
 
 const STORED: Readonly<Record<MemoryType, string>> = {
   i8: "int8_t",
@@ -146,7 +146,7 @@ function accessors(program: Program, placement: Placement, { id }: Names): strin
 function includes(code: string): string[] {
   const list = [];
   if (/\bmem(move|cpy|set)\(/.test(code)) list.push("#include <string.h>");
-  if (/\b(sqrt|floor|ceil|trunc|rint|fabs)f\(|INFINITY|NAN/.test(code)) list.push("#include <math.h>");
+  if (/\b(sqrt|floor|ceil|trunc|rint|fabs|fma)f\(|INFINITY|NAN/.test(code)) list.push("#include <math.h>");
   if (/\b(smlad|sxtb16)\(/.test(code)) list.push("#if defined(__ARM_FEATURE_SIMD32)", "#include <arm_acle.h>", "#endif");
   return list;
 }
@@ -202,6 +202,7 @@ ${init.join("\n")}
 
 ${accessors(program, placement, names).join("\n")}
 
+${arenaMap(program, placement)}
 void ${names.id}_run(void *memory) {
   uint8_t *const arena = (uint8_t *)memory;
 ${steps.length === 0 ? "  (void)arena;" : steps.join("\n")}

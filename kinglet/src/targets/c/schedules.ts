@@ -2,6 +2,7 @@ import type { Schedules } from "../../ops/index.ts";
 import { type ChooseDot, convSchedule, denseSchedule } from "./conv.ts";
 import { depthwiseSchedule } from "./depthwise.ts";
 import { eachChannel, fourChannels } from "./depthwise-windows.ts";
+import { floatConvSchedule, floatDenseSchedule } from "./float.ts";
 import { tileSchedule } from "./tile-conv.ts";
 import { DUAL_DOT_FOR_ALL, dualDotFor, SCALAR_DOT } from "./dot.ts";
 
@@ -29,9 +30,9 @@ export const SMALL_SCALAR_SCHEDULES: Schedules = {
  * Convolutions that do not fill a tile are small, so one kernel serves them all.
  */
 export const DSP_SCHEDULES: Schedules = {
-  conv2d: tileSchedule(convSchedule(smallDual)),
+  conv2d: floatConvSchedule(tileSchedule(convSchedule(smallDual))),
   depthwiseConv2d: depthwiseSchedule((channels) => (channels % 4 === 0 ? fourChannels : eachChannel)),
-  fullyConnected: denseSchedule(dual),
+  fullyConnected: floatDenseSchedule(denseSchedule(dual)),
 };
 
 /** The same with as few kinds of kernels as possible. */
