@@ -1,6 +1,6 @@
 import { afterEach, describe, expect, it, vi } from "vitest";
 import { CORE_IDS, CORES } from "./cores.ts";
-import { runOnCore } from "./firmware.ts";
+import { buildFirmware, runOnCore } from "./firmware.ts";
 import { mapContributions, objectBytes } from "./sections.ts";
 import { coreTools, needTools } from "./tool-gate.ts";
 
@@ -136,15 +136,20 @@ describe("building firmware", () => {
     });
   });
 
-  it("names the Debian package of a missing tool", async () => {
+  it("names all missing tools at once, and their Debian packages", async () => {
     vi.stubEnv("PATH", "/nonexistent");
     await expect(runOnCore({ core: "cortex-m4", sources: program("") })).rejects.toMatchObject({
       code: "missing-tool",
-      hint: expect.stringContaining("apt install qemu-system-arm"),
+      message: expect.stringMatching(/^arm-none-eabi-gcc .* and qemu-system-arm .* are not installed$/),
+      hint: expect.stringMatching(/apt install gcc-arm-none-eabi libnewlib-arm-none-eabi; apt install qemu-system-arm\./),
     });
     await expect(runOnCore({ core: "rv32", sources: program("") })).rejects.toMatchObject({
       code: "missing-tool",
       hint: expect.stringContaining("apt install qemu-system-misc"),
+    });
+    await expect(buildFirmware({ core: "rv32", sources: program("") })).rejects.toMatchObject({
+      code: "missing-tool",
+      message: expect.stringMatching(/^riscv64-unknown-elf-gcc is not installed; it builds/),
     });
   });
 });

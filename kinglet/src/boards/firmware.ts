@@ -227,7 +227,7 @@ function readRun(core: Core, result: ProcessResult, timeoutMs: number): Pick<Cor
 export async function runOnCore(request: CoreRunRequest): Promise<CoreRun> {
   const core = coreById(request.core);
   // Both at once: a person installs them in one go.
-  const [qemu] = requireTools([core.qemu, compilerFor(core)]);
+  const [, qemu] = requireTools([compilerFor(core), core.qemu]);
   const timeoutMs = request.timeoutMs ?? DEFAULT_RUN_TIMEOUT_MS;
   return await inFolder(request.workDir, async (folder) => {
     const firmware = await buildIn(folder, core, request);

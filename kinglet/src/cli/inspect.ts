@@ -33,7 +33,7 @@ function nodeTable(found: Inspection): string {
 }
 
 /** One figure, or two where kernels for the DSP extension need another amount. */
-function memoryFigure(portable: number, dsp: number): string {
+export function memoryFigure(portable: number, dsp: number): string {
   return portable === dsp ? bytes(portable) : `${bytes(portable)}; ${count(dsp)} on cores with the DSP extension`;
 }
 

@@ -68,14 +68,8 @@ async function main(): Promise<number> {
   console.log("A keyword spotter in the shape of MLPerf Tiny's:\nDS-CNN, int8, 12 words; seeded weights, not trained.");
   console.log(`${graph.nodes.length} layers, ${figure(parameters)} parameters, ${figure(macs)} multiply-accumulates.\n`);
   console.log(formatTable(COLUMNS, ways.map(rowOf)));
-  const left = ways.flatMap(({ title, missing }) => (missing === undefined ? [] : [`${title} was left out: ${missing}`]));
-  if (left.length > 0)
-    console.log(
-      `\n${left
-        .flatMap((text) => text.split("\n"))
-        .map((line) => wrapText(line))
-        .join("\n")}`,
-    );
+  const left = ways.flatMap(({ title, missing }) => (missing === undefined ? [] : [`${title} was left out: ${missing.replace(/\n */g, ". ")}`]));
+  for (const text of left) console.log(`\n${wrapText(text)}`);
 
   await writeFolder(FOLDER, filesOf(firmware, web, reportOf(firmware, ways)));
   console.log(`\nIn ${FOLDER}/ (each folder has a README.md that tells how to use it):`);

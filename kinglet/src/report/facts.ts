@@ -123,7 +123,7 @@ export function summaryOf(data: ReportData): string {
     compared === 0
       ? ""
       : equal === compared
-        ? ` All ${count(compared)} runs gave the result of the plain loops.`
+        ? ` ${compared === 1 ? "Its one run" : `All ${count(compared)} runs`} gave the result of the plain loops.`
         : ` ${count(compared - equal)} of ${plural(compared, "run")} gave another result than the plain loops.`;
   return `${plural(data.layers.length, "layer")}, ${countShort(data.parameters)} parameters, ${countShort(data.macs)} multiply-accumulates per inference.${boards}${checks}`;
 }

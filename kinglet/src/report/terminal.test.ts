@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { bytesShort, countShort, percent } from "./format.ts";
+import { bytesShort, countShort, percent, wrapText } from "./format.ts";
 import { formatTable, widthOf } from "./table.ts";
 import { reportText } from "./terminal.ts";
 import { inventedReport } from "./testing.ts";
@@ -48,4 +48,10 @@ test("the terminal tells what the page tells", () => {
   for (const part of ["evil\ufffd[2J", "4,096 bytes", "Roomy board", "2,048 bytes of RAM too few", "DIFFERENT", "1,234", "peak"])
     expect(text).toContain(part);
   expect(text).not.toContain("\u001b");
+});
+
+test("sentences wrap at spaces, and a long word has its own line", () => {
+  expect(wrapText("one two three", "  ", 9)).toBe("one two\n  three");
+  expect(wrapText("see /a/very/long/path now", "  ", 9)).toBe("see\n  /a/very/long/path\n  now");
+  expect(wrapText("short")).toBe("short");
 });
