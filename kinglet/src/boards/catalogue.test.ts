@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { KingletError } from "../base/index.ts";
+import { ramNeeded } from "./board.ts";
 import { BOARDS, boardById, boardsThatFit } from "./catalogue.ts";
 import { CORES } from "./cores.ts";
 
@@ -39,4 +40,12 @@ describe("the catalogue", () => {
     expect(ids).not.toContain("cortex-m4");
     expect(boardsThatFit({ ramBytes: 2048, flashBytes: 32_768 }).map((board) => board.id)).toContain("arduino-uno");
   });
+});
+
+it("where constants lie in RAM, tables count as RAM", () => {
+  const uno = boardById("arduino-uno");
+  expect(ramNeeded(uno, 100, 1000)).toBe(1100);
+  expect(ramNeeded(boardById("nucleo-l4r5zi"), 100, 1000)).toBe(100);
+  const fits = (tableBytes: number): boolean => boardsThatFit({ ramBytes: 100, flashBytes: 3000, tableBytes }).includes(uno);
+  expect([fits(0), fits(1900), fits(2000)]).toEqual([true, true, false]);
 });

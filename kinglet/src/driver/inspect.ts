@@ -1,4 +1,4 @@
-import { type Board, BOARDS } from "../boards/index.ts";
+import { type Board, BOARDS, ramNeeded } from "../boards/index.ts";
 import { dtypeBytes, elementCount } from "../base/index.ts";
 import type { Graph, Value } from "../graph/index.ts";
 import { type Compiled, compileGraph } from "./compile.ts";
@@ -60,8 +60,10 @@ function operatorCounts(graph: Graph): Record<string, number> {
   return Object.fromEntries([...counts].sort((a, b) => b[1] - a[1]));
 }
 
-function boardNeed({ id, name, sramBytes, flashBytes }: Board, { plan: { arenaBytes }, weightBytes }: Compiled): InspectedBoard {
-  return { id, name, sramBytes, flashBytes, arenaBytes, weightBytes, fits: arenaBytes <= sramBytes && weightBytes <= flashBytes };
+function boardNeed(board: Board, { plan: { arenaBytes }, weightBytes }: Compiled): InspectedBoard {
+  const { id, name, sramBytes, flashBytes } = board;
+  const fits = ramNeeded(board, arenaBytes, weightBytes) <= sramBytes && weightBytes <= flashBytes;
+  return { id, name, sramBytes, flashBytes, arenaBytes, weightBytes, fits };
 }
 
 /**

@@ -1,5 +1,5 @@
 import { dtypeBytes, elementCount } from "../base/index.ts";
-import { type Board, BOARDS } from "../boards/index.ts";
+import { type Board, BOARDS, ramNeeded } from "../boards/index.ts";
 import { type Compiled, type Execution, layersOf } from "../driver/index.ts";
 import type { Port } from "../loops/index.ts";
 import { planTimeline } from "../plan/index.ts";
@@ -41,8 +41,8 @@ function timelineOf(compiled: Compiled): ReportTimeline {
   };
 }
 
-function boardRow(board: Board, need: { ramBytes: number; flashBytes: number }): ReportBoard {
-  const ram = need.ramBytes - board.sramBytes;
+function boardRow(board: Board, need: { ramBytes: number; flashBytes: number }, tableBytes: number): ReportBoard {
+  const ram = ramNeeded(board, need.ramBytes, tableBytes) - board.sramBytes;
   const flash = need.flashBytes - board.flashBytes;
   const lacking = [
     ...(ram > 0 ? [`${plural(ram, "byte")} of RAM too few`] : []),
@@ -56,6 +56,7 @@ function boardRow(board: Board, need: { ramBytes: number; flashBytes: number }):
     sramBytes: board.sramBytes,
     flashBytes: board.flashBytes,
     clockMHz: board.clockHz / 1e6,
+    ...(board.tablesInRam === true ? { tablesInRam: true } : {}),
     ...(lacking.length === 0 ? {} : { reason: lacking.join(", ") }),
   };
 }
@@ -100,7 +101,7 @@ export function reportData(compiled: Compiled, extras: ReportExtras): ReportData
     layers: layersOf(compiled, profiled),
     ...(profiled === undefined ? {} : { profiledOn: profiled.via }),
     timeline: timelineOf(compiled),
-    boards: (extras.boards ?? BOARDS.filter((board) => board.emulated !== true)).map((board) => boardRow(board, need)),
+    boards: (extras.boards ?? BOARDS.filter((board) => board.emulated !== true)).map((board) => boardRow(board, need, compiled.weightBytes)),
     verified: runs.map(checkOf),
     metadata: compiled.graph.metadata,
   };

@@ -110,7 +110,8 @@ export function boardRule(data: ReportData): string {
 /** What is left on a board; negative where something is missing. */
 export function freeOn(board: ReportBoard, data: ReportData): { ramBytes: number; flashBytes: number } {
   const need = needOf(data);
-  return { ramBytes: board.sramBytes - need.ramBytes, flashBytes: board.flashBytes - need.flashBytes };
+  const tables = board.tablesInRam === true ? data.weightBytes : 0;
+  return { ramBytes: board.sramBytes - need.ramBytes - tables, flashBytes: board.flashBytes - need.flashBytes };
 }
 
 /** The whole network in one sentence. */

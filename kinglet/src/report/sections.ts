@@ -1,4 +1,4 @@
-import { boardRule, factsOf, freeOn, needOf } from "./facts.ts";
+import { boardRule, factsOf, freeOn } from "./facts.ts";
 import { bytesShort, count, countShort, percent, quantizationText, shapeOf } from "./format.ts";
 import { bar, escapeHtml, htmlTable } from "./markup.ts";
 import { verdictOf } from "./terminal.ts";
@@ -79,16 +79,15 @@ export function layerTable(data: ReportData): string {
 
 function boardCells(board: ReportBoard, data: ReportData): string[] {
   const free = freeOn(board, data);
-  const need = needOf(data);
-  const memory = (left: number, used: number, all: number): string =>
-    `${left >= 0 ? `${bytesShort(left)} free` : `<span class="bad">${bytesShort(-left)} too few</span>`} <span class="quiet">of ${bytesShort(all)}</span>${bar(used, all, left >= 0 ? "used" : "over")}`;
+  const memory = (left: number, all: number): string =>
+    `${left >= 0 ? `${bytesShort(left)} free` : `<span class="bad">${bytesShort(-left)} too few</span>`} <span class="quiet">of ${bytesShort(all)}</span>${bar(all - left, all, left >= 0 ? "used" : "over")}`;
   return [
     `<b>${escapeHtml(board.title)}</b><span class="name">${escapeHtml(board.id)} · ${escapeHtml(board.chip)}</span>`,
     board.fits
       ? '<span class="verdict good">✓ fits</span>'
       : `<span class="verdict bad" title="${escapeHtml(board.reason ?? "")}">✗ does not fit</span>`,
-    memory(free.ramBytes, need.ramBytes, board.sramBytes),
-    memory(free.flashBytes, need.flashBytes, board.flashBytes),
+    memory(free.ramBytes, board.sramBytes),
+    memory(free.flashBytes, board.flashBytes),
     `${Number(board.clockMHz.toFixed(1))}`,
   ];
 }

@@ -41,6 +41,8 @@ export interface ReportBoard {
   readonly sramBytes: number;
   readonly flashBytes: number;
   readonly clockMHz: number;
+  /** The board keeps constants in RAM. */
+  readonly tablesInRam?: true;
   /** Why it does not fit. */
   readonly reason?: string;
 }
