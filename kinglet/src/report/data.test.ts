@@ -50,16 +50,16 @@ describe("reportData", () => {
   });
 
   test("holds boards against arena, stack, weights and code", () => {
-    const uno = boardById("arduino-uno");
-    const small = { ...uno, sramBytes: compiled.plan.arenaBytes + 127, flashBytes: compiled.weightBytes + 700 };
+    const small = { ...boardById("nucleo-l4r5zi"), sramBytes: compiled.plan.arenaBytes + 127, flashBytes: compiled.weightBytes + 700 };
     const data = reportData(compiled, {
       version: "1.0.0",
-      boards: [small, { ...small, sramBytes: small.sramBytes + 1 }],
+      boards: [small, { ...small, sramBytes: small.sramBytes + 1 }, { ...small, sramBytes: small.sramBytes + 1, tablesInRam: true }],
       runs: [{ via: "cortex-m4", equal: true, execution: invented() }],
     });
     expect(data.boards.map((board) => [board.fits, board.reason])).toEqual([
       [false, "1 byte of RAM too few"],
       [true, undefined],
+      [false, `${compiled.weightBytes.toLocaleString("en-US")} bytes of RAM too few`],
     ]);
   });
 });
