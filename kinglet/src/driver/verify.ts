@@ -65,7 +65,7 @@ export function outputDifference(
 type LayerResult = Pick<ViaResult, "firstNode" | "valuesCompared">;
 
 /** Compares the values in node order; what is a view of another value has no bytes of its own. */
-function compareLayers(got: Execution, plain: Execution): LayerResult {
+export function compareLayers(got: Execution, plain: Execution): LayerResult {
   let valuesCompared = 0;
   for (const node of plain.compiled.graph.nodes) {
     for (const value of node.outputs) {
