@@ -1,4 +1,5 @@
 import { type Buffer, type Expr, intrinsic, type KernelBuilder, loadWord, type Variable } from "../../loops/index.ts";
+import { packLanes } from "./lanes.ts";
 
 /** Output channels that share each load of an input element. */
 export const BLOCK = 4;
@@ -96,4 +97,34 @@ export function dualDotFor(depth: number): DotProduct {
   if (depth < 4) return SCALAR_DOT;
   if (depth % 16 === 0) return DUAL_DOTS.sixteen;
   return depth % 8 === 0 ? DUAL_DOTS.eight : depth % 4 === 0 ? DUAL_DOTS.four : DUAL_DOTS.rest;
+}
+
+/**
+ * Four columns at a time with two weights in a lane (see `packLanes` of tile.ts): one sign extension for four taps.
+ * Sums are 256 times the real ones. For rows of whole words.
+ */
+export function pairDot(words: number): DotProduct {
+  return {
+    pack: (rows, count, depth) => packLanes(rows, count, depth, BLOCK)!,
+    accumulate: (k, sums, source, from, weights, block, depth) =>
+      k.for(
+        "i4",
+        0,
+        depth,
+        (i) => {
+          const x = k.let("x_at", from.add(i));
+          const tap = k.let("tap4", block.add(i.mul(BLOCK)));
+          for (let w = 0; w < words; w++) {
+            const word = k.let(`x${w}`, loadWord(source, x.add(4 * w)));
+            const firsts = k.let(`x${w}_firsts`, intrinsic("sxtb16", word));
+            const seconds = k.let(`x${w}_seconds`, word.xor(0x007f007f));
+            sums.forEach((sum, j) => {
+              const lanes = k.let(`w${w}_${j}`, loadWord(weights, tap.add(4 * (BLOCK * w + j))));
+              sum.set(intrinsic("smlad", intrinsic("sxtb16", lanes), seconds, intrinsic("smlad", lanes, firsts, sum.get())));
+            });
+          }
+        },
+        4 * words,
+      ),
+  };
 }

@@ -13,6 +13,8 @@ export interface QuantizedLayer {
   readonly high: Expr;
   /** All sums are proved small and all shifts go right: the short requantization gives the same result. */
   readonly small: boolean;
+  /** Sums are 256 times the real ones (see `packLanes`). */
+  readonly scaled: boolean;
 }
 
 /**
@@ -40,7 +42,7 @@ export function smallIsProved(bound: number, multipliers: readonly Multiplier[])
   return bound < 2 ** 30 && multipliers.every((m) => m.multiplier !== 0 && m.shift <= -1 && m.shift >= -30);
 }
 
-function isInt8Layer(node: Node): boolean {
+export function isInt8Layer(node: Node): boolean {
   const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
   const bias = node.inputs[2];
   const constant = w.data !== undefined && (bias === null || bias === undefined || (bias.data !== undefined && bias.dtype === "int32"));
@@ -73,7 +75,7 @@ export interface LayerForm {
   readonly block: number;
   /** The kernel multiplies stored inputs: the zero point goes into the bias. */
   readonly fold: boolean;
-  /** The kernel's sums are 256 times the real ones (see `packPairs`): they must stay below 2^23, and this makes the bias. */
+  /** The kernel's sums are 256 times the real ones (see `packLanes`): they must stay below 2^23, and this makes the bias. */
   readonly pairBias?: (bias: number, taps: Int8Array) => number;
 }
 
@@ -154,12 +156,33 @@ export function planLayer(node: Node, rule: MultiplierRule, form: LayerForm): La
     low: k.int("low", result.low),
     high: k.int("high", result.high),
     small,
+    scaled: form.pairBias !== undefined,
   });
   return { weights, tables };
 }
 
+/** The same for 256 x, where |x| < 2^23. */
+const requantize256: Func = defineFunction(
+  "requantize_256",
+  "requantize_small() of x / 256.",
+  { x: "i32", multiplier: "i32", shift: "i32" },
+  "i32",
+  (f, x, multiplier, shift) => {
+    const high = f.let("high", intrinsic("roundingHighMul256", x!, multiplier!));
+    f.return(
+      high
+        .add(i32(1).shl(shift!.sub(1)))
+        .add(high.shr(31))
+        .shr(shift!),
+    );
+  },
+);
+
 /** The stored result of a finished sum. */
 export function requantizeLayer(k: KernelBuilder, layer: QuantizedLayer, sum: Expr, channel: Expr): Expr {
-  const scaled = k.call(layer.small ? requantizeSmall : requantize, sum, layer.pairs.load(channel.mul(2).add(1)), layer.shift.load(channel));
-  return scaled.add(layer.zeroPoint).clamp(layer.low, layer.high);
+  const form = layer.scaled ? requantize256 : layer.small ? requantizeSmall : requantize;
+  return k
+    .call(form, sum, layer.pairs.load(channel.mul(2).add(1)), layer.shift.load(channel))
+    .add(layer.zeroPoint)
+    .clamp(layer.low, layer.high);
 }

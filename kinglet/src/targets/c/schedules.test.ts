@@ -8,7 +8,7 @@ import { lower } from "../lower.ts";
 import type { Schedules } from "../../ops/index.ts";
 import { analyseChannel } from "./channels.ts";
 import { smallIsProved } from "./layer.ts";
-import { packPairs } from "./tile.ts";
+import { packLanes } from "./lanes.ts";
 import { DSP_SCHEDULES, SCALAR_SCHEDULES, SMALL_DSP_SCHEDULES, SMALL_SCALAR_SCHEDULES } from "./schedules.ts";
 
 interface Shape {
@@ -134,12 +134,12 @@ describe("what is known of a channel", () => {
 
 describe("weight pairs in one lane", () => {
   test("are refused where a lane would overflow", () => {
-    expect(packPairs(Int8Array.of(-128, -1, 0, 0, 0, 0, 0, 0), 2, 4)).toBeUndefined();
-    expect(packPairs(Int8Array.of(-128, 1, 0, 0, 0, 0, 0, 0), 2, 4)).toBeDefined();
+    expect(packLanes(Int8Array.of(-128, -1, 0, 0, 0, 0, 0, 0), 2, 4, 2)).toBeUndefined();
+    expect(packLanes(Int8Array.of(-128, 1, 0, 0, 0, 0, 0, 0), 2, 4, 2)).toBeDefined();
   });
 
   test("hold 256u + v, channel beside channel", () => {
-    const packed = packPairs(Int8Array.of(1, 2, 3, -4, 5, 6, 7, 8), 2, 4)!;
+    const packed = packLanes(Int8Array.of(1, 2, 3, -4, 5, 6, 7, 8), 2, 4, 2)!;
     expect([...new Int16Array(packed.buffer)]).toEqual([258, 764, 1286, 1800]);
   });
 });

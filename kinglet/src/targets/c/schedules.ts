@@ -4,7 +4,7 @@ import { depthwiseSchedule } from "./depthwise.ts";
 import { eachChannel, fourChannels } from "./depthwise-windows.ts";
 import { floatConvSchedule, floatDenseSchedule } from "./float.ts";
 import { tileSchedule } from "./tile-conv.ts";
-import { DUAL_DOT_FOR_ALL, dualDotFor, SCALAR_DOT } from "./dot.ts";
+import { DUAL_DOT_FOR_ALL, dualDotFor, pairDot, SCALAR_DOT } from "./dot.ts";
 
 const scalar: ChooseDot = () => ({ product: SCALAR_DOT, oneForAll: false });
 const smallScalar: ChooseDot = () => ({ product: SCALAR_DOT, oneForAll: true });
@@ -32,7 +32,7 @@ export const SMALL_SCALAR_SCHEDULES: Schedules = {
 export const DSP_SCHEDULES: Schedules = {
   conv2d: floatConvSchedule(tileSchedule(convSchedule(smallDual))),
   depthwiseConv2d: depthwiseSchedule((channels) => (channels % 4 === 0 ? fourChannels : eachChannel)),
-  fullyConnected: floatDenseSchedule(denseSchedule(dual)),
+  fullyConnected: floatDenseSchedule(denseSchedule(dual, (depth) => (depth % 16 === 0 ? pairDot(4) : depth % 4 === 0 ? pairDot(1) : undefined))),
 };
 
 /** The same with as few kinds of kernels as possible. */

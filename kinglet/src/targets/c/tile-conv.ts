@@ -3,7 +3,8 @@ import type { Expr, KernelBuilder, KernelInstance } from "../../loops/index.ts";
 import { attributesOf, convMultipliers, inputOf, outputOf, type Schedule, type WindowAttributes, windowSizes } from "../../ops/index.ts";
 import { gatherPatch, isPointwise } from "./conv.ts";
 import { type LayerPlan, planLayer, rowForm } from "./layer.ts";
-import { packPairs, pairBias, storeTile, TILE_CHANNELS, TILE_PIXELS, type TileKernel, widenPixel } from "./tile.ts";
+import { packLanes, pairBias } from "./lanes.ts";
+import { storeTile, TILE_CHANNELS, TILE_PIXELS, type TileKernel, widenPixel } from "./tile.ts";
 
 /** Groups of four taps in a turn of the inner loop: two kinds are worth their code, a third is not. */
 function groupsFor(depth: number): number {
@@ -27,7 +28,7 @@ function tileLayer(node: Node, pointwise: boolean): TileLayer | undefined {
   const pixels = y.shape[0]! * y.shape[1]! * y.shape[2]!;
   if (channels % TILE_CHANNELS !== 0 || pixels < TILE_PIXELS || (pointwise && taps % 4 !== 0)) return undefined;
   const plan = planLayer(node, convMultipliers, { ...rowForm(node, TILE_CHANNELS), pairBias });
-  const weights = plan === undefined ? undefined : packPairs(plan.weights, channels, taps);
+  const weights = plan === undefined ? undefined : packLanes(plan.weights, channels, taps, TILE_CHANNELS);
   return plan === undefined || weights === undefined ? undefined : { plan, weights, depth: Math.ceil(taps / 4) * 4, channels, pixels };
 }
 
