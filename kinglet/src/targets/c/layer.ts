@@ -7,7 +7,9 @@ import { analyseChannel, type Channel } from "./channels.ts";
 export interface QuantizedLayer {
   /** Bias and multiplier of each channel in turn: one pointer for both keeps kernels and their calls short. */
   readonly pairs: Buffer;
+  /** Of each channel: as `requantize` takes it, or where `small` how far it goes right, less one. */
   readonly shift: Buffer;
+  /** The result's zero point, or where `small` one more than twice that: rounding and zero point in one addition. */
   readonly zeroPoint: Expr;
   readonly low: Expr;
   readonly high: Expr;
@@ -18,9 +20,15 @@ export interface QuantizedLayer {
 }
 
 /**
- * `requantize` for |x| < 2^30 and a right shift of 1…30. The doubled product's upper half is the rounding high
- * multiply; adding the sign before the shift makes ties round away from zero, and nothing can overflow.
+ * The last steps of a requantization whose shift goes right by at least 1: `high` is the rounding high multiply,
+ * `shift` one less than the shift. Adding the sign makes ties round away from zero; rounding after the last bit is
+ * the same as rounding after all of them. `rounding` is 1 and twice whatever the result is to be raised by.
  */
+function roundedShift(high: Expr, shift: Expr, rounding: Expr): Expr {
+  return high.add(high.shr(31)).shr(shift).add(rounding).shr(1);
+}
+
+/** `requantize` for |x| < 2^30 and a right shift of 1…30: nothing in it can overflow. */
 export const requantizeSmall: Func = defineFunction(
   "requantize_small",
   "requantize() for |x| < 2^30 and a right shift of at least 1.",
@@ -28,12 +36,7 @@ export const requantizeSmall: Func = defineFunction(
   "i32",
   (f, x, multiplier, shift) => {
     const high = f.let("high", intrinsic("roundingHighMulSmall", x!, multiplier!));
-    f.return(
-      high
-        .add(i32(1).shl(shift!.sub(1)))
-        .add(high.shr(31))
-        .shr(shift!),
-    );
+    f.return(roundedShift(high, shift!.sub(1), i32(1)));
   },
 );
 
@@ -148,11 +151,11 @@ export function planLayer(node: Node, rule: MultiplierRule, form: LayerForm): La
       "shift",
       "i8",
       padTable(
-        Int8Array.from(multipliers, (m) => (small ? -m.shift : m.shift)),
+        Int8Array.from(multipliers, (m) => (small ? -m.shift - 1 : m.shift)),
         form.block,
       ),
     ),
-    zeroPoint: k.int("zero_point", result.zeroPoint),
+    zeroPoint: small ? k.int("rounding", 1 + 2 * result.zeroPoint) : k.int("zero_point", result.zeroPoint),
     low: k.int("low", result.low),
     high: k.int("high", result.high),
     small,
@@ -161,28 +164,14 @@ export function planLayer(node: Node, rule: MultiplierRule, form: LayerForm): La
   return { weights, tables };
 }
 
-/** The same for 256 x, where |x| < 2^23. */
-const requantize256: Func = defineFunction(
-  "requantize_256",
-  "requantize_small() of x / 256.",
-  { x: "i32", multiplier: "i32", shift: "i32" },
-  "i32",
-  (f, x, multiplier, shift) => {
-    const high = f.let("high", intrinsic("roundingHighMul256", x!, multiplier!));
-    f.return(
-      high
-        .add(i32(1).shl(shift!.sub(1)))
-        .add(high.shr(31))
-        .shr(shift!),
-    );
-  },
-);
+/** The stored result of a finished sum, with the channel's multiplier and shift as the tables hold them. */
+export function finishSum(k: KernelBuilder, layer: QuantizedLayer, sum: Expr, multiplier: Expr, shift: Expr): Expr {
+  if (!layer.small) return k.call(requantize, sum, multiplier, shift).add(layer.zeroPoint).clamp(layer.low, layer.high);
+  const high = k.let("high", intrinsic(layer.scaled ? "roundingHighMul256" : "roundingHighMulSmall", sum, multiplier));
+  return roundedShift(high, shift, layer.zeroPoint).clamp(layer.low, layer.high);
+}
 
-/** The stored result of a finished sum. */
+/** The stored result of a channel's finished sum. */
 export function requantizeLayer(k: KernelBuilder, layer: QuantizedLayer, sum: Expr, channel: Expr): Expr {
-  const form = layer.scaled ? requantize256 : layer.small ? requantizeSmall : requantize;
-  return k
-    .call(form, sum, layer.pairs.load(channel.mul(2).add(1)), layer.shift.load(channel))
-    .add(layer.zeroPoint)
-    .clamp(layer.low, layer.high);
+  return finishSum(k, layer, sum, layer.pairs.load(channel.mul(2).add(1)), layer.shift.load(channel));
 }

@@ -1,5 +1,5 @@
-import { type Buffer, type Expr, i32, intrinsic, type KernelBuilder, loadWord, type Variable } from "../../loops/index.ts";
-import type { QuantizedLayer } from "./layer.ts";
+import { type Buffer, type Expr, intrinsic, type KernelBuilder, loadWord, type Variable } from "../../loops/index.ts";
+import { finishSum, type QuantizedLayer } from "./layer.ts";
 
 /** Pixels and channels of a tile: eight sums, two weight words and two input words are all registers there are. */
 export const TILE_PIXELS = 4;
@@ -83,12 +83,9 @@ export function storeTile(k: KernelBuilder, t: TileKernel, output: Buffer, to: E
         const channel = k.let(`channel${c}`, oc.add(c));
         const multiplier = k.let(`multiplier${c}`, layer.pairs.load(channel.mul(2).add(1)));
         const shift = k.let(`shift${c}`, layer.shift.load(channel));
-        const half = k.let(`half${c}`, i32(1).shl(shift.sub(1)));
         row.forEach((sum, p) => {
           const write = (): void => {
-            const high = k.let(`high${c}${p}`, intrinsic("roundingHighMul256", sum.get(), multiplier));
-            const scaled = high.add(high.shr(31)).add(half).shr(shift);
-            output.store(to.add(channel).add(t.channels.mul(p)), scaled.add(layer.zeroPoint).clamp(layer.low, layer.high));
+            output.store(to.add(channel).add(t.channels.mul(p)), finishSum(k, layer, sum.get(), multiplier, shift));
           };
           if (left !== null && p > 0) k.if(left.gt(p), write);
           else write();
