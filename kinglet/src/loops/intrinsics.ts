@@ -27,6 +27,7 @@ export type IntrinsicName =
   | "roundingHighMul"
   | "roundingHighMulSmall"
   | "roundingHighMul256"
+  | "saturate8"
   | "smlad"
   | "sxtb16"
   | "sxtb16High"
@@ -71,6 +72,12 @@ export const INTRINSICS: Readonly<Record<IntrinsicName, Intrinsic>> = {
         .add(i64(1 << 30))
         .shr(31)
         .to("i32"),
+  },
+  saturate8: {
+    doc: "a limited to -128 to 127 (Armv7E-M SSAT)",
+    args: ["i32"],
+    result: "i32",
+    plain: (a) => a.clamp(-128, 127),
   },
   smlad: {
     doc: "acc + low(a) * low(b) + high(a) * high(b) of signed 16-bit halves, modulo 2^32 (Armv7E-M SMLAD)",

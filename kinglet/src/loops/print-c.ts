@@ -113,6 +113,14 @@ static inline float multiplyAdd(float a, float b, float c) { return fmaf(a, b, c
 static inline float multiplyAdd(float a, float b, float c) { return c + a * b; }
 #endif`,
   },
+  {
+    marker: "saturate8(",
+    text: `#if defined(__ARM_FEATURE_SAT)
+static inline int32_t saturate8(int32_t a) { return (int32_t)__ssat(a, 8); }
+#else
+static inline int32_t saturate8(int32_t a) { return a < -128 ? -128 : a > 127 ? 127 : a; }
+#endif`,
+  },
   extendAndAdd("sxtab16", 0),
   extendAndAdd("sxtab16High", 8),
 ];

@@ -27,6 +27,7 @@ const roundingHighMulSmall = roundingHighMul;
 function roundingHighMul256(a, b) { return roundingHighMul(a >> 8, b); }
 function smlad(a, b, acc) { return (Math.imul(a << 16 >> 16, b << 16 >> 16) + Math.imul(a >> 16, b >> 16) + acc) | 0; }
 function multiplyAdd(a, b, c) { return $f(c + $f(a * b)); }
+function saturate8(a) { return a < -128 ? -128 : a > 127 ? 127 : a; }
 function sxtb16(a) { return ((a << 24 >> 24) & 65535) | (a << 8 >> 24) << 16; }
 function sxtb16High(a) { return ((a << 16 >> 24) & 65535) | (a >> 24) << 16; }
 function sxtab16(a, b) { return (((a << 24 >> 24) + b) & 65535) | ((a << 8 >> 24) + (b >> 16)) << 16; }

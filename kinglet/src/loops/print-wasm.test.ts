@@ -204,6 +204,7 @@ describe("expressions of WebAssembly", () => {
     roundingHighMulSmall: (a, b) => Number(BigInt.asIntN(32, (BigInt(a) * BigInt(b) + (1n << 30n)) >> 31n)),
     roundingHighMul256: (a, b) => Number(BigInt.asIntN(32, (BigInt(a >> 8) * BigInt(b) + (1n << 30n)) >> 31n)),
     smlad: (a, b, c) => (c + Math.imul((a << 16) >> 16, (b << 16) >> 16) + Math.imul(a >> 16, b >> 16)) | 0,
+    saturate8: (a) => Math.max(-128, Math.min(127, a)),
     sxtb16: (a) => (((a << 24) >> 24) & 0xffff) | (((a << 8) >> 24) << 16),
     sxtb16High: (a) => (((a << 16) >> 24) & 0xffff) | ((a >> 24) << 16),
     sxtab16: (a, b) => ((((a << 24) >> 24) + b) & 0xffff) | ((((a << 8) >> 24) + (b >> 16)) << 16),

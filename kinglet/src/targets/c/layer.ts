@@ -15,6 +15,8 @@ export interface QuantizedLayer {
   readonly high: Expr;
   /** All sums are proved small and all shifts go right: the short requantization gives the same result. */
   readonly small: boolean;
+  /** The result may be any int8. */
+  readonly wholeRange: boolean;
   /** Sums are 256 times the real ones (see `packLanes`). */
   readonly scaled: boolean;
 }
@@ -159,6 +161,7 @@ export function planLayer(node: Node, rule: MultiplierRule, form: LayerForm): La
     low: k.int("low", result.low),
     high: k.int("high", result.high),
     small,
+    wholeRange: result.low === -128 && result.high === 127,
     scaled: form.pairBias !== undefined,
   });
   return { weights, tables };
@@ -168,7 +171,8 @@ export function planLayer(node: Node, rule: MultiplierRule, form: LayerForm): La
 export function finishSum(k: KernelBuilder, layer: QuantizedLayer, sum: Expr, multiplier: Expr, shift: Expr): Expr {
   if (!layer.small) return k.call(requantize, sum, multiplier, shift).add(layer.zeroPoint).clamp(layer.low, layer.high);
   const high = k.let("high", intrinsic(layer.scaled ? "roundingHighMul256" : "roundingHighMulSmall", sum, multiplier));
-  return roundedShift(high, shift, layer.zeroPoint).clamp(layer.low, layer.high);
+  const result = roundedShift(high, shift, layer.zeroPoint);
+  return layer.wholeRange ? intrinsic("saturate8", result) : result.clamp(layer.low, layer.high);
 }
 
 /** The stored result of a channel's finished sum. */
