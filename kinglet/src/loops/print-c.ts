@@ -115,8 +115,10 @@ static inline float multiplyAdd(float a, float b, float c) { return c + a * b; }
   },
   {
     marker: "saturate8(",
-    text: `#if defined(__ARM_FEATURE_SAT)
-static inline int32_t saturate8(int32_t a) { return (int32_t)__ssat(a, 8); }
+    text: `#if defined(__ARM_FEATURE_SAT) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11
+static inline int32_t saturate8(int32_t a) { return (int32_t)__builtin_arm_ssat(a, 8); }
+#elif defined(__ARM_FEATURE_SAT) && defined(__clang__)
+static inline int32_t saturate8(int32_t a) { return __builtin_arm_ssat(a, 8); }
 #else
 static inline int32_t saturate8(int32_t a) { return a < -128 ? -128 : a > 127 ? 127 : a; }
 #endif`,
