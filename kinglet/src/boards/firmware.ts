@@ -22,6 +22,8 @@ export interface FirmwareRequest {
    * A file `image.bin` becomes 16-byte aligned constants: `extern const unsigned char image_bin[], image_bin_end[];`.
    */
   readonly sources: Sources;
+  /** Puts the `.bin` files into the machine's big memory. */
+  readonly bigBinaries?: boolean;
   /** Where to build and keep the files; a temporary folder that is removed when absent. */
   readonly workDir?: string;
   /** Compiler flags after the standard ones (`-O2 -ffp-contract=off …`), so `-O3` or `-Os` wins. */
@@ -84,14 +86,14 @@ function runtimeSources(core: Core, heapless: boolean): Sources {
 }
 
 /** Assembly that makes a binary file into constants that the linker may drop. */
-function binaryStub(name: string): string {
+function binaryStub(name: string, big: boolean): string {
   const symbol = name.replace(/[^A-Za-z0-9_]/g, "_");
-  return `.section .rodata.${symbol}, "a"\n.balign 16\n.globl ${symbol}\n.globl ${symbol}_end\n${symbol}:\n.incbin "${name}"\n${symbol}_end:\n`;
+  return `.section ${big ? ".big_rodata" : `.rodata.${symbol}`}, "a"\n.balign 16\n.globl ${symbol}\n.globl ${symbol}_end\n${symbol}:\n.incbin "${name}"\n${symbol}_end:\n`;
 }
 
-function withStubs(sources: Sources): Sources {
+function withStubs(sources: Sources, big: boolean): Sources {
   const stubs = Object.keys(sources).filter((name) => name.endsWith(".bin"));
-  return { ...sources, ...Object.fromEntries(stubs.map((name) => [`${name}.S`, binaryStub(name)])) };
+  return { ...sources, ...Object.fromEntries(stubs.map((name) => [`${name}.S`, binaryStub(name, big)])) };
 }
 
 /** Writes files below a folder. @throws KingletError `misuse` for a name that leaves it. */
@@ -162,7 +164,7 @@ function compilerFor(core: Core): ToolId {
 async function buildIn(folder: string, core: Core, request: FirmwareRequest): Promise<Firmware> {
   const [gcc] = requireTools([compilerFor(core)]);
   const runtime = runtimeSources(core, request.heapless ?? true);
-  const sources = withStubs({ ...runtime, ...request.sources });
+  const sources = withStubs({ ...runtime, ...request.sources }, request.bigBinaries ?? false);
   const stackBytes = Math.ceil((request.stackBytes ?? DEFAULT_STACK_BYTES) / 8) * 8;
   await writeSources(folder, { ...sources, "kinglet.ld": linkerScript(core, stackBytes) });
   const flags = compileFlags(core, request);

@@ -190,11 +190,14 @@ async function runCore(core: CoreId, compiled: Compiled, samples: readonly Sampl
   const library = printCLibrary(compiled.program, compiled.plan, id);
   const bigArena = compiled.plan.arenaBytes > machine.ram.bytes - RAM_RESERVE;
   const tableRoom = (machine.constants ?? machine.code).bytes - FLASH_RESERVE;
-  const bigTables = compiled.weightBytes + samples.length * inputBytes(compiled.program) > tableRoom;
+  const sampleBytes = samples.length * inputBytes(compiled.program);
+  const bigTables = compiled.weightBytes > tableRoom;
+  const bigBinaries = compiled.weightBytes + sampleBytes > tableRoom;
   const flags = bigTables ? [`-D${id.toUpperCase()}_TABLE=__attribute__((section(".big_rodata")))`] : [];
   const harness = { samples: samples.length, dumpArena: options.values === true, profile: options.profile === true, bigArena };
   const run = await runOnCore({
     core,
+    bigBinaries,
     sources: {
       ...Object.fromEntries(library),
       "main.c": boardHarness(compiled.program, compiled.plan, id, harness),

@@ -85,6 +85,8 @@ async function check(context: TestContext, model: string, via: Via): Promise<voi
     outputs.forEach((bytes, i) => expectClose(bytes, want[i]!, golden.outputs[i]!, `sample ${k + 1}, output ${i}`));
   });
   expect(run.warnings).toBe("");
+  // The linker map agrees with the printed number to the byte.
+  if (via === "cortex-m4") expect(run.core!.weightBytes).toBe(run.compiled.weightBytes);
 }
 
 for (const model of [...SMALL, ...LARGE]) {
