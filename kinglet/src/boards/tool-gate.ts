@@ -15,3 +15,11 @@ export function needTools(context: TestContext, ...ids: readonly ToolId[]): void
 export function coreTools(core: Core): ToolId[] {
   return [core.toolchain === "arm" ? "arm-none-eabi-gcc" : "riscv64-unknown-elf-gcc", core.qemu];
 }
+
+/** The browser's path; CHROMIUM may name it. */
+export function needBrowser(context: TestContext): string {
+  const named = process.env["CHROMIUM"];
+  if (named) return named;
+  needTools(context, "chromium");
+  return findTool("chromium")!;
+}

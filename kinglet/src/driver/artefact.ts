@@ -6,7 +6,7 @@ import { packageJs } from "../targets/js/index.ts";
 import type { Optimize } from "../targets/share.ts";
 import { packageWasm } from "../targets/wasm/index.ts";
 import { type Compiled, compileGraph } from "./compile.ts";
-import { libraryBytes } from "./execute.ts";
+import { bigMemory, libraryBytes } from "./execute.ts";
 
 export type ArtefactTarget = "c" | "wasm" | "js";
 
@@ -35,8 +35,6 @@ export interface Artefact {
 
 /** Without a board the code is measured for the core that most boards have. */
 const USUAL_CORE: CoreId = "cortex-m4";
-/** RAM and code memory of the emulated machine that must stay free for the rest. */
-const RAM_RESERVE = 256 * 1024;
 
 /** The same tables without their contents: code does not depend on them, and compiling megabytes of digits takes seconds. */
 function emptied(text: string): string {
@@ -47,9 +45,9 @@ function emptied(text: string): string {
 async function measureCode(core: CoreId, compiled: Compiled, id: string): Promise<number | null> {
   const machine = coreById(core);
   if (findTool(machine.toolchain === "arm" ? "arm-none-eabi-gcc" : "riscv64-unknown-elf-gcc") === null) return null;
-  const { program, plan, weightBytes } = compiled;
-  const bigTables = weightBytes + inputBytes(program) > machine.code.bytes / 2;
-  const harness = { samples: 1, bigArena: plan.arenaBytes > machine.ram.bytes - RAM_RESERVE };
+  const { program, plan } = compiled;
+  const big = bigMemory(core, compiled, id, 1);
+  const harness = { samples: 1, bigArena: big.arena };
   const built = await buildFirmware({
     core,
     sources: {
@@ -57,7 +55,8 @@ async function measureCode(core: CoreId, compiled: Compiled, id: string): Promis
       "main.c": boardHarness(program, plan, id, harness),
       "samples.bin": new Uint8Array(inputBytes(program)),
     },
-    flags: bigTables ? [`-D${id.toUpperCase()}_TABLE=__attribute__((section(".big_rodata")))`] : [],
+    bigBinaries: big.binaries,
+    flags: big.flags,
   }).catch((error: unknown) => {
     // The network is larger than the emulated machine: there is nothing to measure on.
     if (error instanceof KingletError && error.code === "does-not-fit") return null;

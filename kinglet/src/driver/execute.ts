@@ -184,27 +184,32 @@ function figures(run: CoreRun, compiled: Compiled, id: string, instructions: num
 const RAM_RESERVE = 256 * 1024;
 const FLASH_RESERVE = 128 * 1024;
 
+/** What of a library and its samples has to go into an emulated machine's big memory, and the flags that put it there. */
+export function bigMemory(core: CoreId, compiled: Compiled, id: string, samples: number): { arena: boolean; binaries: boolean; flags: string[] } {
+  const machine = coreById(core);
+  const room = (machine.constants ?? machine.code).bytes - FLASH_RESERVE;
+  return {
+    arena: compiled.plan.arenaBytes > machine.ram.bytes - RAM_RESERVE,
+    binaries: compiled.weightBytes + samples * inputBytes(compiled.program) > room,
+    flags: compiled.weightBytes > room ? [`-D${id.toUpperCase()}_TABLE=__attribute__((section(".big_rodata")))`] : [],
+  };
+}
+
 async function runCore(core: CoreId, compiled: Compiled, samples: readonly Sample[], options: ExecuteOptions): Promise<Execution> {
   const id = libraryId(compiled.graph.name);
-  const machine = coreById(core);
   const library = printCLibrary(compiled.program, compiled.plan, id);
-  const bigArena = compiled.plan.arenaBytes > machine.ram.bytes - RAM_RESERVE;
-  const tableRoom = (machine.constants ?? machine.code).bytes - FLASH_RESERVE;
-  const sampleBytes = samples.length * inputBytes(compiled.program);
-  const bigTables = compiled.weightBytes > tableRoom;
-  const bigBinaries = compiled.weightBytes + sampleBytes > tableRoom;
-  const flags = bigTables ? [`-D${id.toUpperCase()}_TABLE=__attribute__((section(".big_rodata")))`] : [];
-  const harness = { samples: samples.length, dumpArena: options.values === true, profile: options.profile === true, bigArena };
+  const big = bigMemory(core, compiled, id, samples.length);
+  const harness = { samples: samples.length, dumpArena: options.values === true, profile: options.profile === true, bigArena: big.arena };
   const run = await runOnCore({
     core,
-    bigBinaries,
+    bigBinaries: big.binaries,
     sources: {
       ...Object.fromEntries(library),
       "main.c": boardHarness(compiled.program, compiled.plan, id, harness),
       "samples.bin": concatenate(samples),
       ...(options.profile === true ? { "probe.h": probeHeader(id) } : {}),
     },
-    flags: [...flags, ...(options.profile === true ? ["-include", "probe.h"] : [])],
+    flags: [...big.flags, ...(options.profile === true ? ["-include", "probe.h"] : [])],
   });
   if (run.exitCode !== 0) throw new KingletError("check-failed", `the firmware on the emulated ${core} ended with ${run.exitCode}`);
   const lines = run.output.trim().split("\n");

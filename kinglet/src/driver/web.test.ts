@@ -1,23 +1,16 @@
-import { existsSync, readFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { gzipSync } from "node:zlib";
 import { chromium } from "playwright-core";
 import { describe, expect, test, type TestContext } from "vitest";
+import { needBrowser } from "../boards/tool-gate.ts";
 import { readModel } from "../formats/index.ts";
 import { needShared } from "../formats/test-files.ts";
 import { makeArtefact } from "./artefact.ts";
 
 const LIMIT_BYTES = 120 * 1024;
 const TYPES: Record<string, string> = { js: "text/javascript", wasm: "application/wasm" };
-
-function needBrowser(context: TestContext): string {
-  const path = process.env["CHROMIUM"] || "/usr/bin/chromium";
-  if (existsSync(path)) return path;
-  const reason = "needs chromium, which this machine does not have";
-  if (process.env["CI"]) throw new Error(`${reason}; in CI nothing may be missing`);
-  return context.skip(reason);
-}
 
 async function keywordFiles(context: TestContext): Promise<ReadonlyMap<string, string | Uint8Array>> {
   const model = new Uint8Array(readFileSync(needShared(context, "golden/kws/model.tflite")));

@@ -1,4 +1,4 @@
-import { type DType, elementCount, type Shape, type TypedArray } from "../base/index.ts";
+import type { DType, Shape, TypedArray } from "../base/index.ts";
 
 /**
  * Affine quantization of a value: real = scale · (stored − zeroPoint), as in the TensorFlow Lite
@@ -54,14 +54,4 @@ export interface Graph {
   readonly outputs: readonly Value[];
   /** Free text that came with the file (description, labels, other subgraphs, signatures). */
   readonly metadata: Readonly<Record<string, string>>;
-}
-
-/** Bytes of a value's contents are derived, never stored. */
-export function isConstant(value: Value): boolean {
-  return value.data !== undefined;
-}
-
-/** Elements of a value. */
-export function valueLength(value: ValueType): number {
-  return elementCount(value.shape);
 }

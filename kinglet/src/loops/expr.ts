@@ -1,4 +1,4 @@
-import { LANES, loadedType, type MemoryType, type ScalarType, type ValueKind, type VectorType } from "./types.ts";
+import { loadedType, type MemoryType, type ScalarType, type ValueKind, type VectorType } from "./types.ts";
 
 /**
  * Arithmetic of two operands of one scalar type.
@@ -234,9 +234,4 @@ export function loadWord(buffer: BufferRef, index: Operand): Expr {
 
 export function vectorLoad(type: VectorType, buffer: BufferRef, index: Operand, form: VectorLoadForm = "full"): Expr {
   return new Expr(type, { kind: "vectorLoad", buffer, index: operand(index, "i32"), form });
-}
-
-/** Lanes of a vector expression. */
-export function lanesOf(e: Expr): number {
-  return LANES[e.type as VectorType];
 }

@@ -1,5 +1,5 @@
 import { Expr } from "./expr.ts";
-import type { ScalarType, ValueKind, VectorType } from "./types.ts";
+import type { ValueKind } from "./types.ts";
 
 /** The signature of a vector operation. `plain` gives its meaning for one lane. */
 export interface VectorOp {
@@ -40,9 +40,4 @@ export function vector(op: VectorOpName, args: readonly Expr[], lane?: number): 
     if (args[i]?.type !== type) throw new TypeError(`${op} takes ${spec.args.join(", ")}`);
   });
   return new Expr(spec.result, lane === undefined ? { kind: "vector", op, args } : { kind: "vector", op, args, lane });
-}
-
-/** The element type of a vector's lanes. */
-export function laneType(type: VectorType): ScalarType {
-  return type === "f32x4" ? "f32" : "i32";
 }

@@ -1,3 +1,4 @@
+import { expect } from "vitest";
 import { bytesOf, type DType, type TypedArray, viewOf } from "../base/index.ts";
 import { KernelBuilder } from "./kernel.ts";
 import type { Func, KernelInstance, Placement, Port, Program, ProgramBuffer, ProgramConstant, StepArgument } from "./program.ts";
@@ -102,4 +103,9 @@ export class TestModule {
     this.call("run");
     return this.buffer(this.program.outputs[0]!.buffer).slice() as TypedArray;
   }
+}
+
+/** Element by element, a NaN equal to itself and −0 unequal to 0. */
+export function expectSame(actual: TypedArray, expected: ArrayLike<number | bigint>): void {
+  expect(Array.from(actual as Float32Array)).toEqual(Array.from(expected as ArrayLike<number>));
 }

@@ -6,6 +6,5 @@ export * from "./fixed.ts";
 export * from "./op.ts";
 export * from "./pool.ts";
 export * from "./quantization.ts";
-export * from "./table-schedule.ts";
 export * from "./table.ts";
 export * from "./window.ts";

@@ -1,11 +1,8 @@
 import { describe, expect, it } from "vitest";
 import { Xorshift32 } from "../base/index.ts";
-import { GraphBuilder, type Node } from "../graph/index.ts";
 import { evaluate } from "../targets/js/index.ts";
 import { caseGraph } from "./case-graph.ts";
 import { OPS } from "./table.ts";
-import { unaryTableSchedule } from "./table-schedule.ts";
-import { KernelBuilder } from "../loops/index.ts";
 
 describe.each(["softmax", "logSoftmax"] as const)("%s", (name) => {
   const op = OPS[name];
@@ -32,25 +29,5 @@ describe.each(["softmax", "logSoftmax"] as const)("%s", (name) => {
         expect(Math.abs(got - Math.max(lowest, share))).toBeLessThan(q === undefined ? 2e-6 : steps * q.scales[0]!);
       });
     }
-  });
-});
-
-describe("unaryTableSchedule", () => {
-  it("holds the operator's own results for all 256 bytes", () => {
-    const { graph } = caseGraph(OPS.logistic, new Xorshift32(3));
-    const one = (node: Node, data: Parameters<typeof evaluate>[1][number]): ReturnType<typeof evaluate>[number] => {
-      const builder = new GraphBuilder("one");
-      const x = builder.input("x", node.inputs[0]!);
-      const y = builder.value("y", node.outputs[0]!);
-      builder.node(node.op, [x], [y], node.attributes);
-      builder.output(y);
-      return evaluate(builder.build(), [data])[0]!;
-    };
-    const kernel = unaryTableSchedule(one)(graph.nodes[0]!)!(new KernelBuilder(["i8"], ["i8"]));
-    const table = kernel.args.find((arg) => arg.kind === "constant")!.data;
-    expect(table.length).toBe(256);
-    // Scale 0.06 and zero point 3: 3 is one half of 256 steps above −128, 127 is e^7.44 to one.
-    expect([table[3], table[127], table[128]]).toEqual([0, 127, -128]);
-    expect(unaryTableSchedule(one)(graph.nodes[3]!)).toBeUndefined();
   });
 });

@@ -1,4 +1,5 @@
 import type { Attributes, Graph, Node, Value } from "../graph/index.ts";
+import { attributesOf } from "../ops/index.ts";
 
 const WINDOWS = new Set(["conv2d", "depthwiseConv2d"]);
 
@@ -10,7 +11,7 @@ interface PadAttributes {
 
 /** True where the padding adds real zeros, to rows and columns only. */
 function padsZeros(node: Node): boolean {
-  const a = node.attributes as unknown as PadAttributes;
+  const a = attributesOf<PadAttributes>(node);
   const [x, y] = [node.inputs[0]!, node.outputs[0]!];
   if (x.shape.length !== 4 || [0, 3].some((axis) => a.before[axis] !== 0 || a.after[axis] !== 0)) return false;
   const zero = x.quantization?.zeroPoints[0] ?? 0;
@@ -36,7 +37,7 @@ export function foldPadding(graph: Graph): Graph {
   for (const node of graph.nodes) if (node.op === "pad" && padsZeros(node)) pads.set(node.outputs[0]!.id, node);
   const nodes = graph.nodes.map((node) => {
     const pad = WINDOWS.has(node.op) && node.inputs[0] ? pads.get(node.inputs[0].id) : undefined;
-    return pad === undefined ? node : withPadding(node, pad.inputs[0]!, pad.attributes as unknown as PadAttributes);
+    return pad === undefined ? node : withPadding(node, pad.inputs[0]!, attributesOf<PadAttributes>(pad));
   });
   return { ...graph, nodes };
 }

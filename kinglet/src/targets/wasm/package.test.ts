@@ -2,12 +2,12 @@ import { spawnSync } from "node:child_process";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
-import { existsSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { chromium } from "playwright-core";
-import { afterAll, beforeAll, describe, expect, it, type TestContext } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { needBrowser } from "../../boards/tool-gate.ts";
 import { KingletError } from "../../base/index.ts";
 import { KernelBuilder } from "../../loops/index.ts";
 import type { Program } from "../../loops/index.ts";
@@ -211,16 +211,6 @@ describe("the runner for this process", () => {
     expect(() => runner.setInput(0, new Uint8Array(3))).toThrow("Input x:0 takes 4 bytes, not 3.");
   });
 });
-
-/** The browser's path; where there is none the test is skipped with its reason, and fails in CI. */
-function needBrowser(context: TestContext): string {
-  const path = process.env["CHROMIUM"] || "/usr/bin/chromium";
-  if (existsSync(path)) return path;
-  const reason = "needs chromium, which this machine does not have";
-  if (process.env["CI"]) throw new Error(`${reason}; in CI nothing may be missing`);
-  context.skip(reason);
-  return path;
-}
 
 const TYPES: Record<string, string> = { js: "text/javascript", wasm: "application/wasm", html: "text/html" };
 
