@@ -1,0 +1,3 @@
+export { type Edge, edgeOf, NO_EDGE, type RowForm, type RowNeed, rowElements, rowFormOf, rowNode } from "./rows.ts";
+export { type Act, type Line, type LineRead, type Sequence, sequenceOf } from "./sequence.ts";
+export type { FusedStage } from "./stage.ts";
