@@ -19,8 +19,6 @@ export type Act =
 export interface Line {
   readonly value: Value;
   readonly rows: number;
-  /** Rows above the image that the line starts with. */
-  readonly padTop: number;
 }
 
 /** Where a node finds its rows: rows from the line's first row to the first that it reads. */
@@ -163,7 +161,7 @@ function pull(forms: readonly RowForm[], wiring: Wiring, lags?: readonly number[
 
 function lineOf(value: Value, uses: readonly Use[], lags: readonly number[][]): Line {
   const rows = Math.max(1, ...uses.map((use) => use.need.reach + lags[use.form]![use.input]!));
-  return { value, rows, padTop: Math.max(0, ...uses.map((use) => use.need.padTop)) };
+  return { value, rows };
 }
 
 /**

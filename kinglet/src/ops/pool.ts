@@ -1,5 +1,5 @@
 import type { Node, ValueType } from "../graph/index.ts";
-import { constant, f32, i32, type KernelBuilder, type KernelInstance } from "../loops/index.ts";
+import { constant, type Expr, f32, i32, type KernelBuilder, type KernelInstance } from "../loops/index.ts";
 import { quantized } from "./conv.ts";
 import { attributesOf, inputOf, type OpDef, outputOf, suffixOf, typeAt, unsupportedTypes } from "./op.ts";
 import { floatBounds, quantizationOf, quantizedBounds } from "./quantization.ts";

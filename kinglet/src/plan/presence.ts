@@ -1,14 +1,15 @@
 import { MEMORY_BYTES, type Program, type Run, runsOf, startOf } from "../loops/index.ts";
-import type { Lifetime } from "./types.ts";
+import type { Distance, Lifetime } from "./types.ts";
 import { blockBytes, type BufferKind, type StepUse } from "./usage.ts";
 
 /** Runs during which a buffer holds something needed; both ends belong to it. */
 export type Span = readonly [from: number, to: number];
 
-/** Bytes [low, high) of a buffer that hold something needed. */
+/** Bytes [low, high) of a buffer that hold something needed at a run; from `after` on they are needed by later runs. */
 export interface Extent {
   readonly low: number;
   readonly high: number;
+  readonly after: number;
 }
 
 /**
@@ -38,11 +39,12 @@ function homeStage(program: Program, lifetime: Lifetime): boolean {
 }
 
 /** Steps that write a buffer from its first element on without moving: they make all of it anew. */
-function renewers(uses: readonly StepUse[], buffer: number, lines: ReadonlySet<number>): Set<number> {
+function renewers(uses: readonly StepUse[], buffer: number, scratch: boolean, lines: ReadonlySet<number>): Set<number> {
   const steps = new Set<number>();
   if (lines.has(buffer)) return steps;
   uses.forEach((use, step) => {
-    if (use.writes.includes(buffer)) steps.add(step);
+    // Working memory holds nothing from one run to the next.
+    if (use.writes.includes(buffer) && (scratch || !use.updates.includes(buffer))) steps.add(step);
   });
   return steps;
 }
@@ -70,19 +72,34 @@ function rowSpans(uses: readonly StepUse[], runs: readonly Run[], buffer: number
   return spans;
 }
 
-/** For an image that is read row by row: from which byte on it is still needed at every run. */
-function readExtents(program: Program, runs: readonly Run[], buffer: number, size: number): Extent[] {
+/** Where a run starts to read and to write a buffer, in bytes; Infinity where it does not. */
+function startsIn(program: Program, uses: readonly StepUse[], run: Run, buffer: number): { read: number; write: number; renews: boolean } {
+  const starts = { read: Infinity, write: Infinity, renews: false };
+  if (run.kind !== "step") return starts;
+  const step = program.steps[run.step]!;
+  const params = program.functions.find((each) => each.name === step.func)!.params;
+  const updates = uses[run.step]!.updates.includes(buffer);
   const element = MEMORY_BYTES[program.buffers[buffer]!.type];
+  step.args.forEach((arg, i) => {
+    if (arg.kind !== "buffer" || arg.index !== buffer) return;
+    const param = params[i]!;
+    const start = Math.floor((startOf(arg, run.turn) * element) / 4) * 4;
+    const writes = param.kind === "buffer" && param.writes;
+    if (writes) starts.write = Math.min(starts.write, start);
+    if (!writes || updates) starts.read = Math.min(starts.read, start);
+    starts.renews ||= writes && !updates && start === 0 && arg.advance === undefined;
+  });
+  return starts;
+}
+
+/** For an image that is read row by row, or a line: from which byte on it is needed at every run. */
+function readExtents(program: Program, uses: readonly StepUse[], runs: readonly Run[], buffer: number, size: number): Extent[] {
   const extents = new Array<Extent>(runs.length);
-  let low = size;
+  let after = size;
   for (let at = runs.length - 1; at >= 0; at--) {
-    const run = runs[at]!;
-    const step = run.kind === "step" ? program.steps[run.step] : undefined;
-    for (const arg of step?.args ?? []) {
-      if (arg.kind === "buffer" && arg.index === buffer && run.kind === "step")
-        low = Math.min(low, Math.floor((startOf(arg, run.turn) * element) / 4) * 4);
-    }
-    extents[at] = { low, high: size };
+    const { read, write, renews } = startsIn(program, uses, runs[at]!, buffer);
+    extents[at] = { low: Math.min(read, write, after), high: size, after };
+    after = Math.min(size, renews ? read : Math.min(after, read));
   }
   return extents;
 }
@@ -98,7 +115,7 @@ function writtenExtents(program: Program, runs: readonly Run[], buffer: number, 
       const end = arg.advance === undefined ? size : (startOf(arg, run.turn) + arg.advance) * element;
       high = Math.max(high, Math.min(size, Math.ceil(end / 4) * 4));
     }
-    return { low: 0, high };
+    return { low: 0, high, after: 0 };
   });
 }
 
@@ -107,24 +124,20 @@ function extentsOf(
   uses: readonly StepUse[],
   runs: readonly Run[],
   kinds: readonly BufferKind[],
-  lines: ReadonlySet<number>,
+  lifetimes: readonly Lifetime[],
+  parts: ReadonlySet<number>,
 ): Map<number, Extent[]> {
   const extents = new Map<number, Extent[]>();
   const inStage = (step: number): boolean => (program.stages ?? []).some(({ first, count }) => first <= step && step < first + count);
-  for (const buffer of lines) {
+  for (const buffer of parts) {
     if (kinds[buffer] === "state" || program.inputs.some((port) => port.rows !== undefined && port.buffer === buffer)) continue;
     const size = blockBytes(program.buffers[buffer]!);
     const readers = uses.flatMap((use, step) => (use.reads.includes(buffer) ? [step] : []));
     const writers = uses.flatMap((use, step) => (use.writes.includes(buffer) ? [step] : []));
     const lastWrite = Math.max(-1, ...writers);
-    if (kinds[buffer] !== "output" && readers.length > 0 && readers.every((step) => step > lastWrite) && readers.some(inStage))
-      extents.set(buffer, readExtents(program, runs, buffer, size));
-    else if (
-      writers.length > 0 &&
-      writers.every(inStage) &&
-      readers.every((step) => step > lastWrite) &&
-      writers.every((step) => moves(program, step, buffer))
-    )
+    const readOnly = readers.length > 0 && readers.every((step) => step > lastWrite) && readers.some(inStage);
+    if (kinds[buffer] !== "output" && (readOnly || homeStage(program, lifetimes[buffer]!))) extents.set(buffer, readExtents(program, uses, runs, buffer, size));
+    else if (writers.length > 0 && writers.every((step) => inStage(step) && moves(program, step, buffer)) && readers.every((step) => step > lastWrite))
       extents.set(buffer, writtenExtents(program, runs, buffer, size));
   }
   return extents;
@@ -142,7 +155,7 @@ export function presenceOf(program: Program, uses: readonly StepUse[], kinds: re
   const spans = lifetimes.map((lifetime): readonly Span[] => {
     const { buffer } = lifetime;
     const kind = kinds[buffer]!;
-    if ((kind === "value" || kind === "scratch") && homeStage(program, lifetime)) return rowSpans(uses, runs, buffer, renewers(uses, buffer, parts));
+    if ((kind === "value" || kind === "scratch") && homeStage(program, lifetime)) return rowSpans(uses, runs, buffer, renewers(uses, buffer, kind === "scratch", parts));
     const touched = program.steps.flatMap((_, step) =>
       uses[step]!.reads.includes(buffer) || uses[step]!.writes.includes(buffer) ? positions[step]! : [],
     );
@@ -150,7 +163,7 @@ export function presenceOf(program: Program, uses: readonly StepUse[], kinds: re
     const outlives = kind === "state" || program.outputs.some((port) => port.buffer === buffer);
     return [[Math.min(from, end), outlives ? end : Math.max(0, ...touched)]];
   });
-  return { runs, spans, extents: extentsOf(program, uses, runs, kinds, parts) };
+  return { runs, spans, extents: extentsOf(program, uses, runs, kinds, lifetimes, parts) };
 }
 
 /** Whether two buffers are ever needed at the same time. */
@@ -166,21 +179,45 @@ export function meet(a: readonly Span[], b: readonly Span[]): boolean {
 
 /** Runs at which both buffers are needed. */
 function* together(a: readonly Span[], b: readonly Span[]): Generator<number> {
-  for (const [from, to] of a) for (const [first, last] of b) for (let at = Math.max(from, first); at <= Math.min(to, last); at++) yield at;
+  for (const [from, to] of a)
+    for (const [first, last] of b) for (let at = Math.max(from, first); at <= Math.min(to, last); at++) yield at;
+}
+
+/** Distances offset(output) − offset(input) at which a step in a stage may write a row over what it reads. */
+export interface RowPair extends Distance {
+  readonly step: number;
+  readonly input: number;
+  readonly output: number;
+}
+
+/** The open interval of distances offset(a) − offset(b) that two buffers may not have while a run lasts. */
+function forbiddenAt(presence: Presence, pairs: readonly RowPair[], at: number, a: number, b: number, sizes: readonly number[]): Distance {
+  const x = presence.extents.get(a)?.[at] ?? { low: 0, high: sizes[a]!, after: 0 };
+  const y = presence.extents.get(b)?.[at] ?? { low: 0, high: sizes[b]!, after: 0 };
+  if (x.low >= x.high || y.low >= y.high) return { below: Infinity, above: -Infinity };
+  const run = presence.runs[at]!;
+  const pair = run.kind === "step" ? pairs.find((each) => each.step === run.step && each.output === a && each.input === b) : undefined;
+  if (pair === undefined) return { below: y.low - x.high, above: y.high - x.low };
+  // What of the input later runs need must stay; what only this run reads may be written over as its loops allow.
+  const lives = presence.spans[b]!.some(([from, to]) => from <= at && at < to) && y.after < y.high;
+  const read = pair.below < pair.above ? pair : { below: Infinity, above: -Infinity };
+  if (!lives) return read;
+  return { below: Math.min(read.below, y.after - x.high), above: Math.max(read.above, y.high - x.low) };
 }
 
 /** The distances offset(a) − offset(b) that would put needed bytes of both into one place: an open interval. */
-export function forbidden(presence: Presence, a: number, b: number, sizes: readonly number[]): { low: number; high: number } | null {
+export function forbidden(presence: Presence, rowPairs: readonly RowPair[], a: number, b: number, sizes: readonly number[]): { low: number; high: number } | null {
+  const asOutput = rowPairs.filter((pair) => pair.output === a && pair.input === b);
+  const asInput = rowPairs.filter((pair) => pair.output === b && pair.input === a);
   const [spansA, spansB] = [presence.spans[a]!, presence.spans[b]!];
-  const [extentsA, extentsB] = [presence.extents.get(a), presence.extents.get(b)];
-  if (extentsA === undefined && extentsB === undefined) return meet(spansA, spansB) ? { low: -sizes[a]!, high: sizes[b]! } : null;
+  const plain = !presence.extents.has(a) && !presence.extents.has(b) && asOutput.length + asInput.length === 0;
+  if (plain) return meet(spansA, spansB) ? { low: -sizes[a]!, high: sizes[b]! } : null;
   let [low, high] = [Infinity, -Infinity];
   for (const at of together(spansA, spansB)) {
-    const x = extentsA?.[at] ?? { low: 0, high: sizes[a]! };
-    const y = extentsB?.[at] ?? { low: 0, high: sizes[b]! };
-    if (x.low >= x.high || y.low >= y.high) continue;
-    low = Math.min(low, y.low - x.high);
-    high = Math.max(high, y.high - x.low);
+    const turned = asInput.length > 0 ? forbiddenAt(presence, asInput, at, b, a, sizes) : null;
+    const { below, above } = turned === null ? forbiddenAt(presence, asOutput, at, a, b, sizes) : { below: -turned.above, above: -turned.below };
+    low = Math.min(low, below);
+    high = Math.max(high, above);
   }
   return low < high ? { low, high } : null;
 }
