@@ -94,6 +94,8 @@ export interface Stage {
   readonly count: number;
   /** Which step runs when, counted from `first`; `AWAIT_ROW` where the caller must have written the next row of the streamed input. */
   readonly order: readonly number[];
+  /** Where the input streams: the buffer that holds how far the stage has come, between the caller's rows. */
+  readonly position?: number | undefined;
 }
 
 /** In a stage's order: the next row of the streamed input is due. */

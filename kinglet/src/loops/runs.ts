@@ -1,4 +1,5 @@
-import { AWAIT_ROW, type Program, type StepArgument } from "./program.ts";
+import { AWAIT_ROW, type Port, type Program, type StepArgument } from "./program.ts";
+import { MEMORY_BYTES } from "./types.ts";
 
 /** One thing that happens in an inference: a step runs, for the `turn`-th time, or a row of the streamed input arrives. */
 export type Run = { readonly kind: "step"; readonly step: number; readonly turn: number } | { readonly kind: "await"; readonly row: number };
@@ -23,4 +24,14 @@ export function runsOf(program: Program): Run[] {
 /** The first element of its buffer that an argument stands for. */
 export function startOf(arg: Extract<StepArgument, { kind: "buffer" }>, turn: number): number {
   return (arg.start ?? 0) + turn * (arg.advance ?? 0);
+}
+
+/** Elements of a port's tensor, also where it comes row by row. */
+export function portLength(program: Program, port: Port): number {
+  return port.rows === undefined ? program.buffers[port.buffer]!.length : port.rows.count * port.rows.length;
+}
+
+/** Bytes of a port's tensor. */
+export function portBytes(program: Program, port: Port): number {
+  return portLength(program, port) * MEMORY_BYTES[program.buffers[port.buffer]!.type];
 }

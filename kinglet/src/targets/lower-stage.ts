@@ -68,7 +68,15 @@ class StageLowering {
     for (const act of this.stage.sequence.acts) this.order.push(...this.act(act));
     this.moveOn();
     const name = `${this.nodeOf(0).name} to ${this.nodeOf(this.stage.forms.length - 1).name}`;
-    return { stage: { name, first: this.first, count: this.host.steps.length - this.first, order: this.order }, rows: this.streamRows() };
+    const rows = this.streamRows();
+    const position = rows === undefined ? undefined : this.addPosition();
+    return { stage: { name, first: this.first, count: this.host.steps.length - this.first, order: this.order, position }, rows };
+  }
+
+  /** Between the caller's rows a streamed stage remembers its place: section, round, entry, and the turn of each moving step. */
+  private addPosition(): number {
+    const moving = this.host.steps.slice(this.first).filter((step) => step.args.some((arg) => arg.kind === "buffer" && arg.advance !== undefined));
+    return this.host.addBuffer({ name: "position in the image", type: "u16", length: 3 + moving.length, initial: { kind: "fill", value: 0 } });
   }
 
   private nodeOf(form: number): Node {
