@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import {
   type Artefact,
+  type ArtefactOptions,
   type ArtefactTarget,
   checkOutputFolder,
   type Execution,
@@ -26,12 +27,16 @@ interface CliCompileOptions extends CommonOptions {
   readonly name?: string;
   readonly optimize: Optimize;
   readonly ram?: number;
+  readonly fuse?: boolean;
+  readonly streamInput?: boolean;
   readonly profile?: boolean;
 }
 
-function wholeNumber(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("Give a whole number of bytes.");
-  return Number(text);
+/** "32768", or "32k" and "1M" in kibibytes and mebibytes. */
+function memorySize(text: string): number {
+  const match = /^(\d+)([kKM]?)$/.exec(text);
+  if (match === null) throw new InvalidArgumentError("Give a whole number of bytes, or of kibibytes as in 32k.");
+  return Number(match[1]) * (match[2] === "" ? 1 : match[2] === "M" ? 1024 * 1024 : 1024);
 }
 
 function reportPage(made: Artefact, path: string, profile: Execution | null): string {
@@ -73,6 +78,7 @@ function compileText(made: Artefact, options: CliCompileOptions, files: readonly
     `${made.id} ${made.board === null ? `as ${KINDS[options.target]}` : `for ${made.board.name}`}, written to ${plain(options.out)}`,
     "",
     `  arena (RAM)  ${bytes(plan.arenaBytes)}${plan.proved ? ", proved minimal for these steps" : ""}`,
+    ...planText(made.compiled),
     `  weights      ${bytes(weightBytes)}`,
     `  code         ${codeText(made)}`,
     `  MACs         ${count(macs)}`,
@@ -82,13 +88,30 @@ function compileText(made: Artefact, options: CliCompileOptions, files: readonly
   ].join("\n");
 }
 
+function memoryOptions({ ram, fuse, streamInput }: CliCompileOptions): Pick<ArtefactOptions, "ram" | "fuse" | "streamInput"> {
+  return {
+    ...(ram === undefined ? {} : { ram }),
+    ...(fuse === undefined ? {} : { fuse }),
+    ...(streamInput === undefined ? {} : { streamInput }),
+  };
+}
+
+/** How the plan uses memory, where that is not by whole images. */
+function planText({ program }: Artefact["compiled"]): string[] {
+  const stages = program.stages ?? [];
+  if (stages.length === 0) return [];
+  const streamed = stages.some(({ position }) => position !== undefined);
+  const what = stages.length === 1 ? "1 stage" : `${stages.length} stages`;
+  return [`  plan         by rows in ${what}${streamed ? ", the input comes row by row" : ""}; nothing is computed twice`];
+}
+
 async function build(model: LoadedModel, options: CliCompileOptions): Promise<Artefact> {
   return await makeArtefact(model.graph, {
     target: options.target,
     optimize: options.optimize,
     ...(options.board === undefined ? {} : { board: options.board }),
     ...(options.name === undefined ? {} : { id: options.name }),
-    ...(options.ram === undefined ? {} : { ram: options.ram }),
+    ...memoryOptions(options),
   });
 }
 
@@ -101,7 +124,7 @@ async function profileOf(model: LoadedModel, made: Artefact, options: CliCompile
   const core = made.board?.core ?? null;
   if (core === null) throw new KingletError("misuse", "--profile needs --target c and a --board whose processor can be emulated");
   const sample = seededSample(model.graph, 1);
-  const run = await profileOnCore(model.graph, core, sample, { optimize: options.optimize });
+  const run = await profileOnCore(model.graph, core, sample, { optimize: options.optimize, ...memoryOptions(options) });
   const difference = outputDifference(run, (await execute(model.graph, "plain", [sample])).outputs, () => "the profiled sample");
   if (difference === undefined) return run;
   throw new KingletError("check-failed", `on the emulated ${core}, ${difference}`, {
@@ -125,6 +148,8 @@ async function compile(path: string, options: CliCompileOptions, io: Io): Promis
     id: made.id,
     out: options.out,
     arenaBytes: plan.arenaBytes,
+    arenaLowerBoundBytes: plan.lowerBoundBytes,
+    stages: (made.compiled.program.stages ?? []).map(({ name }) => name),
     codeBytes: made.codeBytes,
     codeFrom: made.codeFrom,
     weightBytes,
@@ -148,12 +173,14 @@ export function addCompile(program: Command, io: Io): void {
     .addOption(
       new Option("--optimize <goal>", "share code between layers or give each its own").choices(["size", "speed", "balanced"]).default("balanced"),
     )
-    .option("--ram <bytes>", "refuse a network whose arena needs more", wholeNumber)
+    .option("--ram <bytes>", "most bytes for the arena, as 32768 or 32k: the fastest plan that fits is taken", memorySize)
+    .option("--fuse", "use as little memory as possible: layers run row by row, no image between them is ever whole")
+    .option("--stream-input", "the image comes row by row, as cameras give it, and is never whole in memory")
     .option("--profile", "also run it on the emulated core: instructions of every layer in the report")
     .option("--json", "one JSON document on stdout")
     .addHelpText(
       "after",
-      "\nExamples:\n  kinglet compile model.tflite --target c --board nucleo-l4r5zi --out firmware/\n  kinglet compile model.tflite --target wasm --out web/ --name keyword",
+      "\nExamples:\n  kinglet compile model.tflite --target c --board nucleo-l4r5zi --out firmware/\n  kinglet compile model.tflite --target c --ram 32k --stream-input --out firmware/\n  kinglet compile model.tflite --target wasm --out web/ --name keyword",
     )
     .action((path: string, options: CliCompileOptions) => compile(path, options, io));
 }

@@ -186,9 +186,12 @@ export function presenceOf(program: Program, uses: readonly StepUse[], kinds: re
     const kind = kinds[buffer]!;
     if ((kind === "value" || kind === "scratch") && homeStage(program, lifetime))
       return rowSpans(uses, runs, buffer, renewers(uses, buffer, kind === "scratch", parts));
-    const touched = program.steps.flatMap((_, step) =>
-      uses[step]!.reads.includes(buffer) || uses[step]!.writes.includes(buffer) ? positions[step]! : [],
-    );
+    const rows = program.inputs.some((port) => port.buffer === buffer && port.rows !== undefined);
+    const awaits = rows ? runs.flatMap((run, at) => (run.kind === "await" ? [at] : [])) : [];
+    const touched = [
+      ...awaits,
+      ...program.steps.flatMap((_, step) => (uses[step]!.reads.includes(buffer) || uses[step]!.writes.includes(buffer) ? positions[step]! : [])),
+    ];
     const from = kind === "input" || kind === "state" ? 0 : Math.min(...touched);
     const outlives = kind === "state" || program.outputs.some((port) => port.buffer === buffer);
     return [[Math.min(from, end), outlives ? end : Math.max(0, ...touched)]];
