@@ -200,7 +200,7 @@ export function presenceOf(program: Program, uses: readonly StepUse[], kinds: re
 }
 
 /** Whether two buffers are ever needed at the same time. */
-export function meet(a: readonly Span[], b: readonly Span[]): boolean {
+function meet(a: readonly Span[], b: readonly Span[]): boolean {
   for (let i = 0, j = 0; i < a.length && j < b.length; ) {
     const [x, y] = [a[i]!, b[j]!];
     if (x[0] <= y[1] && y[0] <= x[1]) return true;
