@@ -62,18 +62,6 @@ static inline int32_t roundingHighMulSmall(int32_t a, int32_t b) { return (int32
 #endif`,
   },
   {
-    marker: "roundingHighMul256(",
-    text: `#if defined(__ARM_FEATURE_SIMD32)
-static inline int32_t roundingHighMul256(int32_t a, int32_t b) {
-  int32_t result;
-  __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(a >> 7), "r"(b));
-  return result;
-}
-#else
-static inline int32_t roundingHighMul256(int32_t a, int32_t b) { return (int32_t)(((int64_t)(a >> 8) * b + INT32_C(1073741824)) >> 31); }
-#endif`,
-  },
-  {
     marker: "smlad(",
     text: `#if defined(__ARM_FEATURE_SIMD32)
 static inline int32_t smlad(int32_t a, int32_t b, int32_t acc) { return (int32_t)__smlad((int16x2_t)a, (int16x2_t)b, acc); }
@@ -83,6 +71,18 @@ static inline int32_t smlad(int32_t a, int32_t b, int32_t acc) {
   const int32_t high = (a >> 16) * (b >> 16);
   return (int32_t)((uint32_t)acc + (uint32_t)low + (uint32_t)high);
 }
+#endif`,
+  },
+  {
+    marker: "smmla(",
+    text: `#if defined(__ARM_FEATURE_SIMD32)
+static inline int32_t smmla(int32_t a, int32_t b, int32_t acc) {
+  int32_t result;
+  __asm__("smmla %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(acc));
+  return result;
+}
+#else
+static inline int32_t smmla(int32_t a, int32_t b, int32_t acc) { return (int32_t)((uint32_t)acc + (uint32_t)(int32_t)(((int64_t)a * b) >> 32)); }
 #endif`,
   },
   {
