@@ -5,7 +5,7 @@ import { rowForm } from "./layer.ts";
 import { pairBias } from "./lanes.ts";
 import { planScaledLayer } from "./scaled-layer.ts";
 import { packStream, type WeightStream } from "./stream.ts";
-import { storeTile, TILE_CHANNELS, type TileShape, tileKernel, tilePixelsFor, widenPixels } from "./tile.ts";
+import { storeTile, TILE_CHANNELS, type TileShape, tileOf, tilePixelsFor, widenPixels } from "./tile.ts";
 
 export function isPointwise(node: Node): boolean {
   const a = attributesOf<WindowAttributes>(node);
@@ -41,7 +41,7 @@ export function pointwiseKernel(node: Node, shape: TileShape): ((k: KernelBuilde
     const output = k.output(0, "y");
     const inC = k.int("in_c", depth);
     const pixels = k.int("pixels", pixelCount);
-    const t = tileKernel(k, stream, tilePixels, y[3]!, shape);
+    const t = tileOf(k, stream, tilePixels, y[3]!, shape);
     k.for(
       "pixel",
       0,
@@ -49,7 +49,7 @@ export function pointwiseKernel(node: Node, shape: TileShape): ((k: KernelBuilde
       (pixel) => {
         const at = (p: number): Expr => (pixelCount % tilePixels === 0 || p === 0 ? pixel.add(p) : pixel.add(p).min(pixels.sub(1)));
         const from = Array.from({ length: tilePixels }, (_, p) => k.let(`from${p}`, at(p).mul(inC)));
-        widenPixels(k, input, from, t.groups, t.tile);
+        widenPixels(k, input, from, t.groups, t.inputs);
         const left = pixelCount % tilePixels === 0 ? null : k.let("left", pixels.sub(pixel));
         storeTile(k, t, output, k.let("to", pixel.mul(t.channels)), left);
       },

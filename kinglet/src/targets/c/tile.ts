@@ -25,15 +25,17 @@ export interface TileShape {
   readonly pixels: number;
 }
 
-export interface TileKernel {
+/** What a tile's kernel reads and how its results are made. */
+export interface Tile {
   /** Biases, weight pairs and result words of two channels at a time (see `packStream`). */
   readonly stream: Buffer;
   readonly blockWords: Expr;
   readonly blocks: Expr;
   readonly result: ScaledResult;
-  readonly tile: Buffer;
+  /** Widened inputs. */
+  readonly inputs: Buffer;
   readonly pixels: number;
-  /** Groups of four taps, and how many of them go into a turn of the inner loop. */
+  /** Groups of four taps in all, and how many of them go into a turn of the inner loop. */
   readonly groups: Expr;
   readonly unroll: number;
   readonly channels: Expr;
@@ -51,13 +53,13 @@ export function unrollFor(groups: number, limit: number): number {
   return unroll;
 }
 
-export function tileKernel(k: KernelBuilder, s: WeightStream, pixels: number, channels: number, shape: TileShape): TileKernel {
+export function tileOf(k: KernelBuilder, s: WeightStream, pixels: number, channels: number, shape: TileShape): Tile {
   return {
     stream: k.constant("stream", "i32", s.words),
     blockWords: k.int("block_words", s.blockWords),
     blocks: k.int("blocks", channels / TILE_CHANNELS),
     result: scaledResult(k, s.layer),
-    tile: k.scratch("tile", "i32", (pixels * s.depth) / 2),
+    inputs: k.scratch("tile", "i32", (pixels * s.depth) / 2),
     pixels,
     groups: k.int("groups", s.depth / 4),
     unroll: unrollFor(s.depth / 4, shape.unroll),
@@ -65,14 +67,20 @@ export function tileKernel(k: KernelBuilder, s: WeightStream, pixels: number, ch
   };
 }
 
-/** One group of four taps for the whole tile: the lanes as they are, then their second taps, widened only then. Loads go in pairs. */
-function addGroup(k: KernelBuilder, t: TileKernel, sums: readonly (readonly Variable[])[], x: Expr, w: Expr, name: string): void {
+/** The sums of a tile by channel and pixel. */
+type TileSums = readonly (readonly Variable[])[];
+
+/**
+ * One group of four taps for the whole tile: the lanes as they are, then their second taps, widened only then. The first
+ * words of the pixels start at `x`, the second ones `second` further on. Loads go in pairs.
+ */
+function addGroup(k: KernelBuilder, t: Tile, sums: TileSums, x: Expr, w: Expr, name: string): void {
   let words = sums.map((_, c) => k.let(`w${name}${c}`, t.stream.load(w.add(c))));
   for (let half = 0; half < 2; half++) {
     if (half === 1) words = words.map((word, c) => k.let(`v${name}${c}`, intrinsic("sxtb16", word)));
     for (let first = 0; first < t.pixels; first += 2) {
       const pair = Array.from({ length: Math.min(2, t.pixels - first) }, (_, n) => first + n);
-      const inputs = pair.map((p) => k.let(`x${name}${half}${p}`, t.tile.load(x.add(half * t.pixels + p))));
+      const inputs = pair.map((p) => k.let(`x${name}${half}${p}`, t.inputs.load(x.add(half * t.pixels + p))));
       sums.forEach((row, c) => {
         pair.forEach((p, n) => row[p]!.set(intrinsic("smlad", words[c]!, inputs[n]!, row[p]!.get())));
       });
@@ -80,11 +88,7 @@ function addGroup(k: KernelBuilder, t: TileKernel, sums: readonly (readonly Vari
   }
 }
 
-/** Two channels of the tile's pixels from the block at `base`; gives the sums by channel and pixel. */
-function tileSums(k: KernelBuilder, t: TileKernel, base: Expr): Variable[][] {
-  const biases = Array.from({ length: TILE_CHANNELS }, (_, c) => k.let(`bias${c}`, t.stream.load(base.add(c))));
-  const sums = biases.map((bias, c) => Array.from({ length: t.pixels }, (_, p) => k.variable(`acc${c}${p}`, bias)));
-  const start = base.add(TILE_CHANNELS);
+function addGroups(k: KernelBuilder, t: Tile, sums: TileSums, start: Expr): void {
   k.for(
     "group",
     0,
@@ -96,14 +100,15 @@ function tileSums(k: KernelBuilder, t: TileKernel, base: Expr): Variable[][] {
     },
     t.unroll,
   );
-  return sums;
 }
 
 /** All channels of the tile's pixels; `left` is how many of them exist, where that may be fewer. */
-export function storeTile(k: KernelBuilder, t: TileKernel, output: Buffer, to: Expr, left: Expr | null): void {
+export function storeTile(k: KernelBuilder, t: Tile, output: Buffer, to: Expr, left: Expr | null): void {
   k.for("block", 0, t.blocks, (block) => {
     const base = k.let("base", block.mul(t.blockWords));
-    const sums = tileSums(k, t, base);
+    const biases = Array.from({ length: TILE_CHANNELS }, (_, c) => k.let(`bias${c}`, t.stream.load(base.add(c))));
+    const sums = biases.map((bias, c) => Array.from({ length: t.pixels }, (_, p) => k.variable(`acc${c}${p}`, bias)));
+    addGroups(k, t, sums, base.add(TILE_CHANNELS));
     const end = k.let("end", base.add(TILE_CHANNELS).add(t.groups.mul(TILE_CHANNELS)));
     const names = wordNames(t.result);
     const words = sums.map((_, c) => names.map((name, i) => k.let(`${name}${c}`, t.stream.load(end.add(TILE_CHANNELS * i + c)))));
