@@ -3,7 +3,7 @@ import { type Buffer, type Expr, i32, intrinsic, type KernelBuilder, type Kernel
 import { attributesOf, inputOf, outputOf, type WindowAttributes, type WindowSizes, windowSizes } from "../../ops/index.ts";
 import { gatherPatch } from "./conv.ts";
 import { convStream } from "./pointwise.ts";
-import { storeTile, type Tile, type TileShape, tileOf, tilePixelsFor, unrollFor } from "./tile.ts";
+import { mayBeShort, storeTile, type Tile, tileMarks, type TileShape, tileOf, tilePixelsFor, unrollFor } from "./tile.ts";
 
 /** Bytes of a window's row up to which odd rows are put together in registers. */
 const MOST_WRITTEN_OUT = 16;
@@ -27,7 +27,7 @@ function storeGroup({ t, column }: GatheredWindow, group: Expr, word: Expr): voi
 /** Rows of whole words: each is widened where it lies. */
 function widenWholeRows(k: KernelBuilder, w: GatheredWindow, corner: Expr, rowWords: number): void {
   const words = k.int("row_words", rowWords);
-  const unroll = unrollFor(rowWords, 4);
+  const unroll = rowWords % 4 === 0 ? 4 : rowWords % 2 === 0 ? 2 : 1;
   k.for("ky", 0, w.sizes.filterH, (ky) => {
     const from = k.let("from", corner.add(ky.mul(w.sizes.inW.mul(w.sizes.inC))));
     const first = k.let("first", ky.mul(words));
@@ -69,6 +69,13 @@ function insideKernel(node: Node): ((k: KernelBuilder, w: GatheredWindow, corner
   return short ? (k, w, corner) => widenOddRows(k, w, corner, length, filterH) : undefined;
 }
 
+/** Two turns of 18 groups (3x3 windows of 16 channels) beat three of 12. */
+const LONGEST_TURN = 18;
+
+function turnOf(groups: number, shape: TileShape): number {
+  return !shape.shared && groups === 2 * LONGEST_TURN ? LONGEST_TURN : unrollFor(groups, shape);
+}
+
 /** Batch, row and column of a flat pixel index. */
 function positionOf(k: KernelBuilder, pixel: Expr, sizes: WindowSizes, batches: number): { n: Expr; oy: Expr; ox: Expr } {
   const line = k.let("line", pixel.div(sizes.outW));
@@ -102,7 +109,7 @@ function widenWindow(k: KernelBuilder, w: GatheredWindow, patch: Buffer, depth: 
 export function gatheredKernel(node: Node, shape: TileShape): ((k: KernelBuilder) => KernelInstance) | undefined {
   const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
   const pixelCount = y.shape[0]! * y.shape[1]! * y.shape[2]!;
-  const tilePixels = tilePixelsFor(pixelCount, shape);
+  const tilePixels = tilePixelsFor(pixelCount);
   const plain = (attributesOf<WindowAttributes>(node).dilationW ?? 1) === 1;
   const stream = plain && pixelCount >= tilePixels ? convStream(node) : undefined;
   if (stream === undefined) return undefined;
@@ -111,7 +118,8 @@ export function gatheredKernel(node: Node, shape: TileShape): ((k: KernelBuilder
     const output = k.output(0, "y");
     const sizes = windowSizes(k, x, y, w.shape[1]!, w.shape[2]!);
     const pixels = k.int("pixels", pixelCount);
-    const t = tileOf(k, stream, tilePixels, y.shape[3]!, shape);
+    const short = mayBeShort(pixelCount, tilePixels, shape);
+    const t = tileOf(k, stream, tilePixels, y.shape[3]!, turnOf(stream.depth / 4, shape));
     const patch = k.scratch("patch", "i8", stream.depth);
     k.for(
       "pixel",
@@ -119,14 +127,14 @@ export function gatheredKernel(node: Node, shape: TileShape): ((k: KernelBuilder
       pixels,
       (pixel) => {
         k.for("column", 0, tilePixels, (column) => {
-          const at = pixelCount % tilePixels === 0 ? pixel.add(column) : pixel.add(column).min(pixels.sub(1));
+          const at = !short ? pixel.add(column) : pixel.add(column).min(pixels.sub(1));
           widenWindow(k, { node, sizes, input, t, column }, patch, t.groups, k.let("at_pixel", at));
         });
-        const left = pixelCount % tilePixels === 0 ? null : k.let("left", pixels.sub(pixel));
+        const left = short ? k.let("left", pixels.sub(pixel)) : null;
         storeTile(k, t, output, k.let("to", pixel.mul(t.channels)), left);
       },
       tilePixels,
     );
-    return k.finish("conv2d_tile_s8", `2-D convolution in tiles of ${tilePixels} pixels by two channels.`, true);
+    return k.finish("conv2d_tile_s8", `2-D convolution in tiles of ${tilePixels} pixels by two channels.`, tileMarks(stream.depth / 4));
   };
 }

@@ -69,7 +69,7 @@ export function denseKernel(node: Node, rule: MultiplierRule, shape: TileShape):
       stream: k.constant("stream", "i32", s.words),
       result: scaledResult(k, layer),
       groups,
-      unroll: unrollFor(depth / 4, shape.unroll),
+      unroll: unrollFor(depth / 4, shape),
     };
     const rows = outputOf(node).shape.reduce((p, size) => p * size, 1) / channels;
     const outC = k.int("out_c", channels);
@@ -81,7 +81,7 @@ export function denseKernel(node: Node, rule: MultiplierRule, shape: TileShape):
         storeBlock(k, d, from, base, output, k.let("y_at", to.add(block.mul(CHANNELS))));
       });
     });
-    return k.finish("dense_pairs_s8", "Rows of a matrix product, four channels at a time, two weights in a lane.", true);
+    return k.finish("dense_pairs_s8", "Rows of a matrix product, four channels at a time, two weights in a lane.", { asWritten: true });
   };
 }
 

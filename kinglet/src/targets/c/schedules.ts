@@ -35,10 +35,10 @@ function dspSchedules(shape: TileShape): Schedules {
   };
 }
 
-export const DSP_SCHEDULES: Schedules = dspSchedules({ unroll: 4, pixels: 4 });
+export const DSP_SCHEDULES: Schedules = dspSchedules({ shared: true });
 
 /** The same with inner loops written out. */
-export const FAST_DSP_SCHEDULES: Schedules = dspSchedules({ unroll: 16, pixels: 4 });
+export const FAST_DSP_SCHEDULES: Schedules = dspSchedules({ shared: false });
 
 /** The same with as few kinds of kernels as possible. */
 export const SMALL_DSP_SCHEDULES: Schedules = {

@@ -18,11 +18,10 @@ export function widenPixels(k: KernelBuilder, source: Buffer, from: readonly Exp
   });
 }
 
-/** How large the code of a tile may get: groups of four taps in a turn of the inner loop, at most. */
+/** How kernels of tiles are written. */
 export interface TileShape {
-  readonly unroll: number;
-  /** Pixels of a tile, at most. */
-  readonly pixels: number;
+  /** Few kinds of kernels that many layers share, or one for each layer. */
+  readonly shared: boolean;
 }
 
 /** What a tile's kernel reads and how its results are made. */
@@ -42,18 +41,33 @@ export interface Tile {
 }
 
 /** Four pixels; three where they then fill tiles with less waste. A group costs 23 instructions with four and 19 with three. */
-export function tilePixelsFor(pixels: number, shape: TileShape): number {
-  return shape.pixels < 4 ? shape.pixels : 19 * Math.ceil(pixels / 3) < 23 * Math.ceil(pixels / 4) ? 3 : 4;
+export function tilePixelsFor(pixels: number): number {
+  return 19 * Math.ceil(pixels / 3) < 23 * Math.ceil(pixels / 4) ? 3 : 4;
 }
 
-/** The largest number of groups in a turn that divides them all and does not exceed the limit. */
-export function unrollFor(groups: number, limit: number): number {
-  let unroll = Math.min(groups, limit);
-  while (groups % unroll !== 0) unroll--;
-  return unroll;
+/** True where a tile may have fewer pixels than it has room for; shared kernels always look. */
+export function mayBeShort(pixels: number, tilePixels: number, shape: TileShape): boolean {
+  return shape.shared || pixels % tilePixels !== 0;
 }
 
-export function tileOf(k: KernelBuilder, s: WeightStream, pixels: number, channels: number, shape: TileShape): Tile {
+/** Rows of more groups run long enough for sizes not to matter. */
+const LONG_ROW = 16;
+
+/** The marks of a kernel whose channels have so many groups of taps. */
+export function tileMarks(groups: number): { asWritten: true; sizesApart: boolean } {
+  return { asWritten: true, sizesApart: groups > LONG_ROW };
+}
+
+/** Turns of long rows, in groups of four taps, the first that divides the row: few kinds, so that layers can share. */
+const LONG_TURNS = [12, 16, 10, 8, 6, 4, 2, 1];
+
+/** How many groups of four taps go into a turn of the inner loop. */
+export function unrollFor(groups: number, shape: TileShape): number {
+  if (shape.shared) return groups % 2 === 0 ? 2 : 1;
+  return groups <= LONG_ROW ? groups : LONG_TURNS.find((turn) => groups % turn === 0)!;
+}
+
+export function tileOf(k: KernelBuilder, s: WeightStream, pixels: number, channels: number, unroll: number): Tile {
   return {
     stream: k.constant("stream", "i32", s.words),
     blockWords: k.int("block_words", s.blockWords),
@@ -62,7 +76,7 @@ export function tileOf(k: KernelBuilder, s: WeightStream, pixels: number, channe
     inputs: k.scratch("tile", "i32", (pixels * s.depth) / 2),
     pixels,
     groups: k.int("groups", s.depth / 4),
-    unroll: unrollFor(s.depth / 4, shape.unroll),
+    unroll,
     channels: k.int("out_c", channels),
   };
 }
