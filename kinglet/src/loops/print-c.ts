@@ -52,7 +52,12 @@ const HELPERS: readonly Helper[] = [
   inline("int32_t", "k_word", "const void *p", "int32_t v; memcpy(&v, p, 4); return v;"),
   inline("float", "k_bits_to_float", "int32_t a", "float v; memcpy(&v, &a, 4); return v;"),
   inline("int32_t", "k_float_to_bits", "float a", "int32_t v; memcpy(&v, &a, 4); return v;"),
-  notInlined("int32_t", "k_clz", "int32_t a", "int32_t n = 0; if (a == 0) return 32; while (a > 0) { a = (int32_t)((uint32_t)a << 1); n++; } return n;"),
+  notInlined(
+    "int32_t",
+    "k_clz",
+    "int32_t a",
+    "int32_t n = 0; if (a == 0) return 32; while (a > 0) { a = (int32_t)((uint32_t)a << 1); n++; } return n;",
+  ),
   notInlined("int32_t", "roundingHighMul", "int32_t a, int32_t b", "return (int32_t)(((int64_t)a * b + INT32_C(1073741824)) >> 31);"),
   {
     marker: "roundingHighMulSmall(",

@@ -98,11 +98,7 @@ function widenWindow(k: KernelBuilder, w: GatheredWindow, patch: Buffer, depth: 
   if (inside === undefined) return gather();
   const rows = y0.ge(0).and(y0.add(sizes.filterH).le(sizes.inH));
   const columns = x0.ge(0).and(x0.add(sizes.filterW).le(sizes.inW));
-  k.if(
-    rows.and(columns),
-    () => inside(k, w, k.let("corner", n.mul(sizes.inH).add(y0).mul(sizes.inW).add(x0).mul(sizes.inC))),
-    gather,
-  );
+  k.if(rows.and(columns), () => inside(k, w, k.let("corner", n.mul(sizes.inH).add(y0).mul(sizes.inW).add(x0).mul(sizes.inC))), gather);
 }
 
 /** A convolution with a window, in tiles: the windows of a tile's pixels are widened, then read by all channels. */
