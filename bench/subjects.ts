@@ -6,7 +6,9 @@ import type { Sample } from "../kinglet/src/driver/index.ts";
 import { readModel } from "../kinglet/src/formats/index.ts";
 import type { Subject } from "./measure.ts";
 
-const GOLDEN = join(process.env["KINGLET_SHARED"] ?? fileURLToPath(new URL("../../shared", import.meta.url)), "golden");
+/** Folder of the development data (CONTRIBUTING.md); it need not be there. */
+export const SHARED = process.env["KINGLET_SHARED"] ?? fileURLToPath(new URL("../../shared", import.meta.url));
+const GOLDEN = join(SHARED, "golden");
 
 /** The first stored inputs of a model: in1.bin, or in1_0.bin, in1_1.bin, … where it has several. */
 function firstSample(folder: string): Sample {

@@ -13,7 +13,7 @@ const ROWS: readonly (readonly string[])[] = [
   ["base"],
   ["graph", "loops"],
   ["ops"],
-  ["formats", "passes", "plan"],
+  ["formats", "passes", "plan", "fusion", "zoo"],
   ["targets"],
   ["boards"],
   ["driver"],

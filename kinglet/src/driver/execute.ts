@@ -1,12 +1,13 @@
 import { KingletError } from "../base/index.ts";
 import { compileAndRunHost, type CoreId, type CoreRun, coreById, isCoreId, mapContributions, RUNTIME_OBJECTS, runOnCore } from "../boards/index.ts";
 import type { Graph } from "../graph/index.ts";
-import { MEMORY_BYTES, type ProgramRunner } from "../loops/index.ts";
+import { MEMORY_BYTES, portBytes, type ProgramRunner } from "../loops/index.ts";
 import { boardHarness, hostHarness, inputBytes, libraryId, printCLibrary, probeHeader } from "../targets/c/index.ts";
 import { createJsRunner } from "../targets/js/index.ts";
 import type { Optimize } from "../targets/share.ts";
 import { createWasmRunner } from "../targets/wasm/index.ts";
-import { type Compiled, compileGraph, portBytes, type TargetId } from "./compile.ts";
+import { type Compiled, compileGraph, type TargetId } from "./compile.ts";
+import type { MemoryOptions } from "./memory.ts";
 
 /** Where a network can run. `plain` is the definition: the unscheduled loops as JavaScript. */
 export type Via = "plain" | "js" | "wasm" | "wasm-scalar" | "c" | CoreId;
@@ -14,7 +15,7 @@ export type Via = "plain" | "js" | "wasm" | "wasm-scalar" | "c" | CoreId;
 /** The input tensors of one inference, as little-endian bytes, in the graph's order. */
 export type Sample = readonly Uint8Array[];
 
-export interface ExecuteOptions {
+export interface ExecuteOptions extends Pick<MemoryOptions, "fuse" | "streamInput"> {
   readonly optimize?: Optimize;
   /** Keep all values apart and give their bytes too (see `values`). */
   readonly values?: boolean;
@@ -75,7 +76,7 @@ function targetOf(via: Via): TargetId {
 function cutOutputs(compiled: Compiled, bytes: Uint8Array): Uint8Array[] {
   let at = 0;
   return compiled.program.outputs.map((_, i) => {
-    const length = portBytes(compiled.program, "outputs", i);
+    const length = portBytes(compiled.program, compiled.program.outputs[i]!);
     at += length;
     return bytes.subarray(at - length, at);
   });
@@ -93,7 +94,7 @@ function valuesIn(compiled: Compiled, arena: Uint8Array): Map<number, Uint8Array
 function outputsFromArena(compiled: Compiled, arena: Uint8Array): Uint8Array[] {
   return compiled.program.outputs.map((port, i) => {
     const at = compiled.plan.offsets[port.buffer]!;
-    return arena.slice(at, at + portBytes(compiled.program, "outputs", i));
+    return arena.slice(at, at + portBytes(compiled.program, compiled.program.outputs[i]!));
   });
 }
 
@@ -232,6 +233,8 @@ export async function execute(graph: Graph, via: Via, samples: readonly Sample[]
     target: targetOf(via),
     ...(options.optimize === undefined ? {} : { optimize: options.optimize }),
     ...(options.values === true ? { pinned: true } : {}),
+    ...(options.fuse === undefined ? {} : { fuse: options.fuse }),
+    ...(options.streamInput === undefined ? {} : { streamInput: options.streamInput }),
   });
   for (const sample of samples) checkSample(compiled, sample);
   switch (via) {
@@ -256,7 +259,7 @@ export function checkSample(compiled: Compiled, sample: Sample): void {
       hint: `inputs: ${ports.map((port) => `${port.name} ${port.dtype}[${port.shape.join(",")}]`).join(", ")}`,
     });
   ports.forEach((port, i) => {
-    const expected = portBytes(compiled.program, "inputs", i);
+    const expected = portBytes(compiled.program, ports[i]!);
     const got = sample[i]!.length;
     if (got !== expected)
       throw new KingletError(

@@ -7,6 +7,7 @@ export * from "./print-wasm.ts";
 export * from "./program.ts";
 export * from "./range.ts";
 export * from "./runner.ts";
+export * from "./runs.ts";
 export * from "./simplify.ts";
 export * from "./types.ts";
 export * from "./vector.ts";

@@ -2,6 +2,7 @@ import { bytesOf, KingletError } from "../base/index.ts";
 import { constant, Expr } from "./expr.ts";
 import { FunctionBuilder } from "./kernel.ts";
 import type { Func, Placement, Port, Program, ProgramBuffer, Step, StepArgument } from "./program.ts";
+import { runsOf, startOf } from "./runs.ts";
 import { loadedType, MEMORY_BYTES, type MemoryType } from "./types.ts";
 import { emit } from "./wasm-code.ts";
 import { encodeModule, PAGE_BYTES, unsigned, type WasmFunction } from "./wasm-encoder.ts";
@@ -18,8 +19,9 @@ export interface WasmOptions {
 export interface WasmLayout {
   readonly constants: readonly number[];
   readonly arena: number;
-  /** Addresses of the program's buffers. */
+  /** Addresses of the program's buffers, and the bytes of their elements. */
   readonly buffers: readonly number[];
+  readonly elements: readonly number[];
   readonly pages: number;
 }
 
@@ -40,6 +42,7 @@ export function wasmLayout(program: Program, placement: Placement): WasmLayout {
     constants,
     arena,
     buffers: placement.offsets.map((offset) => arena + offset),
+    elements: program.buffers.map((buffer) => MEMORY_BYTES[buffer.type]),
     pages: Math.ceil((arena + placement.arenaBytes) / PAGE_BYTES),
   };
 }
@@ -104,14 +107,15 @@ class Calls {
     this.frame = new Frame(func, { functionIndex, fixed: new Map(), nonNegative: new Set() });
   }
 
-  step(step: Step, layout: WasmLayout): void {
-    for (const arg of step.args) this.argument(arg, layout);
+  step(step: Step, layout: WasmLayout, turn = 0): void {
+    step.args.forEach((arg) => this.argument(arg, layout, turn));
     this.call(this.frame.context.functionIndex(step.func));
   }
 
-  argument(arg: StepArgument, layout: WasmLayout): void {
+  argument(arg: StepArgument, layout: WasmLayout, turn = 0): void {
     if (arg.kind === "scalar") emit(this.frame, constant(arg.value, arg.type));
-    else this.frame.i32((arg.kind === "buffer" ? layout.buffers : layout.constants)[arg.index]!);
+    else if (arg.kind === "constant") this.frame.i32(layout.constants[arg.index]!);
+    else this.frame.i32(layout.buffers[arg.index]! + startOf(arg, turn) * layout.elements[arg.index]!);
   }
 
   call(index: number): void {
@@ -134,7 +138,11 @@ function entryPoints(program: Program, layout: WasmLayout, functionIndex: (name:
   const init = new Calls("init", functionIndex);
   for (const [i, buffer] of program.buffers.entries()) initialize(init, buffer, i, layout, functionIndex);
   const run = new Calls("run", functionIndex);
-  if (!probe) for (const step of program.steps) run.step(step, layout);
+  if (!probe)
+    for (const each of runsOf(program)) {
+      if (each.kind === "await") throw new KingletError("unsupported", "a WebAssembly module takes its input whole");
+      run.step(program.steps[each.step]!, layout, each.turn);
+    }
   const steps = probe ? program.steps.map((step, k) => stepFunction(step, k, layout, functionIndex)) : [];
   for (const k of steps.keys()) run.call(first + 2 + k);
   return [init.finish(true), run.finish(true), ...steps];

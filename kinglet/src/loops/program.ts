@@ -76,7 +76,8 @@ export interface ProgramConstant {
 }
 
 export type StepArgument =
-  | { kind: "buffer"; index: number }
+  /** A buffer from element `start` (default 0) on; in a stage the start moves on by `advance` elements after each run of the step. */
+  | { kind: "buffer"; index: number; start?: number; advance?: number }
   | { kind: "constant"; index: number }
   | { kind: "scalar"; type: ScalarType; value: number | bigint };
 
@@ -89,6 +90,30 @@ export interface Step {
   readonly args: readonly StepArgument[];
 }
 
+/** Steps that run in turn, a row of the image at a time, instead of once each: no image between them is ever whole. */
+export interface Stage {
+  readonly name: string;
+  /** The first of its steps, and how many there are; a program's stages do not overlap. */
+  readonly first: number;
+  readonly count: number;
+  /** Which step runs when, counted from `first`; `AWAIT_ROW` where the caller must have written the next row of the streamed input. */
+  readonly order: readonly number[];
+  /** Where the input streams: the buffer that holds how far the stage has come, between the caller's rows. */
+  readonly position?: number | undefined;
+}
+
+/** In a stage's order: the next row of the streamed input is due. */
+export const AWAIT_ROW = -1;
+
+/** A network input that the caller writes row by row, always to the same place of its buffer. */
+export interface RowStream {
+  /** Rows of the image. */
+  readonly count: number;
+  /** Elements of a row, and the first of them in the buffer. */
+  readonly length: number;
+  readonly start: number;
+}
+
 /** A tensor that the caller fills or reads; it lies in a buffer. */
 export interface Port {
   readonly name: string;
@@ -96,6 +121,7 @@ export interface Port {
   readonly shape: Shape;
   readonly quantization?: { readonly scale: number; readonly zeroPoint: number } | undefined;
   readonly buffer: number;
+  readonly rows?: RowStream | undefined;
 }
 
 /** A whole network as loops: functions (callees first), tables, buffers and the steps in order. */
@@ -105,6 +131,8 @@ export interface Program {
   readonly constants: readonly ProgramConstant[];
   readonly buffers: readonly ProgramBuffer[];
   readonly steps: readonly Step[];
+  /** Absent where every step runs once, in this order. */
+  readonly stages?: readonly Stage[] | undefined;
   readonly inputs: readonly Port[];
   readonly outputs: readonly Port[];
 }

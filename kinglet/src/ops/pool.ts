@@ -1,5 +1,5 @@
 import type { Node, ValueType } from "../graph/index.ts";
-import { constant, f32, i32, type KernelBuilder, type KernelInstance } from "../loops/index.ts";
+import { constant, type Expr, f32, i32, type KernelBuilder, type KernelInstance } from "../loops/index.ts";
 import { quantized } from "./conv.ts";
 import { attributesOf, inputOf, type OpDef, outputOf, suffixOf, typeAt, unsupportedTypes } from "./op.ts";
 import { floatBounds, quantizationOf, quantizedBounds } from "./quantization.ts";
@@ -17,18 +17,25 @@ function poolShape(op: string, inputs: readonly (ValueType | null)[], a: PoolAtt
   return [x.shape[0]!, oh, ow, x.shape[3]!];
 }
 
-function bounds(node: Node, a: PoolAttributes): { low: number; high: number } {
+/** Least and greatest result of a pool, by its activation. */
+export function poolBounds(node: Node, a: PoolAttributes): { low: number; high: number } {
   const y = outputOf(node);
   if (y.dtype === "float32") return floatBounds(a.activation);
   if (y.dtype !== "int8" && y.dtype !== "uint8" && y.dtype !== "int16") throw unsupportedTypes(node);
   return quantizedBounds(a.activation, quantizationOf(node, y), y.dtype);
 }
 
+/** The integer nearest to sum / count, halves away from zero. */
+export function roundedMean(sum: Expr, count: Expr): Expr {
+  const half = count.shr(1);
+  return sum.gt(0).select(sum.add(half), sum.sub(half)).div(count);
+}
+
 /** Integer averages round half away from zero, as the specification says. */
 function averageLoops(k: KernelBuilder, node: Node): KernelInstance {
   const a = attributesOf<PoolAttributes>(node);
   const [x, y] = [inputOf(node, 0), outputOf(node)];
-  const { low, high } = bounds(node, a);
+  const { low, high } = poolBounds(node, a);
   const float = x.dtype === "float32";
   const input = k.input(0, "x");
   const output = k.output(0, "y");
@@ -43,8 +50,7 @@ function averageLoops(k: KernelBuilder, node: Node): KernelInstance {
         count.set(count.get().add(1));
       });
       const sum = k.let("sum", acc.get());
-      const half = count.get().shr(1);
-      const mean = float ? sum.div(count.get().to("f32")) : sum.gt(0).select(sum.add(half), sum.sub(half)).div(count.get());
+      const mean = float ? sum.div(count.get().to("f32")) : roundedMean(sum, count.get());
       output.store(n.mul(sizes.outH).add(oy).mul(sizes.outW).add(ox).mul(sizes.outC).add(c), mean.clamp(limit("low", low), limit("high", high)));
     }),
   );
@@ -54,7 +60,7 @@ function averageLoops(k: KernelBuilder, node: Node): KernelInstance {
 function maxLoops(k: KernelBuilder, node: Node): KernelInstance {
   const a = attributesOf<PoolAttributes>(node);
   const [x, y] = [inputOf(node, 0), outputOf(node)];
-  const { low, high } = bounds(node, a);
+  const { low, high } = poolBounds(node, a);
   const float = x.dtype === "float32";
   const input = k.input(0, "x");
   const output = k.output(0, "y");

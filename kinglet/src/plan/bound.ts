@@ -1,6 +1,5 @@
-import type { Program } from "../loops/index.ts";
 import type { Pair } from "./place.ts";
-import type { Lifetime } from "./types.ts";
+import type { Presence, RowPair } from "./presence.ts";
 import type { BufferKind } from "./usage.ts";
 
 /** The most bytes that a pair can share at any legal distance. */
@@ -26,30 +25,39 @@ function stepBound(live: readonly number[], pairs: readonly Pair[], sizes: reado
   return all - Math.min(saved, sum(inputs), sum(outputs));
 }
 
-/** Live bytes of every step, with overlapping pairs counted as favourably as any placement could. */
-function stepBounds(
-  program: Program,
-  sizes: readonly number[],
-  lifetimes: readonly Lifetime[],
-  kinds: readonly BufferKind[],
-  pairs: readonly Pair[],
-): number[] {
-  return Array.from({ length: Math.max(1, program.steps.length) }, (_, step) => {
-    const live = lifetimes.filter((l) => kinds[l.buffer] === "state" || (l.first <= step && step <= l.last)).map((l) => l.buffer);
-    return stepBound(
-      live,
-      pairs.filter((p) => p.step === step),
-      sizes,
-    );
+/** Buffers needed at every run; state always is. */
+function neededAt(presence: Presence, kinds: readonly BufferKind[]): number[][] {
+  const needed: number[][] = Array.from({ length: Math.max(1, presence.runs.length) }, () => []);
+  presence.spans.forEach((spans, buffer) => {
+    const all = kinds[buffer] === "state" ? [[0, needed.length - 1] as const] : spans;
+    for (const [from, to] of all) for (let at = from; at <= to; at++) needed[at]!.push(buffer);
   });
+  return needed;
 }
 
+/** The most bytes needed at one time, with overlapping pairs counted as favourably as any placement could. */
 export function lowerBound(
-  program: Program,
+  presence: Presence,
   sizes: readonly number[],
-  lifetimes: readonly Lifetime[],
   kinds: readonly BufferKind[],
   pairs: readonly Pair[],
+  rowPairs: readonly RowPair[],
 ): number {
-  return Math.max(0, ...stepBounds(program, sizes, lifetimes, kinds, pairs));
+  const byStep = new Map<number, Pair[]>();
+  for (const pair of pairs) byStep.set(pair.step, [...(byStep.get(pair.step) ?? []), pair]);
+  // A row that may be written over what it is made from takes no bytes of its own at best.
+  const rows = new Map<number, Set<number>>();
+  for (const { step, output } of rowPairs) rows.set(step, (rows.get(step) ?? new Set()).add(output));
+  let most = 0;
+  neededAt(presence, kinds).forEach((live, at) => {
+    const run = presence.runs[at];
+    const own = run?.kind === "step" ? (byStep.get(run.step) ?? []) : [];
+    const spare = live.reduce((sum, buffer) => {
+      const extent = presence.extents.get(buffer)?.[at];
+      return extent === undefined ? sum : sum + sizes[buffer]! - (extent.high - extent.low);
+    }, 0);
+    const inPlace = run?.kind === "step" ? [...(rows.get(run.step) ?? [])].reduce((sum, buffer) => sum + sizes[buffer]!, 0) : 0;
+    most = Math.max(most, stepBound(live, own, sizes) - spare - inPlace);
+  });
+  return most;
 }

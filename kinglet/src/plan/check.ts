@@ -1,8 +1,8 @@
-import { MEMORY_BYTES, type Placement, type Program, type Step } from "../loops/index.ts";
+import { MEMORY_BYTES, type Placement, type Program, type Run, runsOf, type Step, startOf } from "../loops/index.ts";
 import { ArenaTags, type Fault, type FaultKind } from "./arena.ts";
 import { ReplayWriter, type ReplayTarget } from "./replay.ts";
 import { boundScalars } from "./scalar.ts";
-import { alignmentOf, bufferKinds, bytesOfBuffer, stepUses } from "./usage.ts";
+import { alignmentOf, type BufferKind, bufferKinds, bytesOfBuffer, stepUses } from "./usage.ts";
 
 export interface PlanFailure {
   readonly kind: FaultKind;
@@ -52,6 +52,8 @@ interface Bound {
   readonly buffer: number;
   readonly bytes: number;
   readonly element: number;
+  /** The byte of the buffer at which the argument starts. */
+  readonly base: number;
 }
 
 class StepReplay implements ReplayTarget {
@@ -79,13 +81,13 @@ class StepReplay implements ReplayTarget {
 
   read(param: number, index: number, bytes: number): void {
     const bound = this.bounds[param]!;
-    const from = index * bound.element;
+    const from = bound.base + index * bound.element;
     if (this.inside(bound, from, from + bytes)) this.intact(bound, from, from + bytes);
   }
 
   readRun(param: number, index: number, stride: number, count: number, bytes: number): void {
     const bound = this.bounds[param]!;
-    const first = index * bound.element;
+    const first = bound.base + index * bound.element;
     const last = first + stride * bound.element * (count - 1);
     const [low, high] = [Math.min(first, last), Math.max(first, last) + bytes];
     if (!this.inside(bound, low, high)) return;
@@ -100,7 +102,7 @@ class StepReplay implements ReplayTarget {
 
   write(param: number, index: number, bytes: number): void {
     const bound = this.bounds[param]!;
-    const from = index * bound.element;
+    const from = bound.base + index * bound.element;
     if (bound.buffer >= 0 && this.inside(bound, from, from + bytes)) this.tags.claim(bound.buffer, from, from + bytes);
   }
 
@@ -110,25 +112,41 @@ class StepReplay implements ReplayTarget {
   }
 }
 
-function boundsOf(program: Program, step: Step): (Bound | undefined)[] {
+function boundsOf(program: Program, step: Step, turn: number): (Bound | undefined)[] {
   return step.args.map((arg) => {
     if (arg.kind === "scalar") return undefined;
     if (arg.kind === "constant") {
       const constant = program.constants[arg.index]!;
       const element = MEMORY_BYTES[constant.type];
-      return { name: constant.name, buffer: -1, bytes: constant.data.length * element, element };
+      return { name: constant.name, buffer: -1, bytes: constant.data.length * element, element, base: 0 };
     }
     const buffer = program.buffers[arg.index]!;
-    return { name: buffer.name, buffer: arg.index, bytes: bytesOfBuffer(buffer), element: MEMORY_BYTES[buffer.type] };
+    const element = MEMORY_BYTES[buffer.type];
+    return { name: buffer.name, buffer: arg.index, bytes: bytesOfBuffer(buffer), element, base: startOf(arg, turn) * element };
   });
 }
 
-function replayStep(program: Program, step: Step, tags: ArenaTags, failures: Failures): void {
-  const functions = new Map(program.functions.map((f) => [f.name, f]));
-  const func = functions.get(step.func)!;
-  const { lines } = new ReplayWriter(func, boundScalars(func, step.args), functions);
-  const run = new Function("to", lines.join("\n")) as (to: ReplayTarget) => void;
-  run(new StepReplay(boundsOf(program, step), tags, (name, fault) => failures.add(step.name, name, fault)));
+/** The accesses of every step as code, made once however often the step runs. */
+class Replays {
+  private readonly program: Program;
+  private readonly functions: ReadonlyMap<string, Program["functions"][number]>;
+  private readonly made = new Map<number, (to: ReplayTarget) => void>();
+
+  constructor(program: Program) {
+    this.program = program;
+    this.functions = new Map(program.functions.map((f) => [f.name, f]));
+  }
+
+  of(step: number): (to: ReplayTarget) => void {
+    const known = this.made.get(step);
+    if (known !== undefined) return known;
+    const { func: name, args } = this.program.steps[step]!;
+    const func = this.functions.get(name)!;
+    const { lines } = new ReplayWriter(func, boundScalars(func, args), this.functions);
+    const run = new Function("to", lines.join("\n")) as (to: ReplayTarget) => void;
+    this.made.set(step, run);
+    return run;
+  }
 }
 
 /** Offsets must be aligned and inside, and state must share its bytes with nothing. */
@@ -149,6 +167,29 @@ function expectWhole(program: Program, tags: ArenaTags, buffers: readonly number
   }
 }
 
+/** The caller writes a row of the streamed input. */
+function receiveRow(program: Program, tags: ArenaTags): void {
+  for (const { rows, buffer } of program.inputs) {
+    if (rows === undefined) continue;
+    const element = MEMORY_BYTES[program.buffers[buffer]!.type];
+    tags.claim(buffer, rows.start * element, (rows.start + rows.length) * element);
+  }
+}
+
+function replayRun(
+  program: Program,
+  run: Run & { kind: "step" },
+  kinds: readonly BufferKind[],
+  replays: Replays,
+  tags: ArenaTags,
+  failures: Failures,
+): void {
+  const step = program.steps[run.step]!;
+  // Working memory is the step's own from its start, whatever it holds: kernels may read what they then ignore.
+  for (const arg of step.args) if (arg.kind === "buffer" && kinds[arg.index] === "scratch") tags.claim(arg.index, 0, tags.size(arg.index));
+  replays.of(run.step)(new StepReplay(boundsOf(program, step, run.turn), tags, (name, fault) => failures.add(step.name, name, fault)));
+}
+
 /**
  * Replays every memory access of a program over a record of which buffer owns each byte of the arena. It knows
  * nothing of lifetimes, overlaps or how the placement was found. Unlike real runs it does not know data: where an
@@ -160,14 +201,14 @@ export function checkPlan(program: Program, placement: Placement): PlanCheck {
   if (failures.list.length > 0) return { ok: false, failures: failures.list };
   const tags = new ArenaTags(placement.arenaBytes, placement.offsets, program.buffers.map(bytesOfBuffer));
   const state = program.buffers.flatMap((buffer, b) => (buffer.initial === undefined ? [] : [b]));
-  const given = [...state, ...program.inputs.map((port) => port.buffer)];
+  const given = [...state, ...program.inputs.filter((port) => port.rows === undefined).map((port) => port.buffer)];
   for (const b of given) tags.claim(b, 0, tags.size(b));
   expectWhole(program, tags, given, "start", failures);
   const kinds = bufferKinds(program, stepUses(program));
-  for (const step of program.steps) {
-    // Working memory is the step's own from its start, whatever it holds: kernels may read what they then ignore.
-    for (const arg of step.args) if (arg.kind === "buffer" && kinds[arg.index] === "scratch") tags.claim(arg.index, 0, tags.size(arg.index));
-    replayStep(program, step, tags, failures);
+  const replays = new Replays(program);
+  for (const run of runsOf(program)) {
+    if (run.kind === "await") receiveRow(program, tags);
+    else replayRun(program, run, kinds, replays, tags, failures);
   }
   expectWhole(program, tags, [...state, ...program.outputs.map((port) => port.buffer)], "end", failures);
   return { ok: failures.list.length === 0, failures: failures.list };

@@ -5,6 +5,7 @@ import { searchExactly } from "./exact.ts";
 import { searchOrders, seedOrders } from "./firstfit.ts";
 import { alignUp, type Conflict, type Layout } from "./layout.ts";
 import { lifetimesOf } from "./lifetimes.ts";
+import { forbidden, type Presence, presenceOf, type RowPair } from "./presence.ts";
 import type { Distance, Lifetime, Overlap, Plan, PlanOptions } from "./types.ts";
 import { alignmentOf, blockBytes, type BufferKind, bufferKinds, type StepUse, stepUses } from "./usage.ts";
 
@@ -34,28 +35,60 @@ function candidates(
 }
 
 function findPairs(program: Program, uses: readonly StepUse[], lifetimes: readonly Lifetime[], kinds: readonly BufferKind[]): Pair[] {
+  const inStage = (step: number): boolean => (program.stages ?? []).some(({ first, count }) => first <= step && step < first + count);
   const outputs = new Set(program.outputs.map((port) => port.buffer));
   return program.steps.flatMap((step, at) => {
+    if (inStage(at)) return [];
     const some = candidates(uses, lifetimes, kinds, outputs, at);
     if (some.inputs.length === 0 || some.outputs.length === 0) return [];
     return safeDistances(program, step, some.inputs, some.outputs).map((d) => ({ ...d, step: at }));
   });
 }
 
-/** Which blocks may not lie where, from lifetimes and the pairs that may overlap. */
-function layoutOf(program: Program, lifetimes: readonly Lifetime[], kinds: readonly BufferKind[], pairs: readonly Pair[], pinned: boolean): Layout {
+/** Rows that a step in a stage makes, with the lines, images and rows it makes them from. */
+function findRowPairs(program: Program, uses: readonly StepUse[], presence: Presence, kinds: readonly BufferKind[]): RowPair[] {
+  return (program.stages ?? []).flatMap(({ first, count }) =>
+    Array.from({ length: count }, (_, i) => first + i).flatMap((at) => {
+      const step = program.steps[at]!;
+      const { reads, writes } = uses[at]!;
+      const starts = new Map(step.args.flatMap((arg) => (arg.kind === "buffer" ? [[arg.index, arg]] : [])));
+      const still = (b: number): boolean => starts.get(b)!.advance === undefined;
+      const inputs = reads.filter((b) => kinds[b] === "value" && !writes.includes(b) && still(b));
+      const born = (b: number): boolean =>
+        presence.runs.every((run, p) => run.kind !== "step" || run.step !== at || presence.spans[b]!.some(([from]) => from === p));
+      const outputs = writes.filter((b) => kinds[b] === "value" && !reads.includes(b) && still(b) && !presence.extents.has(b) && born(b));
+      if (inputs.length === 0 || outputs.length === 0) return [];
+      const startBytes = (b: number): number => (starts.get(b)!.start ?? 0) * (blockBytes({ ...program.buffers[b]!, length: 4 }) / 4);
+      return safeDistances(program, step, inputs, outputs).map((d): RowPair => {
+        const shift = startBytes(d.input) - startBytes(d.output);
+        return { ...d, step: at, below: Math.floor((d.below + shift) / 4) * 4, above: Math.ceil((d.above + shift) / 4) * 4 };
+      });
+    }),
+  );
+}
+
+/** Which blocks may not lie where, from when they are needed and the pairs that may overlap. */
+function layoutOf(
+  program: Program,
+  presence: Presence,
+  rowPairs: readonly RowPair[],
+  kinds: readonly BufferKind[],
+  pairs: readonly Pair[],
+  pinned: boolean,
+): Layout {
   const sizes = program.buffers.map(blockBytes);
   const conflicts: Conflict[][] = sizes.map(() => []);
   const known = new Map(pairs.map((p) => [p.output * sizes.length + p.input, p]));
-  const meet = (a: Lifetime, b: Lifetime): boolean =>
-    pinned || kinds[a.buffer] === "state" || kinds[b.buffer] === "state" || (a.first <= b.last && b.first <= a.last);
+  const apart = (i: number, j: number): boolean => pinned || kinds[i] === "state" || kinds[j] === "state";
   for (let i = 0; i < sizes.length; i++) {
     for (let j = 0; j < sizes.length; j++) {
-      if (i === j || !meet(lifetimes[i]!, lifetimes[j]!)) continue;
+      if (i === j) continue;
+      const whole = apart(i, j) ? { low: -sizes[i]!, high: sizes[j]! } : forbidden(presence, rowPairs, i, j, sizes);
+      if (whole === null) continue;
       const asOutput = known.get(i * sizes.length + j);
       const asInput = known.get(j * sizes.length + i);
-      const low = asOutput?.below ?? (asInput ? -asInput.above : -sizes[i]!);
-      const high = asOutput?.above ?? (asInput ? -asInput.below : sizes[j]!);
+      const low = asOutput?.below ?? (asInput ? -asInput.above : whole.low);
+      const high = asOutput?.above ?? (asInput ? -asInput.below : whole.high);
       if (low < high) conflicts[i]!.push({ other: j, low, high });
     }
   }
@@ -97,8 +130,10 @@ export function placeBuffers(program: Program, options: PlanOptions = {}): Plan 
   const lifetimes = lifetimesOf(program, uses, kinds);
   const pinned = options.pinned ?? false;
   const pairs = pinned || options.overlap === false ? [] : findPairs(program, uses, lifetimes, kinds);
-  const layout = layoutOf(program, lifetimes, kinds, pairs, pinned);
-  const bound = pinned ? layout.sizes.reduce((a, b) => a + b, 0) : lowerBound(program, layout.sizes, lifetimes, kinds, pairs);
+  const presence = presenceOf(program, uses, kinds, lifetimes);
+  const rowPairs = pinned || options.overlap === false ? [] : findRowPairs(program, uses, presence, kinds);
+  const layout = layoutOf(program, presence, rowPairs, kinds, pairs, pinned);
+  const bound = pinned ? layout.sizes.reduce((a, b) => a + b, 0) : lowerBound(presence, layout.sizes, kinds, pairs, rowPairs);
   const solution = pinned ? { offsets: sideBySide(layout), exhausted: true } : solve(layout, lifetimes, bound);
   const offsets = Array.from(solution.offsets);
   const arenaBytes = offsets.reduce((top, offset, i) => Math.max(top, offset + layout.sizes[i]!), 0);

@@ -1,4 +1,5 @@
 import { elementCount, KingletError } from "../base/index.ts";
+import type { FusedStage } from "../fusion/index.ts";
 import type { Graph, Node, Value } from "../graph/index.ts";
 import {
   type Argument,
@@ -9,10 +10,13 @@ import {
   type Port,
   type Program,
   type ProgramBuffer,
+  type RowStream,
+  type Stage,
   type StepArgument,
 } from "../loops/index.ts";
 import { findOp, type Schedules, unsupportedTypes, type Walk } from "../ops/index.ts";
 import { ConstantPool } from "./constants.ts";
+import { lowerStage, type StageHost, streamedLength } from "./lower-stage.ts";
 import { type Optimize, type RawStep, shareFunctions } from "./share.ts";
 
 export interface LowerOptions {
@@ -21,6 +25,8 @@ export interface LowerOptions {
   readonly optimize?: Optimize;
   /** How kernels that can choose visit their pixels: all forward, or forward and backward in turn. */
   readonly walks?: "forward" | "alternate";
+  /** Runs of nodes that compute row by row; all others compute whole images. */
+  readonly stages?: readonly FusedStage[];
 }
 
 /** Where a value lives: an arena buffer or a table in flash. */
@@ -31,6 +37,8 @@ class Lowering {
   private readonly constants = new ConstantPool();
   private readonly homes = new Map<number, Home>();
   private readonly steps: RawStep[] = [];
+  private readonly stages: Stage[] = [];
+  private readonly streams = new Map<number, RowStream>();
   private walked = 0;
   private readonly graph: Graph;
   private readonly options: LowerOptions;
@@ -41,17 +49,52 @@ class Lowering {
   }
 
   run(): Program {
-    const inputs = this.graph.inputs.map((value) => this.port(value, this.newBuffer(value)));
-    this.graph.nodes.forEach((node, index) => this.lowerNode(node, index));
+    const buffers = this.graph.inputs.map((value) => this.inputBuffer(value));
+    this.lowerNodes();
+    const inputs = this.graph.inputs.map((value, i) => this.port(value, buffers[i]!));
     const outputs = this.graph.outputs.map((value, index) => this.port(value, this.outputBuffer(value, index)));
     const { functions, steps } = shareFunctions(this.steps, this.options.optimize ?? "balanced");
-    return { name: this.graph.name, functions, constants: this.constants.list, buffers: this.buffers, steps, inputs, outputs };
+    return { name: this.graph.name, functions, constants: this.constants.list, buffers: this.buffers, steps, stages: this.stages, inputs, outputs };
+  }
+
+  private lowerNodes(): void {
+    const stages = new Map((this.options.stages ?? []).map((stage) => [stage.first, stage]));
+    for (let at = 0; at < this.graph.nodes.length; ) {
+      const stage = stages.get(at);
+      if (stage === undefined) this.lowerNode(this.graph.nodes[at]!, at);
+      else this.lowerStage(stage);
+      at += stage?.forms.length ?? 1;
+    }
+  }
+
+  private lowerStage(fused: FusedStage): void {
+    const host: StageHost = {
+      steps: this.steps,
+      memoryType: (value) => this.memoryType(value),
+      addBuffer: (buffer) => this.buffers.push(buffer) - 1,
+      bufferOf: (value) => (this.homeOf(value, value.name) as { index: number }).index,
+      valueOf: (value, name) => this.homeOf(value, name),
+      tableOf: (name, arg) => ({ kind: "constant", index: this.constants.add(name, arg.type, arg.data) }),
+      kernelOf: (node) => this.kernelOf(node, "forward"),
+    };
+    const { stage, rows } = lowerStage(host, fused);
+    this.stages.push(stage);
+    if (rows !== undefined) this.streams.set(fused.streamed!.id, rows);
+  }
+
+  private inputBuffer(value: Value): number {
+    const stage = this.options.stages?.find(({ streamed }) => streamed?.id === value.id);
+    if (stage === undefined) return this.newBuffer(value);
+    const type = this.memoryType(value);
+    this.buffers.push({ name: value.name, type, length: streamedLength(stage, value) });
+    this.homes.set(value.id, { kind: "buffer", index: this.buffers.length - 1 });
+    return this.buffers.length - 1;
   }
 
   private port(value: Value, buffer: number): Port {
     const q = value.quantization;
     const quantization = q === undefined || q.scales.length !== 1 ? undefined : { scale: q.scales[0]!, zeroPoint: q.zeroPoints[0]! };
-    return { name: value.name, dtype: value.dtype, shape: value.shape, quantization, buffer };
+    return { name: value.name, dtype: value.dtype, shape: value.shape, quantization, buffer, rows: this.streams.get(value.id) };
   }
 
   private memoryType(value: Value): MemoryType {
@@ -101,18 +144,23 @@ class Lowering {
   }
 
   private lowerNode(node: Node, index: number): void {
+    if (findOp(node.op)?.alias === true && this.alias(node)) return;
+    const instance = this.kernelOf(node, this.walkOf(node));
+    const prefix = `${node.op}_${index}`;
+    const args = instance.args.map((arg, i) => this.bind(node, arg, `${prefix}_${instance.func.params[i]!.name}`));
+    this.steps.push({ name: node.name, op: node.op, func: instance.func, args });
+  }
+
+  /** The target's kernel for a node, or the plain loops. */
+  private kernelOf(node: Node, walk: Walk): KernelInstance {
     const op = findOp(node.op);
     if (op === undefined) throw new KingletError("unsupported", `there is no operator ${node.op} (node "${node.name}")`);
-    if (op.alias === true && this.alias(node)) return;
     const builder = new KernelBuilder(
       node.inputs.map((value) => (value === null ? null : this.kernelType(node, value))),
       node.outputs.map((value) => this.kernelType(node, value)),
     );
-    const schedule = this.options.schedules?.[node.op]?.(node, this.walkOf(node));
-    const instance = schedule === undefined ? op.loops(builder, node) : schedule(builder);
-    const prefix = `${node.op}_${index}`;
-    const args = instance.args.map((arg, i) => this.bind(node, arg, `${prefix}_${instance.func.params[i]!.name}`));
-    this.steps.push({ name: node.name, op: node.op, func: instance.func, args });
+    const schedule = this.options.schedules?.[node.op]?.(node, walk);
+    return schedule === undefined ? op.loops(builder, node) : schedule(builder);
   }
 
   /** Layers in place drift through the arena in the direction of their pixels; turning every other one brings the map back. */

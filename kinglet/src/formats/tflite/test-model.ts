@@ -94,6 +94,8 @@ export interface TestOperator {
   readonly inputs: readonly number[];
   readonly outputs: readonly number[];
   readonly options?: Fields;
+  /** Which of the schema's tables `options` is; the reader goes by the operator. */
+  readonly optionsType?: number;
   readonly intermediates?: readonly number[];
 }
 
@@ -162,7 +164,7 @@ function operatorFields(operator: TestOperator, kinds: string[]): Fields {
     [OPERATOR.code]: { int: kinds.indexOf(operator.op) },
     [OPERATOR.inputs]: { ints: operator.inputs },
     [OPERATOR.outputs]: { ints: operator.outputs },
-    ...(operator.options && { [OPERATOR.optionsType]: { byte: 1 }, [OPERATOR.options]: { table: operator.options } }),
+    ...(operator.options && { [OPERATOR.optionsType]: { byte: operator.optionsType ?? 1 }, [OPERATOR.options]: { table: operator.options } }),
     ...(operator.intermediates && { [OPERATOR.intermediates]: { ints: operator.intermediates } }),
   };
 }

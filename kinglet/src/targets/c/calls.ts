@@ -1,3 +1,4 @@
+import { movingSteps, positionLength, printStage, turnOf } from "./stages.ts";
 import {
   C_MEMORY,
   type Func,
@@ -82,12 +83,20 @@ function scalarText(arg: Extract<StepArgument, { kind: "scalar" }>): string {
   return arg.type === "i64" ? `INT64_C(${arg.value})` : arg.value === -(2 ** 31) ? "INT32_MIN" : String(arg.value);
 }
 
-function directArgument(program: Program, placement: Placement, func: Func, arg: StepArgument, at: number, id: string): string {
+type BufferArgument = Extract<StepArgument, { kind: "buffer" }>;
+
+/** Where an argument starts in the arena, in bytes, at the first turn of its step. */
+function offsetOf(program: Program, placement: Placement, arg: BufferArgument): number {
+  return placement.offsets[arg.index]! + (arg.start ?? 0) * MEMORY_BYTES[program.buffers[arg.index]!.type];
+}
+
+function directArgument(program: Program, placement: Placement, func: Func, arg: StepArgument, at: number, id: string, turn: string): string {
   const param = func.params[at]!;
   if (arg.kind === "constant") return `${id}_${program.constants[arg.index]!.name}`;
-  if (arg.kind === "buffer")
-    return pointer(program.buffers[arg.index]!.type, param.kind === "buffer" && param.writes, String(placement.offsets[arg.index]!));
-  return scalarText(arg);
+  if (arg.kind === "scalar") return scalarText(arg);
+  const { type } = program.buffers[arg.index]!;
+  const moved = arg.advance === undefined ? "" : ` + ${turn} * ${arg.advance * MEMORY_BYTES[type]}`;
+  return pointer(type, param.kind === "buffer" && param.writes, `${offsetOf(program, placement, arg)}${moved}`);
 }
 
 /** The narrowest C type that holds all values of an integer field. */
@@ -120,7 +129,7 @@ function fieldOf(program: Program, placement: Placement, func: Func, steps: read
       use: `s->${name}`,
     };
   }
-  const offsets = args.map((arg) => placement.offsets[(arg as { index: number }).index]!);
+  const offsets = args.map((arg) => offsetOf(program, placement, arg as BufferArgument));
   return { name, ...integerType(offsets, false), values: offsets.map(String), use: pointer(param.type, param.writes, `s->${name}`) };
 }
 
@@ -156,31 +165,63 @@ static void ${func.name}_run(uint8_t *arena, const struct ${func.name}_step *s) 
 `;
 }
 
+/** Whether a step's arguments move from run to run: a record in flash cannot say so. */
+function moves(step: Step): boolean {
+  return step.args.some((arg) => arg.kind === "buffer" && arg.advance !== undefined);
+}
+
+/** Functions whose steps are called through records. */
+function sharedFunctions(program: Program): Map<string, (readonly [Step, number])[]> {
+  const functions = new Map(program.functions.map((func) => [func.name, func]));
+  const users = new Map<string, (readonly [Step, number])[]>();
+  program.steps.forEach((step, i) => {
+    if (!moves(step)) users.set(step.func, [...(users.get(step.func) ?? []), [step, i]]);
+  });
+  const steps = (list: readonly (readonly [Step, number])[]): Step[] => list.map(([step]) => step);
+  return new Map(
+    [...users].filter(([name, list]) => list.length > 1 && functions.get(name)!.params.length > 3 && uniform(functions.get(name)!, steps(list))),
+  );
+}
+
+/** How the run function goes through the stages. */
+function stageLines(program: Program, placement: Placement, index: number): string[] {
+  const stage = program.stages![index]!;
+  const comment = `/* ${commentText(stage.name)}, by rows */`;
+  if (stage.position !== undefined) {
+    return [`  if (!stage_${index}(arena, ${pointer("u16", true, String(placement.offsets[stage.position]!))})) return 0; ${comment}`];
+  }
+  return [`  { ${comment}`, `    k_uint16 s[${positionLength(program, stage)}] = {0};`, `    (void)stage_${index}(arena, s);`, "  }"];
+}
+
 /** Layers that share a kernel are called through records in flash: a call is then a few bytes. */
 export function printCalls(program: Program, placement: Placement, id: string): CCalls {
   const functions = new Map(program.functions.map((func) => [func.name, func]));
-  const users = new Map<string, (readonly [Step, number])[]>();
-  program.steps.forEach((step, i) => users.set(step.func, [...(users.get(step.func) ?? []), [step, i]]));
-  const shared = new Set(
-    [...users]
-      .filter(
-        ([name, list]) =>
-          list.length > 1 &&
-          functions.get(name)!.params.length > 3 &&
-          uniform(
-            functions.get(name)!,
-            list.map(([step]) => step),
-          ),
-      )
-      .map(([name]) => name),
-  );
-  const definitions = [...shared].map((name) => recordDefinitions(program, placement, functions.get(name)!, users.get(name)!, id));
-  const steps = program.steps.flatMap((step, i) => {
+  const shared = sharedFunctions(program);
+  const records = [...shared].map(([name, users]) => recordDefinitions(program, placement, functions.get(name)!, users, id));
+  const call = (i: number, turn = "0"): string => {
+    const step = program.steps[i]!;
     const func = functions.get(step.func)!;
-    const call = shared.has(step.func)
-      ? `${step.func}_run(arena, &step_${i});`
-      : `${step.func}(${step.args.map((arg, at) => directArgument(program, placement, func, arg, at, id)).join(", ")});`;
-    return [`  ${id.toUpperCase()}_STEP(${i}, arena); /* ${stepComment(program, step)} */`, `  ${call}`];
-  });
-  return { definitions: definitions.length === 0 ? "" : `${definitions.join("\n")}\n`, steps };
+    const direct = !shared.has(step.func) || moves(step);
+    const text = direct
+      ? `${step.func}(${step.args.map((arg, at) => directArgument(program, placement, func, arg, at, id, turn)).join(", ")});`
+      : `${step.func}_run(arena, &step_${i});`;
+    return text;
+  };
+  const mark = (i: number): string => `${id.toUpperCase()}_STEP(${i}, arena);`;
+  const stages = program.stages ?? [];
+  const definitions = [
+    ...records,
+    ...stages.map((stage, index) => {
+      const moving = new Set(movingSteps(program, stage));
+      return printStage(program, stage, index, (i) => `${mark(i)} ${call(i, moving.has(i) ? turnOf(program, stage, i) : "0")}`);
+    }),
+  ];
+  const lines: string[] = [];
+  for (let i = 0; i < program.steps.length; ) {
+    const index = stages.findIndex((stage) => stage.first === i);
+    if (index >= 0) lines.push(...stageLines(program, placement, index));
+    else lines.push(`  ${mark(i)} /* ${stepComment(program, program.steps[i]!)} */`, `  ${call(i)}`);
+    i += index >= 0 ? stages[index]!.count : 1;
+  }
+  return { definitions: definitions.length === 0 ? "" : `${definitions.join("\n")}\n`, steps: lines };
 }

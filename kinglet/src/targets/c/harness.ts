@@ -1,4 +1,4 @@
-import { MEMORY_BYTES, type Placement, type Program } from "../../loops/index.ts";
+import { type Placement, portBytes, type Program } from "../../loops/index.ts";
 import { arenaAlignment } from "./library.ts";
 
 /** What a test program around the library shall do. */
@@ -10,28 +10,39 @@ export interface HarnessOptions {
   readonly profile?: boolean;
 }
 
-function bytesOfBuffer(program: Program, index: number): number {
-  const buffer = program.buffers[index]!;
-  return buffer.length * MEMORY_BYTES[buffer.type];
-}
-
 export function inputBytes(program: Program): number {
-  return program.inputs.reduce((sum, port) => sum + bytesOfBuffer(program, port.buffer), 0);
+  return program.inputs.reduce((sum, port) => sum + portBytes(program, port), 0);
 }
 
+/** Fills the inputs that lie whole in memory. */
 function fillInputs(program: Program, id: string): string[] {
   let at = 0;
-  return program.inputs.map((port, i) => {
-    const bytes = bytesOfBuffer(program, port.buffer);
-    const line = `    memcpy(${id}_input${i}(arena), sample + ${at}, ${bytes});`;
-    at += bytes;
-    return line;
+  return program.inputs.flatMap((port, i) => {
+    const from = at;
+    at += portBytes(program, port);
+    return port.rows === undefined ? [`    memcpy(${id}_input${i}(arena), sample + ${from}, ${at - from});`] : [];
   });
+}
+
+/** One inference; `around` wraps what is the library's own work, row by row where the input streams. */
+function runInference(program: Program, id: string, around: (call: string) => string): string[] {
+  const streamed = program.inputs.findIndex((port) => port.rows !== undefined);
+  if (streamed < 0) return [`    ${around(`${id}_run(arena);`)}`];
+  const port = program.inputs[streamed]!;
+  const at = program.inputs.slice(0, streamed).reduce((sum, each) => sum + portBytes(program, each), 0);
+  const rowBytes = portBytes(program, port) / port.rows!.count;
+  return [
+    `    ${around(`${id}_begin(arena);`)}`,
+    `    for (int row = 0; row < ${port.rows!.count}; row++) {`,
+    `      memcpy(${id}_input${streamed}(arena), sample + ${at} + row * ${rowBytes}, ${rowBytes});`,
+    `      ${around(`(void)${id}_push_row(arena);`)}`,
+    "    }",
+  ];
 }
 
 function printOutputs(program: Program, id: string, print: string, options: HarnessOptions): string[] {
   if (options.dumpArena === true) return [`    ${print}(arena, ${id.toUpperCase()}_ARENA_BYTES);`];
-  return program.outputs.map((port, i) => `    ${print}(${id}_output${i}(arena), ${bytesOfBuffer(program, port.buffer)});`);
+  return program.outputs.map((port, i) => `    ${print}(${id}_output${i}(arena), ${portBytes(program, port)});`);
 }
 
 /** A program that reads the samples from stdin and prints one line of hexadecimal digits for each. */
@@ -61,7 +72,7 @@ int main(void) {
     if (fread(sample, 1, ${length}, stdin) != ${length}) return 2;
     ${id}_init(arena);
 ${fillInputs(program, id).join("\n")}
-    ${id}_run(arena);
+${runInference(program, id, (call) => call).join("\n")}
 ${printOutputs(program, id, "print_hex", options).join("\n")}
     putchar('\\n');
   }
@@ -83,7 +94,20 @@ export function boardHarness(program: Program, placement: Placement, id: string,
 
 extern const unsigned char samples_bin[];
 ${options.bigArena ? "BOARD_BIG " : ""}static uint8_t arena[${Math.max(1, placement.arenaBytes)}] __attribute__((aligned(${align})));
-${options.profile === true ? `static uint64_t marks[${program.steps.length + 1}];\nvoid kinglet_probe(int step) { marks[step] = board_instructions(); }\n` : ""}
+${
+  options.profile === true
+    ? `static uint64_t counts[${program.steps.length}];
+static uint64_t since;
+static int running = -1;
+void kinglet_probe(int step) {
+  const uint64_t now = board_instructions();
+  if (running >= 0) counts[running] += now - since;
+  running = step;
+  since = board_instructions();
+}
+`
+    : ""
+}
 int main(void) {
   for (int k = 0; k < ${options.samples}; k++) {
     const unsigned char *sample = samples_bin + k * ${inputBytes(program)};
@@ -91,22 +115,21 @@ int main(void) {
     ${id}_init(arena);
 ${fillInputs(program, id).join("\n")}
     board_stack_paint();
-    const uint64_t start = board_instructions();
-    ${id}_run(arena);
-    const uint64_t end = board_instructions();
-    (void)board_stack_used();
-    board_print_u64(end - start);
+    uint64_t used = 0;
+${runInference(program, id, (call) => `{ const uint64_t start = board_instructions(); ${call} used += board_instructions() - start; }`).join("\n")}
+${options.profile === true ? "    const uint64_t last = board_instructions();\n" : ""}    (void)board_stack_used();
+    board_print_u64(used);
     board_print(" ");
 ${printOutputs(program, id, "board_print_hex", options).join("\n")}
     board_print("\\n");
 ${
   options.profile === true
-    ? `    marks[${program.steps.length}] = end;
-    if (k == 0) {
+    ? `    if (k == 0 && running >= 0) {
+      counts[running] += last - since;
       board_print("steps");
       for (int i = 0; i < ${program.steps.length}; i++) {
         board_print(" ");
-        board_print_u64(marks[i + 1] - marks[i]);
+        board_print_u64(counts[i]);
       }
       board_print("\\n");
     }`

@@ -8,6 +8,8 @@ import {
   type MemoryType,
   type Placement,
   type Port,
+  portBytes,
+  portLength,
   printCFunction,
   type Program,
   type ProgramConstant,
@@ -52,13 +54,13 @@ function elementType(port: Port, program: Program): string {
 }
 
 function portMacros(kind: string, port: Port, index: number, program: Program, { upper }: Names): string[] {
-  const buffer = program.buffers[port.buffer]!;
   const prefix = `#define ${upper}_${kind}${index}`;
   const lines = [
     `/* ${kind.toLowerCase()} ${index}: ${commentText(port.name)}, ${port.dtype} [${port.shape.join("][")}] */`,
-    `${prefix}_LENGTH ${buffer.length}`,
-    `${prefix}_BYTES ${buffer.length * MEMORY_BYTES[buffer.type]}`,
+    `${prefix}_LENGTH ${portLength(program, port)}`,
+    `${prefix}_BYTES ${portBytes(program, port)}`,
   ];
+  if (port.rows !== undefined) lines.push(`${prefix}_ROWS ${port.rows.count}`, `${prefix}_ROW_LENGTH ${port.rows.length}`);
   if (port.quantization !== undefined) {
     lines.push(`${prefix}_SCALE ${floatText(Math.fround(port.quantization.scale))}`, `${prefix}_ZERO_POINT ${port.quantization.zeroPoint}`);
   }
@@ -70,6 +72,30 @@ function portFunctions(program: Program, { id }: Names): string[] {
     ...program.inputs.map((port, i) => `${elementType(port, program)} *${id}_input${i}(void *arena);`),
     ...program.outputs.map((port, i) => `const ${elementType(port, program)} *${id}_output${i}(const void *arena);`),
   ];
+}
+
+/** The input that comes row by row, if there is one. */
+export function streamedInput(program: Program): number {
+  return program.inputs.findIndex((port) => port.rows !== undefined);
+}
+
+function portsComment(program: Program): string {
+  if (streamedInput(program) >= 0) return "/* Where to write the next row of the input, and where the outputs are after the last row. */";
+  return `/* Where to write the inputs before a run, and where the outputs are after it.
+   A run may overwrite the inputs: write them again before the next one. */`;
+}
+
+function runDeclaration(program: Program, { id, upper }: Names): string {
+  const streamed = streamedInput(program);
+  if (streamed < 0) {
+    return `/* One inference. Instances in different arenas do not touch each other. */
+void ${id}_run(void *arena);`;
+  }
+  return `/* One inference, row by row: call ${id}_begin, then for each of the ${upper}_INPUT${streamed}_ROWS rows write
+   ${upper}_INPUT${streamed}_ROW_LENGTH elements to ${id}_input${streamed}(arena) and call ${id}_push_row. It gives 1 after the last row, when
+   the outputs are there, and 0 before. The image is never whole in memory. Instances in different arenas do not touch each other. */
+void ${id}_begin(void *arena);
+int ${id}_push_row(void *arena);`;
 }
 
 function headerText(program: Program, placement: Placement, names: Names): string {
@@ -107,12 +133,10 @@ typedef char ${id}_arena_is_large_enough[(${upper}_ARENA_CAPACITY >= ${upper}_AR
 /* Prepares an instance (resets its state). Call it once before the first run. */
 void ${id}_init(void *arena);
 
-/* Where to write the inputs before a run, and where the outputs are after it.
-   A run may overwrite the inputs: write them again before the next one. */
+${portsComment(program)}
 ${portFunctions(program, names).join("\n")}
 
-/* One inference. Instances in different arenas do not touch each other. */
-void ${id}_run(void *arena);
+${runDeclaration(program, names)}
 
 #ifdef __cplusplus
 }
@@ -138,8 +162,9 @@ function initLines(program: Program, placement: Placement, { id }: Names): strin
 function accessors(program: Program, placement: Placement, { id }: Names): string[] {
   const read = (port: Port, i: number): string =>
     `const ${elementType(port, program)} *${id}_output${i}(const void *arena) { return (const ${elementType(port, program)} *)(const void *)((const uint8_t *)arena + ${placement.offsets[port.buffer]}); }`;
+  const start = (port: Port): number => placement.offsets[port.buffer]! + (port.rows?.start ?? 0) * MEMORY_BYTES[program.buffers[port.buffer]!.type];
   const write = (port: Port, i: number): string =>
-    `${elementType(port, program)} *${id}_input${i}(void *arena) { return (${elementType(port, program)} *)(void *)((uint8_t *)arena + ${placement.offsets[port.buffer]}); }`;
+    `${elementType(port, program)} *${id}_input${i}(void *arena) { return (${elementType(port, program)} *)(void *)((uint8_t *)arena + ${start(port)}); }`;
   return [...program.inputs.map(write), ...program.outputs.map(read)];
 }
 
@@ -186,7 +211,8 @@ function sourceText(program: Program, placement: Placement, names: Names): strin
   const calls = printCalls(program, placement, names.id);
   const steps = calls.steps;
   const init = initLines(program, placement, names);
-  const code = functions + init.join("\n");
+  const code =
+    functions + calls.definitions + init.join("\n") + ((program.stages ?? []).some(({ position }) => position !== undefined) ? "memset(" : "");
   const helpers = cHelpers(code);
   return `/* ${commentText(program.name)}. Generated by Kinglet. */
 ${contractionOff(functions + helpers)}#include "${names.id}.h"
@@ -216,11 +242,27 @@ ${init.join("\n")}
 ${accessors(program, placement, names).join("\n")}
 
 ${arenaMap(program, placement)}
-void ${names.id}_run(void *memory) {
-  uint8_t *const arena = (uint8_t *)memory;
-${steps.length === 0 ? "  (void)arena;" : steps.join("\n")}
-}
+${runText(program, placement, names, steps)}
 `;
+}
+
+function runText(program: Program, placement: Placement, { id }: Names, steps: readonly string[]): string {
+  const body = steps.length === 0 ? "  (void)arena;" : steps.join("\n");
+  const stage = program.stages?.find(({ position }) => position !== undefined);
+  if (stage === undefined) return `void ${id}_run(void *memory) {\n  uint8_t *const arena = (uint8_t *)memory;\n${body}\n}`;
+  const position = program.buffers[stage.position!]!;
+  return `static int ${id}_continue(uint8_t *arena) {
+${body}
+  return 1;
+}
+
+void ${id}_begin(void *memory) {
+  uint8_t *const arena = (uint8_t *)memory;
+  memset(arena + ${placement.offsets[stage.position!]}, 0, ${position.length * MEMORY_BYTES[position.type]});
+  (void)${id}_continue(arena);
+}
+
+int ${id}_push_row(void *memory) { return ${id}_continue((uint8_t *)memory); }`;
 }
 
 function elementText(type: MemoryType, data: TypedArray, i: number): string {

@@ -7,7 +7,10 @@ import {
   printJsFunction,
   type Program,
   type ProgramRunner,
+  type RowStream,
+  runsOf,
   type Step,
+  type StepArgument,
 } from "../../loops/index.ts";
 
 const ARRAY_NAMES: Readonly<Record<MemoryType, string>> = {
@@ -20,10 +23,17 @@ const ARRAY_NAMES: Readonly<Record<MemoryType, string>> = {
   f32: "Float32Array",
 };
 
+/** The buffer's view, or what of it the argument stands for in this turn of the step. */
+function viewText(arg: Extract<StepArgument, { kind: "buffer" }>): string {
+  const { index, start = 0, advance = 0 } = arg;
+  if (start === 0 && advance === 0) return `v[${index}]`;
+  return `v[${index}].subarray(${start}${advance === 0 ? "" : ` + turn * ${advance}`})`;
+}
+
 function callText(step: Step): string {
   const args = step.args.map((arg) => {
     if (arg.kind === "scalar") return arg.type === "i64" ? `${arg.value}n` : String(arg.value);
-    return arg.kind === "buffer" ? `v[${arg.index}]` : `c[${arg.index}]`;
+    return arg.kind === "buffer" ? viewText(arg) : `c[${arg.index}]`;
   });
   return `${step.func}(${args.join(", ")})`;
 }
@@ -31,7 +41,7 @@ function callText(step: Step): string {
 /** The functions of a program and one closure for each step, over buffers `v` and constants `c`. */
 export function printJsSteps(program: Program): string {
   const functions = program.functions.map(printJsFunction).join("\n");
-  return `${JS_PRELUDE}\n${functions}\nconst steps = [\n${program.steps.map((step) => `  () => ${callText(step)},`).join("\n")}\n];\n`;
+  return `${JS_PRELUDE}\n${functions}\nconst steps = [\n${program.steps.map((step) => `  (turn) => ${callText(step)},`).join("\n")}\n];\n`;
 }
 
 /** A statement that makes the views of all buffers over `arena`. */
@@ -50,11 +60,30 @@ export function printJsReset(program: Program): string {
   return `function reset() {\n${lines.join("\n")}\n}\n`;
 }
 
+/** Plays the caller that writes an image row by row. */
+class RowFeeder {
+  image: Uint8Array = new Uint8Array(0);
+  private readonly rows: RowStream;
+  private readonly to: Uint8Array;
+  private readonly element: number;
+
+  constructor(rows: RowStream, to: Uint8Array, element: number) {
+    this.rows = rows;
+    this.to = to;
+    this.element = element;
+  }
+
+  feed(row: number): void {
+    const bytes = this.rows.length * this.element;
+    this.to.set(this.image.subarray(row * bytes, (row + 1) * bytes), this.rows.start * this.element);
+  }
+}
+
 /** Runs a program in this process, as generated JavaScript over one arena. */
 export function createJsRunner(program: Program, placement: Placement): ProgramRunner {
   const arena = new ArrayBuffer(placement.arenaBytes);
   const text = `"use strict";\n${printJsViews(program, placement)}${printJsSteps(program)}${printJsReset(program)}return { steps, reset };`;
-  const make = new Function("arena", "c", text) as (arena: ArrayBuffer, c: TypedArray[]) => { steps: (() => void)[]; reset(): void };
+  const make = new Function("arena", "c", text) as (arena: ArrayBuffer, c: TypedArray[]) => { steps: ((turn: number) => void)[]; reset(): void };
   const { steps, reset } = make(
     arena,
     program.constants.map((constant) => constant.data),
@@ -64,12 +93,23 @@ export function createJsRunner(program: Program, placement: Placement): ProgramR
     return new Uint8Array(arena, placement.offsets[index], buffer.length * MEMORY_BYTES[buffer.type]);
   };
   reset();
+  const runs = runsOf(program);
+  const streams = program.inputs.map((port) =>
+    port.rows === undefined ? undefined : new RowFeeder(port.rows, bytes(port.buffer), MEMORY_BYTES[program.buffers[port.buffer]!.type]),
+  );
   return {
-    setInput: (i, data) => bytes(program.inputs[i]!.buffer).set(data),
-    run: () => {
-      for (const step of steps) step();
+    setInput: (i, data) => {
+      const stream = streams[i];
+      if (stream === undefined) bytes(program.inputs[i]!.buffer).set(data);
+      else stream.image = data.slice();
     },
-    runStep: (k) => steps[k]!(),
+    run: () => {
+      for (const run of runs) {
+        if (run.kind === "step") steps[run.step]!(run.turn);
+        else for (const stream of streams) stream?.feed(run.row);
+      }
+    },
+    runStep: (k) => steps[k]!(0),
     output: (i) => bytes(program.outputs[i]!.buffer).slice(),
     buffer: bytes,
     reset,

@@ -1,0 +1,3 @@
+export * from "./catalogue.ts";
+export * from "./mobilenet-v1.ts";
+export * from "./mobilenet-v2.ts";
