@@ -105,7 +105,7 @@ function widenWindow(k: KernelBuilder, w: GatheredWindow, patch: Buffer, depth: 
 export function gatheredKernel(node: Node, shape: TileShape): ((k: KernelBuilder) => KernelInstance) | undefined {
   const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
   const pixelCount = y.shape[0]! * y.shape[1]! * y.shape[2]!;
-  const tilePixels = tilePixelsFor(pixelCount);
+  const tilePixels = tilePixelsFor(node, shape);
   const plain = (attributesOf<WindowAttributes>(node).dilationW ?? 1) === 1;
   const stream = plain && pixelCount >= tilePixels ? convStream(node) : undefined;
   if (stream === undefined) return undefined;

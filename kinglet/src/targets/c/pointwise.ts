@@ -32,7 +32,7 @@ export function convStream(node: Node): WeightStream | undefined {
 export function pointwiseKernel(node: Node, shape: TileShape): ((k: KernelBuilder) => KernelInstance) | undefined {
   const y = outputOf(node).shape;
   const pixelCount = y[0]! * y[1]! * y[2]!;
-  const tilePixels = tilePixelsFor(pixelCount);
+  const tilePixels = tilePixelsFor(node, shape);
   const depth = inputOf(node, 1).shape[3]!;
   const stream = isPointwise(node) && depth % 4 === 0 && pixelCount >= tilePixels ? convStream(node) : undefined;
   if (stream === undefined) return undefined;

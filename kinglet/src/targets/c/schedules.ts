@@ -1,3 +1,5 @@
+import { elementCount } from "../../base/index.ts";
+import type { Graph } from "../../graph/index.ts";
 import type { Schedules } from "../../ops/index.ts";
 import { type ChooseDot, convSchedule, denseSchedule } from "./conv.ts";
 import { depthwiseSchedule } from "./depthwise.ts";
@@ -35,10 +37,17 @@ function dspSchedules(shape: TileShape): Schedules {
   };
 }
 
-export const DSP_SCHEDULES: Schedules = dspSchedules({ shared: true });
+/** Maps of at least this share of the largest are where the arena has its peak. */
+const NEAR_PEAK = 0.95;
 
-/** The same with inner loops written out. */
-export const FAST_DSP_SCHEDULES: Schedules = dspSchedules({ shared: false });
+/** Kernels that layers share, and little working memory where a network's maps are largest. */
+export function balancedDspSchedules(graph: Graph): Schedules {
+  const sizes = graph.nodes.flatMap((node) => node.outputs.map((value) => elementCount(value.shape)));
+  return dspSchedules({ shared: true, largeMap: Math.max(1, ...sizes) * NEAR_PEAK });
+}
+
+/** The same for speed: one kernel for each kind of layer, inner loops written out. */
+export const FAST_DSP_SCHEDULES: Schedules = dspSchedules({ shared: false, largeMap: Infinity });
 
 /** The same with as few kinds of kernels as possible. */
 export const SMALL_DSP_SCHEDULES: Schedules = {

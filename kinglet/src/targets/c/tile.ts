@@ -1,4 +1,7 @@
+import { elementCount } from "../../base/index.ts";
+import type { Node } from "../../graph/index.ts";
 import { type Buffer, type Expr, intrinsic, type KernelBuilder, loadWord, type Variable } from "../../loops/index.ts";
+import { inputOf, outputOf } from "../../ops/index.ts";
 import { requantizeScaled, type ScaledResult, scaledResult, wordNames } from "./scaled-layer.ts";
 import type { WeightStream } from "./stream.ts";
 
@@ -22,6 +25,8 @@ export function widenPixels(k: KernelBuilder, source: Buffer, from: readonly Exp
 export interface TileShape {
   /** Few kinds of kernels that many layers share, or one for each layer. */
   readonly shared: boolean;
+  /** Elements from which on a layer's map is among the network's largest: tiles there have two pixels, to save working memory. */
+  readonly largeMap: number;
 }
 
 /** What a tile's kernel reads and how its results are made. */
@@ -41,7 +46,10 @@ export interface Tile {
 }
 
 /** Four pixels; three where they then fill tiles with less waste. A group costs 23 instructions with four and 19 with three. */
-export function tilePixelsFor(pixels: number): number {
+export function tilePixelsFor(node: Node, shape: TileShape): number {
+  const [x, y] = [inputOf(node, 0), outputOf(node)];
+  if (Math.max(elementCount(x.shape), elementCount(y.shape)) >= shape.largeMap) return 2;
+  const pixels = elementCount(y.shape.slice(0, 3));
   return 19 * Math.ceil(pixels / 3) < 23 * Math.ceil(pixels / 4) ? 3 : 4;
 }
 
