@@ -17,6 +17,7 @@ import type { Optimize } from "../targets/share.ts";
 import { bytes, count, plain } from "./format.ts";
 import { announceIfLarge, answer, type CommonOptions, type Io, withProgress } from "./io.ts";
 import { type LoadedModel, loadModel } from "./model.ts";
+import { explainText } from "./explain.ts";
 import { version } from "./version.ts";
 
 interface CliCompileOptions extends CommonOptions {
@@ -27,6 +28,7 @@ interface CliCompileOptions extends CommonOptions {
   readonly optimize: Optimize;
   readonly ram?: number;
   readonly profile?: boolean;
+  readonly explain?: boolean;
 }
 
 function wholeNumber(text: string): number {
@@ -79,6 +81,7 @@ function compileText(made: Artefact, options: CliCompileOptions, files: readonly
     ...profileText(profile),
     "",
     ...files.map((name) => `  ${name}`),
+    ...(options.explain === true ? ["", explainText(made.compiled.program)] : []),
   ].join("\n");
 }
 
@@ -131,6 +134,7 @@ async function compile(path: string, options: CliCompileOptions, io: Io): Promis
     macs,
     parameters,
     ...profileJson(profile),
+    ...(options.explain === true ? { kernels: made.compiled.program.steps.map(({ name, op, func, notes }) => ({ name, op, func, ...notes })) } : {}),
     files,
   };
   answer(io, options, json, () => compileText(made, options, files, profile));
@@ -150,6 +154,7 @@ export function addCompile(program: Command, io: Io): void {
     )
     .option("--ram <bytes>", "refuse a network whose arena needs more", wholeNumber)
     .option("--profile", "also run it on the emulated core: instructions of every layer in the report")
+    .option("--explain", "also say which kernel each layer has, what was proved for its channels, and why it is not a faster one")
     .option("--json", "one JSON document on stdout")
     .addHelpText(
       "after",

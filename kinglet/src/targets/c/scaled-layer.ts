@@ -1,5 +1,5 @@
 import type { Node } from "../../graph/index.ts";
-import { type Buffer, type Expr, i32, intrinsic, type KernelBuilder } from "../../loops/index.ts";
+import { type Buffer, type Expr, i32, intrinsic, type KernelBuilder, type KernelNotes } from "../../loops/index.ts";
 import { type Activation, attributesOf, inputOf, type MultiplierRule, resultBounds } from "../../ops/index.ts";
 import { analyseLayer, clearedWeights, isInt8Layer, type LayerForm, tapsOf } from "./layer.ts";
 import { findRequantization, type Requantization } from "./requantization.ts";
@@ -18,6 +18,8 @@ export interface ScaledLayer {
   readonly requantization: Requantization;
   readonly low: number;
   readonly high: number;
+  /** Channels that have one result for all inputs. */
+  readonly constant: number;
 }
 
 /** The layer's numbers as a kernel wants them: parameters, so that layers can share it. */
@@ -45,7 +47,7 @@ function plan(node: Node, rule: MultiplierRule, form: ScaledForm): ScaledLayer |
     channels,
     (channel, c) => form.scaledBias(channel.bias, tapsOf(weights, form, c)) + requantization.channels[c]!.offset,
   );
-  return { weights, bias, requantization, low: result.low, high: result.high };
+  return { weights, bias, requantization, low: result.low, high: result.high, constant: channels.filter((channel) => channel.constant).length };
 }
 
 /**
@@ -70,6 +72,15 @@ export function scaledResult(k: KernelBuilder, layer: ScaledLayer): ScaledResult
     high: k.int("high", layer.high),
     wholeRange: layer.low === -128 && layer.high === 127,
   };
+}
+
+/** What a kernel with weight pairs tells of itself. */
+export function pairNotes({ requantization, constant }: ScaledLayer): KernelNotes {
+  const { form, channels } = requantization;
+  const stepped = channels.filter((channel) => channel.step > 0).length;
+  const instructions = form === "ramp" ? "ramp, 2 instructions" : "ramp in 4 instructions";
+  const counts = { [instructions]: channels.length - stepped - constant, "steps, 4 instructions": stepped, constant };
+  return { weights: "pairs in lanes", channels: Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)) };
 }
 
 /** What `requantizeScaled` takes of each channel: with steps also rounding and step. */

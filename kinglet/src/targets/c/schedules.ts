@@ -4,6 +4,7 @@ import type { Schedules } from "../../ops/index.ts";
 import { type ChooseDot, convSchedule, denseSchedule } from "./conv.ts";
 import { depthwiseSchedule } from "./depthwise.ts";
 import { eachChannel, fourChannels } from "./depthwise-windows.ts";
+import { explained } from "./explain.ts";
 import { floatConvSchedule, floatDenseSchedule } from "./float.ts";
 import { pairDenseSchedule } from "./pair-dense.ts";
 import type { TileShape } from "./tile.ts";
@@ -31,9 +32,9 @@ export const SMALL_SCALAR_SCHEDULES: Schedules = {
 /** Schedules for Arm cores with the DSP extension (Cortex-M4, M7, M33, M55): two 16-bit products an instruction. */
 function dspSchedules(shape: TileShape): Schedules {
   return {
-    conv2d: floatConvSchedule(tileSchedule(shape, convSchedule(smallDual))),
+    conv2d: floatConvSchedule(tileSchedule(shape, explained(convSchedule(smallDual)))),
     depthwiseConv2d: depthwiseSchedule((channels) => (channels % 4 === 0 ? fourChannels : eachChannel)),
-    fullyConnected: floatDenseSchedule(pairDenseSchedule(shape, denseSchedule(smallDual))),
+    fullyConnected: floatDenseSchedule(pairDenseSchedule(shape, explained(denseSchedule(smallDual)))),
   };
 }
 
