@@ -28,7 +28,7 @@ export interface Requantization {
 }
 
 /** How many times the real sum such a kernel's sums are. */
-const SUM_SCALE = 256;
+export const SUM_SCALE = 256;
 
 /** More would let the zero point leave 32 bits. */
 const LARGEST_SHIFT = 22;

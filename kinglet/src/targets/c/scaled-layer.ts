@@ -95,20 +95,6 @@ export function channelWords(layer: ScaledLayer, channel: number): number[] {
   return [c.multiplier, c.rounding, c.step].slice(0, wordNames(layer).length);
 }
 
-/** Bias and result words of each channel in turn, filled up to whole blocks of channels. */
-export function channelTable(layer: ScaledLayer, block: number): Int32Array {
-  const words = 1 + wordNames(layer).length;
-  const table = new Int32Array(Math.ceil(layer.bias.length / block) * block * words);
-  layer.bias.forEach((bias, c) => table.set([bias, ...channelWords(layer, c)], c * words));
-  return table;
-}
-
-/** The words of a channel's result from a table as `channelTable` makes it. */
-export function loadWords(k: KernelBuilder, table: Buffer, layer: ScaledResult, channel: Expr, name = ""): Expr[] {
-  const names = wordNames(layer);
-  return names.map((each, i) => k.let(`${each}${name}`, table.load(channel.mul(names.length + 1).add(i + 1))));
-}
-
 /** The stored result of a finished sum, from the words of its channel. */
 export function requantizeScaled(result: ScaledResult, sum: Expr, [multiplier, rounding, step]: readonly Expr[]): Expr {
   const start = result.form === "ramp" ? result.rounding : rounding!.sub(sum.shr(31).and(step!));
