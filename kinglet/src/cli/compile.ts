@@ -18,6 +18,7 @@ import type { Optimize } from "../targets/share.ts";
 import { bytes, count, plain } from "./format.ts";
 import { announceIfLarge, answer, type CommonOptions, type Io, withProgress } from "./io.ts";
 import { type LoadedModel, loadModel } from "./model.ts";
+import { explainText } from "./explain.ts";
 import { version } from "./version.ts";
 
 interface CliCompileOptions extends CommonOptions {
@@ -30,6 +31,7 @@ interface CliCompileOptions extends CommonOptions {
   readonly fuse?: boolean;
   readonly streamInput?: boolean;
   readonly profile?: boolean;
+  readonly explain?: boolean;
 }
 
 /** "32768", or "32k" and "1M" in kibibytes and mebibytes. */
@@ -85,6 +87,7 @@ function compileText(made: Artefact, options: CliCompileOptions, files: readonly
     ...profileText(profile),
     "",
     ...files.map((name) => `  ${name}`),
+    ...(options.explain === true ? ["", explainText(made.compiled.program)] : []),
   ].join("\n");
 }
 
@@ -156,6 +159,7 @@ async function compile(path: string, options: CliCompileOptions, io: Io): Promis
     macs,
     parameters,
     ...profileJson(profile),
+    ...(options.explain === true ? { kernels: made.compiled.program.steps.map(({ name, op, func, notes }) => ({ name, op, func, ...notes })) } : {}),
     files,
   };
   answer(io, options, json, () => compileText(made, options, files, profile));
@@ -177,6 +181,7 @@ export function addCompile(program: Command, io: Io): void {
     .option("--fuse", "use as little memory as possible: layers run row by row, no image between them is ever whole")
     .option("--stream-input", "the image comes row by row, as cameras give it, and is never whole in memory")
     .option("--profile", "also run it on the emulated core: instructions of every layer in the report")
+    .option("--explain", "also say which kernel each layer has, what was proved for its channels, and why it is not a faster one")
     .option("--json", "one JSON document on stdout")
     .addHelpText(
       "after",

@@ -4,7 +4,7 @@ import type { Program } from "../loops/index.ts";
 import { findOp, type Schedules } from "../ops/index.ts";
 import { type PassTrace, runPasses } from "../passes/index.ts";
 import { checkPlan, type Plan } from "../plan/index.ts";
-import { DSP_SCHEDULES, SCALAR_SCHEDULES, SMALL_DSP_SCHEDULES, SMALL_SCALAR_SCHEDULES } from "../targets/c/index.ts";
+import { balancedDspSchedules, FAST_DSP_SCHEDULES, SCALAR_SCHEDULES, SMALL_DSP_SCHEDULES, SMALL_SCALAR_SCHEDULES } from "../targets/c/index.ts";
 import { lower } from "../targets/lower.ts";
 import type { Optimize } from "../targets/share.ts";
 import { wasmSchedules } from "../targets/wasm/index.ts";
@@ -32,11 +32,12 @@ export interface Compiled {
   readonly weightBytes: number;
 }
 
-function schedulesFor(target: TargetId, optimize: Optimize): Schedules {
+function schedulesFor(target: TargetId, optimize: Optimize, graph: Graph): Schedules {
   if (target === "plain") return {};
   if (target === "wasm") return wasmSchedules;
   if (optimize === "size") return target === "c-dsp" ? SMALL_DSP_SCHEDULES : SMALL_SCALAR_SCHEDULES;
-  return target === "c-dsp" ? DSP_SCHEDULES : SCALAR_SCHEDULES;
+  if (target !== "c-dsp") return SCALAR_SCHEDULES;
+  return optimize === "speed" ? FAST_DSP_SCHEDULES : balancedDspSchedules(graph);
 }
 
 /** Multiply-accumulates of one inference. */
@@ -68,7 +69,7 @@ function memoryByRows({ target, fuse, streamInput }: CompileOptions): boolean {
 export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
   const ready = runPasses(graph, options.trace);
   const optimize = options.optimize ?? "balanced";
-  const schedules = schedulesFor(options.target, optimize);
+  const schedules = schedulesFor(options.target, optimize, ready);
   const { program, plan } = chooseMemory(ready, { ...options, rows: memoryByRows(options) }, (stages, walks) =>
     lower(ready, { schedules, optimize, walks, stages }),
   );

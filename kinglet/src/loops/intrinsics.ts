@@ -26,9 +26,9 @@ function pack(low: Expr, high: Expr): Expr {
 export type IntrinsicName =
   | "roundingHighMul"
   | "roundingHighMulSmall"
-  | "roundingHighMul256"
   | "saturate8"
   | "smlad"
+  | "smmla"
   | "sxtb16"
   | "sxtb16High"
   | "sxtab16"
@@ -60,19 +60,6 @@ export const INTRINSICS: Readonly<Record<IntrinsicName, Intrinsic>> = {
         .shr(31)
         .to("i32"),
   },
-  roundingHighMul256: {
-    doc: "roundingHighMul of a / 256, a multiple of 256",
-    args: ["i32", "i32"],
-    result: "i32",
-    plain: (a, b) =>
-      a
-        .shr(8)
-        .to("i64")
-        .mul(b.to("i64"))
-        .add(i64(1 << 30))
-        .shr(31)
-        .to("i32"),
-  },
   saturate8: {
     doc: "a limited to -128 to 127 (Armv7E-M SSAT)",
     args: ["i32"],
@@ -84,6 +71,12 @@ export const INTRINSICS: Readonly<Record<IntrinsicName, Intrinsic>> = {
     args: ["i32", "i32", "i32"],
     result: "i32",
     plain: (a, b, acc) => acc.wrapAdd(half(a, false).mul(half(b, false))).wrapAdd(half(a, true).mul(half(b, true))),
+  },
+  smmla: {
+    doc: "acc + floor(a * b / 2^32), modulo 2^32 (Armv7E-M SMMLA)",
+    args: ["i32", "i32", "i32"],
+    result: "i32",
+    plain: (a, b, acc) => acc.wrapAdd(a.to("i64").mul(b.to("i64")).shr(32).to("i32")),
   },
   sxtb16: {
     doc: "bytes 0 and 2, sign-extended into two 16-bit halves (Armv7E-M SXTB16)",

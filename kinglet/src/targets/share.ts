@@ -1,8 +1,8 @@
-import { Expr, type Func, type ScalarType, specialise, type Step, type StepArgument, type Stmt } from "../loops/index.ts";
+import { Expr, type Func, type KernelNotes, type ScalarType, specialise, type Step, type StepArgument, type Stmt } from "../loops/index.ts";
 
 /**
  * `size`: layers share functions wherever they can. `balanced`: the same, and what all users of a function agree
- * on is put into it. `speed`: every layer gets a function made for its sizes.
+ * on is put into it. `speed`: layers get functions made for their sizes.
  */
 export type Optimize = "size" | "speed" | "balanced";
 
@@ -12,6 +12,7 @@ export interface RawStep {
   readonly op: string;
   readonly func: Func;
   readonly args: readonly StepArgument[];
+  readonly notes?: KernelNotes | undefined;
 }
 
 function structureKey(func: Func): string {
@@ -94,9 +95,24 @@ function uniqueName(name: string, taken: Set<string>): string {
   return unique;
 }
 
+/** More kernels than this of one structure are worth sharing, where the structure allows it. */
+const MOST_KINDS = 2;
+
+function scalarsKey(step: RawStep): string {
+  return step.args.map((arg) => (arg.kind === "scalar" ? String(arg.value) : "")).join(" ");
+}
+
+/** For speed every layer has its own function, but for long rows of which there are many kinds. */
+function groupsForSpeed(raw: readonly RawStep[]): RawStep[][] {
+  return groupBy(raw, (step) => structureKey(step.func)).flatMap((group) => {
+    const many = group[0]!.func.sizesApart === true && new Set(group.map(scalarsKey)).size > MOST_KINDS;
+    return many ? [group] : group.map((step) => [step]);
+  });
+}
+
 /** Decides which steps share a function and puts known sizes into the functions. */
 export function shareFunctions(raw: readonly RawStep[], optimize: Optimize): { functions: Func[]; steps: Step[] } {
-  const groups = optimize === "speed" ? raw.map((step) => [step]) : groupBy(raw, (step) => structureKey(step.func));
+  const groups = optimize === "speed" ? groupsForSpeed(raw) : groupBy(raw, (step) => structureKey(step.func));
   const specialised = new Map<RawStep, RawStep>();
   for (const group of groups) {
     specialiseGroup(group).forEach((step, i) => specialised.set(group[i]!, step));
@@ -110,7 +126,7 @@ export function shareFunctions(raw: readonly RawStep[], optimize: Optimize): { f
     const key = structureKey(func);
     const known = kernels.get(key) ?? { ...func, name: uniqueName(func.name, taken) };
     kernels.set(key, known);
-    return { name: step.name, op: step.op, func: known.name, args };
+    return { name: step.name, op: step.op, func: known.name, args, ...(step.notes === undefined ? {} : { notes: step.notes }) };
   });
   return { functions: [...helpers.values(), ...kernels.values()], steps };
 }

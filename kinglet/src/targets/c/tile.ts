@@ -1,97 +1,145 @@
+import { elementCount } from "../../base/index.ts";
+import type { Node } from "../../graph/index.ts";
 import { type Buffer, type Expr, intrinsic, type KernelBuilder, loadWord, type Variable } from "../../loops/index.ts";
-import { finishSum, type QuantizedLayer } from "./layer.ts";
+import { inputOf, outputOf } from "../../ops/index.ts";
+import { requantizeScaled, type ScaledResult, scaledResult, wordNames } from "./scaled-layer.ts";
+import type { WeightStream } from "./stream.ts";
 
-/** Pixels and channels of a tile: eight sums, two weight words and two input words are all registers there are. */
-export const TILE_PIXELS = 4;
+/** Channels of a tile. With four pixels the eight sums, two weight words, two input words and two pointers are all registers there are. */
 export const TILE_CHANNELS = 2;
 
 /**
- * Widens one pixel of `depth` inputs into column `pixel` of the tile's inputs: for every four inputs the words of
- * (x0, x2) and of (256·x1 + 127 − x0, 256·x3 + 127 − x2); 127 − x0 is x0 with its low seven bits turned.
+ * Widens `words` words of as many pixels as `from` has: for every four inputs of a pixel the words of (x0, x2) and of
+ * (256·x1 + 127 − x0, 256·x3 + 127 − x2); 127 − x0 is x0 with its low seven bits turned. Order: [input / 4][word][pixel].
  */
-export function widenPixel(k: KernelBuilder, source: Buffer, from: Expr, depth: Expr, tile: Buffer, pixel: Expr): void {
-  k.for(
-    "i",
-    0,
-    depth,
-    (i) => {
-      const word = k.let("word", loadWord(source, from.add(i)));
-      const at = k.let("at", i.mul(2).add(pixel));
-      tile.store(at, intrinsic("sxtb16", word));
-      tile.store(at.add(TILE_PIXELS), word.xor(0x007f007f));
-    },
-    4,
-  );
+export function widenPixels(k: KernelBuilder, source: Buffer, from: readonly Expr[], words: Expr, tile: Buffer): void {
+  k.for("i", 0, words, (i) => {
+    const at = k.let("at", i.mul(2 * from.length));
+    const inputs = from.map((start, p) => k.let(`word${p}`, loadWord(source, start.add(i.mul(4)))));
+    inputs.forEach((word, p) => tile.store(at.add(p), intrinsic("sxtb16", word)));
+    inputs.forEach((word, p) => tile.store(at.add(from.length + p), word.xor(0x007f007f)));
+  });
 }
 
-/** One group of four taps for the whole tile: the lanes as they are, then their second taps, widened only then. */
-function addGroup(k: KernelBuilder, sums: readonly (readonly Variable[])[], tile: Buffer, at: Expr, weights: Buffer, tap: Expr, name: string): void {
-  let words = sums.map((_, c) => k.let(`w${name}${c}`, loadWord(weights, tap.add(4 * c))));
+/** How kernels of tiles are written. */
+export interface TileShape {
+  /** Few kinds of kernels that many layers share, or one for each layer. */
+  readonly shared: boolean;
+  /** Elements from which on a layer's map is among the network's largest: tiles there have two pixels, to save working memory. */
+  readonly largeMap: number;
+}
+
+/** What a tile's kernel reads and how its results are made. */
+export interface Tile {
+  /** Biases, weight pairs and result words of two channels at a time (see `packStream`). */
+  readonly stream: Buffer;
+  readonly blockWords: Expr;
+  readonly blocks: Expr;
+  readonly result: ScaledResult;
+  /** Widened inputs. */
+  readonly inputs: Buffer;
+  readonly pixels: number;
+  /** Groups of four taps in all, and how many of them go into a turn of the inner loop. */
+  readonly groups: Expr;
+  readonly unroll: number;
+  readonly channels: Expr;
+}
+
+/** Four pixels; three where they then fill tiles with less waste. A group costs 23 instructions with four and 19 with three. */
+export function tilePixelsFor(node: Node, shape: TileShape): number {
+  const [x, y] = [inputOf(node, 0), outputOf(node)];
+  if (Math.max(elementCount(x.shape), elementCount(y.shape)) >= shape.largeMap) return 2;
+  const pixels = elementCount(y.shape.slice(0, 3));
+  return 19 * Math.ceil(pixels / 3) < 23 * Math.ceil(pixels / 4) ? 3 : 4;
+}
+
+/** True where a tile may have fewer pixels than it has room for; shared kernels always look. */
+export function mayBeShort(pixels: number, tilePixels: number, shape: TileShape): boolean {
+  return shape.shared || pixels % tilePixels !== 0;
+}
+
+/** Rows of more groups run long enough for sizes not to matter. */
+const LONG_ROW = 16;
+
+/** The marks of a kernel whose channels have so many groups of taps. */
+export function tileMarks(groups: number): { asWritten: true; sizesApart: boolean } {
+  return { asWritten: true, sizesApart: groups > LONG_ROW };
+}
+
+/** Turns of long rows, in groups of four taps, the first that divides the row: few kinds, so that layers can share. */
+const LONG_TURNS = [12, 16, 10, 8, 6, 4, 2, 1];
+
+/** How many groups of four taps go into a turn of the inner loop. */
+export function unrollFor(groups: number, shape: TileShape): number {
+  if (shape.shared) return groups % 2 === 0 ? 2 : 1;
+  return groups <= LONG_ROW ? groups : LONG_TURNS.find((turn) => groups % turn === 0)!;
+}
+
+export function tileOf(k: KernelBuilder, s: WeightStream, pixels: number, channels: number, unroll: number): Tile {
+  return {
+    stream: k.constant("stream", "i32", s.words),
+    blockWords: k.int("block_words", s.blockWords),
+    blocks: k.int("blocks", channels / TILE_CHANNELS),
+    result: scaledResult(k, s.layer),
+    inputs: k.scratch("tile", "i32", (pixels * s.depth) / 2),
+    pixels,
+    groups: k.int("groups", s.depth / 4),
+    unroll,
+    channels: k.int("out_c", channels),
+  };
+}
+
+/** The sums of a tile by channel and pixel. */
+type TileSums = readonly (readonly Variable[])[];
+
+/**
+ * One group of four taps for the whole tile: the lanes as they are, then their second taps, widened only then. The first
+ * words of the pixels start at `x`, the second ones `second` further on. Loads go in pairs.
+ */
+function addGroup(k: KernelBuilder, t: Tile, sums: TileSums, x: Expr, w: Expr, name: string): void {
+  let words = sums.map((_, c) => k.let(`w${name}${c}`, t.stream.load(w.add(c))));
   for (let half = 0; half < 2; half++) {
     if (half === 1) words = words.map((word, c) => k.let(`v${name}${c}`, intrinsic("sxtb16", word)));
-    for (let p = 0; p < TILE_PIXELS; p += 2) {
-      const x = [0, 1].map((n) => k.let(`x${name}${half}${p + n}`, tile.load(at.add(half * TILE_PIXELS + p + n))));
+    for (let first = 0; first < t.pixels; first += 2) {
+      const pair = Array.from({ length: Math.min(2, t.pixels - first) }, (_, n) => first + n);
+      const inputs = pair.map((p) => k.let(`x${name}${half}${p}`, t.inputs.load(x.add(half * t.pixels + p))));
       sums.forEach((row, c) => {
-        for (let n = 0; n < 2; n++) row[p + n]!.set(intrinsic("smlad", words[c]!, x[n]!, row[p + n]!.get()));
+        pair.forEach((p, n) => row[p]!.set(intrinsic("smlad", words[c]!, inputs[n]!, row[p]!.get())));
       });
     }
   }
 }
 
-export interface TileKernel {
-  readonly layer: QuantizedLayer;
-  readonly weights: Buffer;
-  readonly tile: Buffer;
-  /** Taps, a multiple of four, and groups of four taps in a turn of the inner loop. */
-  readonly depth: Expr;
-  readonly groups: number;
-  readonly channels: Expr;
+function addGroups(k: KernelBuilder, t: Tile, sums: TileSums, start: Expr): void {
+  k.for(
+    "group",
+    0,
+    t.groups,
+    (group) => {
+      const x = k.let("x_at", group.mul(2 * t.pixels));
+      const w = k.let("w_at", start.add(group.mul(TILE_CHANNELS)));
+      for (let g = 0; g < t.unroll; g++) addGroup(k, t, sums, x.add(2 * t.pixels * g), w.add(TILE_CHANNELS * g), t.unroll === 1 ? "" : `${g}_`);
+    },
+    t.unroll,
+  );
 }
 
-/** Two channels of four pixels; gives the eight sums. */
-function tileSums(k: KernelBuilder, t: TileKernel, oc: Expr): Variable[][] {
-  const sums = Array.from({ length: TILE_CHANNELS }, (_, c) => {
-    const bias = k.let(`bias${c}`, t.layer.pairs.load(oc.add(c).mul(2)));
-    return Array.from({ length: TILE_PIXELS }, (_, p) => k.variable(`acc${c}${p}`, bias));
+/** All channels of the tile's pixels; `left` is how many of them exist, where that may be fewer. */
+export function storeTile(k: KernelBuilder, t: Tile, output: Buffer, to: Expr, left: Expr | null): void {
+  k.for("block", 0, t.blocks, (block) => {
+    const base = k.let("base", block.mul(t.blockWords));
+    const biases = Array.from({ length: TILE_CHANNELS }, (_, c) => k.let(`bias${c}`, t.stream.load(base.add(c))));
+    const sums = biases.map((bias, c) => Array.from({ length: t.pixels }, (_, p) => k.variable(`acc${c}${p}`, bias)));
+    addGroups(k, t, sums, base.add(TILE_CHANNELS));
+    const end = k.let("end", base.add(TILE_CHANNELS).add(t.groups.mul(TILE_CHANNELS)));
+    const names = wordNames(t.result);
+    const words = sums.map((_, c) => names.map((name, i) => k.let(`${name}${c}`, t.stream.load(end.add(TILE_CHANNELS * i + c)))));
+    const at = k.let("y_at", to.add(block.mul(TILE_CHANNELS)));
+    for (let p = 0; p < t.pixels; p++) {
+      const write = (): void =>
+        sums.forEach((row, c) => output.store(at.add(t.channels.mul(p)).add(c), requantizeScaled(t.result, row[p]!.get(), words[c]!)));
+      if (left !== null && p > 0) k.if(left.gt(p), write);
+      else write();
+    }
   });
-  const row = k.let("row", oc.mul(t.depth));
-  k.for(
-    "i4",
-    0,
-    t.depth,
-    (i) => {
-      const at = k.let("x_at", i.mul(2));
-      const tap = k.let("tap", row.add(i.mul(TILE_CHANNELS)));
-      for (let g = 0; g < t.groups; g++)
-        addGroup(k, sums, t.tile, at.add(2 * TILE_PIXELS * g), t.weights, tap.add(4 * TILE_CHANNELS * g), t.groups === 1 ? "" : `${g}_`);
-    },
-    4 * t.groups,
-  );
-  return sums;
-}
-
-/** All channels of the four pixels in the tile; `left` is how many of them exist, where that may be fewer than four. */
-export function storeTile(k: KernelBuilder, t: TileKernel, output: Buffer, to: Expr, left: Expr | null): void {
-  const { layer } = t;
-  k.for(
-    "oc",
-    0,
-    t.channels,
-    (oc) => {
-      const sums = tileSums(k, t, oc);
-      sums.forEach((row, c) => {
-        const channel = k.let(`channel${c}`, oc.add(c));
-        const multiplier = k.let(`multiplier${c}`, layer.pairs.load(channel.mul(2).add(1)));
-        const shift = k.let(`shift${c}`, layer.shift.load(channel));
-        row.forEach((sum, p) => {
-          const write = (): void => {
-            output.store(to.add(channel).add(t.channels.mul(p)), finishSum(k, layer, sum.get(), multiplier, shift));
-          };
-          if (left !== null && p > 0) k.if(left.gt(p), write);
-          else write();
-        });
-      });
-    },
-    TILE_CHANNELS,
-  );
 }
