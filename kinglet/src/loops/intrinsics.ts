@@ -29,6 +29,10 @@ export type IntrinsicName =
   | "roundingHighMul256"
   | "saturate8"
   | "smlad"
+  | "smlabt"
+  | "smlatb"
+  | "pkhbt"
+  | "pkhtb"
   | "sxtb16"
   | "sxtb16High"
   | "sxtab16"
@@ -84,6 +88,30 @@ export const INTRINSICS: Readonly<Record<IntrinsicName, Intrinsic>> = {
     args: ["i32", "i32", "i32"],
     result: "i32",
     plain: (a, b, acc) => acc.wrapAdd(half(a, false).mul(half(b, false))).wrapAdd(half(a, true).mul(half(b, true))),
+  },
+  smlabt: {
+    doc: "acc + low(a) * high(b) of signed 16-bit halves, modulo 2^32 (Armv7E-M SMLABT)",
+    args: ["i32", "i32", "i32"],
+    result: "i32",
+    plain: (a, b, acc) => acc.wrapAdd(half(a, false).mul(half(b, true))),
+  },
+  smlatb: {
+    doc: "acc + high(a) * low(b) of signed 16-bit halves, modulo 2^32 (Armv7E-M SMLATB)",
+    args: ["i32", "i32", "i32"],
+    result: "i32",
+    plain: (a, b, acc) => acc.wrapAdd(half(a, true).mul(half(b, false))),
+  },
+  pkhbt: {
+    doc: "the low half of a, and above it the low half of b (Armv7E-M PKHBT)",
+    args: ["i32", "i32"],
+    result: "i32",
+    plain: (a, b) => pack(a, b),
+  },
+  pkhtb: {
+    doc: "the high half of a, and above it the high half of b (Armv7E-M PKHTB)",
+    args: ["i32", "i32"],
+    result: "i32",
+    plain: (a, b) => a.shru(16).or(b.and(-65536)),
   },
   sxtb16: {
     doc: "bytes 0 and 2, sign-extended into two 16-bit halves (Armv7E-M SXTB16)",
