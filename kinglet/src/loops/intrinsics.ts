@@ -33,6 +33,7 @@ export type IntrinsicName =
   | "smlatb"
   | "pkhbt"
   | "pkhtb"
+  | "sadd16"
   | "sxtb16"
   | "sxtb16High"
   | "sxtab16"
@@ -112,6 +113,12 @@ export const INTRINSICS: Readonly<Record<IntrinsicName, Intrinsic>> = {
     args: ["i32", "i32"],
     result: "i32",
     plain: (a, b) => a.shru(16).or(b.and(-65536)),
+  },
+  sadd16: {
+    doc: "the two 16-bit halves of a and b added, each modulo 2^16 (Armv7E-M SADD16)",
+    args: ["i32", "i32"],
+    result: "i32",
+    plain: (a, b) => pack(half(a, false).add(half(b, false)), half(a, true).add(half(b, true))),
   },
   sxtb16: {
     doc: "bytes 0 and 2, sign-extended into two 16-bit halves (Armv7E-M SXTB16)",

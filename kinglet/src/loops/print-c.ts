@@ -87,8 +87,9 @@ static inline int32_t smlad(int32_t a, int32_t b, int32_t acc) {
   },
   halfProduct("smlabt", "(int16_t)((uint32_t)a & 0xffffu) * (b >> 16)"),
   halfProduct("smlatb", "(a >> 16) * (int16_t)((uint32_t)b & 0xffffu)"),
-  packHalves("pkhbt", "%1, %2, lsl #16", "((uint32_t)a & 0xffffu) | ((uint32_t)b << 16)"),
-  packHalves("pkhtb", "%2, %1, asr #16", "((uint32_t)a >> 16) | ((uint32_t)b & 0xffff0000u)"),
+  laneOperation("pkhbt", "%1, %2, lsl #16", "((uint32_t)a & 0xffffu) | ((uint32_t)b << 16)"),
+  laneOperation("pkhtb", "%2, %1, asr #16", "((uint32_t)a >> 16) | ((uint32_t)b & 0xffff0000u)"),
+  laneOperation("sadd16", "%1, %2", "(((uint32_t)a + (uint32_t)b) & 0xffffu) | ((((uint32_t)a >> 16) + ((uint32_t)b >> 16)) << 16)"),
   {
     marker: "sxtb16(",
     text: `#if defined(__ARM_FEATURE_SIMD32)
@@ -143,8 +144,8 @@ static inline int32_t ${name}(int32_t a, int32_t b, int32_t acc) { return (int32
   };
 }
 
-/** Armv7E-M's packing of two halves, which compilers do not find on their own. */
-function packHalves(name: string, operands: string, plain: string): Helper {
+/** Operations of Armv7E-M on two halves that compilers do not find on their own. */
+function laneOperation(name: string, operands: string, plain: string): Helper {
   return {
     marker: `${name}(`,
     text: `#if defined(__ARM_FEATURE_SIMD32)

@@ -1,7 +1,8 @@
 import type { Schedules } from "../../ops/index.ts";
 import { type ChooseDot, convSchedule, denseSchedule } from "./conv.ts";
 import { depthwiseSchedule } from "./depthwise.ts";
-import { eachChannel, fourChannels } from "./depthwise-windows.ts";
+import { planarSchedule } from "./depthwise-planar.ts";
+import { eachChannel } from "./depthwise-windows.ts";
 import { floatConvSchedule, floatDenseSchedule } from "./float.ts";
 import { tileSchedule } from "./tile-conv.ts";
 import { DUAL_DOT_FOR_ALL, dualDotFor, pairDot, SCALAR_DOT } from "./dot.ts";
@@ -31,7 +32,7 @@ export const SMALL_SCALAR_SCHEDULES: Schedules = {
  */
 export const DSP_SCHEDULES: Schedules = {
   conv2d: floatConvSchedule(tileSchedule(convSchedule(smallDual))),
-  depthwiseConv2d: depthwiseSchedule((channels) => (channels % 4 === 0 ? fourChannels : eachChannel)),
+  depthwiseConv2d: planarSchedule((s) => ({ channels: s.channels % 4 === 0 ? 4 : 1, rows: s.outH, order: "channels" }), true),
   fullyConnected: floatDenseSchedule(denseSchedule(dual, (depth) => (depth % 16 === 0 ? pairDot(4) : depth % 4 === 0 ? pairDot(1) : undefined))),
 };
 
