@@ -26,7 +26,6 @@ function pack(low: Expr, high: Expr): Expr {
 export type IntrinsicName =
   | "roundingHighMul"
   | "roundingHighMulSmall"
-  | "roundingHighMul256"
   | "saturate8"
   | "smlad"
   | "smlabt"
@@ -34,6 +33,7 @@ export type IntrinsicName =
   | "pkhbt"
   | "pkhtb"
   | "sadd16"
+  | "smmla"
   | "sxtb16"
   | "sxtb16High"
   | "sxtab16"
@@ -59,19 +59,6 @@ export const INTRINSICS: Readonly<Record<IntrinsicName, Intrinsic>> = {
     result: "i32",
     plain: (a, b) =>
       a
-        .to("i64")
-        .mul(b.to("i64"))
-        .add(i64(1 << 30))
-        .shr(31)
-        .to("i32"),
-  },
-  roundingHighMul256: {
-    doc: "roundingHighMul of a / 256, a multiple of 256",
-    args: ["i32", "i32"],
-    result: "i32",
-    plain: (a, b) =>
-      a
-        .shr(8)
         .to("i64")
         .mul(b.to("i64"))
         .add(i64(1 << 30))
@@ -119,6 +106,12 @@ export const INTRINSICS: Readonly<Record<IntrinsicName, Intrinsic>> = {
     args: ["i32", "i32"],
     result: "i32",
     plain: (a, b) => pack(half(a, false).add(half(b, false)), half(a, true).add(half(b, true))),
+  },
+  smmla: {
+    doc: "acc + floor(a * b / 2^32), modulo 2^32 (Armv7E-M SMMLA)",
+    args: ["i32", "i32", "i32"],
+    result: "i32",
+    plain: (a, b, acc) => acc.wrapAdd(a.to("i64").mul(b.to("i64")).shr(32).to("i32")),
   },
   sxtb16: {
     doc: "bytes 0 and 2, sign-extended into two 16-bit halves (Armv7E-M SXTB16)",

@@ -62,18 +62,6 @@ static inline int32_t roundingHighMulSmall(int32_t a, int32_t b) { return (int32
 #endif`,
   },
   {
-    marker: "roundingHighMul256(",
-    text: `#if defined(__ARM_FEATURE_SIMD32)
-static inline int32_t roundingHighMul256(int32_t a, int32_t b) {
-  int32_t result;
-  __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(a >> 7), "r"(b));
-  return result;
-}
-#else
-static inline int32_t roundingHighMul256(int32_t a, int32_t b) { return (int32_t)(((int64_t)(a >> 8) * b + INT32_C(1073741824)) >> 31); }
-#endif`,
-  },
-  {
     marker: "smlad(",
     text: `#if defined(__ARM_FEATURE_SIMD32)
 static inline int32_t smlad(int32_t a, int32_t b, int32_t acc) { return (int32_t)__smlad((int16x2_t)a, (int16x2_t)b, acc); }
@@ -90,6 +78,18 @@ static inline int32_t smlad(int32_t a, int32_t b, int32_t acc) {
   laneOperation("pkhbt", "%1, %2, lsl #16", "((uint32_t)a & 0xffffu) | ((uint32_t)b << 16)"),
   laneOperation("pkhtb", "%2, %1, asr #16", "((uint32_t)a >> 16) | ((uint32_t)b & 0xffff0000u)"),
   laneOperation("sadd16", "%1, %2", "(((uint32_t)a + (uint32_t)b) & 0xffffu) | ((((uint32_t)a >> 16) + ((uint32_t)b >> 16)) << 16)"),
+  {
+    marker: "smmla(",
+    text: `#if defined(__ARM_FEATURE_SIMD32)
+static inline int32_t smmla(int32_t a, int32_t b, int32_t acc) {
+  int32_t result;
+  __asm__("smmla %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(acc));
+  return result;
+}
+#else
+static inline int32_t smmla(int32_t a, int32_t b, int32_t acc) { return (int32_t)((uint32_t)acc + (uint32_t)(int32_t)(((int64_t)a * b) >> 32)); }
+#endif`,
+  },
   {
     marker: "sxtb16(",
     text: `#if defined(__ARM_FEATURE_SIMD32)

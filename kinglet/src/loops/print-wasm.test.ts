@@ -195,7 +195,7 @@ describe("expressions of WebAssembly", () => {
   const references: Record<Exclude<IntrinsicName, "multiplyAdd">, (a: number, b: number, c: number) => number> = {
     roundingHighMul: (a, b) => Number(BigInt.asIntN(32, (BigInt(a) * BigInt(b) + (1n << 30n)) >> 31n)),
     roundingHighMulSmall: (a, b) => Number(BigInt.asIntN(32, (BigInt(a) * BigInt(b) + (1n << 30n)) >> 31n)),
-    roundingHighMul256: (a, b) => Number(BigInt.asIntN(32, (BigInt(a >> 8) * BigInt(b) + (1n << 30n)) >> 31n)),
+    smmla: (a, b, c) => Number(BigInt.asIntN(32, ((BigInt(a) * BigInt(b)) >> 32n) + BigInt(c))),
     smlad: (a, b, c) => (c + Math.imul((a << 16) >> 16, (b << 16) >> 16) + Math.imul(a >> 16, b >> 16)) | 0,
     smlabt: (a, b, c) => (c + Math.imul((a << 16) >> 16, b >> 16)) | 0,
     smlatb: (a, b, c) => (c + Math.imul(a >> 16, (b << 16) >> 16)) | 0,

@@ -7,6 +7,9 @@ export interface Channel {
   readonly multiplier: Multiplier;
   /** Every partial sum lies within plus or minus this. */
   readonly bound: number;
+  /** Least and greatest sum. */
+  readonly least: number;
+  readonly most: number;
   /** The result is the same for all inputs: the weights do not matter. */
   readonly constant: boolean;
 }
@@ -28,7 +31,8 @@ const exact = compileHelper(requantize);
 
 /** Bias 4r, multiplier 1/2, shift 1: requantization gives r, whatever the form. */
 function constantChannel(result: number): Channel {
-  return { bias: 4 * result, multiplier: { multiplier: 2 ** 30, shift: -1 }, bound: Math.abs(4 * result), constant: true };
+  const bias = 4 * result;
+  return { bias, multiplier: { multiplier: 2 ** 30, shift: -1 }, bound: Math.abs(bias), least: bias, most: bias, constant: true };
 }
 
 /**
@@ -51,5 +55,5 @@ export function analyseChannel(c: ChannelInputs): Channel {
     const result = (sum: number): number => Math.min(c.resultHigh, Math.max(c.resultLow, exact(sum, multiplier, shift)));
     if (result(least) === result(most)) return constantChannel(result(least));
   }
-  return { bias: c.bias, multiplier: c.multiplier, bound, constant: false };
+  return { bias: c.bias, multiplier: c.multiplier, bound, least, most, constant: false };
 }

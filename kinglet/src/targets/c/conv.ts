@@ -13,8 +13,7 @@ import {
   windowSizes,
 } from "../../ops/index.ts";
 import { BLOCK, type DotProduct } from "./dot.ts";
-import { packLanes, pairBias } from "./lanes.ts";
-import { channelBias, isInt8Layer, type LayerPlan, planLayer, type QuantizedLayer, requantizeLayer, rowForm } from "./layer.ts";
+import { channelBias, planLayer, type QuantizedLayer, requantizeLayer, rowForm } from "./layer.ts";
 
 interface DotKernel {
   readonly weights: Buffer;
@@ -61,36 +60,18 @@ function dotKernel(k: KernelBuilder, node: Node, weights: Int8Array, layer: Quan
   };
 }
 
-/** Weight pairs in lanes where the layer's numbers allow it, else the usual product. */
-function planRows(
-  node: Node,
-  rule: MultiplierRule,
-  depth: number,
-  choose: ChooseDot,
-  pairs: ChoosePairs,
-): { plan: LayerPlan; dot: DotChoice } | undefined {
-  const product = pairs(depth);
-  const lanes = product === undefined ? undefined : planLayer(node, rule, { ...rowForm(node, BLOCK), pairBias });
-  if (product !== undefined && lanes !== undefined && packLanes(lanes.weights, inputOf(node, 1).shape[0]!, depth, BLOCK) !== undefined) {
-    return { plan: lanes, dot: { product, oneForAll: false } };
-  }
-  const plan = planLayer(node, rule, rowForm(node, BLOCK));
-  return plan === undefined ? undefined : { plan, dot: choose(depth) };
-}
-
 /** A 1x1 convolution or a fully connected layer: rows of `depth` elements in, rows of `channels` out. */
-function rowsKernel(node: Node, rule: MultiplierRule, choose: ChooseDot, pairs: ChoosePairs): ((k: KernelBuilder) => KernelInstance) | undefined {
+function rowsKernel(node: Node, rule: MultiplierRule, choose: ChooseDot): ((k: KernelBuilder) => KernelInstance) | undefined {
   const [w, y] = [inputOf(node, 1), outputOf(node)];
   const depth = w.shape[w.shape.length - 1]!;
   const channels = w.shape[0]!;
-  const planned = isInt8Layer(node) ? planRows(node, rule, depth, choose, pairs) : undefined;
-  if (planned === undefined) return undefined;
-  const { plan } = planned;
+  const plan = planLayer(node, rule, rowForm(node, BLOCK));
+  if (plan === undefined) return undefined;
   return (k) => {
     const input = k.input(0, "x");
     const layer = plan.tables(k);
     const output = k.output(0, "y");
-    const dot = dotKernel(k, node, plan.weights, layer, depth, planned.dot);
+    const dot = dotKernel(k, node, plan.weights, layer, depth, choose(depth));
     const rows = y.shape.reduce((p, d) => p * d, 1) / channels;
     k.for("row", 0, k.int("rows", rows), (row) =>
       storeDots(k, dot, input, k.let("from", row.mul(dot.depth)), output, k.let("to", row.mul(dot.channels))),
@@ -171,21 +152,16 @@ export interface DotChoice {
   readonly oneForAll: boolean;
 }
 
-/** The product with weight pairs in lanes for rows of a given length, where the machine has one. */
-export type ChoosePairs = (depth: number) => DotProduct | undefined;
-
-const NO_PAIRS: ChoosePairs = () => undefined;
-
 /** How a family of machines computes dot products of a given length. */
 export type ChooseDot = (depth: number) => DotChoice;
 
 export function convSchedule(choose: ChooseDot): Schedule {
   return (node) => {
     if (inputOf(node, 1).shape[3] !== inputOf(node, 0).shape[3]) return undefined;
-    return isPointwise(node) ? rowsKernel(node, convMultipliers, choose, NO_PAIRS) : patchKernel(node, choose);
+    return isPointwise(node) ? rowsKernel(node, convMultipliers, choose) : patchKernel(node, choose);
   };
 }
 
-export function denseSchedule(choose: ChooseDot, pairs: ChoosePairs = NO_PAIRS): Schedule {
-  return (node) => rowsKernel(node, denseMultipliers, choose, pairs);
+export function denseSchedule(choose: ChooseDot): Schedule {
+  return (node) => rowsKernel(node, denseMultipliers, choose);
 }

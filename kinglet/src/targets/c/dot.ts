@@ -1,5 +1,4 @@
 import { type Buffer, type Expr, intrinsic, type KernelBuilder, loadWord, type Variable } from "../../loops/index.ts";
-import { packLanes } from "./lanes.ts";
 
 /** Output channels that share each load of an input element. */
 export const BLOCK = 4;
@@ -62,69 +61,12 @@ function addWord(k: KernelBuilder, sums: readonly Variable[], source: Buffer, fr
   });
 }
 
-/**
- * Four columns at a time (Armv7E-M DSP), in loops of `words` words: the sums do not all fit into registers, so
- * every turn of the loop saves and loads some of them.
- */
-function dualDot(words: number, rest: boolean): DotProduct {
-  return {
-    pack: (rows, count, depth) => packBlocks(rows, count, depth, 4),
-    accumulate: (k, sums, source, from, weights, block, depth) => {
-      const whole = rest ? k.let("whole", depth.and(-4)) : depth;
-      k.for(
-        "i4",
-        0,
-        whole,
-        (i) => {
-          const x = k.let("x_at", from.add(i));
-          const tap = k.let("tap4", block.add(i.mul(BLOCK)));
-          for (let w = 0; w < words; w++) addWord(k, sums, source, x.add(4 * w), weights, tap.add(4 * BLOCK * w), String(w));
-        },
-        4 * words,
-      );
-      if (rest) oneByOne(k, sums, source, from, weights, block, whole, depth);
-    },
-  };
-}
-
-const DUAL_DOTS = { sixteen: dualDot(4, false), eight: dualDot(2, false), four: dualDot(1, false), rest: dualDot(1, true) };
-
-/** The one dual dot product that serves rows of every length. */
-export const DUAL_DOT_FOR_ALL: DotProduct = DUAL_DOTS.rest;
-
-/** The dual dot product for rows of `depth` elements. */
-export function dualDotFor(depth: number): DotProduct {
-  if (depth < 4) return SCALAR_DOT;
-  if (depth % 16 === 0) return DUAL_DOTS.sixteen;
-  return depth % 8 === 0 ? DUAL_DOTS.eight : depth % 4 === 0 ? DUAL_DOTS.four : DUAL_DOTS.rest;
-}
-
-/**
- * Four columns at a time with two weights in a lane (see `packLanes` of tile.ts): one sign extension for four taps.
- * Sums are 256 times the real ones. For rows of whole words.
- */
-export function pairDot(words: number): DotProduct {
-  return {
-    pack: (rows, count, depth) => packLanes(rows, count, depth, BLOCK)!,
-    accumulate: (k, sums, source, from, weights, block, depth) =>
-      k.for(
-        "i4",
-        0,
-        depth,
-        (i) => {
-          const x = k.let("x_at", from.add(i));
-          const tap = k.let("tap4", block.add(i.mul(BLOCK)));
-          for (let w = 0; w < words; w++) {
-            const word = k.let(`x${w}`, loadWord(source, x.add(4 * w)));
-            const firsts = k.let(`x${w}_firsts`, intrinsic("sxtb16", word));
-            const seconds = k.let(`x${w}_seconds`, word.xor(0x007f007f));
-            sums.forEach((sum, j) => {
-              const lanes = k.let(`w${w}_${j}`, loadWord(weights, tap.add(4 * (BLOCK * w + j))));
-              sum.set(intrinsic("smlad", intrinsic("sxtb16", lanes), seconds, intrinsic("smlad", lanes, firsts, sum.get())));
-            });
-          }
-        },
-        4 * words,
-      ),
-  };
-}
+/** Four columns at a time (Armv7E-M DSP) for rows of any length; what is left of a row goes one by one. */
+export const DUAL_DOT: DotProduct = {
+  pack: (rows, count, depth) => packBlocks(rows, count, depth, 4),
+  accumulate: (k, sums, source, from, weights, block, depth) => {
+    const whole = k.let("whole", depth.and(-4));
+    k.for("i4", 0, whole, (i) => addWord(k, sums, source, k.let("x_at", from.add(i)), weights, k.let("tap4", block.add(i.mul(BLOCK))), "0"), 4);
+    oneByOne(k, sums, source, from, weights, block, whole, depth);
+  },
+};

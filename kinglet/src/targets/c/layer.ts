@@ -17,8 +17,6 @@ export interface QuantizedLayer {
   readonly small: boolean;
   /** The result may be any int8. */
   readonly wholeRange: boolean;
-  /** Sums are 256 times the real ones (see `packLanes`). */
-  readonly scaled: boolean;
 }
 
 /**
@@ -80,8 +78,6 @@ export interface LayerForm {
   readonly block: number;
   /** The kernel multiplies stored inputs: the zero point goes into the bias. */
   readonly fold: boolean;
-  /** The kernel's sums are 256 times the real ones (see `packLanes`): they must stay below 2^23, and this makes the bias. */
-  readonly pairBias?: (bias: number, taps: Int8Array) => number;
 }
 
 /** Rows of an OHWI or [out, in] weight tensor, `block` at a time, with the zero point folded. */
@@ -98,11 +94,12 @@ export interface LayerPlan {
   tables(k: KernelBuilder): QuantizedLayer;
 }
 
-function tapsOf(data: Int8Array, form: LayerForm, channel: number): Int8Array {
+export function tapsOf(data: Int8Array, form: LayerForm, channel: number): Int8Array {
   return Int8Array.from({ length: form.taps }, (_, i) => data[form.first(channel) + i * form.step]!);
 }
 
-function analyse(node: Node, rule: MultiplierRule, form: LayerForm, data: Int8Array): Channel[] {
+/** What is known of each channel of an int8 layer. */
+export function analyseLayer(node: Node, rule: MultiplierRule, form: LayerForm, data: Int8Array): Channel[] {
   const input = inputOf(node, 0).quantization!.zeroPoints[0]!;
   const result = resultBounds(node, attributesOf<{ activation: Activation }>(node).activation);
   const given = node.inputs[2]?.data as Int32Array | undefined;
@@ -123,7 +120,7 @@ function analyse(node: Node, rule: MultiplierRule, form: LayerForm, data: Int8Ar
 }
 
 /** The weights with those of constant channels cleared. */
-function clearedWeights(data: Int8Array, form: LayerForm, channels: readonly Channel[]): Int8Array {
+export function clearedWeights(data: Int8Array, form: LayerForm, channels: readonly Channel[]): Int8Array {
   if (!channels.some((channel) => channel.constant)) return data;
   const weights = data.slice();
   channels.forEach((channel, c) => {
@@ -139,13 +136,13 @@ function clearedWeights(data: Int8Array, form: LayerForm, channels: readonly Cha
 export function planLayer(node: Node, rule: MultiplierRule, form: LayerForm): LayerPlan | undefined {
   if (!isInt8Layer(node)) return undefined;
   const data = inputOf(node, 1).data as Int8Array;
-  const channels = analyse(node, rule, form, data);
+  const channels = analyseLayer(node, rule, form, data);
   const bound = channels.reduce((most, channel) => Math.max(most, channel.bound), 0);
   const multipliers = channels.map((channel) => channel.multiplier);
   const small = smallIsProved(bound, multipliers);
-  if (bound >= 2 ** 31 || (form.pairBias !== undefined && (!small || bound >= 2 ** 23))) return undefined;
+  if (bound >= 2 ** 31) return undefined;
   const weights = clearedWeights(data, form, channels);
-  const bias = Int32Array.from(channels, (channel, c) => form.pairBias?.(channel.bias, tapsOf(weights, form, c)) ?? channel.bias);
+  const bias = Int32Array.from(channels, (channel) => channel.bias);
   const result = resultBounds(node, attributesOf<{ activation: Activation }>(node).activation);
   const tables = (k: KernelBuilder): QuantizedLayer => ({
     pairs: k.constant("bias_multiplier", "i32", padTable(interleaved(bias, multipliers), 2 * form.block)),
@@ -162,7 +159,6 @@ export function planLayer(node: Node, rule: MultiplierRule, form: LayerForm): La
     high: k.int("high", result.high),
     small,
     wholeRange: result.low === -128 && result.high === 127,
-    scaled: form.pairBias !== undefined,
   });
   return { weights, tables };
 }
@@ -170,7 +166,7 @@ export function planLayer(node: Node, rule: MultiplierRule, form: LayerForm): La
 /** The stored result of a finished sum, with the channel's multiplier and shift as the tables hold them. */
 export function finishSum(k: KernelBuilder, layer: QuantizedLayer, sum: Expr, multiplier: Expr, shift: Expr): Expr {
   if (!layer.small) return k.call(requantize, sum, multiplier, shift).add(layer.zeroPoint).clamp(layer.low, layer.high);
-  const high = k.let("high", intrinsic(layer.scaled ? "roundingHighMul256" : "roundingHighMulSmall", sum, multiplier));
+  const high = k.let("high", intrinsic("roundingHighMulSmall", sum, multiplier));
   const result = roundedShift(high, shift, layer.zeroPoint);
   return layer.wholeRange ? intrinsic("saturate8", result) : result.clamp(layer.low, layer.high);
 }

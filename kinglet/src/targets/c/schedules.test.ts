@@ -114,6 +114,8 @@ describe("what is known of a channel", () => {
       bias: 4 * 127,
       multiplier: { multiplier: 2 ** 30, shift: -1 },
       bound: 508,
+      least: 508,
+      most: 508,
       constant: true,
     });
     expect(analyseChannel({ ...channel, bias: 3, multiplier: { multiplier: 2 ** 30, shift: -20 } })).toMatchObject({ bias: 0, constant: true });
@@ -121,7 +123,14 @@ describe("what is known of a channel", () => {
 
   test("a channel that can change keeps its numbers", () => {
     const multiplier = { multiplier: 2 ** 30, shift: -3 };
-    expect(analyseChannel({ ...channel, bias: 3, multiplier })).toEqual({ bias: 3, multiplier, bound: 3 + 4 * 128, constant: false });
+    expect(analyseChannel({ ...channel, bias: 3, multiplier })).toEqual({
+      bias: 3,
+      multiplier,
+      bound: 3 + 4 * 128,
+      least: 3 - 128 * 3 - 127,
+      most: 3 + 127 * 3 + 128,
+      constant: false,
+    });
   });
 
   test("the constant stands for the same result in every form", () => {

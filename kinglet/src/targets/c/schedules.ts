@@ -4,13 +4,13 @@ import { depthwiseSchedule } from "./depthwise.ts";
 import { planarSchedule } from "./depthwise-planar.ts";
 import { eachChannel } from "./depthwise-windows.ts";
 import { floatConvSchedule, floatDenseSchedule } from "./float.ts";
+import { pairDenseSchedule } from "./pair-dense.ts";
 import { tileSchedule } from "./tile-conv.ts";
-import { DUAL_DOT_FOR_ALL, dualDotFor, pairDot, SCALAR_DOT } from "./dot.ts";
+import { DUAL_DOT, SCALAR_DOT } from "./dot.ts";
 
 const scalar: ChooseDot = () => ({ product: SCALAR_DOT, oneForAll: false });
 const smallScalar: ChooseDot = () => ({ product: SCALAR_DOT, oneForAll: true });
-const dual: ChooseDot = (depth) => ({ product: dualDotFor(depth), oneForAll: false });
-const smallDual: ChooseDot = () => ({ product: DUAL_DOT_FOR_ALL, oneForAll: true });
+const smallDual: ChooseDot = () => ({ product: DUAL_DOT, oneForAll: true });
 
 /** Schedules for machines with scalar registers: every microcontroller core, and the host. */
 export const SCALAR_SCHEDULES: Schedules = {
@@ -33,7 +33,7 @@ export const SMALL_SCALAR_SCHEDULES: Schedules = {
 export const DSP_SCHEDULES: Schedules = {
   conv2d: floatConvSchedule(tileSchedule(convSchedule(smallDual))),
   depthwiseConv2d: planarSchedule((s) => ({ channels: s.channels % 4 === 0 ? 4 : 1, rows: s.outH, order: "channels" }), true),
-  fullyConnected: floatDenseSchedule(denseSchedule(dual, (depth) => (depth % 16 === 0 ? pairDot(4) : depth % 4 === 0 ? pairDot(1) : undefined))),
+  fullyConnected: floatDenseSchedule(pairDenseSchedule(denseSchedule(smallDual))),
 };
 
 /** The same with as few kinds of kernels as possible. */

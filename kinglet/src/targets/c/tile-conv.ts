@@ -2,8 +2,9 @@ import type { Node } from "../../graph/index.ts";
 import type { Expr, KernelBuilder, KernelInstance } from "../../loops/index.ts";
 import { attributesOf, convMultipliers, inputOf, outputOf, type Schedule, type WindowAttributes, windowSizes } from "../../ops/index.ts";
 import { gatherPatch, isPointwise } from "./conv.ts";
-import { type LayerPlan, planLayer, rowForm } from "./layer.ts";
+import { rowForm } from "./layer.ts";
 import { packLanes, pairBias } from "./lanes.ts";
+import { channelTable, planScaledLayer, type ScaledLayer, scaledResult, wordNames } from "./scaled-layer.ts";
 import { storeTile, TILE_CHANNELS, TILE_PIXELS, type TileKernel, widenPixel } from "./tile.ts";
 
 /** Groups of four taps in a turn of the inner loop: two kinds are worth their code, a third is not. */
@@ -12,7 +13,7 @@ function groupsFor(depth: number): number {
 }
 
 interface TileLayer {
-  readonly plan: LayerPlan;
+  readonly plan: ScaledLayer;
   readonly weights: Int8Array;
   /** Taps, filled up to a multiple of four. */
   readonly depth: number;
@@ -27,7 +28,7 @@ function tileLayer(node: Node, pointwise: boolean): TileLayer | undefined {
   const taps = w.shape[1]! * w.shape[2]! * w.shape[3]!;
   const pixels = y.shape[0]! * y.shape[1]! * y.shape[2]!;
   if (channels % TILE_CHANNELS !== 0 || pixels < TILE_PIXELS || (pointwise && taps % 4 !== 0)) return undefined;
-  const plan = planLayer(node, convMultipliers, { ...rowForm(node, TILE_CHANNELS), pairBias });
+  const plan = planScaledLayer(node, convMultipliers, "tile", { ...rowForm(node, TILE_CHANNELS), scaledBias: pairBias });
   const weights = plan === undefined ? undefined : packLanes(plan.weights, channels, taps, TILE_CHANNELS);
   return plan === undefined || weights === undefined ? undefined : { plan, weights, depth: Math.ceil(taps / 4) * 4, channels, pixels };
 }
@@ -48,12 +49,14 @@ function tileKernel(node: Node): ((k: KernelBuilder) => KernelInstance) | undefi
   const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
   return (k) => {
     const input = k.input(0, "x");
-    const layer = made.plan.tables(k);
+    const table = k.constant("channel", "i32", channelTable(made.plan, TILE_CHANNELS));
     const output = k.output(0, "y");
     const depth = k.int("depth", made.depth);
     const pixels = k.int("pixels", made.pixels);
     const t: TileKernel = {
-      layer,
+      table,
+      words: wordNames(made.plan).length + 1,
+      result: scaledResult(k, made.plan),
       weights: k.constant("w", "i8", made.weights),
       tile: k.scratch("tile", "i32", 2 * made.depth),
       depth,

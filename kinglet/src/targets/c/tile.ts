@@ -1,5 +1,5 @@
 import { type Buffer, type Expr, intrinsic, type KernelBuilder, loadWord, type Variable } from "../../loops/index.ts";
-import { finishSum, type QuantizedLayer } from "./layer.ts";
+import { loadWords, requantizeScaled, type ScaledResult } from "./scaled-layer.ts";
 
 /** Pixels and channels of a tile: eight sums, two weight words and two input words are all registers there are. */
 export const TILE_PIXELS = 4;
@@ -39,7 +39,10 @@ function addGroup(k: KernelBuilder, sums: readonly (readonly Variable[])[], tile
 }
 
 export interface TileKernel {
-  readonly layer: QuantizedLayer;
+  /** Of each channel: bias, then the words of its result. */
+  readonly table: Buffer;
+  readonly words: number;
+  readonly result: ScaledResult;
   readonly weights: Buffer;
   readonly tile: Buffer;
   /** Taps, a multiple of four, and groups of four taps in a turn of the inner loop. */
@@ -51,7 +54,7 @@ export interface TileKernel {
 /** Two channels of four pixels; gives the eight sums. */
 function tileSums(k: KernelBuilder, t: TileKernel, oc: Expr): Variable[][] {
   const sums = Array.from({ length: TILE_CHANNELS }, (_, c) => {
-    const bias = k.let(`bias${c}`, t.layer.pairs.load(oc.add(c).mul(2)));
+    const bias = k.let(`bias${c}`, t.table.load(oc.add(c).mul(t.words)));
     return Array.from({ length: TILE_PIXELS }, (_, p) => k.variable(`acc${c}${p}`, bias));
   });
   const row = k.let("row", oc.mul(t.depth));
@@ -72,7 +75,6 @@ function tileSums(k: KernelBuilder, t: TileKernel, oc: Expr): Variable[][] {
 
 /** All channels of the four pixels in the tile; `left` is how many of them exist, where that may be fewer than four. */
 export function storeTile(k: KernelBuilder, t: TileKernel, output: Buffer, to: Expr, left: Expr | null): void {
-  const { layer } = t;
   k.for(
     "oc",
     0,
@@ -81,11 +83,10 @@ export function storeTile(k: KernelBuilder, t: TileKernel, output: Buffer, to: E
       const sums = tileSums(k, t, oc);
       sums.forEach((row, c) => {
         const channel = k.let(`channel${c}`, oc.add(c));
-        const multiplier = k.let(`multiplier${c}`, layer.pairs.load(channel.mul(2).add(1)));
-        const shift = k.let(`shift${c}`, layer.shift.load(channel));
+        const words = loadWords(k, t.table, t.result, channel, String(c));
         row.forEach((sum, p) => {
           const write = (): void => {
-            output.store(to.add(channel).add(t.channels.mul(p)), finishSum(k, layer, sum.get(), multiplier, shift));
+            output.store(to.add(channel).add(t.channels.mul(p)), requantizeScaled(t.result, sum.get(), words));
           };
           if (left !== null && p > 0) k.if(left.gt(p), write);
           else write();

@@ -1,0 +1,106 @@
+import type { Node } from "../../graph/index.ts";
+import { type Buffer, type Expr, i32, intrinsic, type KernelBuilder } from "../../loops/index.ts";
+import { type Activation, attributesOf, inputOf, type MultiplierRule, resultBounds } from "../../ops/index.ts";
+import { analyseLayer, clearedWeights, isInt8Layer, type LayerForm, tapsOf } from "./layer.ts";
+import { findRequantization, type Requantization } from "./requantization.ts";
+
+/** A layer whose sums are 256 times the real ones: some of its weights are 256 times what they stand for. */
+export interface ScaledForm extends LayerForm {
+  /** The kernel's bias of a channel: 256 times the given one, less what the kernel adds besides. */
+  readonly scaledBias: (bias: number, taps: Int8Array) => number;
+}
+
+/** An int8 layer with a proved requantization of scaled sums. Tables are by channel. */
+export interface ScaledLayer {
+  /** The layer's weights, zero in channels whose result is constant. */
+  readonly weights: Int8Array;
+  readonly bias: Int32Array;
+  readonly requantization: Requantization;
+  readonly low: number;
+  readonly high: number;
+}
+
+/** The layer's numbers as a kernel wants them: parameters, so that layers can share it. */
+export interface ScaledResult {
+  readonly form: Requantization["form"];
+  readonly shift: Expr;
+  /** The layer's rounding; with steps a channel has its own. */
+  readonly rounding: Expr;
+  readonly low: Expr;
+  readonly high: Expr;
+  /** The result may be any int8. */
+  readonly wholeRange: boolean;
+}
+
+const known = new WeakMap<Node, Map<string, ScaledLayer | undefined>>();
+
+function plan(node: Node, rule: MultiplierRule, form: ScaledForm): ScaledLayer | undefined {
+  const data = inputOf(node, 1).data as Int8Array;
+  const channels = analyseLayer(node, rule, form, data);
+  const result = resultBounds(node, attributesOf<{ activation: Activation }>(node).activation);
+  const requantization = findRequantization(channels.map((channel) => ({ ...channel, ...result })));
+  if (requantization === undefined) return undefined;
+  const weights = clearedWeights(data, form, channels);
+  const bias = Int32Array.from(
+    channels,
+    (channel, c) => form.scaledBias(channel.bias, tapsOf(weights, form, c)) + requantization.channels[c]!.offset,
+  );
+  return { weights, bias, requantization, low: result.low, high: result.high };
+}
+
+/**
+ * Prepares an int8 layer for kernels with scaled sums, or gives undefined where it is another kind of layer or has no
+ * proof. `kind` names the form: a node's proof is searched once for each.
+ */
+export function planScaledLayer(node: Node, rule: MultiplierRule, kind: string, form: ScaledForm): ScaledLayer | undefined {
+  if (!isInt8Layer(node)) return undefined;
+  const plans = known.get(node) ?? new Map<string, ScaledLayer | undefined>();
+  known.set(node, plans);
+  if (!plans.has(kind)) plans.set(kind, plan(node, rule, form));
+  return plans.get(kind);
+}
+
+export function scaledResult(k: KernelBuilder, layer: ScaledLayer): ScaledResult {
+  const { form, shift, channels } = layer.requantization;
+  return {
+    form,
+    shift: k.int("result_shift", shift),
+    rounding: form === "ramp" ? k.int("rounding", channels[0]!.rounding) : i32(0),
+    low: k.int("low", layer.low),
+    high: k.int("high", layer.high),
+    wholeRange: layer.low === -128 && layer.high === 127,
+  };
+}
+
+/** What `requantizeScaled` takes of each channel: with steps also rounding and step. */
+export function wordNames(layer: ScaledLayer | ScaledResult): readonly string[] {
+  const form = "form" in layer ? layer.form : layer.requantization.form;
+  return form === "ramp" ? ["multiplier"] : ["multiplier", "rounding", "step"];
+}
+
+/** The words of a channel that `requantizeScaled` takes. */
+export function channelWords(layer: ScaledLayer, channel: number): number[] {
+  const c = layer.requantization.channels[channel] ?? { multiplier: 0, rounding: 0, step: 0 };
+  return [c.multiplier, c.rounding, c.step].slice(0, wordNames(layer).length);
+}
+
+/** Bias and result words of each channel in turn, filled up to whole blocks of channels. */
+export function channelTable(layer: ScaledLayer, block: number): Int32Array {
+  const words = 1 + wordNames(layer).length;
+  const table = new Int32Array(Math.ceil(layer.bias.length / block) * block * words);
+  layer.bias.forEach((bias, c) => table.set([bias, ...channelWords(layer, c)], c * words));
+  return table;
+}
+
+/** The words of a channel's result from a table as `channelTable` makes it. */
+export function loadWords(k: KernelBuilder, table: Buffer, layer: ScaledResult, channel: Expr, name = ""): Expr[] {
+  const names = wordNames(layer);
+  return names.map((each, i) => k.let(`${each}${name}`, table.load(channel.mul(names.length + 1).add(i + 1))));
+}
+
+/** The stored result of a finished sum, from the words of its channel. */
+export function requantizeScaled(result: ScaledResult, sum: Expr, [multiplier, rounding, step]: readonly Expr[]): Expr {
+  const start = result.form === "ramp" ? result.rounding : rounding!.sub(sum.shr(31).and(step!));
+  const shifted = intrinsic("smmla", sum, multiplier!, start).shr(result.shift);
+  return result.wholeRange ? intrinsic("saturate8", shifted) : shifted.clamp(result.low, result.high);
+}
