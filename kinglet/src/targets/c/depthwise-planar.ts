@@ -1,10 +1,10 @@
 import type { Node } from "../../graph/index.ts";
 import { type Buffer, type Expr, i32, type KernelBuilder, type KernelInstance } from "../../loops/index.ts";
-import { attributesOf, convMultipliers, type DepthwiseAttributes, inputOf, outputOf, type Schedule } from "../../ops/index.ts";
+import { attributesOf, type DepthwiseAttributes, inputOf, outputOf, type Schedule } from "../../ops/index.ts";
+import { type DepthwiseLayer, depthwiseLayer } from "./depthwise-layer.ts";
 import { carryRows, fillBorder, type Planes, type RowPlace, rowPlace, widenRow } from "./depthwise-planes.ts";
 import { outputRows, type RowKernel } from "./depthwise-rows.ts";
 import { packTaps, rowTaps } from "./depthwise-taps.ts";
-import { type LayerForm, type LayerPlan, planLayer } from "./layer.ts";
 
 /**
  * How much of a map is widened at a time: `rows` rows of outputs (a divisor of all rows) of one or four channels.
@@ -51,21 +51,6 @@ export function planarScratch(s: PlanarShape, banding: Banding): number {
   return 4 * banding.channels * inputRows(s, banding.rows) * s.pitch;
 }
 
-/** A layer ready for the kernel: sums are 256 times the real ones where that is proved to fit. */
-interface PlanarLayer {
-  readonly plan: LayerPlan;
-  readonly factor: number;
-}
-
-function planarLayer(node: Node): PlanarLayer | undefined {
-  const [, height, width, channels] = inputOf(node, 1).shape as [number, number, number, number];
-  const form: LayerForm = { channels, taps: height * width, first: (channel) => channel, step: channels, block: 1, fold: false };
-  const scaled = planLayer(node, convMultipliers, { ...form, pairBias: (bias) => 256 * bias });
-  if (scaled !== undefined) return { plan: scaled, factor: 256 };
-  const plan = planLayer(node, convMultipliers, form);
-  return plan === undefined ? undefined : { plan, factor: 1 };
-}
-
 /** All that the parts of the kernel share. */
 interface PlanarKernel {
   readonly s: PlanarShape;
@@ -82,12 +67,11 @@ interface PlanarKernel {
   readonly outH: Expr;
 }
 
-function planarKernel(k: KernelBuilder, node: Node, made: PlanarLayer, banding: Banding, unroll: boolean): PlanarKernel {
+function planarKernel(k: KernelBuilder, node: Node, made: DepthwiseLayer, banding: Banding, unroll: boolean): PlanarKernel {
   const s = planarShape(node);
   const taps = rowTaps(s.filterW, s.a.strideW);
   const input = k.input(0, "x");
-  const weights = k.constant("w", "i32", packTaps(made.plan.weights, s.channels, s.filterH, s.filterW, taps, made.factor));
-  const layer = made.plan.tables(k);
+  const table = k.constant("w", "i32", packTaps(made.weights, made.factor, made.head, s.filterH, s.filterW, taps));
   const output = k.output(0, "y");
   const zeroPoint = inputOf(node, 0).quantization!.zeroPoints[0]!;
   const pitch = k.int("pitch", s.pitch);
@@ -105,12 +89,13 @@ function planarKernel(k: KernelBuilder, node: Node, made: PlanarLayer, banding: 
   const rows: RowKernel = {
     planes: planes.buffer,
     pitch,
-    weights,
+    table,
+    head: made.head[0]!.length,
+    ends: made.ends(k, table),
     taps,
     filterH: s.filterH,
     strideH: k.int("stride_h", s.a.strideH),
     strideW: s.a.strideW,
-    layer,
     output,
     outC: inC,
     width: s.outW,
@@ -233,7 +218,7 @@ export const planarSchedule =
   (node) => {
     const a = attributesOf<DepthwiseAttributes>(node);
     if (a.depthMultiplier !== 1 || (a.dilationH ?? 1) !== 1 || (a.dilationW ?? 1) !== 1) return undefined;
-    const made = planarLayer(node);
+    const made = depthwiseLayer(node);
     if (made === undefined) return undefined;
     return (k): KernelInstance => {
       const p = planarKernel(k, node, made, choose(planarShape(node)), unroll);

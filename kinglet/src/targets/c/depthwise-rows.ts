@@ -1,17 +1,25 @@
 import { type Buffer, type Expr, intrinsic, type KernelBuilder, type Variable } from "../../loops/index.ts";
 import type { RowTaps } from "./depthwise-taps.ts";
-import { finishSum, type QuantizedLayer } from "./layer.ts";
+
+/** How one channel's sums start and end. */
+export interface ChannelEnds {
+  readonly bias: Expr;
+  readonly finish: (sum: Expr) => Expr;
+}
 
 /** What the rows of one channel's outputs are computed from. */
 export interface RowKernel {
   readonly planes: Buffer;
   readonly pitch: Expr;
-  readonly weights: Buffer;
+  /** Of each channel: `head` words for the ends of its sums, then the words of its filter rows. */
+  readonly table: Buffer;
+  readonly head: number;
+  /** Loads what a channel's sums start and end with; its words are at `from`. */
+  readonly ends: (k: KernelBuilder, channel: Expr, from: Expr) => ChannelEnds;
   readonly taps: RowTaps;
   readonly filterH: number;
   readonly strideH: Expr;
   readonly strideW: number;
-  readonly layer: QuantizedLayer;
   readonly output: Buffer;
   readonly outC: Expr;
   /** Outputs of a row. */
@@ -28,27 +36,22 @@ export function holdsWeights(taps: RowTaps, filterH: number): boolean {
 }
 
 interface ChannelState {
-  readonly channel: Expr;
-  readonly bias: Expr;
-  readonly multiplier: Expr;
-  readonly shift: Expr;
+  readonly ends: ChannelEnds;
   /** Where the channel's weights are, and those of each filter row where they are held. */
   readonly weightsAt: Expr;
   readonly held: readonly (readonly Expr[])[] | undefined;
 }
 
 function loadRow(k: KernelBuilder, r: RowKernel, at: Expr, name: string): Expr[] {
-  return r.taps.words.map((_, i) => k.let(`w${name}${i}`, r.weights.load(at.add(i))));
+  return r.taps.words.map((_, i) => k.let(`w${name}${i}`, r.table.load(at.add(i))));
 }
 
 function channelState(k: KernelBuilder, r: RowKernel, channel: Expr): ChannelState {
   const words = r.taps.words.length;
-  const weightsAt = k.let("weights_at", channel.mul(words * r.filterH));
+  const from = k.let("table_at", channel.mul(r.head + words * r.filterH));
+  const weightsAt = from.add(r.head);
   return {
-    channel,
-    bias: k.let("bias", r.layer.pairs.load(channel.mul(2))),
-    multiplier: k.let("multiplier", r.layer.pairs.load(channel.mul(2).add(1))),
-    shift: k.let("shift", r.layer.shift.load(channel)),
+    ends: r.ends(k, channel, from),
     weightsAt,
     held: holdsWeights(r.taps, r.filterH)
       ? Array.from({ length: r.filterH }, (_, ky) => loadRow(k, r, weightsAt.add(words * ky), String(ky)))
@@ -80,7 +83,7 @@ function addRow(k: KernelBuilder, r: RowKernel, step: Step, sums: readonly Varia
 
 /** The outputs of a step, from the filter rows that meet any input. */
 function outputs(k: KernelBuilder, r: RowKernel, state: ChannelState, step: Step, clip: readonly [Expr, Expr] | undefined): void {
-  const sums = Array.from({ length: step.count }, (_, o) => k.variable(`acc${o}`, state.bias));
+  const sums = Array.from({ length: step.count }, (_, o) => k.variable(`acc${o}`, state.ends.bias));
   if (state.held !== undefined)
     state.held.forEach((weights, ky) => addRow(k, r, step, sums, weights, step.at.add(r.pitch.mul(ky)), `${ky}_`));
   else
@@ -90,7 +93,7 @@ function outputs(k: KernelBuilder, r: RowKernel, state: ChannelState, step: Step
     });
   sums.forEach((sum, o) => {
     const to = step.to.add(r.outC.mul(step.before + o));
-    r.output.store(to, finishSum(k, r.layer, sum.get(), state.multiplier, state.shift));
+    r.output.store(to, state.ends.finish(sum.get()));
   });
 }
 

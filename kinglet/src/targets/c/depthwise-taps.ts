@@ -46,15 +46,17 @@ export function rowTaps(size: number, stride: number): RowTaps {
   return stride % 2 === 0 ? evenTaps(size) : alternatingTaps(size);
 }
 
-/** Words of all filter rows of each channel: [channel][filter row][word], each tap multiplied by `factor`. */
-export function packTaps(weights: Int8Array, channels: number, filterH: number, filterW: number, taps: RowTaps, factor: number): Int32Array {
-  const packed = new Int32Array(channels * filterH * taps.words.length);
-  let at = 0;
-  for (let c = 0; c < channels; c++) {
-    for (let ky = 0; ky < filterH; ky++) {
-      const tap = (kx: number): number => (kx < 0 ? 0 : factor * weights[(ky * filterW + kx) * channels + c]!);
-      for (const [low, high] of taps.words) packed[at++] = (tap(low) & 0xffff) | (tap(high) << 16);
-    }
-  }
-  return packed;
+/** What the kernel reads of each channel, in reading order: the words of `head`, then those of its filter rows. */
+export function packTaps(
+  weights: Int8Array,
+  factor: number,
+  head: readonly (readonly number[])[],
+  filterH: number,
+  filterW: number,
+  taps: RowTaps,
+): Int32Array {
+  const tap = (c: number, ky: number, kx: number): number => (kx < 0 ? 0 : factor * weights[(ky * filterW + kx) * head.length + c]!);
+  const rows = (c: number): number[] =>
+    Array.from({ length: filterH }, (_, ky) => taps.words.map(([low, high]) => (tap(c, ky, low) & 0xffff) | (tap(c, ky, high) << 16))).flat();
+  return Int32Array.from(head.flatMap((words, c) => [...words, ...rows(c)]));
 }
