@@ -43,7 +43,10 @@ function plainDepthwise(node: Node, form: LayerForm): DepthwiseLayer | undefined
     head: Array.from({ length: form.channels }, () => []),
     ends: (k) => {
       const layer = plan.tables(k);
-      return (_k, channel) => ({ bias: k.let("bias", channelBias(layer, channel)), finish: (sum) => requantizeLayer(k, layer, k.let("sum", sum), channel) });
+      return (_k, channel) => ({
+        bias: k.let("bias", channelBias(layer, channel)),
+        finish: (sum) => requantizeLayer(k, layer, k.let("sum", sum), channel),
+      });
     },
   };
 }

@@ -1,54 +1,19 @@
 import type { Node } from "../../graph/index.ts";
 import { type Buffer, type Expr, i32, type KernelBuilder, type KernelInstance } from "../../loops/index.ts";
 import { attributesOf, type DepthwiseAttributes, inputOf, outputOf, type Schedule } from "../../ops/index.ts";
+import { type Banding, chooseBanding, inputRows, type PlanarShape } from "./depthwise-banding.ts";
 import { type DepthwiseLayer, depthwiseLayer } from "./depthwise-layer.ts";
 import { carryRows, fillBorder, type Planes, type RowPlace, rowPlace, widenRow } from "./depthwise-planes.ts";
 import { outputRows, type RowKernel } from "./depthwise-rows.ts";
 import { packTaps, rowTaps } from "./depthwise-taps.ts";
 
-/**
- * How much of a map is widened at a time: `rows` rows of outputs (a divisor of all rows) of one or four channels.
- * Bands within channels ("channels") may write over their input at once; channels within bands ("bands") lag by a
- * band, but need no other room where the output is smaller than the input.
- */
-export interface Banding {
-  readonly channels: 1 | 4;
-  readonly rows: number;
-  readonly order: "channels" | "bands";
-}
-
-/** Sizes of a layer; rows and words are those of the scratch. */
-export interface PlanarShape {
-  readonly batches: number;
-  readonly inH: number;
-  readonly inW: number;
-  readonly channels: number;
-  readonly outH: number;
-  readonly outW: number;
-  readonly filterH: number;
-  readonly filterW: number;
-  readonly a: DepthwiseAttributes;
-  /** Words of a row with its border. */
-  readonly pitch: number;
-}
-
-export function planarShape(node: Node): PlanarShape {
+function planarShape(node: Node): PlanarShape {
   const a = attributesOf<DepthwiseAttributes>(node);
   const [x, w, y] = [inputOf(node, 0).shape, inputOf(node, 1).shape, outputOf(node).shape];
   const [filterW, inW, outW] = [w[2]!, x[2]!, y[2]!];
   const lastWord = ((outW - 1) * a.strideW + filterW - 1) >> 1;
   const pitch = Math.max(Math.ceil((a.padLeft + inW) / 2), lastWord + 1);
   return { batches: x[0]!, inH: x[1]!, inW, channels: x[3]!, outH: y[1]!, outW, filterH: w[1]!, filterW, a, pitch };
-}
-
-/** Rows of inputs that `rows` rows of outputs need. */
-function inputRows(s: PlanarShape, rows: number): number {
-  return (rows - 1) * s.a.strideH + s.filterH;
-}
-
-/** Bytes of scratch that a banding takes. */
-export function planarScratch(s: PlanarShape, banding: Banding): number {
-  return 4 * banding.channels * inputRows(s, banding.rows) * s.pitch;
 }
 
 /** All that the parts of the kernel share. */
@@ -214,14 +179,14 @@ function bandsOutside(k: KernelBuilder, p: PlanarKernel, n: Expr): void {
 
 /** Depthwise int8 convolution with multiplier 1 and no dilation on rows of 16-bit inputs, each channel for itself. */
 export const planarSchedule =
-  (choose: (shape: PlanarShape) => Banding, unroll: boolean): Schedule =>
-  (node) => {
+  (unroll: boolean): Schedule =>
+  (node, _walk, room = Infinity) => {
     const a = attributesOf<DepthwiseAttributes>(node);
     if (a.depthMultiplier !== 1 || (a.dilationH ?? 1) !== 1 || (a.dilationW ?? 1) !== 1) return undefined;
     const made = depthwiseLayer(node);
     if (made === undefined) return undefined;
     return (k): KernelInstance => {
-      const p = planarKernel(k, node, made, choose(planarShape(node)), unroll);
+      const p = planarKernel(k, node, made, chooseBanding(planarShape(node), room), unroll);
       k.for("n", 0, k.int("batches", p.s.batches), (n) => {
         fillBorder(k, p.planes, i32(0), p.planes.words);
         if (p.banding.order === "channels") channelsOutside(k, p, n);

@@ -75,8 +75,7 @@ function addRow(k: KernelBuilder, r: RowKernel, step: Step, sums: readonly Varia
   for (let first = Math.min(...words); first <= last; first += 2) {
     const inputs = [first, first + 1].filter((i) => i <= last).map((i) => k.let(`x${name}${i}`, r.planes.load(row.add(i))));
     inputs.forEach((x, i) => {
-      for (const p of products.filter((product) => product.input === first + i))
-        p.sum.set(intrinsic(p.form, x, weights[p.weight]!, p.sum.get()));
+      for (const p of products.filter((product) => product.input === first + i)) p.sum.set(intrinsic(p.form, x, weights[p.weight]!, p.sum.get()));
     });
   }
 }
@@ -84,8 +83,7 @@ function addRow(k: KernelBuilder, r: RowKernel, step: Step, sums: readonly Varia
 /** The outputs of a step, from the filter rows that meet any input. */
 function outputs(k: KernelBuilder, r: RowKernel, state: ChannelState, step: Step, clip: readonly [Expr, Expr] | undefined): void {
   const sums = Array.from({ length: step.count }, (_, o) => k.variable(`acc${o}`, state.ends.bias));
-  if (state.held !== undefined)
-    state.held.forEach((weights, ky) => addRow(k, r, step, sums, weights, step.at.add(r.pitch.mul(ky)), `${ky}_`));
+  if (state.held !== undefined) state.held.forEach((weights, ky) => addRow(k, r, step, sums, weights, step.at.add(r.pitch.mul(ky)), `${ky}_`));
   else
     k.for("ky", clip![0], clip![1], (ky) => {
       const weights = loadRow(k, r, k.let("w_at", state.weightsAt.add(ky.mul(r.taps.words.length))), "");
@@ -125,7 +123,15 @@ export function cutRow(width: number, held: boolean, unroll: boolean): RowCut {
   return { looped, turns, rest: pairs(width - turns * 2 * looped.length) };
 }
 
-function group(k: KernelBuilder, r: RowKernel, state: ChannelState, sizes: readonly number[], at: Expr, to: Expr, clip: readonly [Expr, Expr] | undefined): void {
+function group(
+  k: KernelBuilder,
+  r: RowKernel,
+  state: ChannelState,
+  sizes: readonly number[],
+  at: Expr,
+  to: Expr,
+  clip: readonly [Expr, Expr] | undefined,
+): void {
   let before = 0;
   for (const count of sizes) {
     outputs(k, r, state, { at, to, before, count }, clip);

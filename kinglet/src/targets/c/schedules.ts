@@ -32,7 +32,7 @@ export const SMALL_SCALAR_SCHEDULES: Schedules = {
  */
 export const DSP_SCHEDULES: Schedules = {
   conv2d: floatConvSchedule(tileSchedule(convSchedule(smallDual))),
-  depthwiseConv2d: planarSchedule((s) => ({ channels: s.channels % 4 === 0 ? 4 : 1, rows: s.outH, order: "channels" }), true),
+  depthwiseConv2d: planarSchedule(true),
   fullyConnected: floatDenseSchedule(pairDenseSchedule(denseSchedule(smallDual))),
 };
 
