@@ -4,7 +4,7 @@ import type { Program } from "../loops/index.ts";
 import { findOp, type Schedules } from "../ops/index.ts";
 import { type PassTrace, runPasses } from "../passes/index.ts";
 import { checkPlan, type Plan } from "../plan/index.ts";
-import { DSP_SCHEDULES, SCALAR_SCHEDULES, SMALL_DSP_SCHEDULES, SMALL_SCALAR_SCHEDULES } from "../targets/c/index.ts";
+import { DSP_SCHEDULES, FAST_DSP_SCHEDULES, SCALAR_SCHEDULES, SMALL_DSP_SCHEDULES, SMALL_SCALAR_SCHEDULES } from "../targets/c/index.ts";
 import { lower } from "../targets/lower.ts";
 import type { Optimize } from "../targets/share.ts";
 import { wasmSchedules } from "../targets/wasm/index.ts";
@@ -36,7 +36,8 @@ function schedulesFor(target: TargetId, optimize: Optimize): Schedules {
   if (target === "plain") return {};
   if (target === "wasm") return wasmSchedules;
   if (optimize === "size") return target === "c-dsp" ? SMALL_DSP_SCHEDULES : SMALL_SCALAR_SCHEDULES;
-  return target === "c-dsp" ? DSP_SCHEDULES : SCALAR_SCHEDULES;
+  if (target !== "c-dsp") return SCALAR_SCHEDULES;
+  return optimize === "speed" ? FAST_DSP_SCHEDULES : DSP_SCHEDULES;
 }
 
 /** Multiply-accumulates of one inference. */

@@ -217,8 +217,9 @@ export class KernelBuilder extends FunctionBuilder {
   }
 
   /** The finished kernel. `name` says operator, types and variant in snake case, e.g. `conv2d_s8`. */
-  finish(name: string, doc: string): KernelInstance {
-    const func: Func = { name, doc, params: this.params, result: null, body: this.statements(), uses: [...this.helpers.values()] };
+  finish(name: string, doc: string, asWritten = false): KernelInstance {
+    const uses = [...this.helpers.values()];
+    const func: Func = { name, doc, params: this.params, result: null, body: this.statements(), uses, ...(asWritten ? { asWritten } : {}) };
     return { func, args: this.args };
   }
 }

@@ -30,6 +30,8 @@ export interface Func {
   readonly params: readonly Param[];
   readonly result: ScalarType | null;
   readonly body: readonly Stmt[];
+  /** The order of loads and products is the best there is: a C compiler shall not move them before it gives out registers. */
+  readonly asWritten?: boolean;
   /** The pure helpers that the body calls. */
   readonly uses: readonly Func[];
 }

@@ -13,6 +13,7 @@ import {
   windowSizes,
 } from "../../ops/index.ts";
 import { BLOCK, type DotProduct } from "./dot.ts";
+import { isPointwise } from "./pointwise.ts";
 import { channelBias, planLayer, type QuantizedLayer, requantizeLayer, rowForm } from "./layer.ts";
 
 interface DotKernel {
@@ -87,6 +88,7 @@ export function gatherPatch(
   sizes: ReturnType<typeof windowSizes>,
   input: Buffer,
   patch: Buffer,
+  start: Expr | number,
   n: Expr,
   y0: Expr,
   x0: Expr,
@@ -97,7 +99,7 @@ export function gatherPatch(
   const rowLength = k.let("row_length", sizes.filterW.mul(sizes.inC));
   k.for("ky", 0, sizes.filterH, (ky) => {
     const iy = k.let("iy", y0.add(ky.mul(dilationH)));
-    const to = k.let("patch_row", ky.mul(rowLength));
+    const to = k.let("patch_row", ky.mul(rowLength).add(start));
     const inside = iy.ge(0).and(iy.lt(sizes.inH));
     const whole = x0.ge(0).and(x0.add(sizes.filterW).le(sizes.inW)).and(inside);
     k.if(
@@ -132,18 +134,12 @@ function patchKernel(node: Node, choose: ChooseDot): ((k: KernelBuilder) => Kern
     const patch = k.scratch("patch", "i8", depth);
     const dot = dotKernel(k, node, plan.weights, layer, depth, choose(depth));
     eachPixel(k, sizes, a, (n, oy, ox, y0, x0) => {
-      gatherPatch(k, node, sizes, input, patch, n, y0, x0);
+      gatherPatch(k, node, sizes, input, patch, 0, n, y0, x0);
       const to = k.let("to", n.mul(sizes.outH).add(oy).mul(sizes.outW).add(ox).mul(sizes.outC));
       storeDots(k, dot, patch, k.int("patch_start", 0), output, to);
     });
     return k.finish("conv2d_patch_s8", "2-D convolution: gathers each window, then dot products four output channels at a time.");
   };
-}
-
-export function isPointwise(node: Node): boolean {
-  const a = attributesOf<WindowAttributes>(node);
-  const w = inputOf(node, 1).shape;
-  return w[1] === 1 && w[2] === 1 && a.strideH === 1 && a.strideW === 1 && a.padTop + a.padBottom + a.padLeft + a.padRight === 0;
 }
 
 /** A dot product, and whether all layers shall share one kernel (smaller) or each kind has its own (faster). */

@@ -191,9 +191,22 @@ function contractionOff(code: string): string {
 `;
 }
 
+/** GCC only: other compilers know no such attribute. */
+const AS_WRITTEN = `
+/* These use all registers in the order written; moved about before registers are given out, they spill. */
+#if defined(__GNUC__) && !defined(__clang__)
+#define K_AS_WRITTEN __attribute__((optimize("no-schedule-insns")))
+#else
+#define K_AS_WRITTEN
+#endif
+`;
+
 function sourceText(program: Program, placement: Placement, names: Names): string {
   const functions = program.functions
-    .map((func) => `${func.result === null ? "K_KERNEL " : ""}${printCFunction(func)}`.replace(/^K_KERNEL (\/\*.*\*\/\n)/, "$1K_KERNEL "))
+    .map((func) => {
+      const marks = func.result !== null ? "" : func.asWritten === true ? "K_KERNEL K_AS_WRITTEN " : "K_KERNEL ";
+      return printCFunction(func).replace(/^(\/\*.*\*\/\n)/, `$1${marks}`);
+    })
     .join("\n");
   const calls = printCalls(program, placement, names.id);
   const steps = calls.steps;
@@ -219,7 +232,7 @@ ${helpers}
 #else
 #define K_KERNEL
 #endif
-
+${functions.includes("K_AS_WRITTEN") ? AS_WRITTEN : ""}
 ${functions}
 ${calls.definitions}void ${names.id}_init(void *arena) {
 ${init.join("\n")}

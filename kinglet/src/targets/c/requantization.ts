@@ -33,6 +33,9 @@ export const SUM_SCALE = 256;
 /** More would let the zero point leave 32 bits. */
 const LARGEST_SHIFT = 22;
 
+/** Shifts are multiples of this where that is proved, too: layers with one shift can share a kernel. */
+const SHIFT_STEP = 3;
+
 /** Multipliers tried on either side of the nominal one, and roundings tried for a channel of its own. */
 const MULTIPLIERS = 64;
 const ROUNDINGS = 40;
@@ -156,8 +159,19 @@ function forEach(
  */
 export function findRequantization(channels: readonly StoredChannel[]): Requantization | undefined {
   const thresholds = channels.map(thresholdsOf);
-  const shift = layerShift(channels, thresholds);
-  if (shift < 1 || channels.length === 0) return undefined;
+  const most = layerShift(channels, thresholds);
+  if (most < 1 || channels.length === 0) return undefined;
+  const common = most - (most % SHIFT_STEP);
+  const found = common === 0 ? undefined : findWithShift(channels, thresholds, common);
+  return found?.form === "ramp" || common === most ? found : betterOf(found, findWithShift(channels, thresholds, most));
+}
+
+function betterOf(a: Requantization | undefined, b: Requantization | undefined): Requantization | undefined {
+  return a === undefined || b?.form === "ramp" ? b : a;
+}
+
+/** The shorter form first. */
+function findWithShift(channels: readonly StoredChannel[], thresholds: readonly Thresholds[], shift: number): Requantization | undefined {
   const rounding = channels[0]!.zeroPoint * 2 ** shift + 2 ** (shift - 1);
   const ramp = forEach(channels, (channel, i) => findChannel(channel, thresholds[i]!, 0, rounding, shift));
   if (ramp !== undefined) return { form: "ramp", shift, channels: ramp };

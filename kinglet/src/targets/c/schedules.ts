@@ -5,6 +5,7 @@ import { planarSchedule } from "./depthwise-planar.ts";
 import { eachChannel } from "./depthwise-windows.ts";
 import { floatConvSchedule, floatDenseSchedule } from "./float.ts";
 import { pairDenseSchedule } from "./pair-dense.ts";
+import type { TileShape } from "./tile.ts";
 import { tileSchedule } from "./tile-conv.ts";
 import { DUAL_DOT, SCALAR_DOT } from "./dot.ts";
 
@@ -26,15 +27,19 @@ export const SMALL_SCALAR_SCHEDULES: Schedules = {
   fullyConnected: denseSchedule(smallScalar),
 };
 
-/**
- * Schedules for Arm cores with the DSP extension (Cortex-M4, M7, M33, M55): two 16-bit products an instruction.
- * Convolutions that do not fill a tile are small, so one kernel serves them all.
- */
-export const DSP_SCHEDULES: Schedules = {
-  conv2d: floatConvSchedule(tileSchedule(convSchedule(smallDual))),
-  depthwiseConv2d: planarSchedule(true),
-  fullyConnected: floatDenseSchedule(pairDenseSchedule(denseSchedule(smallDual))),
-};
+/** Schedules for Arm cores with the DSP extension (Cortex-M4, M7, M33, M55): two 16-bit products an instruction. */
+function dspSchedules(shape: TileShape, writtenOut: boolean): Schedules {
+  return {
+    conv2d: floatConvSchedule(tileSchedule(shape, convSchedule(smallDual))),
+    depthwiseConv2d: planarSchedule(writtenOut),
+    fullyConnected: floatDenseSchedule(pairDenseSchedule(shape, denseSchedule(smallDual))),
+  };
+}
+
+export const DSP_SCHEDULES: Schedules = dspSchedules({ unroll: 4, pixels: 4 }, false);
+
+/** The same with inner loops written out. */
+export const FAST_DSP_SCHEDULES: Schedules = dspSchedules({ unroll: 16, pixels: 4 }, true);
 
 /** The same with as few kinds of kernels as possible. */
 export const SMALL_DSP_SCHEDULES: Schedules = {

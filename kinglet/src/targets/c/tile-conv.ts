@@ -1,37 +1,10 @@
 import type { Node } from "../../graph/index.ts";
 import type { Expr, KernelBuilder, KernelInstance } from "../../loops/index.ts";
-import { attributesOf, convMultipliers, inputOf, outputOf, type Schedule, type WindowAttributes, windowSizes } from "../../ops/index.ts";
-import { gatherPatch, isPointwise } from "./conv.ts";
-import { rowForm } from "./layer.ts";
-import { packLanes, pairBias } from "./lanes.ts";
-import { channelTable, planScaledLayer, type ScaledLayer, scaledResult, wordNames } from "./scaled-layer.ts";
-import { storeTile, TILE_CHANNELS, TILE_PIXELS, type TileKernel, widenPixel } from "./tile.ts";
-
-/** Groups of four taps in a turn of the inner loop: two kinds are worth their code, a third is not. */
-function groupsFor(depth: number): number {
-  return depth % 16 === 0 ? 4 : 1;
-}
-
-interface TileLayer {
-  readonly plan: ScaledLayer;
-  readonly weights: Int8Array;
-  /** Taps, filled up to a multiple of four. */
-  readonly depth: number;
-  readonly channels: number;
-  readonly pixels: number;
-}
-
-/** What the tile needs: even channels, a full tile of pixels, lanes and sums that fit; for 1x1 also whole words. */
-function tileLayer(node: Node, pointwise: boolean): TileLayer | undefined {
-  const [w, y] = [inputOf(node, 1), outputOf(node)];
-  const channels = w.shape[0]!;
-  const taps = w.shape[1]! * w.shape[2]! * w.shape[3]!;
-  const pixels = y.shape[0]! * y.shape[1]! * y.shape[2]!;
-  if (channels % TILE_CHANNELS !== 0 || pixels < TILE_PIXELS || (pointwise && taps % 4 !== 0)) return undefined;
-  const plan = planScaledLayer(node, convMultipliers, "tile", { ...rowForm(node, TILE_CHANNELS), scaledBias: pairBias });
-  const weights = plan === undefined ? undefined : packLanes(plan.weights, channels, taps, TILE_CHANNELS);
-  return plan === undefined || weights === undefined ? undefined : { plan, weights, depth: Math.ceil(taps / 4) * 4, channels, pixels };
-}
+import { attributesOf, inputOf, outputOf, type Schedule, type WindowAttributes, windowSizes } from "../../ops/index.ts";
+import { gatherPatch } from "./conv.ts";
+import { fewPixelsKernel } from "./pair-dense.ts";
+import { convStream, isPointwise, pointwiseKernel } from "./pointwise.ts";
+import { storeTile, type TileShape, tileKernel, tilePixelsFor, widenPixels } from "./tile.ts";
 
 /** Batch, row and column of a flat pixel index. */
 function positionOf(k: KernelBuilder, pixel: Expr, sizes: ReturnType<typeof windowSizes>): { n: Expr; oy: Expr; ox: Expr } {
@@ -40,57 +13,48 @@ function positionOf(k: KernelBuilder, pixel: Expr, sizes: ReturnType<typeof wind
   return { n, oy: line.sub(n.mul(sizes.outH)), ox: pixel.sub(line.mul(sizes.outW)) };
 }
 
-/** Convolution in tiles of four pixels by two channels: the inputs of four pixels are widened once for all channels. */
-function tileKernel(node: Node): ((k: KernelBuilder) => KernelInstance) | undefined {
+/** A convolution whose windows are gathered: for first layers, whose few channels do not fill words. */
+function gatheredKernel(node: Node, shape: TileShape): ((k: KernelBuilder) => KernelInstance) | undefined {
   const a = attributesOf<WindowAttributes>(node);
-  const pointwise = isPointwise(node);
-  const made = tileLayer(node, pointwise);
-  if (made === undefined || (a.dilationW ?? 1) !== 1) return undefined;
   const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
+  const pixelCount = y.shape[0]! * y.shape[1]! * y.shape[2]!;
+  const tilePixels = tilePixelsFor(pixelCount, shape);
+  const stream = (a.dilationW ?? 1) === 1 && pixelCount >= tilePixels ? convStream(node) : undefined;
+  if (stream === undefined) return undefined;
   return (k) => {
     const input = k.input(0, "x");
-    const table = k.constant("channel", "i32", channelTable(made.plan, TILE_CHANNELS));
     const output = k.output(0, "y");
-    const depth = k.int("depth", made.depth);
-    const pixels = k.int("pixels", made.pixels);
-    const t: TileKernel = {
-      table,
-      words: wordNames(made.plan).length + 1,
-      result: scaledResult(k, made.plan),
-      weights: k.constant("w", "i8", made.weights),
-      tile: k.scratch("tile", "i32", 2 * made.depth),
-      depth,
-      groups: groupsFor(made.depth),
-      channels: k.int("out_c", made.channels),
-    };
-    const patch = pointwise ? undefined : { buffer: k.scratch("patch", "i8", made.depth), sizes: windowSizes(k, x, y, w.shape[1]!, w.shape[2]!) };
+    const sizes = windowSizes(k, x, y, w.shape[1]!, w.shape[2]!);
+    const pixels = k.int("pixels", pixelCount);
+    const t = tileKernel(k, stream, tilePixels, y.shape[3]!, shape);
+    const depth = k.int("depth", stream.depth);
+    const patch = k.scratch("patch", "i8", stream.depth * tilePixels);
     k.for(
       "pixel",
       0,
       pixels,
       (pixel) => {
-        k.for("p", 0, TILE_PIXELS, (p) => {
-          const at = k.let("at_pixel", pixel.add(p).min(pixels.sub(1)));
-          if (patch === undefined) return widenPixel(k, input, k.let("from", at.mul(depth)), depth, t.tile, p);
-          const { n, oy, ox } = positionOf(k, at, patch.sizes);
+        k.for("p", 0, tilePixels, (p) => {
+          const { n, oy, ox } = positionOf(k, k.let("at_pixel", pixel.add(p).min(pixels.sub(1))), sizes);
           const y0 = k.let("y0", oy.mul(k.int("stride_h", a.strideH)).sub(k.int("pad_top", a.padTop)));
           const x0 = k.let("x0", ox.mul(k.int("stride_w", a.strideW)).sub(k.int("pad_left", a.padLeft)));
-          gatherPatch(k, node, patch.sizes, input, patch.buffer, n, y0, x0);
-          widenPixel(k, patch.buffer, k.int("patch_start", 0), depth, t.tile, p);
+          gatherPatch(k, node, sizes, input, patch, k.let("patch_start", p.mul(depth)), n, y0, x0);
         });
-        const left = made.pixels % TILE_PIXELS === 0 ? null : k.let("left", pixels.sub(pixel));
+        const from = Array.from({ length: tilePixels }, (_, p) => depth.mul(p));
+        widenPixels(k, patch, from, t.groups, t.tile);
+        const left = pixelCount % tilePixels === 0 ? null : k.let("left", pixels.sub(pixel));
         storeTile(k, t, output, k.let("to", pixel.mul(t.channels)), left);
       },
-      TILE_PIXELS,
+      tilePixels,
     );
-    return k.finish(pointwise ? "pointwise_tile_s8" : "conv2d_tile_s8", "2-D convolution in tiles of four pixels by two channels.");
+    return k.finish("conv2d_gathered_s8", "2-D convolution of gathered windows in tiles of two channels.", true);
   };
 }
 
 /** The tile where it applies, else `otherwise`. */
-export function tileSchedule(otherwise: Schedule): Schedule {
+export function tileSchedule(shape: TileShape, otherwise: Schedule): Schedule {
   return (node) => {
     if (inputOf(node, 1).shape[3] !== inputOf(node, 0).shape[3]) return undefined;
-    return tileKernel(node) ?? otherwise(node);
+    return pointwiseKernel(node, shape) ?? (isPointwise(node) ? fewPixelsKernel(node, shape) : undefined) ?? gatheredKernel(node, shape) ?? otherwise(node);
   };
 }
