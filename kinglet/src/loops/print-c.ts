@@ -32,6 +32,11 @@ interface Helper {
 }
 
 function inline(result: string, name: string, params: string, body: string): Helper {
+  return { marker: `${name}(`, text: `K_INLINE ${result} ${name}(${params}) { ${body} }` };
+}
+
+/** A helper long enough for the compiler to decide. */
+function notInlined(result: string, name: string, params: string, body: string): Helper {
   return { marker: `${name}(`, text: `static inline ${result} ${name}(${params}) { ${body} }` };
 }
 
@@ -47,26 +52,26 @@ const HELPERS: readonly Helper[] = [
   inline("int32_t", "k_word", "const void *p", "int32_t v; memcpy(&v, p, 4); return v;"),
   inline("float", "k_bits_to_float", "int32_t a", "float v; memcpy(&v, &a, 4); return v;"),
   inline("int32_t", "k_float_to_bits", "float a", "int32_t v; memcpy(&v, &a, 4); return v;"),
-  inline("int32_t", "k_clz", "int32_t a", "int32_t n = 0; if (a == 0) return 32; while (a > 0) { a = (int32_t)((uint32_t)a << 1); n++; } return n;"),
-  inline("int32_t", "roundingHighMul", "int32_t a, int32_t b", "return (int32_t)(((int64_t)a * b + INT32_C(1073741824)) >> 31);"),
+  notInlined("int32_t", "k_clz", "int32_t a", "int32_t n = 0; if (a == 0) return 32; while (a > 0) { a = (int32_t)((uint32_t)a << 1); n++; } return n;"),
+  notInlined("int32_t", "roundingHighMul", "int32_t a, int32_t b", "return (int32_t)(((int64_t)a * b + INT32_C(1073741824)) >> 31);"),
   {
     marker: "roundingHighMulSmall(",
     text: `#if defined(__ARM_FEATURE_SIMD32)
-static inline int32_t roundingHighMulSmall(int32_t a, int32_t b) {
+K_INLINE int32_t roundingHighMulSmall(int32_t a, int32_t b) {
   int32_t result;
   __asm__("smmulr %0, %1, %2" : "=r"(result) : "r"(a * 2), "r"(b));
   return result;
 }
 #else
-static inline int32_t roundingHighMulSmall(int32_t a, int32_t b) { return (int32_t)(((int64_t)a * b + INT32_C(1073741824)) >> 31); }
+K_INLINE int32_t roundingHighMulSmall(int32_t a, int32_t b) { return (int32_t)(((int64_t)a * b + INT32_C(1073741824)) >> 31); }
 #endif`,
   },
   {
     marker: "smlad(",
     text: `#if defined(__ARM_FEATURE_SIMD32)
-static inline int32_t smlad(int32_t a, int32_t b, int32_t acc) { return (int32_t)__smlad((int16x2_t)a, (int16x2_t)b, acc); }
+K_INLINE int32_t smlad(int32_t a, int32_t b, int32_t acc) { return (int32_t)__smlad((int16x2_t)a, (int16x2_t)b, acc); }
 #else
-static inline int32_t smlad(int32_t a, int32_t b, int32_t acc) {
+K_INLINE int32_t smlad(int32_t a, int32_t b, int32_t acc) {
   const int32_t low = (int16_t)((uint32_t)a & 0xffffu) * (int16_t)((uint32_t)b & 0xffffu);
   const int32_t high = (a >> 16) * (b >> 16);
   return (int32_t)((uint32_t)acc + (uint32_t)low + (uint32_t)high);
@@ -81,33 +86,33 @@ static inline int32_t smlad(int32_t a, int32_t b, int32_t acc) {
   {
     marker: "smmla(",
     text: `#if defined(__ARM_FEATURE_SIMD32)
-static inline int32_t smmla(int32_t a, int32_t b, int32_t acc) {
+K_INLINE int32_t smmla(int32_t a, int32_t b, int32_t acc) {
   int32_t result;
   __asm__("smmla %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(acc));
   return result;
 }
 #else
-static inline int32_t smmla(int32_t a, int32_t b, int32_t acc) { return (int32_t)((uint32_t)acc + (uint32_t)(int32_t)(((int64_t)a * b) >> 32)); }
+K_INLINE int32_t smmla(int32_t a, int32_t b, int32_t acc) { return (int32_t)((uint32_t)acc + (uint32_t)(int32_t)(((int64_t)a * b) >> 32)); }
 #endif`,
   },
   {
     marker: "sxtb16(",
     text: `#if defined(__ARM_FEATURE_SIMD32)
-static inline int32_t sxtb16(int32_t a) { return (int32_t)__sxtb16((int8x4_t)a); }
+K_INLINE int32_t sxtb16(int32_t a) { return (int32_t)__sxtb16((int8x4_t)a); }
 #else
-static inline int32_t sxtb16(int32_t a) { return (int32_t)(((uint32_t)(int8_t)((uint32_t)a & 255u) & 0xffffu) | ((uint32_t)(int8_t)(((uint32_t)a >> 16) & 255u) << 16)); }
+K_INLINE int32_t sxtb16(int32_t a) { return (int32_t)(((uint32_t)(int8_t)((uint32_t)a & 255u) & 0xffffu) | ((uint32_t)(int8_t)(((uint32_t)a >> 16) & 255u) << 16)); }
 #endif`,
   },
   {
     marker: "sxtb16High(",
     text: `#if defined(__ARM_FEATURE_SIMD32)
-static inline int32_t sxtb16High(int32_t a) {
+K_INLINE int32_t sxtb16High(int32_t a) {
   int32_t result;
   __asm__("sxtb16 %0, %1, ror #8" : "=r"(result) : "r"(a));
   return result;
 }
 #else
-static inline int32_t sxtb16High(int32_t a) { return (int32_t)(((uint32_t)(int8_t)(((uint32_t)a >> 8) & 255u) & 0xffffu) | ((uint32_t)(int8_t)(((uint32_t)a >> 24) & 255u) << 16)); }
+K_INLINE int32_t sxtb16High(int32_t a) { return (int32_t)(((uint32_t)(int8_t)(((uint32_t)a >> 8) & 255u) & 0xffffu) | ((uint32_t)(int8_t)(((uint32_t)a >> 24) & 255u) << 16)); }
 #endif`,
   },
   {
@@ -121,11 +126,11 @@ static inline float multiplyAdd(float a, float b, float c) { return c + a * b; }
   {
     marker: "saturate8(",
     text: `#if defined(__ARM_FEATURE_SAT) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11
-static inline int32_t saturate8(int32_t a) { return (int32_t)__builtin_arm_ssat(a, 8); }
+K_INLINE int32_t saturate8(int32_t a) { return (int32_t)__builtin_arm_ssat(a, 8); }
 #elif defined(__ARM_FEATURE_SAT) && defined(__clang__)
-static inline int32_t saturate8(int32_t a) { return __builtin_arm_ssat(a, 8); }
+K_INLINE int32_t saturate8(int32_t a) { return __builtin_arm_ssat(a, 8); }
 #else
-static inline int32_t saturate8(int32_t a) { return a < -128 ? -128 : a > 127 ? 127 : a; }
+K_INLINE int32_t saturate8(int32_t a) { return a < -128 ? -128 : a > 127 ? 127 : a; }
 #endif`,
   },
   extendAndAdd("sxtab16", 0),
@@ -166,13 +171,13 @@ function extendAndAdd(name: string, rotate: 0 | 8): Helper {
   return {
     marker: `${name}(`,
     text: `#if defined(__ARM_FEATURE_SIMD32)
-static inline int32_t ${name}(int32_t a, int32_t b) {
+K_INLINE int32_t ${name}(int32_t a, int32_t b) {
   int32_t result;
   __asm__("sxtab16 %0, %1, %2${rotate === 0 ? "" : ", ror #8"}" : "=r"(result) : "r"(b), "r"(a));
   return result;
 }
 #else
-static inline int32_t ${name}(int32_t a, int32_t b) {
+K_INLINE int32_t ${name}(int32_t a, int32_t b) {
   const uint32_t low = (uint32_t)${byte(rotate)} + (uint32_t)b;
   const uint32_t high = (uint32_t)${byte(rotate + 16)} + ((uint32_t)b >> 16);
   return (int32_t)((low & 0xffffu) | (high << 16));
@@ -181,10 +186,17 @@ static inline int32_t ${name}(int32_t a, int32_t b) {
   };
 }
 
+/** Functions with an attribute of their own take in others only when told to. */
+const INLINE = `#if defined(__GNUC__)
+#define K_INLINE static inline __attribute__((always_inline))
+#else
+#define K_INLINE static inline
+#endif`;
+
 /** The little inline functions that `code` calls. */
 export function cHelpers(code: string): string {
   const used = HELPERS.filter((helper) => new RegExp(`\\b${helper.marker.replace("(", "\\(")}`).test(code));
-  return used.map((helper) => helper.text).join("\n");
+  return [INLINE, ...used.map((helper) => helper.text)].join("\n");
 }
 
 /** Types of arena elements. The arena is bytes; these may alias it. */
