@@ -34,6 +34,7 @@ export type IntrinsicName =
   | "pkhtb"
   | "sadd16"
   | "smmla"
+  | "smmulr"
   | "sxtb16"
   | "sxtb16High"
   | "sxtab16"
@@ -112,6 +113,18 @@ export const INTRINSICS: Readonly<Record<IntrinsicName, Intrinsic>> = {
     args: ["i32", "i32", "i32"],
     result: "i32",
     plain: (a, b, acc) => acc.wrapAdd(a.to("i64").mul(b.to("i64")).shr(32).to("i32")),
+  },
+  smmulr: {
+    doc: "floor((a * b + 2^31) / 2^32) (Armv7E-M SMMULR)",
+    args: ["i32", "i32"],
+    result: "i32",
+    plain: (a, b) =>
+      a
+        .to("i64")
+        .mul(b.to("i64"))
+        .add(i64(2 ** 31))
+        .shr(32)
+        .to("i32"),
   },
   sxtb16: {
     doc: "bytes 0 and 2, sign-extended into two 16-bit halves (Armv7E-M SXTB16)",

@@ -52,7 +52,12 @@ const HELPERS: readonly Helper[] = [
   inline("int32_t", "k_word", "const void *p", "int32_t v; memcpy(&v, p, 4); return v;"),
   inline("float", "k_bits_to_float", "int32_t a", "float v; memcpy(&v, &a, 4); return v;"),
   inline("int32_t", "k_float_to_bits", "float a", "int32_t v; memcpy(&v, &a, 4); return v;"),
-  notInlined("int32_t", "k_clz", "int32_t a", "int32_t n = 0; if (a == 0) return 32; while (a > 0) { a = (int32_t)((uint32_t)a << 1); n++; } return n;"),
+  notInlined(
+    "int32_t",
+    "k_clz",
+    "int32_t a",
+    "int32_t n = 0; if (a == 0) return 32; while (a > 0) { a = (int32_t)((uint32_t)a << 1); n++; } return n;",
+  ),
   notInlined("int32_t", "roundingHighMul", "int32_t a, int32_t b", "return (int32_t)(((int64_t)a * b + INT32_C(1073741824)) >> 31);"),
   {
     marker: "roundingHighMulSmall(",
@@ -80,9 +85,10 @@ K_INLINE int32_t smlad(int32_t a, int32_t b, int32_t acc) {
   },
   halfProduct("smlabt", "(int16_t)((uint32_t)a & 0xffffu) * (b >> 16)"),
   halfProduct("smlatb", "(a >> 16) * (int16_t)((uint32_t)b & 0xffffu)"),
-  laneOperation("pkhbt", "%1, %2, lsl #16", "((uint32_t)a & 0xffffu) | ((uint32_t)b << 16)"),
-  laneOperation("pkhtb", "%2, %1, asr #16", "((uint32_t)a >> 16) | ((uint32_t)b & 0xffff0000u)"),
-  laneOperation("sadd16", "%1, %2", "(((uint32_t)a + (uint32_t)b) & 0xffffu) | ((((uint32_t)a >> 16) + ((uint32_t)b >> 16)) << 16)"),
+  dspOperation("pkhbt", "%1, %2, lsl #16", "((uint32_t)a & 0xffffu) | ((uint32_t)b << 16)"),
+  dspOperation("pkhtb", "%2, %1, asr #16", "((uint32_t)a >> 16) | ((uint32_t)b & 0xffff0000u)"),
+  dspOperation("smmulr", "%1, %2", "((int64_t)a * b + INT64_C(2147483648)) >> 32"),
+  dspOperation("sadd16", "%1, %2", "(((uint32_t)a + (uint32_t)b) & 0xffffu) | ((((uint32_t)a >> 16) + ((uint32_t)b >> 16)) << 16)"),
   {
     marker: "smmla(",
     text: `#if defined(__ARM_FEATURE_SIMD32)
@@ -149,8 +155,8 @@ static inline int32_t ${name}(int32_t a, int32_t b, int32_t acc) { return (int32
   };
 }
 
-/** Operations of Armv7E-M on two halves that compilers do not find on their own. */
-function laneOperation(name: string, operands: string, plain: string): Helper {
+/** Operations of Armv7E-M that compilers do not find on their own. */
+function dspOperation(name: string, operands: string, plain: string): Helper {
   return {
     marker: `${name}(`,
     text: `#if defined(__ARM_FEATURE_SIMD32)

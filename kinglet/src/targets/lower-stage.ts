@@ -105,7 +105,8 @@ class StageLowering {
     const bound = args.map((arg, i): StepArgument => {
       if (arg.kind === "scalar") return arg;
       if (arg.kind === "constant") return this.host.tableOf(`${op}_${this.host.steps.length}_${func.params[i]!.name}`, arg);
-      if (arg.kind === "scratch") return { kind: "buffer", index: this.host.addBuffer({ name: `${name} scratch`, type: arg.type, length: arg.length }) };
+      if (arg.kind === "scratch")
+        return { kind: "buffer", index: this.host.addBuffer({ name: `${name} scratch`, type: arg.type, length: arg.length }) };
       return given[next++]!;
     });
     this.host.steps.push({ name, op, func, args: bound });
@@ -146,7 +147,11 @@ class StageLowering {
     if (this.helpers.has(key)) return [];
     const { rows } = this.stage.sequence.lines.get(value.id)!;
     const kernel = fillRows(this.host.memoryType(value), rows * rowElements(value), paddingOf(value));
-    return [this.once(key, () => this.addStep(`rows of ${value.name}`, "padding", kernel, [{ kind: "buffer", index: this.lines.get(value.id)!, start: 0 }]))];
+    return [
+      this.once(key, () =>
+        this.addStep(`rows of ${value.name}`, "padding", kernel, [{ kind: "buffer", index: this.lines.get(value.id)!, start: 0 }]),
+      ),
+    ];
   }
 
   private push(value: Value): number {
@@ -214,7 +219,10 @@ class StageLowering {
       last.rows++;
       return last.step;
     }
-    const node = rowNode(form, edges.find((edge) => edge !== undefined && edge.above + edge.below > 0));
+    const node = rowNode(
+      form,
+      edges.find((edge) => edge !== undefined && edge.above + edge.below > 0),
+    );
     const name = this.nodeOf(at).name;
     const inputs = form.node.inputs.flatMap((value, i): StepArgument[] => (value === null ? [] : [this.inputArgument(at, i, row, edges)]));
     const step = this.bindRow(name, node, inputs, this.outputArgument(at, row));
@@ -259,7 +267,8 @@ class StageLowering {
       const { node, needs } = this.stage.forms[at]!;
       const advances = new Map<number, number>();
       node.inputs.forEach((value, i) => {
-        if (value !== null && needs[i] !== null && !this.lines.has(value.id)) advances.set(this.host.bufferOf(value), needs[i]!.stride * rowElements(value));
+        if (value !== null && needs[i] !== null && !this.lines.has(value.id))
+          advances.set(this.host.bufferOf(value), needs[i]!.stride * rowElements(value));
       });
       const y = node.outputs[0]!;
       if (!this.lines.has(y.id)) advances.set(this.host.bufferOf(y), rowElements(y));

@@ -94,7 +94,9 @@ export function boardHarness(program: Program, placement: Placement, id: string,
 
 extern const unsigned char samples_bin[];
 ${options.bigArena ? "BOARD_BIG " : ""}static uint8_t arena[${Math.max(1, placement.arenaBytes)}] __attribute__((aligned(${align})));
-${options.profile === true ? `static uint64_t counts[${program.steps.length}];
+${
+  options.profile === true
+    ? `static uint64_t counts[${program.steps.length}];
 static uint64_t since;
 static int running = -1;
 void kinglet_probe(int step) {
@@ -103,7 +105,9 @@ void kinglet_probe(int step) {
   running = step;
   since = board_instructions();
 }
-` : ""}
+`
+    : ""
+}
 int main(void) {
   for (int k = 0; k < ${options.samples}; k++) {
     const unsigned char *sample = samples_bin + k * ${inputBytes(program)};

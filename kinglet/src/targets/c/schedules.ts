@@ -1,4 +1,6 @@
 import type { Schedules } from "../../ops/index.ts";
+import { sumSchedule } from "./add.ts";
+import { averagePoolSchedule } from "./average-pool.ts";
 import { type ChooseDot, convSchedule, denseSchedule } from "./conv.ts";
 import { depthwiseSchedule } from "./depthwise.ts";
 import { planarSchedule } from "./depthwise-planar.ts";
@@ -6,6 +8,7 @@ import { eachChannel } from "./depthwise-windows.ts";
 import { floatConvSchedule, floatDenseSchedule } from "./float.ts";
 import { pairDenseSchedule } from "./pair-dense.ts";
 import type { TileShape } from "./tile.ts";
+import { quantizeSchedule } from "./quantize.ts";
 import { tileSchedule } from "./tile-conv.ts";
 import { DUAL_DOT, SCALAR_DOT } from "./dot.ts";
 
@@ -32,6 +35,10 @@ function dspSchedules(shape: TileShape, writtenOut: boolean): Schedules {
   return {
     conv2d: floatConvSchedule(tileSchedule(shape, convSchedule(smallDual))),
     depthwiseConv2d: planarSchedule(writtenOut),
+    add: sumSchedule,
+    sub: sumSchedule,
+    averagePool2d: averagePoolSchedule,
+    quantize: quantizeSchedule,
     fullyConnected: floatDenseSchedule(pairDenseSchedule(shape, denseSchedule(smallDual))),
   };
 }

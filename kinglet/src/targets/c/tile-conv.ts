@@ -55,6 +55,8 @@ function gatheredKernel(node: Node, shape: TileShape): ((k: KernelBuilder) => Ke
 export function tileSchedule(shape: TileShape, otherwise: Schedule): Schedule {
   return (node) => {
     if (inputOf(node, 1).shape[3] !== inputOf(node, 0).shape[3]) return undefined;
-    return pointwiseKernel(node, shape) ?? (isPointwise(node) ? fewPixelsKernel(node, shape) : undefined) ?? gatheredKernel(node, shape) ?? otherwise(node);
+    return (
+      pointwiseKernel(node, shape) ?? (isPointwise(node) ? fewPixelsKernel(node, shape) : undefined) ?? gatheredKernel(node, shape) ?? otherwise(node)
+    );
   };
 }

@@ -109,7 +109,8 @@ export function storeTile(k: KernelBuilder, t: TileKernel, output: Buffer, to: E
     const words = sums.map((_, c) => names.map((name, i) => k.let(`${name}${c}`, t.stream.load(end.add(TILE_CHANNELS * i + c)))));
     const at = k.let("y_at", to.add(block.mul(TILE_CHANNELS)));
     for (let p = 0; p < t.pixels; p++) {
-      const write = (): void => sums.forEach((row, c) => output.store(at.add(t.channels.mul(p)).add(c), requantizeScaled(t.result, row[p]!.get(), words[c]!)));
+      const write = (): void =>
+        sums.forEach((row, c) => output.store(at.add(t.channels.mul(p)).add(c), requantizeScaled(t.result, row[p]!.get(), words[c]!)));
       if (left !== null && p > 0) k.if(left.gt(p), write);
       else write();
     }
