@@ -33,6 +33,7 @@ export type IntrinsicName =
   | "pkhbt"
   | "pkhtb"
   | "sadd16"
+  | "ssub16"
   | "smmla"
   | "smmulr"
   | "sxtb16"
@@ -125,6 +126,12 @@ export const INTRINSICS: Readonly<Record<IntrinsicName, Intrinsic>> = {
         .add(i64(2 ** 31))
         .shr(32)
         .to("i32"),
+  },
+  ssub16: {
+    doc: "the two 16-bit halves of a less those of b, each modulo 2^16 (Armv7E-M SSUB16)",
+    args: ["i32", "i32"],
+    result: "i32",
+    plain: (a, b) => pack(half(a, false).sub(half(b, false)), half(a, true).sub(half(b, true))),
   },
   sxtb16: {
     doc: "bytes 0 and 2, sign-extended into two 16-bit halves (Armv7E-M SXTB16)",

@@ -88,6 +88,7 @@ K_INLINE int32_t smlad(int32_t a, int32_t b, int32_t acc) {
   dspOperation("pkhbt", "%1, %2, lsl #16", "((uint32_t)a & 0xffffu) | ((uint32_t)b << 16)"),
   dspOperation("pkhtb", "%2, %1, asr #16", "((uint32_t)a >> 16) | ((uint32_t)b & 0xffff0000u)"),
   dspOperation("smmulr", "%1, %2", "((int64_t)a * b + INT64_C(2147483648)) >> 32"),
+  dspOperation("ssub16", "%1, %2", "(((uint32_t)a - (uint32_t)b) & 0xffffu) | ((((uint32_t)a >> 16) - ((uint32_t)b >> 16)) << 16)"),
   dspOperation("sadd16", "%1, %2", "(((uint32_t)a + (uint32_t)b) & 0xffffu) | ((((uint32_t)a >> 16) + ((uint32_t)b >> 16)) << 16)"),
   {
     marker: "smmla(",
@@ -148,9 +149,9 @@ function halfProduct(name: string, product: string): Helper {
   return {
     marker: `${name}(`,
     text: `#if defined(__ARM_FEATURE_SIMD32)
-static inline int32_t ${name}(int32_t a, int32_t b, int32_t acc) { return __${name}(a, b, acc); }
+K_INLINE int32_t ${name}(int32_t a, int32_t b, int32_t acc) { return __${name}(a, b, acc); }
 #else
-static inline int32_t ${name}(int32_t a, int32_t b, int32_t acc) { return (int32_t)((uint32_t)acc + (uint32_t)(${product})); }
+K_INLINE int32_t ${name}(int32_t a, int32_t b, int32_t acc) { return (int32_t)((uint32_t)acc + (uint32_t)(${product})); }
 #endif`,
   };
 }
@@ -160,13 +161,13 @@ function dspOperation(name: string, operands: string, plain: string): Helper {
   return {
     marker: `${name}(`,
     text: `#if defined(__ARM_FEATURE_SIMD32)
-static inline int32_t ${name}(int32_t a, int32_t b) {
+K_INLINE int32_t ${name}(int32_t a, int32_t b) {
   int32_t result;
   __asm__("${name} %0, ${operands}" : "=r"(result) : "r"(a), "r"(b));
   return result;
 }
 #else
-static inline int32_t ${name}(int32_t a, int32_t b) { return (int32_t)(${plain}); }
+K_INLINE int32_t ${name}(int32_t a, int32_t b) { return (int32_t)(${plain}); }
 #endif`,
   };
 }

@@ -10,6 +10,7 @@ import { pairDenseSchedule } from "./pair-dense.ts";
 import type { TileShape } from "./tile.ts";
 import { quantizeSchedule } from "./quantize.ts";
 import { tileSchedule } from "./tile-conv.ts";
+import { winogradSchedule } from "./winograd.ts";
 import { DUAL_DOT, SCALAR_DOT } from "./dot.ts";
 
 const scalar: ChooseDot = () => ({ product: SCALAR_DOT, oneForAll: false });
@@ -46,7 +47,9 @@ function dspSchedules(shape: TileShape, writtenOut: boolean): Schedules {
 export const DSP_SCHEDULES: Schedules = dspSchedules({ unroll: 4, pixels: 4 }, false);
 
 /** The same with inner loops written out. */
-export const FAST_DSP_SCHEDULES: Schedules = dspSchedules({ unroll: 16, pixels: 4 }, true);
+const fast = dspSchedules({ unroll: 16, pixels: 4 }, true);
+
+export const FAST_DSP_SCHEDULES: Schedules = { ...fast, conv2d: winogradSchedule(fast["conv2d"]!) };
 
 /** The same with as few kinds of kernels as possible. */
 export const SMALL_DSP_SCHEDULES: Schedules = {
