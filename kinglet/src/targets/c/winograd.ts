@@ -1,6 +1,5 @@
 import type { Node } from "../../graph/index.ts";
-import { type Buffer, type Expr, i32, intrinsic, type KernelBuilder, type KernelInstance } from "../../loops/index.ts";
-import { loadWord } from "../../loops/index.ts";
+import { type Buffer, type Expr, i32, intrinsic, type KernelBuilder, type KernelInstance, loadWord } from "../../loops/index.ts";
 import { attributesOf, convMultipliers, inputOf, outputOf, type Schedule, type WindowAttributes } from "../../ops/index.ts";
 import { rowForm } from "./layer.ts";
 import { SUM_SCALE } from "./requantization.ts";
@@ -10,8 +9,8 @@ import { OUTPUT_SCALE, POSITIONS, transformFilter, transformPatch, transformProd
 /** Patches and channels whose products are summed at a time. */
 const PATCHES = 4;
 const CHANNELS = 2;
-/** Words of two inputs in a turn of the inner loop. */
-const UNROLL = 8;
+/** At most so many words of two inputs in a turn of the inner loop. */
+const UNROLL = 16;
 
 interface WinogradShape {
   readonly batches: number;
@@ -116,10 +115,17 @@ function transformInputs(k: KernelBuilder, w: WinogradKernel, group: Expr): void
   );
 }
 
+/** The largest number of words that divides them all into equal turns. */
+function unrollFor(words: number): number {
+  let unroll = Math.min(words, UNROLL);
+  while (words % unroll !== 0) unroll--;
+  return unroll;
+}
+
 /** The products of two output channels and four patches, summed over the inputs: [position][channel][patch]. */
 function multiply(k: KernelBuilder, w: WinogradKernel, filters: Expr): void {
   const pairs = k.int("pairs", w.s.inC / 2);
-  const unroll = w.s.inC / 2 < UNROLL ? w.s.inC / 2 : UNROLL;
+  const unroll = unrollFor(w.s.inC / 2);
   k.for("p", 0, POSITIONS, (p) => {
     const sums = Array.from({ length: CHANNELS }, (_, c) => Array.from({ length: PATCHES }, (_, t) => k.variable(`acc${c}${t}`, i32(0))));
     const [x0, w0] = [k.let("x_base", p.mul(pairs.mul(PATCHES))), k.let("w_base", filters.add(p.mul(pairs.mul(CHANNELS))))];
