@@ -31,7 +31,7 @@ export interface RowKernel {
 /** Weights that stay in registers while a channel's rows are computed: those of three rows of three are all there is room for. */
 const HELD_WORDS = 6;
 
-export function holdsWeights(taps: RowTaps, filterH: number): boolean {
+function holdsWeights(taps: RowTaps, filterH: number): boolean {
   return taps.words.length * filterH <= HELD_WORDS;
 }
 

@@ -20,14 +20,14 @@ const smallDual: ChooseDot = () => ({ product: DUAL_DOT, oneForAll: true });
 /** Schedules for machines with scalar registers: every microcontroller core, and the host. */
 export const SCALAR_SCHEDULES: Schedules = {
   conv2d: convSchedule(scalar),
-  depthwiseConv2d: depthwiseSchedule(() => eachChannel),
+  depthwiseConv2d: depthwiseSchedule(eachChannel),
   fullyConnected: denseSchedule(scalar),
 };
 
 /** The same with as few kinds of kernels as possible. */
 export const SMALL_SCALAR_SCHEDULES: Schedules = {
   conv2d: convSchedule(smallScalar),
-  depthwiseConv2d: depthwiseSchedule(() => eachChannel),
+  depthwiseConv2d: depthwiseSchedule(eachChannel),
   fullyConnected: denseSchedule(smallScalar),
 };
 
@@ -54,6 +54,6 @@ export const FAST_DSP_SCHEDULES: Schedules = { ...fast, conv2d: winogradSchedule
 /** The same with as few kinds of kernels as possible. */
 export const SMALL_DSP_SCHEDULES: Schedules = {
   conv2d: convSchedule(smallDual),
-  depthwiseConv2d: depthwiseSchedule(() => eachChannel),
+  depthwiseConv2d: depthwiseSchedule(eachChannel),
   fullyConnected: denseSchedule(smallDual),
 };
