@@ -83,7 +83,7 @@ function planarKernel(k: KernelBuilder, node: Node, made: DepthwiseLayer, bandin
 
 function widenInputRow(k: KernelBuilder, p: PlanarKernel, n: Expr, c: Expr, iy: Expr, r: Expr): void {
   const from = k.let("from", n.mul(p.inH).add(iy).mul(p.inW).mul(p.inC).add(c));
-  widenRow(k, p.planes, p.input, p.place, from, p.inC, k.let("row_at", r.mul(p.planes.pitch)));
+  widenRow(k, p.planes, p.input, p.place, from, p.inC, k.let("row_at", r.mul(p.planes.pitch)), p.rows.unroll);
 }
 
 /** All rows of a map that lie inside; the border around them stays as it was filled. */

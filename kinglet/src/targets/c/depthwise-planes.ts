@@ -1,5 +1,5 @@
 import type { Buffer, Expr, KernelBuilder } from "../../loops/index.ts";
-import { i32, intrinsic, loadWord } from "../../loops/index.ts";
+import { intrinsic, loadWord } from "../../loops/index.ts";
 
 /** Rows of a few channels, each channel a plane of its own, as words of two 16-bit inputs less their zero point, with a border of zeros. */
 export interface Planes {
@@ -58,7 +58,7 @@ function storePair(k: KernelBuilder, planes: Planes, input: Buffer, left: Expr |
 }
 
 /** Widens a row of `place` from input element `from`, whose pixels lie `step` apart, to the row that starts at word `row`. */
-export function widenRow(k: KernelBuilder, planes: Planes, input: Buffer, place: RowPlace, from: Expr, step: Expr, row: Expr): void {
+export function widenRow(k: KernelBuilder, planes: Planes, input: Buffer, place: RowPlace, from: Expr, step: Expr, row: Expr, unroll: boolean): void {
   const first = k.let("first", row.add(place.firstWord));
   const lead = place.lead ? 1 : 0;
   if (place.lead) storePair(k, planes, input, undefined, from, first);
@@ -66,8 +66,13 @@ export function widenRow(k: KernelBuilder, planes: Planes, input: Buffer, place:
     const at = k.let("at", from.add(step.mul(i.mul(2).add(lead))));
     storePair(k, planes, input, at, at.add(step), first.add(i).add(lead));
   };
-  if (place.pairs <= WRITTEN_OUT) for (let i = 0; i < place.pairs; i++) pair(i32(i));
-  else k.for("i", 0, k.int("pairs", place.pairs), pair);
+  const turn = unroll ? 2 : 1;
+  const looped = place.pairs <= WRITTEN_OUT ? 0 : place.pairs - (place.pairs % turn);
+  const body = (i: Expr): void => {
+    for (let j = 0; j < turn; j++) pair(i.add(j));
+  };
+  if (looped > 0) k.for("i", 0, k.int("pairs", looped), body, turn);
+  for (let i = looped; i < place.pairs; i++) pair(k.int("pairs", looped).add(i - looped));
   if (!place.tail) return;
   const pixel = k.int("last_pixel", 2 * place.pairs + lead);
   storePair(k, planes, input, k.let("at", from.add(step.mul(pixel))), undefined, first.add(k.int("last_word", place.pairs + lead)));

@@ -118,7 +118,7 @@ export function cutRow(width: number, held: boolean, unroll: boolean): RowCut {
   const pairs = (count: number): number[] => Array.from({ length: count >> 1 }, (_, i) => (count % 2 === 1 && i === (count >> 1) - 1 ? 3 : 2));
   if (width === 1) return { looped: [], turns: 0, rest: [1] };
   if (width <= 3 || (unroll && width <= WRITTEN_OUT)) return { looped: [], turns: 0, rest: pairs(width) };
-  const looped = unroll ? [2, 2] : [2];
+  const looped = unroll ? [2, 2, 2, 2] : [2];
   const turns = Math.floor((width - (width % 2 === 1 ? 3 : 0)) / (2 * looped.length));
   return { looped, turns, rest: pairs(width - turns * 2 * looped.length) };
 }
