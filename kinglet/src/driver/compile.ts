@@ -4,7 +4,7 @@ import type { Program } from "../loops/index.ts";
 import { findOp, type Schedules } from "../ops/index.ts";
 import { type PassTrace, runPasses } from "../passes/index.ts";
 import { checkPlan, type Plan } from "../plan/index.ts";
-import { DSP_SCHEDULES, FAST_DSP_SCHEDULES, SCALAR_SCHEDULES, SMALL_DSP_SCHEDULES, SMALL_SCALAR_SCHEDULES } from "../targets/c/index.ts";
+import { balancedDspSchedules, FAST_DSP_SCHEDULES, SCALAR_SCHEDULES, SMALL_DSP_SCHEDULES, SMALL_SCALAR_SCHEDULES } from "../targets/c/index.ts";
 import { lower } from "../targets/lower.ts";
 import type { Optimize } from "../targets/share.ts";
 import { wasmSchedules } from "../targets/wasm/index.ts";
@@ -32,12 +32,12 @@ export interface Compiled {
   readonly weightBytes: number;
 }
 
-function schedulesFor(target: TargetId, optimize: Optimize): Schedules {
+function schedulesFor(target: TargetId, optimize: Optimize, graph: Graph): Schedules {
   if (target === "plain") return {};
   if (target === "wasm") return wasmSchedules;
   if (optimize === "size") return target === "c-dsp" ? SMALL_DSP_SCHEDULES : SMALL_SCALAR_SCHEDULES;
   if (target !== "c-dsp") return SCALAR_SCHEDULES;
-  return optimize === "speed" ? FAST_DSP_SCHEDULES : DSP_SCHEDULES;
+  return optimize === "speed" ? FAST_DSP_SCHEDULES : balancedDspSchedules(graph);
 }
 
 /** Multiply-accumulates of one inference. */
@@ -58,7 +58,7 @@ export function parametersOf(graph: Graph): number {
 export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
   const ready = runPasses(graph, options.trace);
   const optimize = options.optimize ?? "balanced";
-  const schedules = schedulesFor(options.target, optimize);
+  const schedules = schedulesFor(options.target, optimize, ready);
   const { program, plan } = chooseMemory(ready, options, (stages, walks) => lower(ready, { schedules, optimize, walks, stages }));
   const check = checkPlan(program, plan);
   if (!check.ok) throw new KingletError("internal", `the memory plan failed its check: ${check.failures[0]?.message ?? ""}`, { place: graph.name });

@@ -53,42 +53,48 @@ function wholeImages(graph: Graph, lowerWith: LowerWith, pinned: boolean): Place
 }
 
 /** Divisions tried, as multiples of the least bytes that the search counts: it does not see the kernels' working memory. */
-const SLACKS = [1, 1.02, 1.05];
+const SLACKS = [1, 1.02, 1.05, 1.1, 1.2];
 /** The same as shares of a limit. */
 const SHARES = [1, 0.96, 0.92, 0.86, 0.78, 0.7];
 
 /** Places each division once, however often it is asked for. */
 class Divisions {
-  private readonly search: FusionSearch;
+  private readonly searches: readonly FusionSearch[];
   private readonly lowerWith: LowerWith;
   private readonly known = new Map<string, Placed>();
 
   constructor(graph: Graph, streamInput: boolean, lowerWith: LowerWith) {
-    this.search = searchFusion(graph, streamInput);
+    this.searches = [true, false].map((moveEarly) => searchFusion(graph, streamInput, moveEarly));
     this.lowerWith = lowerWith;
   }
 
-  private placed(limit: number): Placed | undefined {
-    const choice = this.search.within(limit);
-    if (choice === undefined || choice.stages.length === 0) return undefined;
-    const key = choice.stages.map(({ first, forms }) => `${first}+${forms.length}`).join(" ");
-    const known = this.known.get(key) ?? place(this.lowerWith(choice.stages, "forward"), false);
-    this.known.set(key, known);
-    return known;
+  private placed(limit: number): Placed[] {
+    return this.searches.flatMap((search, at) => {
+      const choice = search.within(limit);
+      if (choice === undefined || choice.stages.length === 0) return [];
+      const key = `${at}: ${choice.stages.map(({ first, forms }) => `${first}+${forms.length}`).join(" ")}`;
+      const known = this.known.get(key) ?? place(this.lowerWith(choice.stages, "forward"), false);
+      this.known.set(key, known);
+      return [known];
+    });
+  }
+
+  private get leastBytes(): number {
+    return Math.min(...this.searches.map(({ leastBytes }) => leastBytes));
   }
 
   /** The first that fits, from the least effort to the least bytes. */
   fitting(ram: number): Placed | undefined {
-    const limits = [...SHARES.map((share) => share * ram), ...[...SLACKS].reverse().map((slack) => slack * this.search.leastBytes)];
+    const limits = [...SHARES.map((share) => share * ram), ...[...SLACKS].reverse().map((slack) => slack * this.leastBytes)];
     for (const limit of limits) {
-      const placed = this.placed(limit);
-      if (placed !== undefined && placed.plan.arenaBytes <= ram) return placed;
+      const fits = this.placed(limit).find(({ plan }) => plan.arenaBytes <= ram);
+      if (fits !== undefined) return fits;
     }
     return undefined;
   }
 
   least(): Placed | undefined {
-    const all = SLACKS.flatMap((slack) => this.placed(slack * this.search.leastBytes) ?? []);
+    const all = SLACKS.flatMap((slack) => this.placed(slack * this.leastBytes));
     return all.sort((a, b) => a.plan.arenaBytes - b.plan.arenaBytes)[0];
   }
 }

@@ -17,61 +17,91 @@ export function windowBytes(sequence: Sequence): number {
   return [...sequence.lines.values()].reduce((sum, line) => sum + (line.rows > 1 ? lineBytes(line) : 0), 0);
 }
 
+/** The rows of a line that are needed: from the first that some node has yet to read to the last that came. */
+class Span {
+  end = 0;
+  private readonly next = new Map<number, number>();
+  private readonly row: number;
+
+  constructor(line: Line, readers: readonly number[]) {
+    this.row = rowBytes(line.value);
+    for (const reader of readers) this.next.set(reader, 0);
+  }
+
+  read(reader: number, next: number): void {
+    this.next.set(reader, next);
+  }
+
+  move(by: number): void {
+    this.end -= by;
+    for (const [reader, next] of this.next) this.next.set(reader, next - by);
+  }
+
+  get bytes(): number {
+    return this.row * Math.max(0, this.end - Math.max(0, Math.min(...this.next.values())));
+  }
+}
+
 /** Follows the memory of a stage through its acts. */
 class Meter {
   private readonly forms: readonly RowForm[];
   private readonly sequence: Sequence;
-  /** Windows that are open, and single rows on their way to their readers. */
-  private readonly held = new Map<number, number>();
-  /** Images in memory: bytes still to be read. */
-  private readonly images = new Map<number, { rows: number; value: Value }>();
-  private readonly last: Value;
-  private written = 0;
+  private readonly spans = new Map<number, Span>();
+  /** Images in memory, in bytes: what is still to be read of those that die here, what is written of those made here. */
+  private readonly images = new Map<number, number>();
+  private sums = 0;
   peak = 0;
 
   constructor(forms: readonly RowForm[], sequence: Sequence, dying: readonly Value[]) {
     this.forms = forms;
     this.sequence = sequence;
-    this.last = forms[forms.length - 1]!.node.outputs[0]!;
-    for (const value of dying) this.images.set(value.id, { rows: value.shape[1]!, value });
+    for (const value of dying) this.images.set(value.id, valueBytes(value));
+    for (const [id, line] of sequence.lines) {
+      const readers = forms.flatMap(({ node, needs }, form) => (node.inputs.some((value, i) => value?.id === id && needs[i] !== null) ? [form] : []));
+      this.spans.set(id, new Span(line, readers));
+    }
   }
 
   private note(): void {
-    let bytes = this.written;
-    for (const held of this.held.values()) bytes += held;
-    for (const { rows, value } of this.images.values()) bytes += rows * rowBytes(value);
+    let bytes = this.sums;
+    for (const span of this.spans.values()) bytes += span.bytes;
+    for (const image of this.images.values()) bytes += image;
     this.peak = Math.max(this.peak, bytes);
   }
 
   act(act: Act): void {
-    if (act.kind === "push" || act.kind === "await") this.held.set(act.value.id, lineBytes(this.sequence.lines.get(act.value.id)!));
-    else if (act.kind === "begin") this.held.set(-1, 4 * this.last.shape[3]!);
-    else if (act.kind === "finish") this.written = valueBytes(this.last);
-    else if (act.kind === "run") this.run(act.form, act.row);
+    if (act.kind === "await") this.spans.get(act.value.id)!.end = this.sequence.lines.get(act.value.id)!.rows;
+    else if (act.kind === "move") this.spans.get(act.value.id)!.move(act.from - act.to);
+    else if (act.kind === "begin") this.sums = 4 * this.outputOf(act.form).shape[3]!;
+    else if (act.kind === "finish") this.images.set(this.outputOf(act.form).id, valueBytes(this.outputOf(act.form)));
+    else if (act.kind === "run") return this.run(act);
     this.note();
   }
 
-  private run(form: number, row: number): void {
-    const { node, collects } = this.forms[form]!;
+  private outputOf(form: number): Value {
+    return this.forms[form]!.node.outputs[0]!;
+  }
+
+  private run({ form, row, to, reads }: Extract<Act, { kind: "run" }>): void {
+    const { node, needs, collects } = this.forms[form]!;
     const y = node.outputs[0]!;
-    const line = this.sequence.lines.get(y.id);
-    if (line !== undefined) this.held.set(y.id, lineBytes(line));
-    else if (!collects) this.written = (row + 1) * rowBytes(y);
+    const span = this.spans.get(y.id);
+    if (span !== undefined) span.end = to + 1;
+    else if (!collects) this.images.set(y.id, (row + 1) * rowBytes(y));
     this.note();
-    this.release(form, row);
+    node.inputs.forEach((value, i) => {
+      const [need, read] = [needs[i], reads[i]];
+      if (value === null || !need || read === undefined) return;
+      const first = (row + 1) * need.stride - need.padTop;
+      const line = this.spans.get(value.id);
+      if (line !== undefined) line.read(form, read.firstRow - Math.max(0, first - need.stride) + first);
+      else if (this.images.has(value.id) && this.dies(value)) this.images.set(value.id, valueBytes(value) - Math.max(0, first) * rowBytes(value));
+    });
   }
 
-  /** What nobody will read again: single rows after their run, image rows above the windows. */
-  private release(form: number, row: number): void {
-    const { node, needs } = this.forms[form]!;
-    node.inputs.forEach((value, i) => {
-      const need = needs[i];
-      if (value === null || need === null || need === undefined) return;
-      const line = this.sequence.lines.get(value.id);
-      if (line?.rows === 1) this.held.delete(value.id);
-      const image = this.images.get(value.id);
-      if (image !== undefined) image.rows = Math.min(image.rows, Math.max(0, value.shape[1]! - Math.max(0, (row + 1) * need.stride - need.padTop)));
-    });
+  /** Images from outside of the stage lose their rows as they are read. */
+  private dies(value: Value): boolean {
+    return !this.forms.some(({ node }) => node.outputs[0] === value);
   }
 }
 

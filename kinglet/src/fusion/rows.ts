@@ -8,7 +8,7 @@ export interface RowNeed {
   readonly reach: number;
   /** Input rows that the window moves down for the next output row. */
   readonly stride: number;
-  /** Rows above the first and below the last row that count as the input's zero point. */
+  /** Rows of the window above the first and below the last row of the input. */
   readonly padTop: number;
   readonly padBottom: number;
 }
@@ -16,7 +16,7 @@ export interface RowNeed {
 /** A node that can compute its output a row at a time. */
 export interface RowForm {
   readonly node: Node;
-  /** By input; null for constants and absent inputs. */
+  /** By input; null where it is the same for all rows: constants, and factors for whole channels. */
   readonly needs: readonly (RowNeed | null)[];
   /** An average over all rows: it adds row after row and ends with one division. */
   readonly collects: boolean;
@@ -40,9 +40,6 @@ function windowForm(node: Node, filterH: number): RowForm | undefined {
   const a = attributesOf<WindowAttributes>(node);
   const reach = (filterH - 1) * (a.dilationH ?? 1) + 1;
   const need: RowNeed = { reach, stride: a.strideH, padTop: a.padTop, padBottom: a.padBottom };
-  // Padding is written as rows of the zero point: only integers have one that a row can hold.
-  if (a.padTop + a.padBottom > 0 && node.inputs[0]!.quantization === undefined && node.inputs[0]!.dtype !== "float32") return undefined;
-  if (a.padTop >= reach || a.padBottom >= reach) return undefined;
   return { node, needs: node.inputs.map((_, i) => (i === 0 ? need : null)), collects: false };
 }
 
@@ -56,9 +53,7 @@ function poolForm(node: Node): RowForm | undefined {
     y.shape[2] === 1 &&
     a.padTop + a.padBottom + a.padLeft + a.padRight === 0;
   if (node.op === "averagePool2d" && whole && x.dtype === "int8") return { node, needs: [ROW_BY_ROW], collects: true };
-  // Positions outside the input do not count in pools, so padding cannot be written as rows.
-  if (a.padTop + a.padBottom > 0) return undefined;
-  return { node, needs: [{ reach: a.filterH, stride: a.strideH, padTop: 0, padBottom: 0 }], collects: false };
+  return windowForm(node, a.filterH);
 }
 
 function elementwiseForm(node: Node): RowForm | undefined {
@@ -66,8 +61,8 @@ function elementwiseForm(node: Node): RowForm | undefined {
   const same = (value: Value): boolean => isImage(value) && value.shape.every((d, i) => d === y.shape[i]);
   const needs = node.inputs.map((value): RowNeed | null | undefined => {
     if (value === null) return null;
-    if (value.data !== undefined) return value.shape.length < 4 || elementCount(value.shape.slice(0, 3)) === 1 ? null : undefined;
-    return same(value) ? ROW_BY_ROW : undefined;
+    if (same(value)) return ROW_BY_ROW;
+    return value.shape.length < 4 || elementCount(value.shape.slice(0, 3)) === 1 ? null : undefined;
   });
   if (needs.some((need) => need === undefined) || !needs.some((need) => need !== null)) return undefined;
   return { node, needs: needs as (RowNeed | null)[], collects: false };

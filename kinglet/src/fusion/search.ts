@@ -4,7 +4,7 @@ import { findOp } from "../ops/index.ts";
 import { stageBytes, windowBytes } from "./cost.ts";
 import { Liveness, valueBytes } from "./liveness.ts";
 import { type RowForm, rowFormOf } from "./rows.ts";
-import { type Sequence, sequenceOf } from "./sequence.ts";
+import { sequenceOf } from "./sequence.ts";
 import type { FusedStage } from "./stage.ts";
 
 /** Nodes [first, first + count) as one unit: whole images where `stage` is absent. */
@@ -42,9 +42,11 @@ class Intervals {
   private readonly streamed: Value | undefined;
   /** More than this many bytes no division needs: everything by whole images. */
   private readonly most: number;
+  private readonly moveEarly: boolean;
 
-  constructor(graph: Graph, streamed: Value | undefined) {
+  constructor(graph: Graph, streamed: Value | undefined, moveEarly: boolean) {
     this.graph = graph;
+    this.moveEarly = moveEarly;
     this.live = new Liveness(graph);
     this.forms = graph.nodes.map(rowFormOf);
     this.streamed = streamed;
@@ -67,17 +69,23 @@ class Intervals {
     const node = this.graph.nodes[at]!;
     const streams = this.needsStream(at);
     if (form !== undefined && !form.collects && !streams) {
-      const bytes = stageBytes([form], sequenceOf([form], undefined), this.live, at);
+      const bytes = stageBytes([form], sequenceOf([form]), this.live, at);
       return { first: at, count: 1, bytes, effort: 0 };
     }
     const bytes = this.live.lives.reduce((sum, { value, first, last }) => sum + (first <= at && at <= last ? valueBytes(value) : 0), 0);
     return { first: at, count: 1, bytes: findOp(node.op)?.alias === true ? 0 : bytes, effort: 0 };
   }
 
-  /** What a stage makes stays inside, but for what its last node makes. */
-  private closed(first: number, end: number): boolean {
-    for (let at = first; at < end - 1; at++) if (this.live.lifeOf(this.graph.nodes[at]!.outputs[0]!).last >= end) return false;
-    return true;
+  /** Values that the stage makes on its way and later nodes read. */
+  private keptIn(first: number, end: number): Set<number> {
+    const made = this.graph.nodes.slice(first, end - 1).map((node) => node.outputs[0]!);
+    return new Set(made.filter((value) => this.live.lifeOf(value).last >= end).map(({ id }) => id));
+  }
+
+  /** Factors for whole channels must be there before the first row. */
+  private waits(forms: readonly RowForm[]): boolean {
+    const made = new Set(forms.map(({ node }) => node.outputs[0]!.id));
+    return forms.some(({ node, needs }) => node.inputs.some((value, i) => value !== null && needs[i] === null && made.has(value.id)));
   }
 
   private stagesFrom(first: number): void {
@@ -88,23 +96,14 @@ class Intervals {
       if (form === undefined || forms.some(({ collects }) => collects)) return;
       if (this.needsStream(at) && first !== 0) return;
       forms.push(form);
-      if ((forms.length === 1 && streamed === undefined) || !this.closed(first, at + 1)) continue;
+      if (this.waits(forms)) return;
+      if (forms.length === 1 && streamed === undefined) continue;
       if (streamed !== undefined && this.live.lifeOf(streamed).last > at) continue;
-      const sequence = sequenceIfAny(forms, streamed);
-      if (sequence === undefined) continue;
+      const sequence = sequenceOf(forms, { streamed, kept: this.keptIn(first, at + 1), moveEarly: this.moveEarly });
       if (windowBytes(sequence) > this.most) return;
       const stage: FusedStage = { first, forms: [...forms], sequence, streamed };
       this.list.push({ first, count: forms.length, bytes: stageBytes(forms, sequence, this.live, first), effort: sequence.acts.length, stage });
     }
-  }
-}
-
-function sequenceIfAny(forms: readonly RowForm[], streamed: Value | undefined): Sequence | undefined {
-  try {
-    return sequenceOf(forms, streamed);
-  } catch (error) {
-    if (error instanceof KingletError) return undefined;
-    throw error;
   }
 }
 
@@ -136,10 +135,10 @@ function divide(list: readonly Interval[], nodes: number, limit: number): Fusion
  * nodes in their order the answer is the optimum of the bytes that the search counts.
  * @throws KingletError `unsupported` where the input cannot stream.
  */
-export function searchFusion(graph: Graph, streamInput: boolean): FusionSearch {
+export function searchFusion(graph: Graph, streamInput: boolean, moveEarly = false): FusionSearch {
   const streamed = streamInput ? graph.inputs[0] : undefined;
   // Intervals come ordered by their first node, so every path to a node is known before it is left.
-  const { list } = new Intervals(graph, streamed);
+  const { list } = new Intervals(graph, streamed, moveEarly);
   const limits = [...new Set(list.map(({ bytes }) => bytes))].sort((a, b) => a - b);
   let [low, high] = [0, limits.length - 1];
   if (high < 0 || divide(list, graph.nodes.length, limits[high]!) === undefined)

@@ -1,189 +1,232 @@
-import { KingletError } from "../base/index.ts";
 import type { Value } from "../graph/index.ts";
-import type { RowForm, RowNeed } from "./rows.ts";
+import { type Edge, edgeOf, type RowForm, type RowNeed } from "./rows.ts";
 
-/** What a stage does next. Rows count from 0; `form` is an index into the stage's nodes. */
-export type Act =
-  /** The line of a value moves down by one row: its oldest row goes, its last row is free. */
-  | { readonly kind: "push"; readonly value: Value }
-  /** The last row of a line becomes padding. */
-  | { readonly kind: "pad"; readonly value: Value }
-  /** The next row of the streamed input comes into the last row of its line. */
-  | { readonly kind: "await"; readonly value: Value }
-  /** One output row; `edge` says how many rows its windows reach beyond a whole input. */
-  | { readonly kind: "run"; readonly form: number; readonly row: number }
-  /** Before the first and after the last row of an average over all rows. */
-  | { readonly kind: "begin" | "finish"; readonly form: number };
-
-/** The rows that a stage keeps of a value: a window over the image that moves down row by row. */
+/** The rows that a stage keeps of a value: a window over the image that moves down as rows come. */
 export interface Line {
   readonly value: Value;
   readonly rows: number;
 }
 
-/** Where a node finds its rows: rows from the line's first row to the first that it reads. */
-export interface LineRead {
-  readonly line: Line;
+/** What one input of a node reads for one output row. */
+export interface RowRead {
+  /** In a line, its row that the node reads first; in a whole image, the image's. */
   readonly firstRow: number;
+  readonly edge: Edge;
 }
+
+/** What a stage does next. `form` is an index into the stage's nodes. */
+export type Act =
+  /** `rows` rows of a line move up from row `from` to row `to`: what lies there is not needed any more. */
+  | { readonly kind: "move"; readonly value: Value; readonly from: number; readonly to: number; readonly rows: number }
+  /** The next row of the streamed input comes into the last row of its line. */
+  | { readonly kind: "await"; readonly value: Value }
+  /** One output row, to row `to` of its line or of its image; `reads` by input, undefined for what is the same for all rows. */
+  | { readonly kind: "run"; readonly form: number; readonly row: number; readonly to: number; readonly reads: readonly (RowRead | undefined)[] }
+  /** Before the first and after the last row of an average over all rows. */
+  | { readonly kind: "begin" | "finish"; readonly form: number };
 
 export interface Sequence {
   readonly acts: readonly Act[];
+  /** By value. What the stage makes and has no line here lies whole in memory. */
   readonly lines: ReadonlyMap<number, Line>;
-  /** By node and input; undefined where the input is a constant or lies whole in memory. */
-  readonly reads: readonly (readonly (LineRead | undefined)[])[];
 }
 
 interface Use {
   readonly form: number;
-  readonly input: number;
   readonly need: RowNeed;
 }
 
-/** Which values go through lines, who makes them and who reads them. */
+/** The values that come and go by rows in a stage: who makes them and who reads them. */
 class Wiring {
   readonly uses = new Map<number, Use[]>();
   readonly makers = new Map<number, number>();
+  /** Values with a line; the others the stage makes lie whole in memory. */
+  readonly lined = new Map<number, Value>();
+  readonly kept: Value[] = [];
+  readonly forms: readonly RowForm[];
   readonly streamed: Value | undefined;
 
-  constructor(forms: readonly RowForm[], streamed: Value | undefined) {
+  constructor(forms: readonly RowForm[], kept: ReadonlySet<number>, streamed: Value | undefined) {
+    this.forms = forms;
     this.streamed = streamed;
-    forms.forEach((form, i) => this.makers.set(form.node.outputs[0]!.id, i));
-    forms.forEach((form, i) =>
-      form.needs.forEach((need, input) => {
-        const value = form.node.inputs[input];
-        if (need === null || !this.isLine(value!)) return;
-        this.uses.set(value!.id, [...(this.uses.get(value!.id) ?? []), { form: i, input, need }]);
-      }),
-    );
+    if (streamed !== undefined) this.lined.set(streamed.id, streamed);
+    forms.forEach(({ node, needs }, form) => {
+      needs.forEach((need, input) => {
+        if (need === null) return;
+        const { id } = node.inputs[input]!;
+        this.uses.set(id, [...(this.uses.get(id) ?? []), { form, need }]);
+      });
+      const y = node.outputs[0]!;
+      this.makers.set(y.id, form);
+      if (form === forms.length - 1) return;
+      if (kept.has(y.id)) this.kept.push(y);
+      else this.lined.set(y.id, y);
+    });
   }
 
-  isLine(value: Value): boolean {
+  comesByRows(value: Value): boolean {
     return this.makers.has(value.id) || value.id === this.streamed?.id;
   }
+
+  /** Rows that a node runs over: of its output, or of its input where it collects them. */
+  rowsOf(form: number): number {
+    const { node, collects } = this.forms[form]!;
+    return (collects ? node.inputs[0]! : node.outputs[0]!).shape[1]!;
+  }
 }
 
-/** Rows that must have come for output row `row`. */
-function rowsNeeded(need: RowNeed, row: number): number {
-  return row * need.stride - need.padTop + need.reach;
+/** Rows of the image, from the top, that must have come for output row `row`. */
+function rowsNeeded(need: RowNeed, height: number, row: number): number {
+  return Math.min(height, row * need.stride - need.padTop + need.reach);
 }
 
-/** A node's input that goes through a line. */
-interface Demand {
-  readonly input: number;
-  readonly need: RowNeed;
-  readonly value: Value;
+/** The first row of the window; above the image it is negative. */
+function firstOf(need: RowNeed, row: number): number {
+  return row * need.stride - need.padTop;
 }
 
 /**
- * Works backwards from the rows of the last node: each asks for the rows it lacks. `lags` says how many rows more
- * than it needs a line holds when a node reads it: in the middle of the image that follows from the network's
- * shape, at the lower edge lines are pushed on so that it stays the same and every node always reads at one place.
+ * Works backwards from the rows of the last node: each asks for the rows it lacks. Without `lines` it finds how many
+ * rows each line has to hold, with them where everything lies.
  */
 class Puller {
   readonly acts: Act[] = [];
-  readonly seen: number[][];
-  private readonly pushed = new Map<number, number>();
+  readonly depths = new Map<number, number>();
+  private readonly came = new Map<number, number>();
+  /** The image row in the first row of each line. */
+  private readonly bases = new Map<number, number>();
   private readonly done: number[];
-  private readonly forms: readonly RowForm[];
   private readonly wiring: Wiring;
-  private readonly lags: readonly number[][] | undefined;
+  private readonly lines: ReadonlyMap<number, Line> | undefined;
+  private readonly options: SequenceOptions;
 
-  constructor(forms: readonly RowForm[], wiring: Wiring, lags?: readonly number[][]) {
-    this.forms = forms;
+  constructor(wiring: Wiring, options: SequenceOptions, lines?: ReadonlyMap<number, Line>) {
     this.wiring = wiring;
-    this.lags = lags;
-    this.done = forms.map(() => 0);
-    this.seen = forms.map((form) => form.needs.map(() => 0));
+    this.options = options;
+    this.lines = lines;
+    this.done = wiring.forms.map(() => 0);
   }
 
-  /** Everything that the next row of a node's output takes. */
-  produce(form: number): void {
-    const row = this.done[form]!++;
-    for (const { value, need, input } of this.demands(form)) {
-      const target = rowsNeeded(need, row) + (this.lags?.[form]![input] ?? 0);
-      while (this.count(value) < target) this.push(value);
-    }
-    for (const demand of this.demands(form)) this.look(form, demand, row);
-    if (this.forms[form]!.collects && row === 0) this.acts.push({ kind: "begin", form });
-    this.acts.push({ kind: "run", form, row });
-  }
-
-  /** The long way round first: a line that waits for another path must not run ahead of the readers on that path. */
-  private demands(form: number): Demand[] {
-    const { node, needs } = this.forms[form]!;
-    const list = needs.flatMap((need, input): Demand[] => {
+  /** Everything that the next row of a node's output takes, then the row itself. */
+  produce(form: number, to: number): void {
+    const { node, needs, collects } = this.wiring.forms[form]!;
+    const row = this.done[form]!;
+    needs.forEach((need, input) => {
       const value = node.inputs[input]!;
-      return need === null || !this.wiring.isLine(value) ? [] : [{ input, need, value }];
+      if (need === null || !this.wiring.comesByRows(value)) return;
+      while (this.count(value) < rowsNeeded(need, value.shape[1]!, row)) this.bring(value);
     });
-    const lags = this.lags?.[form];
-    return lags === undefined ? list : list.sort((a, b) => lags[a.input]! - lags[b.input]!);
+    if (collects && row === 0) this.acts.push({ kind: "begin", form });
+    const reads = needs.map((need, input) => (need === null ? undefined : this.read(node.inputs[input]!, need, row)));
+    this.acts.push({ kind: "run", form, row, to, reads });
+    this.done[form]!++;
+  }
+
+  /** What later nodes read must come whole, also rows that no node here asks for. */
+  finishKept(): void {
+    for (const value of this.wiring.kept) while (this.count(value) < value.shape[1]!) this.bring(value);
   }
 
   private count(value: Value): number {
-    return this.pushed.get(value.id) ?? 0;
+    return this.came.get(value.id) ?? 0;
   }
 
-  private look(form: number, { value, need, input }: Demand, row: number): void {
-    const lag = this.count(value) - rowsNeeded(need, row);
-    const expected = this.lags?.[form]![input] ?? lag;
-    if (lag !== expected) throw new KingletError("internal", `"${this.forms[form]!.node.name}" cannot read its rows at one place`);
-    this.seen[form]![input] = Math.max(this.seen[form]![input]!, lag);
+  private read(value: Value, need: RowNeed, row: number): RowRead {
+    return { firstRow: Math.max(0, firstOf(need, row)) - this.baseOf(value), edge: edgeOf(need, value.shape[1]!, row) };
   }
 
-  private push(value: Value): void {
+  /**
+   * The image row in the first row of a value's memory. A line starts with the rows above the image: nothing is
+   * stored there, so what is made from them can lie in their place, as it does further down the image.
+   */
+  private baseOf(value: Value): number {
+    if (!this.wiring.lined.has(value.id)) return 0;
+    const top = Math.max(0, ...(this.wiring.uses.get(value.id) ?? []).map(({ need }) => need.padTop));
+    return this.bases.get(value.id) ?? -top;
+  }
+
+  /** The first row of an image that some node has yet to read; above the image it is negative. */
+  private oldest(value: Value): number {
+    const next = (this.wiring.uses.get(value.id) ?? []).map(({ form, need }) => {
+      const row = this.done[form]!;
+      return row < this.wiring.rowsOf(form) ? firstOf(need, row) : value.shape[1]!;
+    });
+    return Math.min(...next);
+  }
+
+  /** Lets the next row of a value come. */
+  private bring(value: Value): void {
     const row = this.count(value);
-    this.pushed.set(value.id, row + 1);
-    if (row >= value.shape[1]!) {
-      this.acts.push({ kind: "push", value }, { kind: "pad", value });
-      return;
-    }
     const maker = this.wiring.makers.get(value.id);
-    if (maker === undefined) {
-      this.acts.push({ kind: "push", value }, { kind: "await", value });
-      return;
+    if (!this.wiring.lined.has(value.id)) {
+      this.produce(maker!, row);
+    } else if (maker === undefined) {
+      this.makeRoomAtEnd(value, row);
+      this.acts.push({ kind: "await", value });
+    } else {
+      if (this.options.moveEarly) this.makeRoom(value, row);
+      this.produce(maker, 0);
+      const run = this.acts.pop() as Act & { kind: "run" };
+      this.makeRoom(value, row);
+      this.acts.push({ ...run, to: row - this.baseOf(value) });
     }
-    this.produce(maker);
-    // The line moves just before the row is written, not before the rows that this row takes.
-    const run = this.acts.pop()!;
-    this.acts.push({ kind: "push", value }, run);
+    this.came.set(value.id, row + 1);
+    this.depths.set(value.id, Math.max(this.depths.get(value.id) ?? 1, row + 1 - this.oldest(value)));
+  }
+
+  /** A full line drops the rows that nobody needs. */
+  private makeRoom(value: Value, row: number): void {
+    const base = this.baseOf(value);
+    const depth = this.lines?.get(value.id)!.rows;
+    if (depth === undefined || row - base < depth) return;
+    const next = Math.min(this.oldest(value), row);
+    this.bases.set(value.id, next);
+    const first = Math.max(0, next);
+    this.move(value, first - base, first - next, row - first);
+  }
+
+  /** The caller always writes to the last row: the line moves by one row each time. */
+  private makeRoomAtEnd(value: Value, row: number): void {
+    if (this.lines === undefined) return;
+    const { rows } = this.lines.get(value.id)!;
+    this.bases.set(value.id, row + 1 - rows);
+    const kept = Math.min(row, rows - 1);
+    this.move(value, rows - kept, rows - kept - 1, kept);
+  }
+
+  private move(value: Value, from: number, to: number, rows: number): void {
+    if (rows > 0) this.acts.push({ kind: "move", value, from, to, rows });
   }
 }
 
-function pull(forms: readonly RowForm[], wiring: Wiring, lags?: readonly number[][]): Puller {
-  const puller = new Puller(forms, wiring, lags);
-  const last = forms[forms.length - 1]!;
-  const rows = last.collects ? last.node.inputs[0]!.shape[1]! : last.node.outputs[0]!.shape[1]!;
-  for (let row = 0; row < rows; row++) puller.produce(forms.length - 1);
-  if (last.collects) puller.acts.push({ kind: "finish", form: forms.length - 1 });
+function pull(wiring: Wiring, options: SequenceOptions, lines?: ReadonlyMap<number, Line>): Puller {
+  const puller = new Puller(wiring, options, lines);
+  const last = wiring.forms.length - 1;
+  for (let row = 0; row < wiring.rowsOf(last); row++) puller.produce(last, row);
+  if (wiring.forms[last]!.collects) puller.acts.push({ kind: "finish", form: last });
+  puller.finishKept();
   return puller;
 }
 
-function lineOf(value: Value, uses: readonly Use[], lags: readonly number[][]): Line {
-  const rows = Math.max(1, ...uses.map((use) => use.need.reach + lags[use.form]![use.input]!));
-  return { value, rows };
+export interface SequenceOptions {
+  /** A network input that comes row by row. */
+  readonly streamed?: Value | undefined;
+  /** Values of the stage, by id, that later nodes read: they lie whole in memory. */
+  readonly kept?: ReadonlySet<number>;
+  /**
+   * A full line drops its oldest rows before the rows that its next row takes are made, and lends them its end; else
+   * after that, and lends its start. Which needs less memory depends on the network.
+   */
+  readonly moveEarly?: boolean;
 }
 
 /**
  * The order in which a run of nodes computes one row after the other without computing any twice, and the rows
- * that have to be kept for it. `streamed` is a network input that comes row by row; other values from outside of
- * the stage lie whole in memory.
- * @throws KingletError `internal` where two readers of a line can never agree (the caller then does not fuse).
+ * that have to be kept for it. Values from outside of the stage lie whole in memory, but for a streamed input.
  */
-export function sequenceOf(forms: readonly RowForm[], streamed: Value | undefined): Sequence {
-  const wiring = new Wiring(forms, streamed);
-  const lags = pull(forms, wiring).seen;
-  const { acts } = pull(forms, wiring, lags);
-  const lines = new Map<number, Line>();
-  for (const [id, uses] of wiring.uses) {
-    const { form, input } = uses[0]!;
-    lines.set(id, lineOf(forms[form]!.node.inputs[input]!, uses, lags));
-  }
-  const reads = forms.map((form, i) =>
-    form.needs.map((need, input): LineRead | undefined => {
-      const line = need === null ? undefined : lines.get(form.node.inputs[input]!.id);
-      return line === undefined ? undefined : { line, firstRow: line.rows - lags[i]![input]! - need!.reach };
-    }),
-  );
-  return { acts: acts.filter((act) => act.kind !== "push" || lines.get(act.value.id)!.rows > 1), lines, reads };
+export function sequenceOf(forms: readonly RowForm[], options: SequenceOptions = {}): Sequence {
+  const wiring = new Wiring(forms, options.kept ?? new Set(), options.streamed);
+  const { depths } = pull(wiring, options);
+  const lines = new Map([...wiring.lined].map(([id, value]): [number, Line] => [id, { value, rows: depths.get(id) ?? 1 }]));
+  return { acts: pull(wiring, options, lines).acts, lines };
 }

@@ -217,9 +217,8 @@ export class KernelBuilder extends FunctionBuilder {
   }
 
   /** The finished kernel. `name` says operator, types and variant in snake case, e.g. `conv2d_s8`. */
-  finish(name: string, doc: string, asWritten = false): KernelInstance {
-    const uses = [...this.helpers.values()];
-    const func: Func = { name, doc, params: this.params, result: null, body: this.statements(), uses, ...(asWritten ? { asWritten } : {}) };
+  finish(name: string, doc: string, marks: Pick<Func, "asWritten" | "sizesApart"> = {}): KernelInstance {
+    const func: Func = { name, doc, params: this.params, result: null, body: this.statements(), uses: [...this.helpers.values()], ...marks };
     return { func, args: this.args };
   }
 }

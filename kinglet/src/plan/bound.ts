@@ -1,5 +1,5 @@
 import type { Pair } from "./place.ts";
-import type { Presence } from "./presence.ts";
+import type { Presence, RowPair } from "./presence.ts";
 import type { BufferKind } from "./usage.ts";
 
 /** The most bytes that a pair can share at any legal distance. */
@@ -36,9 +36,18 @@ function neededAt(presence: Presence, kinds: readonly BufferKind[]): number[][] 
 }
 
 /** The most bytes needed at one time, with overlapping pairs counted as favourably as any placement could. */
-export function lowerBound(presence: Presence, sizes: readonly number[], kinds: readonly BufferKind[], pairs: readonly Pair[]): number {
+export function lowerBound(
+  presence: Presence,
+  sizes: readonly number[],
+  kinds: readonly BufferKind[],
+  pairs: readonly Pair[],
+  rowPairs: readonly RowPair[],
+): number {
   const byStep = new Map<number, Pair[]>();
   for (const pair of pairs) byStep.set(pair.step, [...(byStep.get(pair.step) ?? []), pair]);
+  // A row that may be written over what it is made from takes no bytes of its own at best.
+  const rows = new Map<number, Set<number>>();
+  for (const { step, output } of rowPairs) rows.set(step, (rows.get(step) ?? new Set()).add(output));
   let most = 0;
   neededAt(presence, kinds).forEach((live, at) => {
     const run = presence.runs[at];
@@ -47,7 +56,8 @@ export function lowerBound(presence: Presence, sizes: readonly number[], kinds: 
       const extent = presence.extents.get(buffer)?.[at];
       return extent === undefined ? sum : sum + sizes[buffer]! - (extent.high - extent.low);
     }, 0);
-    most = Math.max(most, stepBound(live, own, sizes) - spare);
+    const inPlace = run?.kind === "step" ? [...(rows.get(run.step) ?? [])].reduce((sum, buffer) => sum + sizes[buffer]!, 0) : 0;
+    most = Math.max(most, stepBound(live, own, sizes) - spare - inPlace);
   });
   return most;
 }

@@ -54,7 +54,8 @@ function findRowPairs(program: Program, uses: readonly StepUse[], presence: Pres
       const starts = new Map(step.args.flatMap((arg) => (arg.kind === "buffer" ? [[arg.index, arg]] : [])));
       const still = (b: number): boolean => starts.get(b)!.advance === undefined;
       const inputs = reads.filter((b) => kinds[b] === "value" && !writes.includes(b) && still(b));
-      const born = (b: number): boolean => presence.runs.every((run, p) => run.kind !== "step" || run.step !== at || presence.spans[b]!.some(([from]) => from === p));
+      const born = (b: number): boolean =>
+        presence.runs.every((run, p) => run.kind !== "step" || run.step !== at || presence.spans[b]!.some(([from]) => from === p));
       const outputs = writes.filter((b) => kinds[b] === "value" && !reads.includes(b) && still(b) && !presence.extents.has(b) && born(b));
       if (inputs.length === 0 || outputs.length === 0) return [];
       const startBytes = (b: number): number => (starts.get(b)!.start ?? 0) * (blockBytes({ ...program.buffers[b]!, length: 4 }) / 4);
@@ -67,7 +68,14 @@ function findRowPairs(program: Program, uses: readonly StepUse[], presence: Pres
 }
 
 /** Which blocks may not lie where, from when they are needed and the pairs that may overlap. */
-function layoutOf(program: Program, presence: Presence, rowPairs: readonly RowPair[], kinds: readonly BufferKind[], pairs: readonly Pair[], pinned: boolean): Layout {
+function layoutOf(
+  program: Program,
+  presence: Presence,
+  rowPairs: readonly RowPair[],
+  kinds: readonly BufferKind[],
+  pairs: readonly Pair[],
+  pinned: boolean,
+): Layout {
   const sizes = program.buffers.map(blockBytes);
   const conflicts: Conflict[][] = sizes.map(() => []);
   const known = new Map(pairs.map((p) => [p.output * sizes.length + p.input, p]));
@@ -81,14 +89,8 @@ function layoutOf(program: Program, presence: Presence, rowPairs: readonly RowPa
       const asInput = known.get(j * sizes.length + i);
       const low = asOutput?.below ?? (asInput ? -asInput.above : whole.low);
       const high = asOutput?.above ?? (asInput ? -asInput.below : whole.high);
-      const inPlace = (asOutput ?? asInput)?.inPlace === true;
-      for (const [from, to] of inPlace
-        ? ([
-            [low, 0],
-            [0, high],
-          ] as const)
-        : ([[low, high]] as const))
-        if (from < to) conflicts[i]!.push({ other: j, low: from, high: to });
+      const ends = (asOutput ?? asInput)?.inPlace === true ? [low, 0, high] : [low, high];
+      for (let e = 1; e < ends.length; e++) if (ends[e - 1]! < ends[e]!) conflicts[i]!.push({ other: j, low: ends[e - 1]!, high: ends[e]! });
     }
   }
   return { sizes, alignments: program.buffers.map(alignmentOf), conflicts };
@@ -132,7 +134,7 @@ export function placeBuffers(program: Program, options: PlanOptions = {}): Plan 
   const presence = presenceOf(program, uses, kinds, lifetimes);
   const rowPairs = pinned || options.overlap === false ? [] : findRowPairs(program, uses, presence, kinds);
   const layout = layoutOf(program, presence, rowPairs, kinds, pairs, pinned);
-  const bound = pinned ? layout.sizes.reduce((a, b) => a + b, 0) : lowerBound(presence, layout.sizes, kinds, pairs);
+  const bound = pinned ? layout.sizes.reduce((a, b) => a + b, 0) : lowerBound(presence, layout.sizes, kinds, pairs, rowPairs);
   const solution = pinned ? { offsets: sideBySide(layout), exhausted: true } : solve(layout, lifetimes, bound);
   const offsets = Array.from(solution.offsets);
   const arenaBytes = offsets.reduce((top, offset, i) => Math.max(top, offset + layout.sizes[i]!), 0);

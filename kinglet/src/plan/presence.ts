@@ -83,7 +83,7 @@ function startsIn(program: Program, uses: readonly StepUse[], run: Run, buffer: 
   step.args.forEach((arg, i) => {
     if (arg.kind !== "buffer" || arg.index !== buffer) return;
     const param = params[i]!;
-    const start = Math.floor((startOf(arg, run.turn) * element) / 4) * 4;
+    const start = startOf(arg, run.turn) * element;
     const writes = param.kind === "buffer" && param.writes;
     if (writes) starts.write = Math.min(starts.write, start);
     if (!writes || updates) starts.read = Math.min(starts.read, start);
@@ -92,31 +92,55 @@ function startsIn(program: Program, uses: readonly StepUse[], run: Run, buffer: 
   return starts;
 }
 
+/** From which byte on a run needs a buffer, if later runs need it from `after` on. */
+function neededBefore(after: number, read: number, write: number, renews: boolean): number {
+  const moves = read < Infinity && write < read;
+  if (moves && after >= write) return read + after - write;
+  return renews ? read : Math.min(after, read);
+}
+
+function wordBelow(byte: number): number {
+  return Math.floor(byte / 4) * 4;
+}
+
 /** For an image that is read row by row, or a line: from which byte on it is needed at every run. */
 function readExtents(program: Program, uses: readonly StepUse[], runs: readonly Run[], buffer: number, size: number): Extent[] {
   const extents = new Array<Extent>(runs.length);
   let after = size;
   for (let at = runs.length - 1; at >= 0; at--) {
     const { read, write, renews } = startsIn(program, uses, runs[at]!, buffer);
-    extents[at] = { low: Math.min(read, write, after), high: size, after };
-    after = Math.min(size, renews ? read : Math.min(after, read));
+    extents[at] = { low: wordBelow(Math.min(read, write, after)), high: size, after: wordBelow(after) };
+    after = Math.min(size, neededBefore(after, read, write, renews));
   }
   return extents;
 }
 
+/** A line fills row by row, and shrinks where the rows still needed move up: up to which byte it is needed at every run. */
+function lineExtents(program: Program, uses: readonly StepUse[], runs: readonly Run[], buffer: number, size: number): Extent[] {
+  const row = rowBytes(program, buffer);
+  let high = 0;
+  return readExtents(program, uses, runs, buffer, size).map((extent, at) => {
+    const { read, write } = startsIn(program, uses, runs[at]!, buffer);
+    const before = high;
+    if (write < Infinity) high = read < Infinity ? write + Math.max(0, high - read) : Math.max(high, write + row);
+    return { ...extent, high: Math.min(size, Math.ceil(Math.max(before, high) / 4) * 4) };
+  });
+}
+
 /** For an image that is written row by row: how far it is written at every run. */
-function writtenExtents(program: Program, runs: readonly Run[], buffer: number, size: number): Extent[] {
-  const element = MEMORY_BYTES[program.buffers[buffer]!.type];
+function writtenExtents(program: Program, uses: readonly StepUse[], runs: readonly Run[], buffer: number, size: number): Extent[] {
   let high = 0;
   return runs.map((run) => {
-    const step = run.kind === "step" ? program.steps[run.step] : undefined;
-    for (const arg of step?.args ?? []) {
-      if (arg.kind !== "buffer" || arg.index !== buffer || run.kind !== "step") continue;
-      const end = arg.advance === undefined ? size : (startOf(arg, run.turn) + arg.advance) * element;
-      high = Math.max(high, Math.min(size, Math.ceil(end / 4) * 4));
-    }
+    const { write } = startsIn(program, uses, run, buffer);
+    if (write < Infinity) high = Math.max(high, Math.min(size, Math.ceil((write + rowBytes(program, buffer)) / 4) * 4));
     return { low: 0, high, after: 0 };
   });
+}
+
+/** Bytes of one row of an image or a line. */
+function rowBytes(program: Program, buffer: number): number {
+  const { shape, type, length } = program.buffers[buffer]!;
+  return (length / Math.max(1, shape?.[1] ?? 1)) * MEMORY_BYTES[type];
 }
 
 function extentsOf(
@@ -136,15 +160,20 @@ function extentsOf(
     const writers = uses.flatMap((use, step) => (use.writes.includes(buffer) ? [step] : []));
     const lastWrite = Math.max(-1, ...writers);
     const readOnly = readers.length > 0 && readers.every((step) => step > lastWrite) && readers.some(inStage);
-    if (kinds[buffer] !== "output" && (readOnly || homeStage(program, lifetimes[buffer]!))) extents.set(buffer, readExtents(program, uses, runs, buffer, size));
-    else if (writers.length > 0 && writers.every((step) => inStage(step) && moves(program, step, buffer)) && readers.every((step) => step > lastWrite))
-      extents.set(buffer, writtenExtents(program, runs, buffer, size));
+    if (kinds[buffer] === "value" && homeStage(program, lifetimes[buffer]!)) extents.set(buffer, lineExtents(program, uses, runs, buffer, size));
+    else if (kinds[buffer] !== "output" && readOnly) extents.set(buffer, readExtents(program, uses, runs, buffer, size));
+    else if (
+      writers.length > 0 &&
+      writers.every((step) => inStage(step) && byRows(program, step, buffer)) &&
+      readers.every((step) => step > lastWrite)
+    )
+      extents.set(buffer, writtenExtents(program, uses, runs, buffer, size));
   }
   return extents;
 }
 
-function moves(program: Program, step: number, buffer: number): boolean {
-  return program.steps[step]!.args.some((arg) => arg.kind === "buffer" && arg.index === buffer && arg.advance !== undefined);
+function byRows(program: Program, step: number, buffer: number): boolean {
+  return program.steps[step]!.args.every((arg) => arg.kind !== "buffer" || arg.index !== buffer || arg.start !== undefined);
 }
 
 export function presenceOf(program: Program, uses: readonly StepUse[], kinds: readonly BufferKind[], lifetimes: readonly Lifetime[]): Presence {
@@ -155,7 +184,8 @@ export function presenceOf(program: Program, uses: readonly StepUse[], kinds: re
   const spans = lifetimes.map((lifetime): readonly Span[] => {
     const { buffer } = lifetime;
     const kind = kinds[buffer]!;
-    if ((kind === "value" || kind === "scratch") && homeStage(program, lifetime)) return rowSpans(uses, runs, buffer, renewers(uses, buffer, kind === "scratch", parts));
+    if ((kind === "value" || kind === "scratch") && homeStage(program, lifetime))
+      return rowSpans(uses, runs, buffer, renewers(uses, buffer, kind === "scratch", parts));
     const touched = program.steps.flatMap((_, step) =>
       uses[step]!.reads.includes(buffer) || uses[step]!.writes.includes(buffer) ? positions[step]! : [],
     );
@@ -179,8 +209,7 @@ export function meet(a: readonly Span[], b: readonly Span[]): boolean {
 
 /** Runs at which both buffers are needed. */
 function* together(a: readonly Span[], b: readonly Span[]): Generator<number> {
-  for (const [from, to] of a)
-    for (const [first, last] of b) for (let at = Math.max(from, first); at <= Math.min(to, last); at++) yield at;
+  for (const [from, to] of a) for (const [first, last] of b) for (let at = Math.max(from, first); at <= Math.min(to, last); at++) yield at;
 }
 
 /** Distances offset(output) − offset(input) at which a step in a stage may write a row over what it reads. */
@@ -206,7 +235,13 @@ function forbiddenAt(presence: Presence, pairs: readonly RowPair[], at: number, 
 }
 
 /** The distances offset(a) − offset(b) that would put needed bytes of both into one place: an open interval. */
-export function forbidden(presence: Presence, rowPairs: readonly RowPair[], a: number, b: number, sizes: readonly number[]): { low: number; high: number } | null {
+export function forbidden(
+  presence: Presence,
+  rowPairs: readonly RowPair[],
+  a: number,
+  b: number,
+  sizes: readonly number[],
+): { low: number; high: number } | null {
   const asOutput = rowPairs.filter((pair) => pair.output === a && pair.input === b);
   const asInput = rowPairs.filter((pair) => pair.output === b && pair.input === a);
   const [spansA, spansB] = [presence.spans[a]!, presence.spans[b]!];

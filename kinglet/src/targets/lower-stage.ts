@@ -1,5 +1,5 @@
 import { elementCount } from "../base/index.ts";
-import { type Act, type Edge, edgeOf, type FusedStage, type Line, type RowForm, rowElements, rowNode } from "../fusion/index.ts";
+import { type Act, type FusedStage, type Line, rowElements, rowNode } from "../fusion/index.ts";
 import type { Node, Value } from "../graph/index.ts";
 import {
   type Argument,
@@ -11,7 +11,7 @@ import {
   type Stage,
   type StepArgument,
 } from "../loops/index.ts";
-import { addRow, clearSums, fillRows, finishAverage, moveRows } from "./row-kernels.ts";
+import { addRow, clearSums, finishAverage, moveRows } from "./row-kernels.ts";
 import type { RawStep } from "./share.ts";
 
 /** What lowering a stage needs of the program that is being made. */
@@ -21,29 +21,23 @@ export interface StageHost {
   addBuffer(buffer: ProgramBuffer): number;
   /** The buffer of a value that lies whole in memory. */
   bufferOf(value: Value): number;
-  /** A constant of the network or a table of a kernel. */
-  constantOf(value: Value, name: string): StepArgument;
+  /** What is the same for all rows: a constant of the network, or a value that lies whole in memory. */
+  valueOf(value: Value, name: string): StepArgument;
   tableOf(name: string, arg: Extract<Argument, { kind: "constant" }>): StepArgument;
   kernelOf(node: Node): KernelInstance;
 }
 
 type BufferArgument = Extract<StepArgument, { kind: "buffer" }>;
 
-/** Rows of one node that one step computes: neighbours in the middle of the image, or one at an edge. */
+/** Rows of one node that one step computes: those with the same edges and the same places in lines. */
 interface Variant {
-  readonly edges: readonly (Edge | undefined)[];
-  readonly firstRow: number;
-  rows: number;
+  readonly key: string;
+  /** Rows in turn; in images that lie whole the step walks down by equal strides. */
+  readonly rows: number[];
   readonly step: number;
 }
 
-function paddingOf(value: Value): number {
-  return value.quantization?.zeroPoints[0] ?? 0;
-}
-
-function sameEdges(a: readonly (Edge | undefined)[], b: readonly (Edge | undefined)[]): boolean {
-  return a.every((edge, i) => edge?.above === b[i]?.above && edge?.below === b[i]?.below);
-}
+type RunAct = Extract<Act, { kind: "run" }>;
 
 /** Turns a fused stage into steps and their order. */
 class StageLowering {
@@ -65,8 +59,8 @@ class StageLowering {
 
   run(): { stage: Stage; rows: RowStream | undefined } {
     for (const line of this.stage.sequence.lines.values()) this.openLine(line);
-    for (const act of this.stage.sequence.acts) this.order.push(...this.act(act));
-    this.moveOn();
+    for (const act of this.stage.sequence.acts) this.order.push(this.act(act));
+    this.walkDown();
     const name = `${this.nodeOf(0).name} to ${this.nodeOf(this.stage.forms.length - 1).name}`;
     const rows = this.streamRows();
     const position = rows === undefined ? undefined : this.addPosition();
@@ -122,58 +116,32 @@ class StageLowering {
     return made;
   }
 
-  private act(act: Act): number[] {
+  private act(act: Act): number {
     switch (act.kind) {
       case "await":
-        return [AWAIT_ROW];
-      case "push":
-        return [...this.openRows(act.value), this.once(`push ${act.value.id}`, () => this.push(act.value))];
-      case "pad":
-        return [this.once(`pad ${act.value.id}`, () => this.pad(act.value))];
+        return AWAIT_ROW;
+      case "move":
+        return this.once(`move ${act.value.id} ${act.from} ${act.to} ${act.rows}`, () => this.move(act));
       case "run":
-        return [this.stage.forms[act.form]!.collects ? this.once(`add ${act.form}`, () => this.collect(act.form)) : this.runRow(act.form, act.row)];
+        return this.stage.forms[act.form]!.collects
+          ? this.once(`add ${act.form} ${JSON.stringify(act.reads)}`, () => this.collect(act))
+          : this.runRow(act);
       case "begin":
-        return [this.once(`begin ${act.form}`, () => this.begin(act.form))];
+        return this.once(`begin ${act.form}`, () => this.begin(act.form));
       case "finish":
-        return [this.once(`finish ${act.form}`, () => this.finish(act.form))];
+        return this.once(`finish ${act.form}`, () => this.finish(act.form));
       default:
         return act satisfies never;
     }
   }
 
-  /** Before its first row comes, a line holds the rows above the image. */
-  private openRows(value: Value): number[] {
-    const key = `open ${value.id}`;
-    if (this.helpers.has(key)) return [];
-    const { rows } = this.stage.sequence.lines.get(value.id)!;
-    const kernel = fillRows(this.host.memoryType(value), rows * rowElements(value), paddingOf(value));
-    return [
-      this.once(key, () =>
-        this.addStep(`rows of ${value.name}`, "padding", kernel, [{ kind: "buffer", index: this.lines.get(value.id)!, start: 0 }]),
-      ),
-    ];
-  }
-
-  private push(value: Value): number {
-    const { rows } = this.stage.sequence.lines.get(value.id)!;
-    const kernel = moveRows(this.host.memoryType(value), rows, rowElements(value));
+  private move({ value, from, to, rows }: Extract<Act, { kind: "move" }>): number {
+    const kernel = moveRows(this.host.memoryType(value), rows * rowElements(value));
     const index = this.lines.get(value.id)!;
     return this.addStep(`rows of ${value.name}`, "move", kernel, [
-      { kind: "buffer", index, start: rowElements(value) },
-      { kind: "buffer", index, start: 0 },
+      { kind: "buffer", index, start: from * rowElements(value) },
+      { kind: "buffer", index, start: to * rowElements(value) },
     ]);
-  }
-
-  private pad(value: Value): number {
-    const kernel = fillRows(this.host.memoryType(value), rowElements(value), paddingOf(value));
-    return this.addStep(`rows of ${value.name}`, "padding", kernel, [this.lastRow(value)]);
-  }
-
-  /** Where the newest row of a line lies. A line of one row is that row. */
-  private lastRow(value: Value): BufferArgument {
-    const { rows } = this.stage.sequence.lines.get(value.id)!;
-    const index = this.lines.get(value.id)!;
-    return rows === 1 ? { kind: "buffer", index } : { kind: "buffer", index, start: (rows - 1) * rowElements(value) };
   }
 
   private begin(form: number): number {
@@ -183,12 +151,12 @@ class StageLowering {
     return this.addStep(this.nodeOf(form).name, "clear", clearSums(channels), [{ kind: "buffer", index }]);
   }
 
-  private collect(form: number): number {
-    const { node, needs } = this.stage.forms[form]!;
+  private collect({ form, reads }: RunAct): number {
+    const { node } = this.stage.forms[form]!;
     const x = node.inputs[0]!;
     const kernel = addRow(this.host.memoryType(x), x.shape[2]!, x.shape[3]!);
-    const from = this.inputArgument(form, 0, 0, [undefined]);
-    if (needs[0] !== null && from.kind === "buffer" && !this.lines.has(x.id)) from.advance = rowElements(x);
+    const from = this.rowAt(x, reads[0]!.firstRow);
+    if (!this.lines.has(x.id)) from.advance = rowElements(x);
     return this.addStep(node.name, node.op, kernel, [from, { kind: "buffer", index: this.sums.get(form)! }]);
   }
 
@@ -202,32 +170,52 @@ class StageLowering {
     ]);
   }
 
-  private edgesOf(form: RowForm, row: number): (Edge | undefined)[] {
-    return form.needs.map((need, i) => {
-      const value = form.node.inputs[i]!;
-      return need === null || this.lines.has(value.id) ? undefined : edgeOf(need, value.shape[1]!, row);
-    });
+  /** Rows of a line or of an image from `row` on. A line of one row is that row. */
+  private rowAt(value: Value, row: number): BufferArgument {
+    const line = this.stage.sequence.lines.get(value.id);
+    if (line === undefined) return { kind: "buffer", index: this.host.bufferOf(value), start: row * rowElements(value) };
+    const index = this.lines.get(value.id)!;
+    return line.rows === 1 ? { kind: "buffer", index } : { kind: "buffer", index, start: row * rowElements(value) };
   }
 
-  /** The step for a row: the one of the row before where both have the same edges. */
-  private runRow(at: number, row: number): number {
-    const form = this.stage.forms[at]!;
-    const edges = this.edgesOf(form, row);
-    const list = this.variants[at]!;
-    const last = list[list.length - 1];
-    if (last !== undefined && sameEdges(last.edges, edges)) {
-      last.rows++;
-      return last.step;
+  /** What tells the steps of a node apart: edges, and places in lines. Places in whole images follow from the row. */
+  private keyOf({ form, to, reads }: RunAct): string {
+    const { node } = this.stage.forms[form]!;
+    const places = reads.map((read, i) => {
+      if (read === undefined) return "";
+      const place = this.lines.has(node.inputs[i]!.id) ? read.firstRow : "";
+      return `${read.edge.above} ${read.edge.below} ${place}`;
+    });
+    return [...places, this.lines.has(node.outputs[0]!.id) ? to : ""].join(",");
+  }
+
+  private usesImages(form: number): boolean {
+    const { node, needs } = this.stage.forms[form]!;
+    return !this.lines.has(node.outputs[0]!.id) || node.inputs.some((value, i) => value !== null && needs[i] !== null && !this.lines.has(value.id));
+  }
+
+  /** The step for a row: one that there is already, if it gets to this row. */
+  private runRow(act: RunAct): number {
+    const key = this.keyOf(act);
+    const list = this.variants[act.form]!;
+    const known = list.findLast((variant) => variant.key === key);
+    if (known !== undefined && (!this.usesImages(act.form) || continues(known.rows, act.row))) {
+      known.rows.push(act.row);
+      return known.step;
     }
-    const node = rowNode(
-      form,
-      edges.find((edge) => edge !== undefined && edge.above + edge.below > 0),
-    );
-    const name = this.nodeOf(at).name;
-    const inputs = form.node.inputs.flatMap((value, i): StepArgument[] => (value === null ? [] : [this.inputArgument(at, i, row, edges)]));
-    const step = this.bindRow(name, node, inputs, this.outputArgument(at, row));
-    list.push({ edges, firstRow: row, rows: 1, step });
+    const form = this.stage.forms[act.form]!;
+    const edge = act.reads.find((read) => read !== undefined && read.edge.above + read.edge.below > 0)?.edge;
+    const inputs = form.node.inputs.flatMap((value, i): StepArgument[] => (value === null ? [] : [this.inputArgument(act, i)]));
+    const step = this.bindRow(form.node.name, rowNode(form, edge), inputs, this.rowAt(form.node.outputs[0]!, act.to));
+    list.push({ key, rows: [act.row], step });
     return step;
+  }
+
+  private inputArgument(act: RunAct, input: number): StepArgument {
+    const { node } = this.stage.forms[act.form]!;
+    const read = act.reads[input];
+    if (read === undefined) return this.host.valueOf(node.inputs[input]!, `${node.op}_${this.host.steps.length}_${input}`);
+    return this.rowAt(node.inputs[input]!, read.firstRow);
   }
 
   /** The kernel asks for its inputs by number and need not ask for all. */
@@ -241,42 +229,22 @@ class StageLowering {
     return this.addStep(name, node.op, kernel, given);
   }
 
-  private inputArgument(at: number, input: number, row: number, edges: readonly (Edge | undefined)[]): StepArgument {
-    const { node, needs } = this.stage.forms[at]!;
-    const value = node.inputs[input]!;
-    const need = needs[input]!;
-    if (need === null) return this.host.constantOf(value, `${node.op}_${this.host.steps.length}_${input}`);
-    const read = this.stage.sequence.reads[at]![input];
-    if (read !== undefined) {
-      const index = this.lines.get(value.id)!;
-      return read.firstRow === 0 ? { kind: "buffer", index } : { kind: "buffer", index, start: read.firstRow * rowElements(value) };
-    }
-    const above = edges[input]?.above ?? 0;
-    return { kind: "buffer", index: this.host.bufferOf(value), start: (row * need.stride - need.padTop + above) * rowElements(value) };
-  }
-
-  private outputArgument(at: number, row: number): StepArgument {
-    const y = this.nodeOf(at).outputs[0]!;
-    if (this.lines.has(y.id)) return this.lastRow(y);
-    return { kind: "buffer", index: this.host.bufferOf(y), start: row * rowElements(y) };
-  }
-
   /** Steps that compute several rows walk down the images that lie whole in memory. */
-  private moveOn(): void {
-    this.variants.forEach((list, at) => {
-      const { node, needs } = this.stage.forms[at]!;
-      const advances = new Map<number, number>();
-      node.inputs.forEach((value, i) => {
-        if (value !== null && needs[i] !== null && !this.lines.has(value.id))
-          advances.set(this.host.bufferOf(value), needs[i]!.stride * rowElements(value));
-      });
-      const y = node.outputs[0]!;
-      if (!this.lines.has(y.id)) advances.set(this.host.bufferOf(y), rowElements(y));
-      for (const { step } of list) this.advance(this.first + step, advances);
+  private walkDown(): void {
+    this.variants.forEach((list, form) => {
+      for (const { rows, step } of list) if (rows.length > 1) this.advance(this.first + step, form, rows[1]! - rows[0]!);
     });
   }
 
-  private advance(step: number, advances: ReadonlyMap<number, number>): void {
+  private advance(step: number, form: number, rows: number): void {
+    const { node, needs } = this.stage.forms[form]!;
+    const advances = new Map<number, number>();
+    node.inputs.forEach((value, i) => {
+      if (value !== null && needs[i] && !this.lines.has(value.id))
+        advances.set(this.host.bufferOf(value), rows * needs[i].stride * rowElements(value));
+    });
+    const y = node.outputs[0]!;
+    if (!this.lines.has(y.id)) advances.set(this.host.bufferOf(y), rows * rowElements(y));
     const raw = this.host.steps[step]!;
     const args = raw.args.map((arg) => {
       const by = arg.kind === "buffer" ? advances.get(arg.index) : undefined;
@@ -284,6 +252,12 @@ class StageLowering {
     });
     this.host.steps[step] = { ...raw, args };
   }
+}
+
+/** Whether a row comes after the others at their distance. */
+function continues(rows: readonly number[], row: number): boolean {
+  const [last, before] = [rows[rows.length - 1]!, rows[rows.length - 2]];
+  return before === undefined || row - last === last - before;
 }
 
 /** Elements that a value takes in memory: those of its line where it streams. */

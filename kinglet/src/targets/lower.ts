@@ -78,7 +78,7 @@ class Lowering {
       memoryType: (value) => this.memoryType(value),
       addBuffer: (buffer) => this.buffers.push(buffer) - 1,
       bufferOf: (value) => (this.homeOf(value, value.name) as { index: number }).index,
-      constantOf: (value, name) => this.homeOf(value, name),
+      valueOf: (value, name) => this.homeOf(value, name),
       tableOf: (name, arg) => ({ kind: "constant", index: this.constants.add(name, arg.type, arg.data) }),
       kernelOf: (node) => this.kernelOf(node, "forward"),
     };

@@ -1,34 +1,21 @@
 import type { Node } from "../graph/index.ts";
-import { constant, KernelBuilder, type KernelInstance, loadedType, type MemoryType } from "../loops/index.ts";
+import { constant, KernelBuilder, type KernelInstance, type MemoryType } from "../loops/index.ts";
 import { attributesOf, inputOf, type PoolAttributes, poolBounds, roundedMean } from "../ops/index.ts";
 
-/** A kernel over one line of rows. */
-function overLine(type: MemoryType): { k: KernelBuilder; line: ReturnType<KernelBuilder["output"]> } {
-  const k = new KernelBuilder([], [type]);
-  return { k, line: k.output(0, "line") };
-}
-
-/** Moves a line of `rows` rows down the image: every row takes the place of the one before. Arguments: the line from its second row on, the line. */
-export function moveRows(type: MemoryType, rows: number, rowLength: number): KernelInstance {
+/** Moves `count` elements of a line. Arguments: the line from where they are, the line from where they go. */
+export function moveRows(type: MemoryType, count: number): KernelInstance {
   const k = new KernelBuilder([type], [type]);
-  const from = k.input(0, "next");
+  const from = k.input(0, "kept");
   const to = k.output(0, "line");
-  k.copy(to, 0, from, 0, k.int("count", (rows - 1) * rowLength));
-  return k.finish(`move_rows_${type}`, "Moves a window over an image down by one row.");
-}
-
-/** Sets `count` elements: padding. */
-export function fillRows(type: MemoryType, count: number, value: number): KernelInstance {
-  const { k, line } = overLine(type);
-  const padding = loadedType(type) === "f32" ? k.float("padding", value) : k.int("padding", value);
-  k.for("i", 0, k.int("count", count), (i) => line.store(i, padding));
-  return k.finish(`fill_rows_${type}`, "Fills rows with padding.");
+  k.copy(to, 0, from, 0, k.int("count", count));
+  return k.finish(`move_rows_${type}`, "Moves the rows of a line that are still needed.");
 }
 
 /** Sums of an average over all rows start at 0. */
 export function clearSums(channels: number): KernelInstance {
-  const { k, line } = overLine("i32");
-  k.for("i", 0, k.int("count", channels), (i) => line.store(i, constant(0, "i32")));
+  const k = new KernelBuilder([], ["i32"]);
+  const sums = k.output(0, "sums");
+  k.for("i", 0, k.int("count", channels), (i) => sums.store(i, constant(0, "i32")));
   return k.finish("clear_sums", "Sets sums to 0.");
 }
 

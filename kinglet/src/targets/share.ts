@@ -2,7 +2,7 @@ import { Expr, type Func, type ScalarType, specialise, type Step, type StepArgum
 
 /**
  * `size`: layers share functions wherever they can. `balanced`: the same, and what all users of a function agree
- * on is put into it. `speed`: every layer gets a function made for its sizes.
+ * on is put into it. `speed`: layers get functions made for their sizes.
  */
 export type Optimize = "size" | "speed" | "balanced";
 
@@ -94,9 +94,24 @@ function uniqueName(name: string, taken: Set<string>): string {
   return unique;
 }
 
+/** More kernels than this of one structure are worth sharing, where the structure allows it. */
+const MOST_KINDS = 2;
+
+function scalarsKey(step: RawStep): string {
+  return step.args.map((arg) => (arg.kind === "scalar" ? String(arg.value) : "")).join(" ");
+}
+
+/** For speed every layer has its own function, but for long rows of which there are many kinds. */
+function groupsForSpeed(raw: readonly RawStep[]): RawStep[][] {
+  return groupBy(raw, (step) => structureKey(step.func)).flatMap((group) => {
+    const many = group[0]!.func.sizesApart === true && new Set(group.map(scalarsKey)).size > MOST_KINDS;
+    return many ? [group] : group.map((step) => [step]);
+  });
+}
+
 /** Decides which steps share a function and puts known sizes into the functions. */
 export function shareFunctions(raw: readonly RawStep[], optimize: Optimize): { functions: Func[]; steps: Step[] } {
-  const groups = optimize === "speed" ? raw.map((step) => [step]) : groupBy(raw, (step) => structureKey(step.func));
+  const groups = optimize === "speed" ? groupsForSpeed(raw) : groupBy(raw, (step) => structureKey(step.func));
   const specialised = new Map<RawStep, RawStep>();
   for (const group of groups) {
     specialiseGroup(group).forEach((step, i) => specialised.set(group[i]!, step));

@@ -88,7 +88,6 @@ export function gatherPatch(
   sizes: ReturnType<typeof windowSizes>,
   input: Buffer,
   patch: Buffer,
-  start: Expr | number,
   n: Expr,
   y0: Expr,
   x0: Expr,
@@ -99,7 +98,7 @@ export function gatherPatch(
   const rowLength = k.let("row_length", sizes.filterW.mul(sizes.inC));
   k.for("ky", 0, sizes.filterH, (ky) => {
     const iy = k.let("iy", y0.add(ky.mul(dilationH)));
-    const to = k.let("patch_row", ky.mul(rowLength).add(start));
+    const to = k.let("patch_row", ky.mul(rowLength));
     const inside = iy.ge(0).and(iy.lt(sizes.inH));
     const whole = x0.ge(0).and(x0.add(sizes.filterW).le(sizes.inW)).and(inside);
     k.if(
@@ -134,7 +133,7 @@ function patchKernel(node: Node, choose: ChooseDot): ((k: KernelBuilder) => Kern
     const patch = k.scratch("patch", "i8", depth);
     const dot = dotKernel(k, node, plan.weights, layer, depth, choose(depth));
     eachPixel(k, sizes, a, (n, oy, ox, y0, x0) => {
-      gatherPatch(k, node, sizes, input, patch, 0, n, y0, x0);
+      gatherPatch(k, node, sizes, input, patch, n, y0, x0);
       const to = k.let("to", n.mul(sizes.outH).add(oy).mul(sizes.outW).add(ox).mul(sizes.outC));
       storeDots(k, dot, patch, k.int("patch_start", 0), output, to);
     });

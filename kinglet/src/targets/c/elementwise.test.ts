@@ -5,7 +5,7 @@ import { createJsRunner, separatePlacement } from "../js/index.ts";
 import { lower } from "../lower.ts";
 import type { Schedules } from "../../ops/index.ts";
 import { tableSum } from "./add.ts";
-import { DSP_SCHEDULES } from "./schedules.ts";
+import { FAST_DSP_SCHEDULES } from "./schedules.ts";
 
 const int8 = (shape: number[], scale: number, zeroPoint: number): ValueType => ({
   dtype: "int8",
@@ -31,7 +31,7 @@ function run(graph: Graph, inputs: readonly TypedArray[], schedules: Schedules):
 }
 
 function expectSame(graph: Graph, inputs: readonly TypedArray[], kernel: RegExp): void {
-  const fast = run(graph, inputs, DSP_SCHEDULES);
+  const fast = run(graph, inputs, FAST_DSP_SCHEDULES);
   expect(fast.kernel).toMatch(kernel);
   const plain = run(graph, inputs, {}).result;
   const wrong = fast.result.findIndex((value, i) => value !== plain[i]);
@@ -75,7 +75,7 @@ describe("sums by tables", () => {
   test("are not made for a few elements, nor for shapes that broadcast", () => {
     const few = oneNode("add", [int8([100], 1, 0), int8([100], 1, 0)], int8([100], 1, 0), { activation: "none" });
     const broadcast = oneNode("add", [int8([200, 2], 1, 0), int8([2], 1, 0)], int8([200, 2], 1, 0), { activation: "none" });
-    for (const graph of [few, broadcast]) expect(lower(graph, { schedules: DSP_SCHEDULES }).steps[0]!.func).toBe("add_s8");
+    for (const graph of [few, broadcast]) expect(lower(graph, { schedules: FAST_DSP_SCHEDULES }).steps[0]!.func).toBe("add_s8");
   });
 });
 
@@ -109,6 +109,6 @@ describe("average of a whole map", () => {
   test("is left to the plain loops where more pixels could leave a lane", () => {
     const attributes = { filterH: 16, filterW: 16, strideH: 1, strideW: 1, padTop: 0, padBottom: 0, padLeft: 0, padRight: 0, activation: "none" };
     const graph = oneNode("averagePool2d", [int8([1, 16, 16, 4], 0.1, 3)], int8([1, 1, 1, 4], 0.1, 3), attributes);
-    expect(lower(graph, { schedules: DSP_SCHEDULES }).steps[0]!.func).toBe("average_pool_s8");
+    expect(lower(graph, { schedules: FAST_DSP_SCHEDULES }).steps[0]!.func).toBe("average_pool_s8");
   });
 });

@@ -1,5 +1,5 @@
 import type { Node } from "../../graph/index.ts";
-import { type Buffer, type Expr, intrinsic, type KernelBuilder, type KernelInstance, loadWord, type Variable } from "../../loops/index.ts";
+import { type Buffer, type Expr, i32, intrinsic, type KernelBuilder, type KernelInstance, loadWord, type Variable } from "../../loops/index.ts";
 import { convMultipliers, denseMultipliers, inputOf, type MultiplierRule, outputOf, type Schedule } from "../../ops/index.ts";
 import { rowForm } from "./layer.ts";
 import { pairBias } from "./lanes.ts";
@@ -53,7 +53,7 @@ function storeBlock(k: KernelBuilder, d: DenseKernel, from: Expr, base: Expr, ou
 }
 
 /** Rows of a fully connected layer, or the few pixels of a 1x1 convolution, four channels at a time. */
-export function denseKernel(node: Node, rule: MultiplierRule, shape: TileShape): ((k: KernelBuilder) => KernelInstance) | undefined {
+function denseKernel(node: Node, rule: MultiplierRule, shape: TileShape): ((k: KernelBuilder) => KernelInstance) | undefined {
   const w = inputOf(node, 1).shape;
   const [channels, depth] = [w[0]!, w[w.length - 1]!];
   if (depth % 4 !== 0 || channels % CHANNELS !== 0) return undefined;
@@ -69,19 +69,20 @@ export function denseKernel(node: Node, rule: MultiplierRule, shape: TileShape):
       stream: k.constant("stream", "i32", s.words),
       result: scaledResult(k, layer),
       groups,
-      unroll: unrollFor(depth / 4, shape.unroll),
+      unroll: unrollFor(depth / 4, shape),
     };
     const rows = outputOf(node).shape.reduce((p, size) => p * size, 1) / channels;
-    const outC = k.int("out_c", channels);
-    k.for("row", 0, k.int("rows", rows), (row) => {
-      const from = k.let("from", row.mul(k.int("depth", depth)));
-      const to = k.let("to", row.mul(outC));
+    const storeRow = (from: Expr, to: Expr): void =>
       k.for("block", 0, k.int("blocks", channels / CHANNELS), (block) => {
         const base = k.let("base", block.mul(k.int("block_words", s.blockWords)));
         storeBlock(k, d, from, base, output, k.let("y_at", to.add(block.mul(CHANNELS))));
       });
-    });
-    return k.finish("dense_pairs_s8", "Rows of a matrix product, four channels at a time, two weights in a lane.", true);
+    if (rows === 1) storeRow(i32(0), i32(0));
+    else
+      k.for("row", 0, k.int("rows", rows), (row) =>
+        storeRow(k.let("from", row.mul(k.int("depth", depth))), k.let("to", row.mul(k.int("out_c", channels)))),
+      );
+    return k.finish("dense_pairs_s8", "Rows of a matrix product, four channels at a time, two weights in a lane.", { asWritten: true });
   };
 }
 

@@ -5,7 +5,7 @@ import { rowForm } from "./layer.ts";
 import { pairBias } from "./lanes.ts";
 import { planScaledLayer } from "./scaled-layer.ts";
 import { packStream, type WeightStream } from "./stream.ts";
-import { storeTile, TILE_CHANNELS, type TileShape, tileKernel, tilePixelsFor, widenPixels } from "./tile.ts";
+import { mayBeShort, storeTile, TILE_CHANNELS, tileMarks, type TileShape, tileOf, tilePixelsFor, unrollFor, widenPixels } from "./tile.ts";
 
 export function isPointwise(node: Node): boolean {
   const a = attributesOf<WindowAttributes>(node);
@@ -32,7 +32,7 @@ export function convStream(node: Node): WeightStream | undefined {
 export function pointwiseKernel(node: Node, shape: TileShape): ((k: KernelBuilder) => KernelInstance) | undefined {
   const y = outputOf(node).shape;
   const pixelCount = y[0]! * y[1]! * y[2]!;
-  const tilePixels = tilePixelsFor(pixelCount, shape);
+  const tilePixels = tilePixelsFor(node, shape);
   const depth = inputOf(node, 1).shape[3]!;
   const stream = isPointwise(node) && depth % 4 === 0 && pixelCount >= tilePixels ? convStream(node) : undefined;
   if (stream === undefined) return undefined;
@@ -41,20 +41,21 @@ export function pointwiseKernel(node: Node, shape: TileShape): ((k: KernelBuilde
     const output = k.output(0, "y");
     const inC = k.int("in_c", depth);
     const pixels = k.int("pixels", pixelCount);
-    const t = tileKernel(k, stream, tilePixels, y[3]!, shape);
+    const short = mayBeShort(pixelCount, tilePixels, shape);
+    const t = tileOf(k, stream, tilePixels, y[3]!, unrollFor(depth / 4, shape));
     k.for(
       "pixel",
       0,
       pixels,
       (pixel) => {
-        const at = (p: number): Expr => (pixelCount % tilePixels === 0 || p === 0 ? pixel.add(p) : pixel.add(p).min(pixels.sub(1)));
+        const at = (p: number): Expr => (!short || p === 0 ? pixel.add(p) : pixel.add(p).min(pixels.sub(1)));
         const from = Array.from({ length: tilePixels }, (_, p) => k.let(`from${p}`, at(p).mul(inC)));
-        widenPixels(k, input, from, t.groups, t.tile);
-        const left = pixelCount % tilePixels === 0 ? null : k.let("left", pixels.sub(pixel));
+        widenPixels(k, input, from, t.groups, t.inputs);
+        const left = short ? k.let("left", pixels.sub(pixel)) : null;
         storeTile(k, t, output, k.let("to", pixel.mul(t.channels)), left);
       },
       tilePixels,
     );
-    return k.finish("pointwise_tile_s8", `1x1 convolution in tiles of ${tilePixels} pixels by two channels.`, true);
+    return k.finish("pointwise_tile_s8", `1x1 convolution in tiles of ${tilePixels} pixels by two channels.`, tileMarks(depth / 4));
   };
 }

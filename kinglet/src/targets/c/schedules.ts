@@ -1,3 +1,5 @@
+import { elementCount } from "../../base/index.ts";
+import type { Graph } from "../../graph/index.ts";
 import type { Schedules } from "../../ops/index.ts";
 import { sumSchedule } from "./add.ts";
 import { averagePoolSchedule } from "./average-pool.ts";
@@ -32,10 +34,10 @@ export const SMALL_SCALAR_SCHEDULES: Schedules = {
 };
 
 /** Schedules for Arm cores with the DSP extension (Cortex-M4, M7, M33, M55): two 16-bit products an instruction. */
-function dspSchedules(shape: TileShape, writtenOut: boolean): Schedules {
+function dspSchedules(shape: TileShape): Schedules {
   return {
     conv2d: floatConvSchedule(tileSchedule(shape, convSchedule(smallDual))),
-    depthwiseConv2d: planarSchedule(writtenOut),
+    depthwiseConv2d: planarSchedule(!shape.shared),
     add: sumSchedule,
     sub: sumSchedule,
     averagePool2d: averagePoolSchedule,
@@ -44,10 +46,17 @@ function dspSchedules(shape: TileShape, writtenOut: boolean): Schedules {
   };
 }
 
-export const DSP_SCHEDULES: Schedules = dspSchedules({ unroll: 4, pixels: 4 }, false);
+/** Maps of at least this share of the largest are where the arena has its peak. */
+const NEAR_PEAK = 0.95;
 
-/** The same with inner loops written out. */
-const fast = dspSchedules({ unroll: 16, pixels: 4 }, true);
+/** Kernels that layers share, and little working memory where a network's maps are largest. */
+export function balancedDspSchedules(graph: Graph): Schedules {
+  const sizes = graph.nodes.flatMap((node) => node.outputs.map((value) => elementCount(value.shape)));
+  return dspSchedules({ shared: true, largeMap: Math.max(1, ...sizes) * NEAR_PEAK });
+}
+
+/** For speed: one kernel for each kind of layer, inner loops written out. */
+const fast = dspSchedules({ shared: false, largeMap: Infinity });
 
 export const FAST_DSP_SCHEDULES: Schedules = { ...fast, conv2d: winogradSchedule(fast["conv2d"]!) };
 

@@ -1,4 +1,7 @@
+import { elementCount } from "../../base/index.ts";
+import type { Node } from "../../graph/index.ts";
 import { type Buffer, type Expr, intrinsic, type KernelBuilder, loadWord, type Variable } from "../../loops/index.ts";
+import { inputOf, outputOf } from "../../ops/index.ts";
 import { requantizeScaled, type ScaledResult, scaledResult, wordNames } from "./scaled-layer.ts";
 import type { WeightStream } from "./stream.ts";
 
@@ -18,61 +21,88 @@ export function widenPixels(k: KernelBuilder, source: Buffer, from: readonly Exp
   });
 }
 
-/** How large the code of a tile may get: groups of four taps in a turn of the inner loop, at most. */
+/** How kernels of tiles are written. */
 export interface TileShape {
-  readonly unroll: number;
-  /** Pixels of a tile, at most. */
-  readonly pixels: number;
+  /** Few kinds of kernels that many layers share, or one for each layer. */
+  readonly shared: boolean;
+  /** Elements from which on a layer's map is among the network's largest: tiles there have two pixels, to save working memory. */
+  readonly largeMap: number;
 }
 
-export interface TileKernel {
+/** What a tile's kernel reads and how its results are made. */
+export interface Tile {
   /** Biases, weight pairs and result words of two channels at a time (see `packStream`). */
   readonly stream: Buffer;
   readonly blockWords: Expr;
   readonly blocks: Expr;
   readonly result: ScaledResult;
-  readonly tile: Buffer;
+  /** Widened inputs. */
+  readonly inputs: Buffer;
   readonly pixels: number;
-  /** Groups of four taps, and how many of them go into a turn of the inner loop. */
+  /** Groups of four taps in all, and how many of them go into a turn of the inner loop. */
   readonly groups: Expr;
   readonly unroll: number;
   readonly channels: Expr;
 }
 
 /** Four pixels; three where they then fill tiles with less waste. A group costs 23 instructions with four and 19 with three. */
-export function tilePixelsFor(pixels: number, shape: TileShape): number {
-  return shape.pixels < 4 ? shape.pixels : 19 * Math.ceil(pixels / 3) < 23 * Math.ceil(pixels / 4) ? 3 : 4;
+export function tilePixelsFor(node: Node, shape: TileShape): number {
+  const [x, y] = [inputOf(node, 0), outputOf(node)];
+  if (Math.max(elementCount(x.shape), elementCount(y.shape)) >= shape.largeMap) return 2;
+  const pixels = elementCount(y.shape.slice(0, 3));
+  return 19 * Math.ceil(pixels / 3) < 23 * Math.ceil(pixels / 4) ? 3 : 4;
 }
 
-/** The largest number of groups in a turn that divides them all and does not exceed the limit. */
-export function unrollFor(groups: number, limit: number): number {
-  let unroll = Math.min(groups, limit);
-  while (groups % unroll !== 0) unroll--;
-  return unroll;
+/** True where a tile may have fewer pixels than it has room for; shared kernels always look. */
+export function mayBeShort(pixels: number, tilePixels: number, shape: TileShape): boolean {
+  return shape.shared || pixels % tilePixels !== 0;
 }
 
-export function tileKernel(k: KernelBuilder, s: WeightStream, pixels: number, channels: number, shape: TileShape): TileKernel {
+/** Rows of more groups run long enough for sizes not to matter. */
+const LONG_ROW = 16;
+
+/** The marks of a kernel whose channels have so many groups of taps. */
+export function tileMarks(groups: number): { asWritten: true; sizesApart: boolean } {
+  return { asWritten: true, sizesApart: groups > LONG_ROW };
+}
+
+/** Turns of long rows, in groups of four taps, the first that divides the row: few kinds, so that layers can share. */
+const LONG_TURNS = [12, 16, 10, 8, 6, 4, 2, 1];
+
+/** How many groups of four taps go into a turn of the inner loop. */
+export function unrollFor(groups: number, shape: TileShape): number {
+  if (shape.shared) return groups % 2 === 0 ? 2 : 1;
+  return groups <= LONG_ROW ? groups : LONG_TURNS.find((turn) => groups % turn === 0)!;
+}
+
+export function tileOf(k: KernelBuilder, s: WeightStream, pixels: number, channels: number, unroll: number): Tile {
   return {
     stream: k.constant("stream", "i32", s.words),
     blockWords: k.int("block_words", s.blockWords),
     blocks: k.int("blocks", channels / TILE_CHANNELS),
     result: scaledResult(k, s.layer),
-    tile: k.scratch("tile", "i32", (pixels * s.depth) / 2),
+    inputs: k.scratch("tile", "i32", (pixels * s.depth) / 2),
     pixels,
     groups: k.int("groups", s.depth / 4),
-    unroll: unrollFor(s.depth / 4, shape.unroll),
+    unroll,
     channels: k.int("out_c", channels),
   };
 }
 
-/** One group of four taps for the whole tile: the lanes as they are, then their second taps, widened only then. Loads go in pairs. */
-function addGroup(k: KernelBuilder, t: TileKernel, sums: readonly (readonly Variable[])[], x: Expr, w: Expr, name: string): void {
+/** The sums of a tile by channel and pixel. */
+type TileSums = readonly (readonly Variable[])[];
+
+/**
+ * One group of four taps for the whole tile: the lanes as they are, then their second taps, widened only then. The first
+ * words of the pixels start at `x`, the second ones `second` further on. Loads go in pairs.
+ */
+function addGroup(k: KernelBuilder, t: Tile, sums: TileSums, x: Expr, w: Expr, name: string): void {
   let words = sums.map((_, c) => k.let(`w${name}${c}`, t.stream.load(w.add(c))));
   for (let half = 0; half < 2; half++) {
     if (half === 1) words = words.map((word, c) => k.let(`v${name}${c}`, intrinsic("sxtb16", word)));
     for (let first = 0; first < t.pixels; first += 2) {
       const pair = Array.from({ length: Math.min(2, t.pixels - first) }, (_, n) => first + n);
-      const inputs = pair.map((p) => k.let(`x${name}${half}${p}`, t.tile.load(x.add(half * t.pixels + p))));
+      const inputs = pair.map((p) => k.let(`x${name}${half}${p}`, t.inputs.load(x.add(half * t.pixels + p))));
       sums.forEach((row, c) => {
         pair.forEach((p, n) => row[p]!.set(intrinsic("smlad", words[c]!, inputs[n]!, row[p]!.get())));
       });
@@ -80,11 +110,7 @@ function addGroup(k: KernelBuilder, t: TileKernel, sums: readonly (readonly Vari
   }
 }
 
-/** Two channels of the tile's pixels from the block at `base`; gives the sums by channel and pixel. */
-function tileSums(k: KernelBuilder, t: TileKernel, base: Expr): Variable[][] {
-  const biases = Array.from({ length: TILE_CHANNELS }, (_, c) => k.let(`bias${c}`, t.stream.load(base.add(c))));
-  const sums = biases.map((bias, c) => Array.from({ length: t.pixels }, (_, p) => k.variable(`acc${c}${p}`, bias)));
-  const start = base.add(TILE_CHANNELS);
+function addGroups(k: KernelBuilder, t: Tile, sums: TileSums, start: Expr): void {
   k.for(
     "group",
     0,
@@ -96,14 +122,15 @@ function tileSums(k: KernelBuilder, t: TileKernel, base: Expr): Variable[][] {
     },
     t.unroll,
   );
-  return sums;
 }
 
 /** All channels of the tile's pixels; `left` is how many of them exist, where that may be fewer. */
-export function storeTile(k: KernelBuilder, t: TileKernel, output: Buffer, to: Expr, left: Expr | null): void {
+export function storeTile(k: KernelBuilder, t: Tile, output: Buffer, to: Expr, left: Expr | null): void {
   k.for("block", 0, t.blocks, (block) => {
     const base = k.let("base", block.mul(t.blockWords));
-    const sums = tileSums(k, t, base);
+    const biases = Array.from({ length: TILE_CHANNELS }, (_, c) => k.let(`bias${c}`, t.stream.load(base.add(c))));
+    const sums = biases.map((bias, c) => Array.from({ length: t.pixels }, (_, p) => k.variable(`acc${c}${p}`, bias)));
+    addGroups(k, t, sums, base.add(TILE_CHANNELS));
     const end = k.let("end", base.add(TILE_CHANNELS).add(t.groups.mul(TILE_CHANNELS)));
     const names = wordNames(t.result);
     const words = sums.map((_, c) => names.map((name, i) => k.let(`${name}${c}`, t.stream.load(end.add(TILE_CHANNELS * i + c)))));

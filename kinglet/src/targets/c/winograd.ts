@@ -214,7 +214,7 @@ function winogradKernel(k: KernelBuilder, node: Node, s: WinogradShape, layer: S
       });
     });
   });
-  return k.finish("conv2d_winograd_s8", "3x3 convolution by Winograd's F(2x2, 3x3) in exact integers.", true);
+  return k.finish("conv2d_winograd_s8", "3x3 convolution by Winograd's F(2x2, 3x3) in exact integers.", { asWritten: true });
 }
 
 /** Winograd's working memory may be this many times what other kernels may take: it saves half of a layer's instructions. */
