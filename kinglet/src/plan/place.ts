@@ -89,7 +89,8 @@ function layoutOf(
       const asInput = known.get(j * sizes.length + i);
       const low = asOutput?.below ?? (asInput ? -asInput.above : whole.low);
       const high = asOutput?.above ?? (asInput ? -asInput.below : whole.high);
-      if (low < high) conflicts[i]!.push({ other: j, low, high });
+      const ends = (asOutput ?? asInput)?.inPlace === true ? [low, 0, high] : [low, high];
+      for (let e = 1; e < ends.length; e++) if (ends[e - 1]! < ends[e]!) conflicts[i]!.push({ other: j, low: ends[e - 1]!, high: ends[e]! });
     }
   }
   return { sizes, alignments: program.buffers.map(alignmentOf), conflicts };
