@@ -30,6 +30,7 @@ interface CliCompileOptions extends CommonOptions {
   readonly ram?: number;
   readonly fuse?: boolean;
   readonly streamInput?: boolean;
+  readonly trade?: number;
   readonly profile?: boolean;
   readonly explain?: boolean;
 }
@@ -91,21 +92,30 @@ function compileText(made: Artefact, options: CliCompileOptions, files: readonly
   ].join("\n");
 }
 
-function memoryOptions({ ram, fuse, streamInput }: CliCompileOptions): Pick<ArtefactOptions, "ram" | "fuse" | "streamInput"> {
+/** "macs=1.2": how many times the network's multiply-accumulates a plan may take. */
+function tradeOf(text: string): number {
+  const match = /^macs=(\d+(?:\.\d+)?)$/.exec(text);
+  if (match === null || Number(match[1]) < 1) throw new InvalidArgumentError("Give a factor of at least 1, as in macs=1.2.");
+  return Number(match[1]);
+}
+
+function memoryOptions({ ram, fuse, streamInput, trade }: CliCompileOptions): Pick<ArtefactOptions, "ram" | "fuse" | "streamInput" | "trade"> {
   return {
     ...(ram === undefined ? {} : { ram }),
     ...(fuse === undefined ? {} : { fuse }),
     ...(streamInput === undefined ? {} : { streamInput }),
+    ...(trade === undefined ? {} : { trade }),
   };
 }
 
 /** How the plan uses memory, where that is not by whole images. */
-function planText({ program }: Artefact["compiled"]): string[] {
+function planText({ program, macs, extraMacs }: Artefact["compiled"]): string[] {
   const stages = program.stages ?? [];
   if (stages.length === 0) return [];
   const streamed = stages.some(({ position }) => position !== undefined);
   const what = stages.length === 1 ? "1 stage" : `${stages.length} stages`;
-  return [`  plan         by rows in ${what}${streamed ? ", the input comes row by row" : ""}; nothing is computed twice`];
+  const again = extraMacs === 0 ? "nothing is computed twice" : `${((macs / (macs - extraMacs) - 1) * 100).toFixed(1)} % is computed again`;
+  return [`  plan         by rows in ${what}${streamed ? ", the input comes row by row" : ""}; ${again}`];
 }
 
 async function build(model: LoadedModel, options: CliCompileOptions): Promise<Artefact> {
@@ -180,6 +190,7 @@ export function addCompile(program: Command, io: Io): void {
     .option("--ram <bytes>", "most bytes for the arena, as 32768 or 32k: the fastest plan that fits is taken", memorySize)
     .option("--fuse", "use as little memory as possible: layers run row by row, no image between them is ever whole")
     .option("--stream-input", "the image comes row by row, as cameras give it, and is never whole in memory")
+    .option("--trade <factor>", "by rows, let rows be computed again where that saves memory: macs=1.2 allows 20 % more", tradeOf)
     .option("--profile", "also run it on the emulated core: instructions of every layer in the report")
     .option("--explain", "also say which kernel each layer has, what was proved for its channels, and why it is not a faster one")
     .option("--json", "one JSON document on stdout")

@@ -11,7 +11,7 @@ import type { MemoryOptions } from "./memory.ts";
 
 export type ArtefactTarget = "c" | "wasm" | "js";
 
-export interface ArtefactOptions extends Pick<MemoryOptions, "fuse" | "streamInput" | "ram"> {
+export interface ArtefactOptions extends Pick<MemoryOptions, "fuse" | "streamInput" | "ram" | "trade"> {
   readonly target: ArtefactTarget;
   /** A real board's name: its memory is checked, and its processor chooses the kernels and the flags. */
   readonly board?: string;
@@ -92,6 +92,7 @@ function compileFor(graph: Graph, target: Compiled["target"], options: ArtefactO
     ...(options.ram === undefined ? {} : { ram: options.ram }),
     ...(options.fuse === undefined ? {} : { fuse: options.fuse }),
     ...(options.streamInput === undefined ? {} : { streamInput: options.streamInput }),
+    ...(options.trade === undefined ? {} : { trade: options.trade }),
   });
 }
 

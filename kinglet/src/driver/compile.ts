@@ -26,7 +26,9 @@ export interface Compiled {
   readonly target: TargetId;
   readonly program: Program;
   readonly plan: Plan;
+  /** Multiply-accumulates of one inference, and how many of them compute something again. */
   readonly macs: number;
+  readonly extraMacs: number;
   readonly parameters: number;
   /** Tables in flash or in the module: weights, biases, multipliers. */
   readonly weightBytes: number;
@@ -55,9 +57,9 @@ export function parametersOf(graph: Graph): number {
  * Whether this target can compute by rows.
  * @throws KingletError `misuse` where it cannot and shall.
  */
-function memoryByRows({ target, fuse, streamInput }: CompileOptions): boolean {
+function memoryByRows({ target, fuse, streamInput, trade }: CompileOptions): boolean {
   const rows = target === "c" || target.startsWith("c-");
-  if (!rows && (fuse === true || streamInput === true))
+  if (!rows && (fuse === true || streamInput === true || trade !== undefined))
     throw new KingletError("misuse", "only C computes by rows", { hint: "WebAssembly and JavaScript run where memory is not the question." });
   return rows;
 }
@@ -70,7 +72,11 @@ export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
   const ready = runPasses(graph, options.trace);
   const optimize = options.optimize ?? "balanced";
   const schedules = schedulesFor(options.target, optimize, ready);
-  const { program, plan } = chooseMemory(ready, { ...options, rows: memoryByRows(options) }, (stages, walks) =>
+  const {
+    program,
+    plan,
+    extraMacs = 0,
+  } = chooseMemory(ready, { ...options, rows: memoryByRows(options) }, macsOf(ready), (stages, walks) =>
     lower(ready, { schedules, optimize, walks, stages }),
   );
   const check = checkPlan(program, plan);
@@ -80,7 +86,8 @@ export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
     target: options.target,
     program,
     plan,
-    macs: macsOf(ready),
+    macs: macsOf(ready) + extraMacs,
+    extraMacs,
     parameters: parametersOf(ready),
     weightBytes: program.constants.reduce((sum, c) => sum + c.data.byteLength, 0),
   };

@@ -1,5 +1,5 @@
 import { KingletError } from "../base/index.ts";
-import { type FusedStage, type FusionSearch, searchFusion } from "../fusion/index.ts";
+import { chooseRecomputed, extraMacsOf, type FusedStage, type FusionSearch, searchFusion } from "../fusion/index.ts";
 import type { Graph } from "../graph/index.ts";
 import type { Program } from "../loops/index.ts";
 import { orderSteps, type Plan, placeBuffers } from "../plan/index.ts";
@@ -12,6 +12,8 @@ export interface MemoryOptions {
   readonly streamInput?: boolean;
   /** The arena may have this many bytes; of all plans that fit, the fastest is taken. */
   readonly ram?: number;
+  /** With rows: multiply-accumulates may grow to this many times the network's own where that saves memory (default 1). */
+  readonly trade?: number;
   /** False where the target runs whole images only: then `ram` only refuses. */
   readonly rows?: boolean;
   /** Every value keeps its own bytes, so that all of them can be read after a run. */
@@ -22,6 +24,8 @@ export interface MemoryOptions {
 export interface Placed {
   readonly program: Program;
   readonly plan: Plan;
+  /** Multiply-accumulates beyond the network's own, where rows are computed again. */
+  readonly extraMacs?: number;
 }
 
 /** How the graph becomes a program: with what stages, and how kernels in place walk. */
@@ -65,8 +69,9 @@ class Divisions {
   private readonly lowerWith: LowerWith;
   private readonly known = new Map<string, Placed>();
 
-  constructor(graph: Graph, streamInput: boolean, lowerWith: LowerWith) {
-    this.searches = [true, false].map((moveEarly) => searchFusion(graph, streamInput, moveEarly));
+  constructor(graph: Graph, streamInput: boolean, extraMacs: number, lowerWith: LowerWith) {
+    const blocks = extraMacs > 0 ? chooseRecomputed(graph, streamInput, extraMacs) : undefined;
+    this.searches = [true, false].map((moveEarly) => searchFusion(graph, streamInput, moveEarly, blocks));
     this.lowerWith = lowerWith;
   }
 
@@ -74,8 +79,8 @@ class Divisions {
     return this.searches.flatMap((search, at) => {
       const choice = search.within(limit);
       if (choice === undefined || choice.stages.length === 0) return [];
-      const key = `${at}: ${choice.stages.map(({ first, forms }) => `${first}+${forms.length}`).join(" ")}`;
-      const known = this.known.get(key) ?? place(this.lowerWith(choice.stages, "forward"), false);
+      const key = `${at}: ${choice.stages.map(({ first, count }) => `${first}+${count}`).join(" ")}`;
+      const known = this.known.get(key) ?? { ...place(this.lowerWith(choice.stages, "forward"), false), extraMacs: extraMacsOf(choice) };
       this.known.set(key, known);
       return [known];
     });
@@ -105,9 +110,20 @@ function better(a: Placed, b: Placed | undefined): Placed {
   return b !== undefined && b.plan.arenaBytes < a.plan.arenaBytes ? b : a;
 }
 
-function byRowsFor(graph: Graph, streamInput: boolean, ram: number | undefined, lowerWith: LowerWith): Placed | undefined {
-  const divisions = new Divisions(graph, streamInput, lowerWith);
-  return (ram === undefined ? undefined : divisions.fitting(ram)) ?? divisions.least();
+interface RowOptions {
+  readonly streamInput: boolean;
+  readonly ram?: number | undefined;
+  readonly extraMacs: number;
+}
+
+function byRowsFor(graph: Graph, { streamInput, ram, extraMacs }: RowOptions, lowerWith: LowerWith): Placed | undefined {
+  const divisions = new Divisions(graph, streamInput, 0, lowerWith);
+  const plain = (ram === undefined ? undefined : divisions.fitting(ram)) ?? divisions.least();
+  if (extraMacs <= 0 || (ram !== undefined && plain !== undefined && plain.plan.arenaBytes <= ram)) return plain;
+  // Computing rows again is the last resort, as it costs time.
+  const again = new Divisions(graph, streamInput, extraMacs, lowerWith);
+  const traded = (ram === undefined ? undefined : again.fitting(ram)) ?? again.least();
+  return plain === undefined ? traded : better(plain, traded);
 }
 
 /** Bytes by each way of using memory, for a person whose limit none of them meets. */
@@ -120,12 +136,12 @@ function menu(graph: Graph, options: MemoryOptions, lowerWith: LowerWith, images
     const streamed = streamedIfAny(graph, lowerWith);
     if (streamed !== undefined) lines.push(`${streamed.plan.arenaBytes} by rows with a streamed input (--stream-input)`);
   }
-  return `it would need ${lines.join("; ")}; no plan computes anything twice`;
+  return `it would need ${lines.join("; ")}${options.trade === undefined ? "; --trade macs=1.2 lets rows be computed again" : ""}`;
 }
 
 function streamedIfAny(graph: Graph, lowerWith: LowerWith): Placed | undefined {
   try {
-    return byRowsFor(graph, true, undefined, lowerWith);
+    return byRowsFor(graph, { streamInput: true, extraMacs: 0 }, lowerWith);
   } catch (error) {
     if (error instanceof KingletError && error.code === "unsupported") return undefined;
     throw error;
@@ -136,13 +152,15 @@ function streamedIfAny(graph: Graph, lowerWith: LowerWith): Placed | undefined {
  * Chooses how the network uses memory, and places it.
  * @throws KingletError `does-not-fit` with what each way would need; `unsupported` where the input cannot stream.
  */
-export function chooseMemory(graph: Graph, options: MemoryOptions, lowerWith: LowerWith): Placed {
+export function chooseMemory(graph: Graph, options: MemoryOptions, macs: number, lowerWith: LowerWith): Placed {
+  const extraMacs = Math.floor(((options.trade ?? 1) - 1) * macs);
   const { ram, streamInput = false, pinned = false } = options;
   const images = streamInput ? undefined : wholeImages(graph, lowerWith, pinned);
   const fits = (placed: Placed | undefined): boolean => placed !== undefined && (ram === undefined || placed.plan.arenaBytes <= ram);
   if (pinned || (images !== undefined && options.fuse !== true && fits(images))) return images!;
   // With a limit the fastest plan that meets it; without one, or where told to, the smallest.
-  const rows = options.rows === false ? undefined : byRowsFor(graph, streamInput, options.fuse === true ? undefined : ram, lowerWith);
+  const rows =
+    options.rows === false ? undefined : byRowsFor(graph, { streamInput, ram: options.fuse === true ? undefined : ram, extraMacs }, lowerWith);
   const best = images === undefined ? rows! : better(images, rows);
   if (fits(best)) return best;
   if (options.rows === false)

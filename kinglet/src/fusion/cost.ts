@@ -1,7 +1,7 @@
 import { dtypeBytes } from "../base/index.ts";
 import type { Value } from "../graph/index.ts";
 import { type Liveness, valueBytes } from "./liveness.ts";
-import { type RowForm, rowElements } from "./rows.ts";
+import { nodesIn, type RowForm, rowElements } from "./rows.ts";
 import type { Act, Line, Sequence } from "./sequence.ts";
 
 function rowBytes(value: Value): number {
@@ -44,6 +44,8 @@ class Span {
 
 /** Sums of an average over all rows; no value has this id. */
 const SUMS = -1;
+/** Rows between two nodes that are computed together; neither have they. */
+const GROUP_ROWS = -2;
 
 /** Follows the memory of a stage through its acts. */
 class Meter {
@@ -101,8 +103,14 @@ class Meter {
   }
 
   private run({ form, row, to, reads }: Extract<Act, { kind: "run" }>): void {
-    const { node, needs, collects } = this.forms[form]!;
+    const { node, needs, collects, recomputed } = this.forms[form]!;
     const y = node.outputs[0]!;
+    if (recomputed !== undefined) {
+      // The rows of one group between the two nodes are there while this row is made.
+      const wide = recomputed.expand.outputs[0]!;
+      this.set(GROUP_ROWS, needs[0]!.reach * rowBytes({ ...wide, shape: [1, 1, wide.shape[2]!, recomputed.groupChannels] }));
+      this.set(GROUP_ROWS, 0);
+    }
     if (this.spans.has(y.id)) this.fill(y, to + 1);
     else if (!collects) this.set(y.id, (row + 1) * rowBytes(y));
     node.inputs.forEach((value, i) => {
@@ -126,8 +134,9 @@ class Meter {
  * as water: no plan for these rows can be smaller, but for rows that a kernel can write over what it reads.
  */
 export function stageBytes(forms: readonly RowForm[], sequence: Sequence, live: Liveness, first: number): number {
-  const end = first + forms.length;
-  const made = new Set(forms.map(({ node }) => live.rootOf(node.outputs[0]!)));
+  const end = first + forms.reduce((sum, form) => sum + nodesIn(form), 0);
+  const between = forms.flatMap(({ recomputed }) => (recomputed === undefined ? [] : [recomputed.expand.outputs[0]!]));
+  const made = new Set([...forms.map(({ node }) => node.outputs[0]!), ...between].map((value) => live.rootOf(value)));
   const read = new Set(forms.flatMap(({ node }) => node.inputs.flatMap((value) => (value === null ? [] : [live.rootOf(value)]))));
   let through = 0;
   const dying: Value[] = [];

@@ -1,5 +1,6 @@
 import { elementCount } from "../base/index.ts";
 import type { Node, Value } from "../graph/index.ts";
+import type { Recomputed } from "./recompute.ts";
 import { attributesOf, type PoolAttributes, type WindowAttributes } from "../ops/index.ts";
 
 /** How one input of a node is needed for one output row. */
@@ -20,6 +21,13 @@ export interface RowForm {
   readonly needs: readonly (RowNeed | null)[];
   /** An average over all rows: it adds row after row and ends with one division. */
   readonly collects: boolean;
+  /** Two nodes in one: what lies between them is computed again for every row. `node` then has the first's input. */
+  readonly recomputed?: Recomputed;
+}
+
+/** Nodes of the graph that a form stands for. */
+export function nodesIn(form: RowForm): number {
+  return form.recomputed === undefined ? 1 : 2;
 }
 
 const ROW_BY_ROW: RowNeed = { reach: 1, stride: 1, padTop: 0, padBottom: 0 };

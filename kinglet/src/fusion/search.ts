@@ -3,7 +3,8 @@ import type { Graph, Value } from "../graph/index.ts";
 import { findOp } from "../ops/index.ts";
 import { stageBytes, windowBytes } from "./cost.ts";
 import { Liveness, valueBytes } from "./liveness.ts";
-import { type RowForm, rowFormOf } from "./rows.ts";
+import { nodesIn, type RowForm, rowFormOf } from "./rows.ts";
+import { recomputableBlocks } from "./recompute.ts";
 import { sequenceOf } from "./sequence.ts";
 import type { FusedStage } from "./stage.ts";
 
@@ -43,10 +44,13 @@ class Intervals {
   /** More than this many bytes no division needs: everything by whole images. */
   private readonly most: number;
   private readonly moveEarly: boolean;
+  /** By index of its first node: a block that is computed again for every row. */
+  private readonly blocks: ReadonlyMap<number, RowForm>;
 
-  constructor(graph: Graph, streamed: Value | undefined, moveEarly: boolean) {
+  constructor(graph: Graph, streamed: Value | undefined, moveEarly: boolean, blocks: ReadonlyMap<number, RowForm>) {
     this.graph = graph;
     this.moveEarly = moveEarly;
+    this.blocks = blocks;
     this.live = new Liveness(graph);
     this.forms = graph.nodes.map(rowFormOf);
     this.streamed = streamed;
@@ -91,18 +95,19 @@ class Intervals {
   private stagesFrom(first: number): void {
     const forms: RowForm[] = [];
     const streamed = first === 0 ? this.streamed : undefined;
-    for (let at = first; at < this.graph.nodes.length; at++) {
-      const form = this.forms[at];
+    for (let at = first; at < this.graph.nodes.length; ) {
+      const form = this.blocks.get(at) ?? this.forms[at];
       if (form === undefined || forms.some(({ collects }) => collects)) return;
       if (this.needsStream(at) && first !== 0) return;
       forms.push(form);
+      at += nodesIn(form);
       if (this.waits(forms)) return;
-      if (forms.length === 1 && streamed === undefined) continue;
-      if (streamed !== undefined && this.live.lifeOf(streamed).last > at) continue;
-      const sequence = sequenceOf(forms, { streamed, kept: this.keptIn(first, at + 1), moveEarly: this.moveEarly });
+      if (at - first === 1 && streamed === undefined) continue;
+      if (streamed !== undefined && this.live.lifeOf(streamed).last >= at) continue;
+      const sequence = sequenceOf(forms, { streamed, kept: this.keptIn(first, at), moveEarly: this.moveEarly });
       if (windowBytes(sequence) > this.most) return;
-      const stage: FusedStage = { first, forms: [...forms], sequence, streamed };
-      this.list.push({ first, count: forms.length, bytes: stageBytes(forms, sequence, this.live, first), effort: sequence.acts.length, stage });
+      const stage: FusedStage = { first, count: at - first, forms: [...forms], sequence, streamed };
+      this.list.push({ first, count: at - first, bytes: stageBytes(forms, sequence, this.live, first), effort: sequence.acts.length, stage });
     }
   }
 }
@@ -130,15 +135,52 @@ function divide(list: readonly Interval[], nodes: number, limit: number): Fusion
   return { stages, bytes };
 }
 
+/** Multiply-accumulates that a division computes beyond the network's own. */
+export function extraMacsOf(choice: FusionChoice): number {
+  return choice.stages.reduce((sum, { forms }) => sum + forms.reduce((more, { recomputed }) => more + (recomputed?.extraMacs ?? 0), 0), 0);
+}
+
+/**
+ * Chooses blocks to compute again, one after the other: each time the one in the fullest stage that saves most, as
+ * long as the extra multiply-accumulates stay within `budget` and the least bytes fall. Greedy, so not proved optimal.
+ */
+export function chooseRecomputed(graph: Graph, streamInput: boolean, budget: number): Map<number, RowForm> {
+  const possible = recomputableBlocks(graph);
+  let chosen = new Map<number, RowForm>();
+  let search = searchFusion(graph, streamInput, true, chosen);
+  for (;;) {
+    const choice = search.within(search.leastBytes)!;
+    const left = budget - [...chosen.values()].reduce((sum, { recomputed }) => sum + recomputed!.extraMacs, 0);
+    const fullest = fullestStage(graph, choice);
+    const candidates = [...possible].filter(([at, form]) => !chosen.has(at) && form.recomputed!.extraMacs <= left && fullest(at));
+    let better: { blocks: Map<number, RowForm>; search: FusionSearch } | undefined;
+    for (const [at, form] of candidates) {
+      const blocks = new Map([...chosen, [at, form]]);
+      const next = searchFusion(graph, streamInput, true, blocks);
+      if (next.leastBytes < (better?.search ?? search).leastBytes) better = { blocks, search: next };
+    }
+    if (better === undefined) return chosen;
+    ({ blocks: chosen, search } = better);
+  }
+}
+
+/** Whether a node lies in a stage with the most bytes. */
+function fullestStage(graph: Graph, choice: FusionChoice): (at: number) => boolean {
+  const live = new Liveness(graph);
+  const bytes = choice.stages.map(({ forms, sequence, first }) => stageBytes(forms, sequence, live, first));
+  const most = Math.max(0, ...bytes);
+  return (at) => choice.stages.some(({ first, count }, i) => bytes[i]! === most && first <= at && at < first + count);
+}
+
 /**
  * Divides a network into stages that compute row by row and nodes that compute whole images. Over the chain of
  * nodes in their order the answer is the optimum of the bytes that the search counts.
  * @throws KingletError `unsupported` where the input cannot stream.
  */
-export function searchFusion(graph: Graph, streamInput: boolean, moveEarly = false): FusionSearch {
+export function searchFusion(graph: Graph, streamInput: boolean, moveEarly = false, blocks: ReadonlyMap<number, RowForm> = new Map()): FusionSearch {
   const streamed = streamInput ? graph.inputs[0] : undefined;
   // Intervals come ordered by their first node, so every path to a node is known before it is left.
-  const { list } = new Intervals(graph, streamed, moveEarly);
+  const { list } = new Intervals(graph, streamed, moveEarly, blocks);
   const limits = [...new Set(list.map(({ bytes }) => bytes))].sort((a, b) => a - b);
   let [low, high] = [0, limits.length - 1];
   if (high < 0 || divide(list, graph.nodes.length, limits[high]!) === undefined)

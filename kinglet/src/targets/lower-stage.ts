@@ -1,5 +1,5 @@
 import { elementCount } from "../base/index.ts";
-import { type Act, type FusedStage, type Line, rowElements, rowNode } from "../fusion/index.ts";
+import { type Act, type FusedStage, groupNodes, type Line, type Recomputed, type RowForm, rowElements, rowNode } from "../fusion/index.ts";
 import type { Node, Value } from "../graph/index.ts";
 import {
   type Argument,
@@ -11,7 +11,7 @@ import {
   type Stage,
   type StepArgument,
 } from "../loops/index.ts";
-import { addRow, clearSums, finishAverage, moveRows } from "./row-kernels.ts";
+import { addRow, clearSums, finishAverage, moveRows, placeChannels } from "./row-kernels.ts";
 import type { RawStep } from "./share.ts";
 
 /** What lowering a stage needs of the program that is being made. */
@@ -34,7 +34,8 @@ interface Variant {
   readonly key: string;
   /** Rows in turn; in images that lie whole the step walks down by equal strides. */
   readonly rows: number[];
-  readonly step: number;
+  /** Usually one; a block that is computed again has several for every group of its channels. */
+  readonly steps: readonly number[];
 }
 
 type RunAct = Extract<Act, { kind: "run" }>;
@@ -46,6 +47,7 @@ class StageLowering {
   private readonly first: number;
   private readonly lines = new Map<number, number>();
   private readonly sums = new Map<number, number>();
+  private readonly groups = new Map<string, number>();
   private readonly helpers = new Map<string, number>();
   private readonly variants: Variant[][];
   private readonly order: number[] = [];
@@ -59,7 +61,7 @@ class StageLowering {
 
   run(): { stage: Stage; rows: RowStream | undefined } {
     for (const line of this.stage.sequence.lines.values()) this.openLine(line);
-    for (const act of this.stage.sequence.acts) this.order.push(this.act(act));
+    for (const act of this.stage.sequence.acts) this.order.push(...this.act(act));
     this.walkDown();
     const name = `${this.nodeOf(0).name} to ${this.nodeOf(this.stage.forms.length - 1).name}`;
     const rows = this.streamRows();
@@ -116,20 +118,20 @@ class StageLowering {
     return made;
   }
 
-  private act(act: Act): number {
+  private act(act: Act): readonly number[] {
     switch (act.kind) {
       case "await":
-        return AWAIT_ROW;
+        return [AWAIT_ROW];
       case "move":
-        return this.once(`move ${act.value.id} ${act.from} ${act.to} ${act.rows}`, () => this.move(act));
+        return [this.once(`move ${act.value.id} ${act.from} ${act.to} ${act.rows}`, () => this.move(act))];
       case "run":
         return this.stage.forms[act.form]!.collects
-          ? this.once(`add ${act.form} ${JSON.stringify(act.reads)}`, () => this.collect(act))
+          ? [this.once(`add ${act.form} ${JSON.stringify(act.reads)}`, () => this.collect(act))]
           : this.runRow(act);
       case "begin":
-        return this.once(`begin ${act.form}`, () => this.begin(act.form));
+        return [this.once(`begin ${act.form}`, () => this.begin(act.form))];
       case "finish":
-        return this.once(`finish ${act.form}`, () => this.finish(act.form));
+        return [this.once(`finish ${act.form}`, () => this.finish(act.form))];
       default:
         return act satisfies never;
     }
@@ -195,20 +197,60 @@ class StageLowering {
   }
 
   /** The step for a row: one that there is already, if it gets to this row. */
-  private runRow(act: RunAct): number {
+  private runRow(act: RunAct): readonly number[] {
     const key = this.keyOf(act);
     const list = this.variants[act.form]!;
     const known = list.findLast((variant) => variant.key === key);
     if (known !== undefined && (!this.usesImages(act.form) || continues(known.rows, act.row))) {
       known.rows.push(act.row);
-      return known.step;
+      return known.steps;
     }
     const form = this.stage.forms[act.form]!;
+    const steps = form.recomputed === undefined ? [this.oneRow(act, form)] : this.groupRows(act, form, form.recomputed);
+    list.push({ key, rows: [act.row], steps });
+    return steps;
+  }
+
+  private oneRow(act: RunAct, form: RowForm): number {
     const edge = act.reads.find((read) => read !== undefined && read.edge.above + read.edge.below > 0)?.edge;
     const inputs = form.node.inputs.flatMap((value, i): StepArgument[] => (value === null ? [] : [this.inputArgument(act, i)]));
-    const step = this.bindRow(form.node.name, rowNode(form, edge), inputs, this.rowAt(form.node.outputs[0]!, act.to));
-    list.push({ key, rows: [act.row], step });
-    return step;
+    return this.bindRow(form.node.name, rowNode(form, edge), inputs, this.rowAt(form.node.outputs[0]!, act.to));
+  }
+
+  /** Rows of a value for one group of channels, in memory of their own. */
+  private groupBuffer(form: number, value: Value, rows: number, channels: number): BufferArgument {
+    const key = `${form} ${value.id}`;
+    const type = this.host.memoryType(value);
+    const shape = [1, rows, value.shape[2]!, channels];
+    const known =
+      this.groups.get(key) ?? this.host.addBuffer({ name: `${value.name} of ${channels} channels`, type, length: elementCount(shape), shape });
+    this.groups.set(key, known);
+    return { kind: "buffer", index: known };
+  }
+
+  /** One row of a block that is computed again: for each group of channels the expansion, the depthwise node, and its place in the row. */
+  private groupRows(act: RunAct, form: RowForm, made: Recomputed): number[] {
+    const { edge, firstRow } = act.reads[0]!;
+    const { reach } = form.needs[0]!;
+    const [x, y] = [form.node.inputs[0]!, form.node.outputs[0]!];
+    const wide = this.groupBuffer(act.form, made.expand.outputs[0]!, reach, made.groupChannels);
+    const narrow = this.groupBuffer(act.form, y, 1, made.groupChannels);
+    const whole = this.rowAt(y, act.to);
+    return Array.from({ length: made.groups }, (_, group) => {
+      const nodes = groupNodes(made, group, reach - edge.above - edge.below, edge.above, edge.below);
+      const bind = (node: Node, from: StepArgument, to: StepArgument): number => {
+        const rest = node.inputs
+          .slice(1)
+          .flatMap((value, i) => (value === null ? [] : [this.host.valueOf(value, `${node.op}_${this.host.steps.length}_${i}`)]));
+        return this.bindRow(node.name, node, [from, ...rest], to);
+      };
+      const place = placeChannels(this.host.memoryType(y), y.shape[2]!, made.groupChannels, y.shape[3]!);
+      return [
+        bind(nodes.expand, this.rowAt(x, firstRow), wide),
+        bind(nodes.depthwise, wide, narrow),
+        this.addStep(made.depthwise.name, "place", place, [narrow, { ...whole, start: (whole.start ?? 0) + group * made.groupChannels }]),
+      ];
+    }).flat();
   }
 
   private inputArgument(act: RunAct, input: number): StepArgument {
@@ -232,7 +274,9 @@ class StageLowering {
   /** Steps that compute several rows walk down the images that lie whole in memory. */
   private walkDown(): void {
     this.variants.forEach((list, form) => {
-      for (const { rows, step } of list) if (rows.length > 1) this.advance(this.first + step, form, rows[1]! - rows[0]!);
+      for (const { rows, steps } of list) {
+        if (rows.length > 1) for (const step of steps) this.advance(this.first + step, form, rows[1]! - rows[0]!);
+      }
     });
   }
 

@@ -68,7 +68,7 @@ class Lowering {
       const stage = stages.get(at);
       if (stage === undefined) this.lowerNode(this.graph.nodes[at]!, at);
       else this.lowerStage(stage);
-      at += stage?.forms.length ?? 1;
+      at += stage?.count ?? 1;
     }
   }
 

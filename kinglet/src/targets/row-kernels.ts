@@ -11,6 +11,16 @@ export function moveRows(type: MemoryType, count: number): KernelInstance {
   return k.finish(`move_rows_${type}`, "Moves the rows of a line that are still needed.");
 }
 
+/** Puts the `channels` channels of a row of `width` pixels among the `stride` channels of another. Arguments: row, the other from its first channel on. */
+export function placeChannels(type: MemoryType, width: number, channels: number, stride: number): KernelInstance {
+  const k = new KernelBuilder([type], [type]);
+  const row = k.input(0, "row");
+  const to = k.output(0, "to");
+  const count = k.int("channels", channels);
+  k.for("x", 0, k.int("width", width), (x) => k.copy(to, x.mul(k.int("stride", stride)), row, x.mul(count), count));
+  return k.finish(`place_channels_${type}`, "Puts a group of channels into a row of all channels.");
+}
+
 /** Sums of an average over all rows start at 0. */
 export function clearSums(channels: number): KernelInstance {
   const k = new KernelBuilder([], ["i32"]);
