@@ -1,6 +1,7 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import {
   type Artefact,
+  type ArtefactOptions,
   type ArtefactTarget,
   checkOutputFolder,
   type Execution,
@@ -17,6 +18,7 @@ import type { Optimize } from "../targets/share.ts";
 import { bytes, count, plain } from "./format.ts";
 import { announceIfLarge, answer, type CommonOptions, type Io, withProgress } from "./io.ts";
 import { type LoadedModel, loadModel } from "./model.ts";
+import { explainText } from "./explain.ts";
 import { version } from "./version.ts";
 
 interface CliCompileOptions extends CommonOptions {
@@ -26,12 +28,17 @@ interface CliCompileOptions extends CommonOptions {
   readonly name?: string;
   readonly optimize: Optimize;
   readonly ram?: number;
+  readonly fuse?: boolean;
+  readonly streamInput?: boolean;
   readonly profile?: boolean;
+  readonly explain?: boolean;
 }
 
-function wholeNumber(text: string): number {
-  if (!/^\d+$/.test(text)) throw new InvalidArgumentError("Give a whole number of bytes.");
-  return Number(text);
+/** "32768", or "32k" and "1M" in kibibytes and mebibytes. */
+function memorySize(text: string): number {
+  const match = /^(\d+)([kKM]?)$/.exec(text);
+  if (match === null) throw new InvalidArgumentError("Give a whole number of bytes, or of kibibytes as in 32k.");
+  return Number(match[1]) * (match[2] === "" ? 1 : match[2] === "M" ? 1024 * 1024 : 1024);
 }
 
 function reportPage(made: Artefact, path: string, profile: Execution | null): string {
@@ -73,13 +80,32 @@ function compileText(made: Artefact, options: CliCompileOptions, files: readonly
     `${made.id} ${made.board === null ? `as ${KINDS[options.target]}` : `for ${made.board.name}`}, written to ${plain(options.out)}`,
     "",
     `  arena (RAM)  ${bytes(plan.arenaBytes)}${plan.proved ? ", proved minimal for these steps" : ""}`,
+    ...planText(made.compiled),
     `  weights      ${bytes(weightBytes)}`,
     `  code         ${codeText(made)}`,
     `  MACs         ${count(macs)}`,
     ...profileText(profile),
     "",
     ...files.map((name) => `  ${name}`),
+    ...(options.explain === true ? ["", explainText(made.compiled.program)] : []),
   ].join("\n");
+}
+
+function memoryOptions({ ram, fuse, streamInput }: CliCompileOptions): Pick<ArtefactOptions, "ram" | "fuse" | "streamInput"> {
+  return {
+    ...(ram === undefined ? {} : { ram }),
+    ...(fuse === undefined ? {} : { fuse }),
+    ...(streamInput === undefined ? {} : { streamInput }),
+  };
+}
+
+/** How the plan uses memory, where that is not by whole images. */
+function planText({ program }: Artefact["compiled"]): string[] {
+  const stages = program.stages ?? [];
+  if (stages.length === 0) return [];
+  const streamed = stages.some(({ position }) => position !== undefined);
+  const what = stages.length === 1 ? "1 stage" : `${stages.length} stages`;
+  return [`  plan         by rows in ${what}${streamed ? ", the input comes row by row" : ""}; nothing is computed twice`];
 }
 
 async function build(model: LoadedModel, options: CliCompileOptions): Promise<Artefact> {
@@ -88,7 +114,7 @@ async function build(model: LoadedModel, options: CliCompileOptions): Promise<Ar
     optimize: options.optimize,
     ...(options.board === undefined ? {} : { board: options.board }),
     ...(options.name === undefined ? {} : { id: options.name }),
-    ...(options.ram === undefined ? {} : { ram: options.ram }),
+    ...memoryOptions(options),
   });
 }
 
@@ -101,7 +127,7 @@ async function profileOf(model: LoadedModel, made: Artefact, options: CliCompile
   const core = made.board?.core ?? null;
   if (core === null) throw new KingletError("misuse", "--profile needs --target c and a --board whose processor can be emulated");
   const sample = seededSample(model.graph, 1);
-  const run = await profileOnCore(model.graph, core, sample, { optimize: options.optimize });
+  const run = await profileOnCore(model.graph, core, sample, { optimize: options.optimize, ...memoryOptions(options) });
   const difference = outputDifference(run, (await execute(model.graph, "plain", [sample])).outputs, () => "the profiled sample");
   if (difference === undefined) return run;
   throw new KingletError("check-failed", `on the emulated ${core}, ${difference}`, {
@@ -125,12 +151,15 @@ async function compile(path: string, options: CliCompileOptions, io: Io): Promis
     id: made.id,
     out: options.out,
     arenaBytes: plan.arenaBytes,
+    arenaLowerBoundBytes: plan.lowerBoundBytes,
+    stages: (made.compiled.program.stages ?? []).map(({ name }) => name),
     codeBytes: made.codeBytes,
     codeFrom: made.codeFrom,
     weightBytes,
     macs,
     parameters,
     ...profileJson(profile),
+    ...(options.explain === true ? { kernels: made.compiled.program.steps.map(({ name, op, func, notes }) => ({ name, op, func, ...notes })) } : {}),
     files,
   };
   answer(io, options, json, () => compileText(made, options, files, profile));
@@ -148,12 +177,15 @@ export function addCompile(program: Command, io: Io): void {
     .addOption(
       new Option("--optimize <goal>", "share code between layers or give each its own").choices(["size", "speed", "balanced"]).default("balanced"),
     )
-    .option("--ram <bytes>", "refuse a network whose arena needs more", wholeNumber)
+    .option("--ram <bytes>", "most bytes for the arena, as 32768 or 32k: the fastest plan that fits is taken", memorySize)
+    .option("--fuse", "use as little memory as possible: layers run row by row, no image between them is ever whole")
+    .option("--stream-input", "the image comes row by row, as cameras give it, and is never whole in memory")
     .option("--profile", "also run it on the emulated core: instructions of every layer in the report")
+    .option("--explain", "also say which kernel each layer has, what was proved for its channels, and why it is not a faster one")
     .option("--json", "one JSON document on stdout")
     .addHelpText(
       "after",
-      "\nExamples:\n  kinglet compile model.tflite --target c --board nucleo-l4r5zi --out firmware/\n  kinglet compile model.tflite --target wasm --out web/ --name keyword",
+      "\nExamples:\n  kinglet compile model.tflite --target c --board nucleo-l4r5zi --out firmware/\n  kinglet compile model.tflite --target c --ram 32k --stream-input --out firmware/\n  kinglet compile model.tflite --target wasm --out web/ --name keyword",
     )
     .action((path: string, options: CliCompileOptions) => compile(path, options, io));
 }

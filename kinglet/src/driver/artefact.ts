@@ -7,18 +7,17 @@ import type { Optimize } from "../targets/share.ts";
 import { packageWasm } from "../targets/wasm/index.ts";
 import { type Compiled, compileGraph } from "./compile.ts";
 import { bigMemory, libraryBytes } from "./execute.ts";
+import type { MemoryOptions } from "./memory.ts";
 
 export type ArtefactTarget = "c" | "wasm" | "js";
 
-export interface ArtefactOptions {
+export interface ArtefactOptions extends Pick<MemoryOptions, "fuse" | "streamInput" | "ram"> {
   readonly target: ArtefactTarget;
   /** A real board's name: its memory is checked, and its processor chooses the kernels and the flags. */
   readonly board?: string;
   /** Start of all names in the output; made from the graph's name where absent. */
   readonly id?: string;
   readonly optimize?: Optimize;
-  /** Most bytes of RAM for the arena. */
-  readonly ram?: number;
 }
 
 /** The deployable thing as files by name, with its exact figures. */
@@ -91,6 +90,8 @@ function compileFor(graph: Graph, target: Compiled["target"], options: ArtefactO
     target,
     ...(options.optimize === undefined ? {} : { optimize: options.optimize }),
     ...(options.ram === undefined ? {} : { ram: options.ram }),
+    ...(options.fuse === undefined ? {} : { fuse: options.fuse }),
+    ...(options.streamInput === undefined ? {} : { streamInput: options.streamInput }),
   });
 }
 
@@ -103,9 +104,18 @@ function compilerFor(board: Board | null, processor: Core | null): { toolPrefix:
   return { toolPrefix: "riscv64-unknown-elf-", cpuFlags: [...processor.gccFlags, processor.specs] };
 }
 
+/** Where whole images do not fit a board and nobody said how to use memory, rows may fit. */
+function compileForBoard(graph: Graph, board: Board | null, options: ArtefactOptions): Compiled {
+  const target = board?.dsp === true ? "c-dsp" : "c";
+  const compiled = compileFor(graph, target, options);
+  const said = options.ram !== undefined || options.fuse === true || options.streamInput === true;
+  if (board === null || said || board.tablesInRam === true || compiled.plan.arenaBytes <= board.sramBytes) return compiled;
+  return compileFor(graph, target, { ...options, ram: board.sramBytes });
+}
+
 async function cArtefact(graph: Graph, options: ArtefactOptions, id: string): Promise<Artefact> {
   const board = options.board === undefined ? null : boardById(options.board);
-  const compiled = compileFor(graph, board?.dsp === true ? "c-dsp" : "c", options);
+  const compiled = compileForBoard(graph, board, options);
   if (board !== null) checkFits(board, compiled, null);
   const core = board === null ? USUAL_CORE : board.core;
   const codeBytes = core === null ? null : await measureCode(core, compiled, id);

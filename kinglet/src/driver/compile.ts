@@ -52,6 +52,17 @@ export function parametersOf(graph: Graph): number {
 }
 
 /**
+ * Whether this target can compute by rows.
+ * @throws KingletError `misuse` where it cannot and shall.
+ */
+function memoryByRows({ target, fuse, streamInput }: CompileOptions): boolean {
+  const rows = target === "c" || target.startsWith("c-");
+  if (!rows && (fuse === true || streamInput === true))
+    throw new KingletError("misuse", "only C computes by rows", { hint: "WebAssembly and JavaScript run where memory is not the question." });
+  return rows;
+}
+
+/**
  * Graph to placed program: passes, kernels, order, addresses, proof.
  * @throws KingletError `unsupported`, `bad-graph`, `does-not-fit`, or `internal` where the plan fails its check.
  */
@@ -59,7 +70,9 @@ export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
   const ready = runPasses(graph, options.trace);
   const optimize = options.optimize ?? "balanced";
   const schedules = schedulesFor(options.target, optimize, ready);
-  const { program, plan } = chooseMemory(ready, options, (stages, walks) => lower(ready, { schedules, optimize, walks, stages }));
+  const { program, plan } = chooseMemory(ready, { ...options, rows: memoryByRows(options) }, (stages, walks) =>
+    lower(ready, { schedules, optimize, walks, stages }),
+  );
   const check = checkPlan(program, plan);
   if (!check.ok) throw new KingletError("internal", `the memory plan failed its check: ${check.failures[0]?.message ?? ""}`, { place: graph.name });
   return {

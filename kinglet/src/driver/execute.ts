@@ -15,7 +15,7 @@ export type Via = "plain" | "js" | "wasm" | "wasm-scalar" | "c" | CoreId;
 /** The input tensors of one inference, as little-endian bytes, in the graph's order. */
 export type Sample = readonly Uint8Array[];
 
-export interface ExecuteOptions extends Pick<MemoryOptions, "fuse" | "streamInput"> {
+export interface ExecuteOptions extends Pick<MemoryOptions, "fuse" | "streamInput" | "ram"> {
   readonly optimize?: Optimize;
   /** Keep all values apart and give their bytes too (see `values`). */
   readonly values?: boolean;
@@ -235,6 +235,7 @@ export async function execute(graph: Graph, via: Via, samples: readonly Sample[]
     ...(options.values === true ? { pinned: true } : {}),
     ...(options.fuse === undefined ? {} : { fuse: options.fuse }),
     ...(options.streamInput === undefined ? {} : { streamInput: options.streamInput }),
+    ...(options.ram === undefined ? {} : { ram: options.ram }),
   });
   for (const sample of samples) checkSample(compiled, sample);
   switch (via) {

@@ -82,6 +82,30 @@ function countedSteps(run: Execution | undefined): Map<string, number[]> {
   return listsBy(counts.slice(0, steps.length), (_, at) => keyOf(steps[at]!));
 }
 
+interface PlacedLayer {
+  readonly at: number;
+  readonly layer: Layer;
+}
+
+/** In a stage a node may have several steps (rows at the image's edges have kernels of their own): they are one layer. */
+function mergeRows(program: Program, placed: readonly PlacedLayer[]): PlacedLayer[] {
+  const merged: PlacedLayer[] = [];
+  const known = new Map<string, number>();
+  placed.forEach((each, step) => {
+    const stage = (program.stages ?? []).findIndex(({ first, count }) => first <= step && step < first + count);
+    const key = `${stage}\n${keyOf(each.layer)}`;
+    const before = stage < 0 ? undefined : known.get(key);
+    if (before === undefined) {
+      known.set(key, merged.push(each) - 1);
+      return;
+    }
+    const { at, layer } = merged[before]!;
+    const instructions = layer.instructions === undefined ? {} : { instructions: layer.instructions + (each.layer.instructions ?? 0) };
+    merged[before] = { at: Math.min(at, each.at), layer: { ...layer, weightBytes: layer.weightBytes + each.layer.weightBytes, ...instructions } };
+  });
+  return merged;
+}
+
 /**
  * A layer for each step in the order they run; nodes without code stand after the node they follow in the graph.
  * With a run that counted them, each has its instructions.
@@ -94,7 +118,7 @@ export function layersOf(compiled: Compiled, profiled?: Execution): Layer[] {
   );
   const counted = countedSteps(profiled);
   const seen = new Set<number>();
-  const placed: { at: number; layer: Layer }[] = program.steps.map((step, index) => {
+  const placed: PlacedLayer[] = program.steps.map((step, index) => {
     const found = takeFrom(nodes, keyOf(step));
     const instructions = takeFrom(counted, keyOf(step));
     const layer: Layer = {
@@ -108,10 +132,11 @@ export function layersOf(compiled: Compiled, profiled?: Execution): Layer[] {
     };
     return { at: found?.at ?? graph.nodes.length, layer };
   });
+  const layers = mergeRows(program, placed);
   const silent = [...nodes.values()].flat().sort((a, b) => a.at - b.at);
   for (const { node, at } of silent) {
-    const after = placed.findLastIndex((each) => each.at < at);
-    placed.splice(after + 1, 0, { at, layer: { name: node.name, op: node.op, ...nodeOutput(node), macs: 0, weightBytes: 0 } });
+    const after = layers.findLastIndex((each) => each.at < at);
+    layers.splice(after + 1, 0, { at, layer: { name: node.name, op: node.op, ...nodeOutput(node), macs: 0, weightBytes: 0 } });
   }
-  return placed.map(({ layer }) => layer);
+  return layers.map(({ layer }) => layer);
 }

@@ -12,6 +12,8 @@ export interface MemoryOptions {
   readonly streamInput?: boolean;
   /** The arena may have this many bytes; of all plans that fit, the fastest is taken. */
   readonly ram?: number;
+  /** False where the target runs whole images only: then `ram` only refuses. */
+  readonly rows?: boolean;
   /** Every value keeps its own bytes, so that all of them can be read after a run. */
   readonly pinned?: boolean;
 }
@@ -139,11 +141,12 @@ export function chooseMemory(graph: Graph, options: MemoryOptions, lowerWith: Lo
   const images = streamInput ? undefined : wholeImages(graph, lowerWith, pinned);
   const fits = (placed: Placed | undefined): boolean => placed !== undefined && (ram === undefined || placed.plan.arenaBytes <= ram);
   if (pinned || (images !== undefined && options.fuse !== true && fits(images))) return images!;
-  // With a limit the fastest plan that meets it; without one the smallest.
-  if (images !== undefined && ram !== undefined && fits(images)) return images;
-  const rows = byRowsFor(graph, streamInput, ram, lowerWith);
+  // With a limit the fastest plan that meets it; without one, or where told to, the smallest.
+  const rows = options.rows === false ? undefined : byRowsFor(graph, streamInput, options.fuse === true ? undefined : ram, lowerWith);
   const best = images === undefined ? rows! : better(images, rows);
   if (fits(best)) return best;
+  if (options.rows === false)
+    throw new KingletError("does-not-fit", `the network needs an arena of ${best.plan.arenaBytes} bytes and may use ${ram}`, { place: graph.name });
   throw new KingletError("does-not-fit", `the network needs an arena of ${best.plan.arenaBytes} bytes and may use ${ram}`, {
     place: graph.name,
     hint: menu(graph, options, lowerWith, images, rows),

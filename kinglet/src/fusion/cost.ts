@@ -8,7 +8,7 @@ function rowBytes(value: Value): number {
   return Math.ceil((rowElements(value) * dtypeBytes(value.dtype)) / 4) * 4;
 }
 
-export function lineBytes(line: Line): number {
+function lineBytes(line: Line): number {
   return line.rows * rowBytes(line.value);
 }
 
@@ -42,66 +42,82 @@ class Span {
   }
 }
 
+/** Sums of an average over all rows; no value has this id. */
+const SUMS = -1;
+
 /** Follows the memory of a stage through its acts. */
 class Meter {
   private readonly forms: readonly RowForm[];
   private readonly sequence: Sequence;
   private readonly spans = new Map<number, Span>();
-  /** Images in memory, in bytes: what is still to be read of those that die here, what is written of those made here. */
-  private readonly images = new Map<number, number>();
-  private sums = 0;
+  /** Bytes needed now, by value: rows of lines, what is still to be read of images that die here, what is written of those made here. */
+  private readonly needed = new Map<number, number>();
+  private readonly made: ReadonlySet<number>;
+  private total = 0;
   peak = 0;
 
   constructor(forms: readonly RowForm[], sequence: Sequence, dying: readonly Value[]) {
     this.forms = forms;
     this.sequence = sequence;
-    for (const value of dying) this.images.set(value.id, valueBytes(value));
+    this.made = new Set(forms.map(({ node }) => node.outputs[0]!.id));
+    for (const value of dying) this.set(value.id, valueBytes(value));
     for (const [id, line] of sequence.lines) {
       const readers = forms.flatMap(({ node, needs }, form) => (node.inputs.some((value, i) => value?.id === id && needs[i] !== null) ? [form] : []));
       this.spans.set(id, new Span(line, readers));
     }
   }
 
-  private note(): void {
-    let bytes = this.sums;
-    for (const span of this.spans.values()) bytes += span.bytes;
-    for (const image of this.images.values()) bytes += image;
-    this.peak = Math.max(this.peak, bytes);
+  private set(id: number, bytes: number): void {
+    this.total += bytes - (this.needed.get(id) ?? 0);
+    this.needed.set(id, bytes);
+    this.peak = Math.max(this.peak, this.total);
   }
 
   act(act: Act): void {
-    if (act.kind === "await") this.spans.get(act.value.id)!.end = this.sequence.lines.get(act.value.id)!.rows;
-    else if (act.kind === "move") this.spans.get(act.value.id)!.move(act.from - act.to);
-    else if (act.kind === "begin") this.sums = 4 * this.outputOf(act.form).shape[3]!;
-    else if (act.kind === "finish") this.images.set(this.outputOf(act.form).id, valueBytes(this.outputOf(act.form)));
-    else if (act.kind === "run") return this.run(act);
-    this.note();
+    switch (act.kind) {
+      case "await":
+        return this.fill(act.value, this.sequence.lines.get(act.value.id)!.rows);
+      case "move":
+        return this.spans.get(act.value.id)!.move(act.from - act.to);
+      case "begin":
+        return this.set(SUMS, 4 * this.outputOf(act.form).shape[3]!);
+      case "finish":
+        return this.set(this.outputOf(act.form).id, valueBytes(this.outputOf(act.form)));
+      case "run":
+        return this.run(act);
+      default:
+        return act satisfies never;
+    }
   }
 
   private outputOf(form: number): Value {
     return this.forms[form]!.node.outputs[0]!;
   }
 
+  private fill(value: Value, end: number): void {
+    const span = this.spans.get(value.id)!;
+    span.end = end;
+    this.set(value.id, span.bytes);
+  }
+
   private run({ form, row, to, reads }: Extract<Act, { kind: "run" }>): void {
     const { node, needs, collects } = this.forms[form]!;
     const y = node.outputs[0]!;
-    const span = this.spans.get(y.id);
-    if (span !== undefined) span.end = to + 1;
-    else if (!collects) this.images.set(y.id, (row + 1) * rowBytes(y));
-    this.note();
+    if (this.spans.has(y.id)) this.fill(y, to + 1);
+    else if (!collects) this.set(y.id, (row + 1) * rowBytes(y));
     node.inputs.forEach((value, i) => {
       const [need, read] = [needs[i], reads[i]];
       if (value === null || !need || read === undefined) return;
-      const first = (row + 1) * need.stride - need.padTop;
+      const next = (row + 1) * need.stride - need.padTop;
       const line = this.spans.get(value.id);
-      if (line !== undefined) line.read(form, read.firstRow - Math.max(0, first - need.stride) + first);
-      else if (this.images.has(value.id) && this.dies(value)) this.images.set(value.id, valueBytes(value) - Math.max(0, first) * rowBytes(value));
+      if (line !== undefined) {
+        line.read(form, read.firstRow - Math.max(0, next - need.stride) + next);
+        this.set(value.id, line.bytes);
+      } else if (this.needed.has(value.id) && !this.made.has(value.id)) {
+        // Images from outside of the stage lose their rows as they are read.
+        this.set(value.id, valueBytes(value) - Math.max(0, next) * rowBytes(value));
+      }
     });
-  }
-
-  /** Images from outside of the stage lose their rows as they are read. */
-  private dies(value: Value): boolean {
-    return !this.forms.some(({ node }) => node.outputs[0] === value);
   }
 }
 

@@ -122,9 +122,10 @@ class Puller {
     this.done[form]!++;
   }
 
-  /** What later nodes read must come whole, also rows that no node here asks for. */
-  finishKept(): void {
-    for (const value of this.wiring.kept) while (this.count(value) < value.shape[1]!) this.bring(value);
+  /** What later nodes read must come whole, and a caller sends all rows: also those that no node here asks for. */
+  finish(): void {
+    const { kept, streamed } = this.wiring;
+    for (const value of streamed === undefined ? kept : [...kept, streamed]) while (this.count(value) < value.shape[1]!) this.bring(value);
   }
 
   private count(value: Value): number {
@@ -204,7 +205,7 @@ function pull(wiring: Wiring, options: SequenceOptions, lines?: ReadonlyMap<numb
   const last = wiring.forms.length - 1;
   for (let row = 0; row < wiring.rowsOf(last); row++) puller.produce(last, row);
   if (wiring.forms[last]!.collects) puller.acts.push({ kind: "finish", form: last });
-  puller.finishKept();
+  puller.finish();
   return puller;
 }
 

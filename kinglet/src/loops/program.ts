@@ -48,10 +48,21 @@ export type Argument =
   | { kind: "scratch"; type: MemoryType; length: number }
   | { kind: "scalar"; type: ScalarType; value: number | bigint };
 
+/** How a kernel of an integer layer computes, for people. */
+export interface KernelNotes {
+  /** How weights lie in memory and meet their inputs. */
+  readonly weights: string;
+  /** Channels by the requantization that was proved for them. */
+  readonly channels: Readonly<Record<string, number>>;
+  /** Why it is not the fastest kernel there is. */
+  readonly why?: string;
+}
+
 /** A kernel together with what its parameters are bound to, in order. */
 export interface KernelInstance {
   readonly func: Func;
   readonly args: readonly Argument[];
+  readonly notes?: KernelNotes;
 }
 
 /** A place in the arena that steps read and write. */
@@ -88,6 +99,7 @@ export interface Step {
   readonly op: string;
   readonly func: string;
   readonly args: readonly StepArgument[];
+  readonly notes?: KernelNotes | undefined;
 }
 
 /** Steps that run in turn, a row of the image at a time, instead of once each: no image between them is ever whole. */

@@ -186,9 +186,12 @@ export function presenceOf(program: Program, uses: readonly StepUse[], kinds: re
     const kind = kinds[buffer]!;
     if ((kind === "value" || kind === "scratch") && homeStage(program, lifetime))
       return rowSpans(uses, runs, buffer, renewers(uses, buffer, kind === "scratch", parts));
-    const touched = program.steps.flatMap((_, step) =>
-      uses[step]!.reads.includes(buffer) || uses[step]!.writes.includes(buffer) ? positions[step]! : [],
-    );
+    const rows = program.inputs.some((port) => port.buffer === buffer && port.rows !== undefined);
+    const awaits = rows ? runs.flatMap((run, at) => (run.kind === "await" ? [at] : [])) : [];
+    const touched = [
+      ...awaits,
+      ...program.steps.flatMap((_, step) => (uses[step]!.reads.includes(buffer) || uses[step]!.writes.includes(buffer) ? positions[step]! : [])),
+    ];
     const from = kind === "input" || kind === "state" ? 0 : Math.min(...touched);
     const outlives = kind === "state" || program.outputs.some((port) => port.buffer === buffer);
     return [[Math.min(from, end), outlives ? end : Math.max(0, ...touched)]];
@@ -197,7 +200,7 @@ export function presenceOf(program: Program, uses: readonly StepUse[], kinds: re
 }
 
 /** Whether two buffers are ever needed at the same time. */
-export function meet(a: readonly Span[], b: readonly Span[]): boolean {
+function meet(a: readonly Span[], b: readonly Span[]): boolean {
   for (let i = 0, j = 0; i < a.length && j < b.length; ) {
     const [x, y] = [a[i]!, b[j]!];
     if (x[0] <= y[1] && y[0] <= x[1]) return true;

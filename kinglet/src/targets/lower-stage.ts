@@ -94,7 +94,7 @@ class StageLowering {
   }
 
   /** Adds a step whose kernel's inputs and outputs are `given`, in order; gives its index in the stage. */
-  private addStep(name: string, op: string, { func, args }: KernelInstance, given: readonly StepArgument[]): number {
+  private addStep(name: string, op: string, { func, args, notes }: KernelInstance, given: readonly StepArgument[]): number {
     let next = 0;
     const bound = args.map((arg, i): StepArgument => {
       if (arg.kind === "scalar") return arg;
@@ -103,7 +103,7 @@ class StageLowering {
         return { kind: "buffer", index: this.host.addBuffer({ name: `${name} scratch`, type: arg.type, length: arg.length }) };
       return given[next++]!;
     });
-    this.host.steps.push({ name, op, func, args: bound });
+    this.host.steps.push({ name, op, func, args: bound, notes });
     return this.host.steps.length - 1 - this.first;
   }
 

@@ -153,7 +153,7 @@ class Lowering {
     const instance = this.kernelOf(node, this.walkOf(node));
     const prefix = `${node.op}_${index}`;
     const args = instance.args.map((arg, i) => this.bind(node, arg, `${prefix}_${instance.func.params[i]!.name}`));
-    this.steps.push({ name: node.name, op: node.op, func: instance.func, args });
+    this.steps.push({ name: node.name, op: node.op, func: instance.func, args, notes: instance.notes });
   }
 
   /** The target's kernel for a node, or the plain loops. */

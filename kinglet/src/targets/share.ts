@@ -1,4 +1,4 @@
-import { Expr, type Func, type ScalarType, specialise, type Step, type StepArgument, type Stmt } from "../loops/index.ts";
+import { Expr, type Func, type KernelNotes, type ScalarType, specialise, type Step, type StepArgument, type Stmt } from "../loops/index.ts";
 
 /**
  * `size`: layers share functions wherever they can. `balanced`: the same, and what all users of a function agree
@@ -12,6 +12,7 @@ export interface RawStep {
   readonly op: string;
   readonly func: Func;
   readonly args: readonly StepArgument[];
+  readonly notes?: KernelNotes | undefined;
 }
 
 function structureKey(func: Func): string {
@@ -125,7 +126,7 @@ export function shareFunctions(raw: readonly RawStep[], optimize: Optimize): { f
     const key = structureKey(func);
     const known = kernels.get(key) ?? { ...func, name: uniqueName(func.name, taken) };
     kernels.set(key, known);
-    return { name: step.name, op: step.op, func: known.name, args };
+    return { name: step.name, op: step.op, func: known.name, args, ...(step.notes === undefined ? {} : { notes: step.notes }) };
   });
   return { functions: [...helpers.values(), ...kernels.values()], steps };
 }

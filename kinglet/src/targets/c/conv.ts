@@ -77,7 +77,7 @@ function rowsKernel(node: Node, rule: MultiplierRule, choose: ChooseDot): ((k: K
     k.for("row", 0, k.int("rows", rows), (row) =>
       storeDots(k, dot, input, k.let("from", row.mul(dot.depth)), output, k.let("to", row.mul(dot.channels))),
     );
-    return k.finish("rows_s8", "Dot products of input rows with four output channels at a time.");
+    return { ...k.finish("rows_s8", "Dot products of input rows with four output channels at a time."), notes: plan.notes };
   };
 }
 
@@ -137,7 +137,10 @@ function patchKernel(node: Node, choose: ChooseDot): ((k: KernelBuilder) => Kern
       const to = k.let("to", n.mul(sizes.outH).add(oy).mul(sizes.outW).add(ox).mul(sizes.outC));
       storeDots(k, dot, patch, k.int("patch_start", 0), output, to);
     });
-    return k.finish("conv2d_patch_s8", "2-D convolution: gathers each window, then dot products four output channels at a time.");
+    return {
+      ...k.finish("conv2d_patch_s8", "2-D convolution: gathers each window, then dot products four output channels at a time."),
+      notes: plan.notes,
+    };
   };
 }
 

@@ -113,6 +113,6 @@ export const depthwiseSchedule =
         undefined,
         { direction, outH: y.shape[1]!, outW: y.shape[2]! },
       );
-      return k.finish("depthwise_conv2d_window_s8", "Depthwise 2-D convolution over the taps that lie inside the input.");
+      return { ...k.finish("depthwise_conv2d_window_s8", "Depthwise 2-D convolution over the taps that lie inside the input."), notes: plan.notes };
     };
   };

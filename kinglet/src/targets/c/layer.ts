@@ -1,5 +1,5 @@
 import type { Node } from "../../graph/index.ts";
-import { type Buffer, defineFunction, type Expr, type Func, i32, intrinsic, type KernelBuilder } from "../../loops/index.ts";
+import { type Buffer, defineFunction, type Expr, type Func, i32, intrinsic, type KernelBuilder, type KernelNotes } from "../../loops/index.ts";
 import { type Activation, attributesOf, inputOf, type Multiplier, type MultiplierRule, outputOf, requantize, resultBounds } from "../../ops/index.ts";
 import { analyseChannel, type Channel } from "./channels.ts";
 
@@ -91,6 +91,7 @@ export function rowForm(node: Node, block: number): LayerForm {
 export interface LayerPlan {
   /** The layer's weights, zero in channels whose result is constant. */
   readonly weights: Int8Array;
+  readonly notes: KernelNotes;
   tables(k: KernelBuilder): QuantizedLayer;
 }
 
@@ -160,7 +161,9 @@ export function planLayer(node: Node, rule: MultiplierRule, form: LayerForm): La
     small,
     wholeRange: result.low === -128 && result.high === 127,
   });
-  return { weights, tables };
+  const constant = channels.filter((channel) => channel.constant).length;
+  const name = small ? "short" : "as specified";
+  return { weights, tables, notes: { weights: "bytes", channels: { [name]: channels.length - constant, ...(constant > 0 ? { constant } : {}) } } };
 }
 
 /** The stored result of a finished sum, with the channel's multiplier and shift as the tables hold them. */

@@ -1,10 +1,21 @@
 import type { Program } from "../../loops/index.ts";
+import { streamedInput } from "./library.ts";
 
-function fillLines(program: Program, id: string, indent: string): string {
+/** Lines that fill the inputs and run the network: whole, or row by row where its image streams. */
+function runLines(program: Program, id: string, indent: string): string {
   const upper = id.toUpperCase();
-  return program.inputs
-    .map((_, i) => `${indent}for (int i = 0; i < ${upper}_INPUT${i}_LENGTH; i++) ${id}_input${i}(arena)[i] = 0; /* your data */`)
-    .join("\n");
+  const fill = (i: number, length: string): string => `for (int i = 0; i < ${length}; i++) ${id}_input${i}(arena)[i] = 0; /* your data */`;
+  const streamed = streamedInput(program);
+  const whole = program.inputs.flatMap((_, i) => (i === streamed ? [] : [`${indent}${fill(i, `${upper}_INPUT${i}_LENGTH`)}`]));
+  if (streamed < 0) return [...whole, `${indent}${id}_run(arena);`].join("\n");
+  return [
+    ...whole,
+    `${indent}${id}_begin(arena);`,
+    `${indent}for (int row = 0; row < ${upper}_INPUT${streamed}_ROWS; row++) {`,
+    `${indent}  ${fill(streamed, `${upper}_INPUT${streamed}_ROW_LENGTH`)}`,
+    `${indent}  ${id}_push_row(arena);`,
+    `${indent}}`,
+  ].join("\n");
 }
 
 /** How `printf` takes the elements of an output. */
@@ -31,8 +42,7 @@ static int64_t arena[(${upper}_ARENA_BYTES + 7) / 8 + 1];
 
 int main(void) {
   ${id}_init(arena);
-${fillLines(program, id, "  ")}
-  ${id}_run(arena);
+${runLines(program, id, "  ")}
 ${prints.join("\n")}
   return 0;
 }
@@ -56,9 +66,8 @@ void setup() {
 }
 
 void loop() {
-${fillLines(program, id, "  ")}
   const unsigned long start = micros();
-  ${id}_run(arena);
+${runLines(program, id, "  ")}
   Serial.print("microseconds ");
   Serial.println(micros() - start);
 ${prints.join("\n")}

@@ -1,11 +1,25 @@
-import { MEMORY_BYTES, type Placement, type Port, type Program } from "../../loops/index.ts";
-import { weightBytesOf } from "./library.ts";
+import { type Placement, type Port, portBytes, type Program } from "../../loops/index.ts";
+import { streamedInput, weightBytesOf } from "./library.ts";
 import type { CPackageOptions } from "./packaging.ts";
 
 function portRow(label: string, port: Port, program: Program): string {
-  const buffer = program.buffers[port.buffer]!;
   const q = port.quantization === undefined ? "" : `(q - ${port.quantization.zeroPoint}) × ${port.quantization.scale}`;
-  return `| ${label} | ${port.name.replace(/[|\r\n]/g, " ")} | ${port.dtype} | [${port.shape.join(",")}] | ${buffer.length * MEMORY_BYTES[buffer.type]} | ${q} |`;
+  return `| ${label} | ${port.name.replace(/[|\r\n]/g, " ")} | ${port.dtype} | [${port.shape.join(",")}] | ${portBytes(program, port)} | ${q} |`;
+}
+
+function useText(program: Program, id: string): string {
+  const streamed = streamedInput(program);
+  if (streamed < 0) return `/* write into ${id}_input0(arena) */\n${id}_run(arena);\n/* read ${id}_output0(arena) */`;
+  return `${id}_begin(arena);               /* for every image */
+do {
+  /* write the next of ${id.toUpperCase()}_INPUT${streamed}_ROWS rows into ${id}_input${streamed}(arena) */
+} while (!${id}_push_row(arena)); /* 1 after the last row */
+/* read ${id}_output0(arena) */`;
+}
+
+function afterRun(program: Program): string {
+  if (streamedInput(program) >= 0) return "The image comes row by row and is never whole in memory: a camera's line interrupt can push the rows. ";
+  return "A run may overwrite the inputs: write them again before the next one. ";
 }
 
 /** What is in the folder, the exact numbers, and the few lines that use it. */
@@ -41,12 +55,10 @@ ${codeRow}
 static int64_t arena[(${upper}_ARENA_BYTES + 7) / 8]; /* aligned for any tensor */
 
 ${id}_init(arena);                /* once */
-/* write into ${id}_input0(arena) */
-${id}_run(arena);
-/* read ${id}_output0(arena) */
+${useText(program, id)}
 \`\`\`
 
-A run may overwrite the inputs: write them again before the next one. Two arenas are two independent instances.
+${afterRun(program)}Two arenas are two independent instances.
 
 | Tensor | Name | Type | Shape | Bytes | Real value |
 | --- | --- | --- | --- | --- | --- |

@@ -1,5 +1,5 @@
 import type { Node } from "../../graph/index.ts";
-import { type Buffer, type Expr, i32, intrinsic, type KernelBuilder } from "../../loops/index.ts";
+import { type Expr, i32, intrinsic, type KernelBuilder, type KernelNotes } from "../../loops/index.ts";
 import { type Activation, attributesOf, inputOf, type MultiplierRule, resultBounds } from "../../ops/index.ts";
 import { analyseLayer, clearedWeights, isInt8Layer, type LayerForm, tapsOf } from "./layer.ts";
 import { findRequantization, type Requantization } from "./requantization.ts";
@@ -18,6 +18,8 @@ export interface ScaledLayer {
   readonly requantization: Requantization;
   readonly low: number;
   readonly high: number;
+  /** Channels that have one result for all inputs. */
+  readonly constant: number;
 }
 
 /** The layer's numbers as a kernel wants them: parameters, so that layers can share it. */
@@ -45,7 +47,7 @@ function plan(node: Node, rule: MultiplierRule, form: ScaledForm): ScaledLayer |
     channels,
     (channel, c) => form.scaledBias(channel.bias, tapsOf(weights, form, c)) + requantization.channels[c]!.offset,
   );
-  return { weights, bias, requantization, low: result.low, high: result.high };
+  return { weights, bias, requantization, low: result.low, high: result.high, constant: channels.filter((channel) => channel.constant).length };
 }
 
 /**
@@ -72,6 +74,15 @@ export function scaledResult(k: KernelBuilder, layer: ScaledLayer): ScaledResult
   };
 }
 
+/** What a kernel with scaled sums tells of itself. */
+export function scaledNotes({ requantization, constant }: ScaledLayer, weights = "pairs in lanes"): KernelNotes {
+  const { form, channels } = requantization;
+  const stepped = channels.filter((channel) => channel.step > 0).length;
+  const instructions = form === "ramp" ? "ramp, 2 instructions" : "ramp in 4 instructions";
+  const counts = { [instructions]: channels.length - stepped - constant, "steps, 4 instructions": stepped, constant };
+  return { weights, channels: Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)) };
+}
+
 /** What `requantizeScaled` takes of each channel: with steps also rounding and step. */
 export function wordNames(layer: ScaledLayer | ScaledResult): readonly string[] {
   const form = "form" in layer ? layer.form : layer.requantization.form;
@@ -82,20 +93,6 @@ export function wordNames(layer: ScaledLayer | ScaledResult): readonly string[] 
 export function channelWords(layer: ScaledLayer, channel: number): number[] {
   const c = layer.requantization.channels[channel] ?? { multiplier: 0, rounding: 0, step: 0 };
   return [c.multiplier, c.rounding, c.step].slice(0, wordNames(layer).length);
-}
-
-/** Bias and result words of each channel in turn, filled up to whole blocks of channels. */
-export function channelTable(layer: ScaledLayer, block: number): Int32Array {
-  const words = 1 + wordNames(layer).length;
-  const table = new Int32Array(Math.ceil(layer.bias.length / block) * block * words);
-  layer.bias.forEach((bias, c) => table.set([bias, ...channelWords(layer, c)], c * words));
-  return table;
-}
-
-/** The words of a channel's result from a table as `channelTable` makes it. */
-export function loadWords(k: KernelBuilder, table: Buffer, layer: ScaledResult, channel: Expr, name = ""): Expr[] {
-  const names = wordNames(layer);
-  return names.map((each, i) => k.let(`${each}${name}`, table.load(channel.mul(names.length + 1).add(i + 1))));
 }
 
 /** The stored result of a finished sum, from the words of its channel. */

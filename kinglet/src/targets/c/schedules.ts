@@ -7,6 +7,7 @@ import { type ChooseDot, convSchedule, denseSchedule } from "./conv.ts";
 import { depthwiseSchedule } from "./depthwise.ts";
 import { planarSchedule } from "./depthwise-planar.ts";
 import { eachChannel } from "./depthwise-windows.ts";
+import { explained } from "./explain.ts";
 import { floatConvSchedule, floatDenseSchedule } from "./float.ts";
 import { pairDenseSchedule } from "./pair-dense.ts";
 import type { TileShape } from "./tile.ts";
@@ -36,13 +37,13 @@ export const SMALL_SCALAR_SCHEDULES: Schedules = {
 /** Schedules for Arm cores with the DSP extension (Cortex-M4, M7, M33, M55): two 16-bit products an instruction. */
 function dspSchedules(shape: TileShape): Schedules {
   return {
-    conv2d: floatConvSchedule(tileSchedule(shape, convSchedule(smallDual))),
+    conv2d: floatConvSchedule(tileSchedule(shape, explained(convSchedule(smallDual)))),
     depthwiseConv2d: planarSchedule(!shape.shared),
     add: sumSchedule,
     sub: sumSchedule,
     averagePool2d: averagePoolSchedule,
     quantize: quantizeSchedule,
-    fullyConnected: floatDenseSchedule(pairDenseSchedule(shape, denseSchedule(smallDual))),
+    fullyConnected: floatDenseSchedule(pairDenseSchedule(shape, explained(denseSchedule(smallDual)))),
   };
 }
 

@@ -16,7 +16,7 @@ export function positionLength(program: Program, stage: Stage): number {
   return POSITION_WORDS + movingSteps(program, stage).length;
 }
 
-export function streams(stage: Stage): boolean {
+function streams(stage: Stage): boolean {
   return stage.order.includes(AWAIT_ROW);
 }
 
