@@ -7,9 +7,18 @@ import { carryRows, fillBorder, type Planes, type RowPlace, rowPlace, widenRow }
 import { outputRows, type RowKernel } from "./depthwise-rows.ts";
 import { packTaps, rowTaps } from "./depthwise-taps.ts";
 
-function planarShape(node: Node): PlanarShape {
+/** A column is a row: sequences lie along either edge, and rows are what the kernel is good at. */
+function asRows(node: Node): { x: readonly number[]; w: readonly number[]; y: readonly number[]; a: DepthwiseAttributes } {
   const a = attributesOf<DepthwiseAttributes>(node);
   const [x, w, y] = [inputOf(node, 0).shape, inputOf(node, 1).shape, outputOf(node).shape];
+  if (x[2] !== 1 || w[2] !== 1 || y[2] !== 1) return { x, w, y, a };
+  const turned = ([n, h, width, c]: readonly number[]): number[] => [n!, width!, h!, c!];
+  const pads = { padTop: a.padLeft, padBottom: a.padRight, padLeft: a.padTop, padRight: a.padBottom };
+  return { x: turned(x), w: turned(w), y: turned(y), a: { ...a, ...pads, strideH: a.strideW, strideW: a.strideH } };
+}
+
+function planarShape(node: Node): PlanarShape {
+  const { x, w, y, a } = asRows(node);
   const [filterW, inW, outW] = [w[2]!, x[2]!, y[2]!];
   const lastWord = ((outW - 1) * a.strideW + filterW - 1) >> 1;
   const pitch = Math.max(Math.ceil((a.padLeft + inW) / 2), lastWord + 1);
