@@ -4,9 +4,11 @@ import { ReplayWriter, type ReplayTarget } from "./replay.ts";
 import { boundScalars } from "./scalar.ts";
 import { bytesOfBuffer } from "./usage.ts";
 
-/** Follows the accesses of a step whose output lies exactly on one of its inputs; `broken` says that a read came too late. */
+/** Ends a replay that has its answer. */
+class ReadTooLate extends Error {}
+
+/** Follows the accesses of a step whose output starts where one of its inputs does. @throws ReadTooLate */
 class Overlay implements ReplayTarget {
-  broken = false;
   private readonly written: Uint8Array;
   private readonly bytes: readonly number[];
   private readonly inputs: ReadonlySet<number>;
@@ -20,9 +22,9 @@ class Overlay implements ReplayTarget {
   }
 
   read(param: number, index: number, bytes: number): void {
-    if (this.broken || !this.inputs.has(param)) return;
+    if (!this.inputs.has(param)) return;
     const from = index * this.bytes[param]!;
-    for (let b = from; b < from + bytes; b++) if (this.written[b] === 1) this.broken = true;
+    for (let b = from; b < from + bytes; b++) if (this.written[b] === 1) throw new ReadTooLate();
   }
 
   readRun(param: number, index: number, stride: number, count: number, bytes: number): void {
@@ -30,7 +32,7 @@ class Overlay implements ReplayTarget {
   }
 
   readAll(param: number): void {
-    if (this.inputs.has(param) && this.written.includes(1)) this.broken = true;
+    if (this.inputs.has(param) && this.written.includes(1)) throw new ReadTooLate();
   }
 
   write(param: number, index: number, bytes: number): void {
@@ -49,8 +51,7 @@ class Overlay implements ReplayTarget {
  * address, even where intervals of bytes cannot tell (channels in turn, each a comb of bytes).
  */
 export function worksInPlace(program: Program, step: Step, input: number, output: number): boolean {
-  const size = bytesOfBuffer(program.buffers[input]!);
-  if (size !== bytesOfBuffer(program.buffers[output]!)) return false;
+  const size = Math.max(bytesOfBuffer(program.buffers[input]!), bytesOfBuffer(program.buffers[output]!));
   const functions = new Map(program.functions.map((f) => [f.name, f]));
   const func: Func = functions.get(step.func)!;
   const paramsOf = (buffer: number): Set<number> =>
@@ -58,6 +59,11 @@ export function worksInPlace(program: Program, step: Step, input: number, output
   const element = func.params.map((param) => (param.kind === "buffer" ? elementBytes(param) : 0));
   const overlay = new Overlay(element, paramsOf(input), paramsOf(output), size);
   const { lines } = new ReplayWriter(func, boundScalars(func, step.args), functions);
-  (new Function("to", lines.join("\n")) as (to: ReplayTarget) => void)(overlay);
-  return !overlay.broken;
+  try {
+    (new Function("to", lines.join("\n")) as (to: ReplayTarget) => void)(overlay);
+    return true;
+  } catch (error) {
+    if (error instanceof ReadTooLate) return false;
+    throw error;
+  }
 }

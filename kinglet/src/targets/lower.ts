@@ -50,7 +50,9 @@ class Lowering {
   constructor(graph: Graph, options: LowerOptions) {
     this.graph = graph;
     this.options = options;
-    this.room = options.room ?? workingRoom(graph, options.optimize ?? "balanced");
+    // Who computes by rows saves every byte.
+    const byRows = (options.stages ?? []).length > 0;
+    this.room = options.room ?? (byRows ? 0 : workingRoom(graph, options.optimize ?? "balanced"));
   }
 
   run(): Program {

@@ -1,10 +1,10 @@
 import type { Node } from "../../graph/index.ts";
-import type { Buffer, KernelBuilder } from "../../loops/index.ts";
+import type { Buffer, KernelBuilder, KernelNotes } from "../../loops/index.ts";
 import { convMultipliers, inputOf } from "../../ops/index.ts";
 import type { RowKernel } from "./depthwise-rows.ts";
 import { channelBias, type LayerForm, planLayer, requantizeLayer } from "./layer.ts";
 import { SUM_SCALE } from "./requantization.ts";
-import { channelWords, planScaledLayer, requantizeScaled, type ScaledLayer, scaledResult, wordNames } from "./scaled-layer.ts";
+import { channelWords, planScaledLayer, requantizeScaled, type ScaledLayer, scaledNotes, scaledResult, wordNames } from "./scaled-layer.ts";
 
 /** A depthwise layer as the planar kernel takes it. */
 export interface DepthwiseLayer {
@@ -14,12 +14,16 @@ export interface DepthwiseLayer {
   /** Of each channel, the words that lie before its weights. */
   readonly head: readonly (readonly number[])[];
   readonly ends: (k: KernelBuilder, table: Buffer) => RowKernel["ends"];
+  readonly notes: KernelNotes;
 }
+
+const WEIGHTS = "pairs of 16 bits";
 
 function scaledDepthwise(layer: ScaledLayer): DepthwiseLayer {
   const names = wordNames(layer);
   return {
     weights: layer.weights,
+    notes: scaledNotes(layer, WEIGHTS),
     factor: SUM_SCALE,
     head: Array.from(layer.bias, (bias, c) => [bias, ...channelWords(layer, c)]),
     ends: (k, table) => {
@@ -39,6 +43,7 @@ function plainDepthwise(node: Node, form: LayerForm): DepthwiseLayer | undefined
   if (plan === undefined) return undefined;
   return {
     weights: plan.weights,
+    notes: { ...plan.notes, weights: WEIGHTS, why: "no requantization of scaled sums was proved" },
     factor: 1,
     head: Array.from({ length: form.channels }, () => []),
     ends: (k) => {

@@ -1,15 +1,24 @@
 import type { Node } from "../../graph/index.ts";
 import { type Buffer, type Expr, i32, type KernelBuilder, type KernelInstance } from "../../loops/index.ts";
 import { attributesOf, type DepthwiseAttributes, inputOf, outputOf, type Schedule } from "../../ops/index.ts";
-import { type Banding, chooseBanding, inputRows, type PlanarShape } from "./depthwise-banding.ts";
+import { type Banding, chooseBanding, inputRows, type PlanarShape, sharedRows } from "./depthwise-banding.ts";
 import { type DepthwiseLayer, depthwiseLayer } from "./depthwise-layer.ts";
 import { carryRows, fillBorder, type Planes, type RowPlace, rowPlace, widenRow } from "./depthwise-planes.ts";
 import { outputRows, type RowKernel } from "./depthwise-rows.ts";
 import { packTaps, rowTaps } from "./depthwise-taps.ts";
 
-function planarShape(node: Node): PlanarShape {
+/** A column is a row: sequences lie along either edge, and rows are what the kernel is good at. */
+function asRows(node: Node): { x: readonly number[]; w: readonly number[]; y: readonly number[]; a: DepthwiseAttributes } {
   const a = attributesOf<DepthwiseAttributes>(node);
   const [x, w, y] = [inputOf(node, 0).shape, inputOf(node, 1).shape, outputOf(node).shape];
+  if (x[2] !== 1 || w[2] !== 1 || y[2] !== 1) return { x, w, y, a };
+  const turned = ([n, h, width, c]: readonly number[]): number[] => [n!, width!, h!, c!];
+  const pads = { padTop: a.padLeft, padBottom: a.padRight, padLeft: a.padTop, padRight: a.padBottom };
+  return { x: turned(x), w: turned(w), y: turned(y), a: { ...a, ...pads, strideH: a.strideW, strideW: a.strideH } };
+}
+
+function planarShape(node: Node): PlanarShape {
+  const { x, w, y, a } = asRows(node);
   const [filterW, inW, outW] = [w[2]!, x[2]!, y[2]!];
   const lastWord = ((outW - 1) * a.strideW + filterW - 1) >> 1;
   const pitch = Math.max(Math.ceil((a.padLeft + inW) / 2), lastWord + 1);
@@ -123,7 +132,7 @@ function computeRows(k: KernelBuilder, p: PlanarKernel, n: Expr, c: Expr, oy: Ex
 }
 
 /** Channel by channel; bands of a channel hand the rows that both need to the next. */
-function channelsOutside(k: KernelBuilder, p: PlanarKernel, n: Expr): void {
+function eachChannel(k: KernelBuilder, p: PlanarKernel, n: Expr): void {
   const { s, banding } = p;
   k.for(
     "c",
@@ -134,7 +143,7 @@ function channelsOutside(k: KernelBuilder, p: PlanarKernel, n: Expr): void {
         widenMap(k, p, n, c);
         return computeRows(k, p, n, c, i32(0), p.outH);
       }
-      const shared = Math.max(0, s.filterH - s.a.strideH);
+      const shared = sharedRows(s);
       const rows = k.int("rows_in", inputRows(s, banding.rows));
       k.for(
         "oy",
@@ -153,30 +162,6 @@ function channelsOutside(k: KernelBuilder, p: PlanarKernel, n: Expr): void {
   );
 }
 
-/** Band by band, all channels of each: a map that shrinks can then be written over its input. */
-function bandsOutside(k: KernelBuilder, p: PlanarKernel, n: Expr): void {
-  const { banding } = p;
-  k.for(
-    "oy",
-    0,
-    p.outH,
-    (oy) => {
-      const top = k.let("top", oy.mul(p.rows.strideH).sub(p.padTop));
-      k.for(
-        "c",
-        0,
-        p.inC,
-        (c) => {
-          widenBand(k, p, n, c, top, i32(0));
-          computeRows(k, p, n, c, oy, i32(banding.rows));
-        },
-        banding.channels,
-      );
-    },
-    banding.rows,
-  );
-}
-
 /** Depthwise int8 convolution with multiplier 1 and no dilation on rows of 16-bit inputs, each channel for itself. */
 export const planarSchedule =
   (unroll: boolean): Schedule =>
@@ -189,11 +174,9 @@ export const planarSchedule =
       const p = planarKernel(k, node, made, chooseBanding(planarShape(node), room), unroll);
       k.for("n", 0, k.int("batches", p.s.batches), (n) => {
         fillBorder(k, p.planes, i32(0), p.planes.words);
-        if (p.banding.order === "channels") channelsOutside(k, p, n);
-        else bandsOutside(k, p, n);
+        eachChannel(k, p, n);
       });
-      return k.finish("depthwise_conv2d_planar_s8", "Depthwise 2-D convolution on rows of 16-bit inputs, each channel for itself.", {
-        asWritten: true,
-      });
+      const doc = "Depthwise 2-D convolution on rows of 16-bit inputs, each channel for itself.";
+      return { ...k.finish("depthwise_conv2d_planar_s8", doc, { asWritten: true }), notes: made.notes };
     };
   };

@@ -39,11 +39,14 @@ interface ChannelState {
   readonly ends: ChannelEnds;
   /** Where the channel's weights are, and those of each filter row where they are held. */
   readonly weightsAt: Expr;
-  readonly held: readonly (readonly Expr[])[] | undefined;
+  readonly held: readonly ReadonlyMap<number, Expr>[] | undefined;
 }
 
-function loadRow(k: KernelBuilder, r: RowKernel, at: Expr, name: string): Expr[] {
-  return r.taps.words.map((_, i) => k.let(`w${name}${i}`, r.table.load(at.add(i))));
+/** The words of a filter row that `count` neighbouring outputs need: one output alone takes those of its own kind. */
+function loadRow(k: KernelBuilder, r: RowKernel, at: Expr, name: string, before: number, count: number): Map<number, Expr> {
+  const needed = Array.from({ length: count }, (_, o) => r.taps.products((before + o) * r.strideW)).flat();
+  const words = [...new Set(needed.map((product) => product.weight))].sort((a, b) => a - b);
+  return new Map(words.map((i) => [i, k.let(`w${name}${i}`, r.table.load(at.add(i)))]));
 }
 
 function channelState(k: KernelBuilder, r: RowKernel, channel: Expr): ChannelState {
@@ -54,7 +57,7 @@ function channelState(k: KernelBuilder, r: RowKernel, channel: Expr): ChannelSta
     ends: r.ends(k, channel, from),
     weightsAt,
     held: holdsWeights(r.taps, r.filterH)
-      ? Array.from({ length: r.filterH }, (_, ky) => loadRow(k, r, weightsAt.add(words * ky), String(ky)))
+      ? Array.from({ length: r.filterH }, (_, ky) => loadRow(k, r, weightsAt.add(words * ky), String(ky), 0, r.width))
       : undefined,
   };
 }
@@ -68,14 +71,22 @@ interface Step {
 }
 
 /** sums[o] += the products of one filter row, two words of inputs at a time. */
-function addRow(k: KernelBuilder, r: RowKernel, step: Step, sums: readonly Variable[], weights: readonly Expr[], row: Expr, name: string): void {
+function addRow(
+  k: KernelBuilder,
+  r: RowKernel,
+  step: Step,
+  sums: readonly Variable[],
+  weights: ReadonlyMap<number, Expr>,
+  row: Expr,
+  name: string,
+): void {
   const products = sums.flatMap((sum, o) => r.taps.products((step.before + o) * r.strideW).map((product) => ({ ...product, sum })));
   const words = products.map((product) => product.input);
   const last = Math.max(...words);
   for (let first = Math.min(...words); first <= last; first += 2) {
     const inputs = [first, first + 1].filter((i) => i <= last).map((i) => k.let(`x${name}${i}`, r.planes.load(row.add(i))));
     inputs.forEach((x, i) => {
-      for (const p of products.filter((product) => product.input === first + i)) p.sum.set(intrinsic(p.form, x, weights[p.weight]!, p.sum.get()));
+      for (const p of products.filter((product) => product.input === first + i)) p.sum.set(intrinsic(p.form, x, weights.get(p.weight)!, p.sum.get()));
     });
   }
 }
@@ -86,7 +97,7 @@ function outputs(k: KernelBuilder, r: RowKernel, state: ChannelState, step: Step
   if (state.held !== undefined) state.held.forEach((weights, ky) => addRow(k, r, step, sums, weights, step.at.add(r.pitch.mul(ky)), `${ky}_`));
   else
     k.for("ky", clip![0], clip![1], (ky) => {
-      const weights = loadRow(k, r, k.let("w_at", state.weightsAt.add(ky.mul(r.taps.words.length))), "");
+      const weights = loadRow(k, r, k.let("w_at", state.weightsAt.add(ky.mul(r.taps.words.length))), "", step.before, step.count);
       addRow(k, r, step, sums, weights, k.let("x_at", step.at.add(ky.mul(r.pitch))), "");
     });
   sums.forEach((sum, o) => {
