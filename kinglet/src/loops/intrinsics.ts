@@ -28,7 +28,14 @@ export type IntrinsicName =
   | "roundingHighMulSmall"
   | "saturate8"
   | "smlad"
+  | "smlabt"
+  | "smlatb"
+  | "pkhbt"
+  | "pkhtb"
+  | "sadd16"
+  | "ssub16"
   | "smmla"
+  | "smmulr"
   | "sxtb16"
   | "sxtb16High"
   | "sxtab16"
@@ -72,11 +79,59 @@ export const INTRINSICS: Readonly<Record<IntrinsicName, Intrinsic>> = {
     result: "i32",
     plain: (a, b, acc) => acc.wrapAdd(half(a, false).mul(half(b, false))).wrapAdd(half(a, true).mul(half(b, true))),
   },
+  smlabt: {
+    doc: "acc + low(a) * high(b) of signed 16-bit halves, modulo 2^32 (Armv7E-M SMLABT)",
+    args: ["i32", "i32", "i32"],
+    result: "i32",
+    plain: (a, b, acc) => acc.wrapAdd(half(a, false).mul(half(b, true))),
+  },
+  smlatb: {
+    doc: "acc + high(a) * low(b) of signed 16-bit halves, modulo 2^32 (Armv7E-M SMLATB)",
+    args: ["i32", "i32", "i32"],
+    result: "i32",
+    plain: (a, b, acc) => acc.wrapAdd(half(a, true).mul(half(b, false))),
+  },
+  pkhbt: {
+    doc: "the low half of a, and above it the low half of b (Armv7E-M PKHBT)",
+    args: ["i32", "i32"],
+    result: "i32",
+    plain: (a, b) => pack(a, b),
+  },
+  pkhtb: {
+    doc: "the high half of a, and above it the high half of b (Armv7E-M PKHTB)",
+    args: ["i32", "i32"],
+    result: "i32",
+    plain: (a, b) => a.shru(16).or(b.and(-65536)),
+  },
+  sadd16: {
+    doc: "the two 16-bit halves of a and b added, each modulo 2^16 (Armv7E-M SADD16)",
+    args: ["i32", "i32"],
+    result: "i32",
+    plain: (a, b) => pack(half(a, false).add(half(b, false)), half(a, true).add(half(b, true))),
+  },
   smmla: {
     doc: "acc + floor(a * b / 2^32), modulo 2^32 (Armv7E-M SMMLA)",
     args: ["i32", "i32", "i32"],
     result: "i32",
     plain: (a, b, acc) => acc.wrapAdd(a.to("i64").mul(b.to("i64")).shr(32).to("i32")),
+  },
+  smmulr: {
+    doc: "floor((a * b + 2^31) / 2^32) (Armv7E-M SMMULR)",
+    args: ["i32", "i32"],
+    result: "i32",
+    plain: (a, b) =>
+      a
+        .to("i64")
+        .mul(b.to("i64"))
+        .add(i64(2 ** 31))
+        .shr(32)
+        .to("i32"),
+  },
+  ssub16: {
+    doc: "the two 16-bit halves of a less those of b, each modulo 2^16 (Armv7E-M SSUB16)",
+    args: ["i32", "i32"],
+    result: "i32",
+    plain: (a, b) => pack(half(a, false).sub(half(b, false)), half(a, true).sub(half(b, true))),
   },
   sxtb16: {
     doc: "bytes 0 and 2, sign-extended into two 16-bit halves (Armv7E-M SXTB16)",

@@ -83,6 +83,13 @@ K_INLINE int32_t smlad(int32_t a, int32_t b, int32_t acc) {
 }
 #endif`,
   },
+  halfProduct("smlabt", "(int16_t)((uint32_t)a & 0xffffu) * (b >> 16)"),
+  halfProduct("smlatb", "(a >> 16) * (int16_t)((uint32_t)b & 0xffffu)"),
+  dspOperation("pkhbt", "%1, %2, lsl #16", "((uint32_t)a & 0xffffu) | ((uint32_t)b << 16)"),
+  dspOperation("pkhtb", "%2, %1, asr #16", "((uint32_t)a >> 16) | ((uint32_t)b & 0xffff0000u)"),
+  dspOperation("smmulr", "%1, %2", "((int64_t)a * b + INT64_C(2147483648)) >> 32"),
+  dspOperation("ssub16", "%1, %2", "(((uint32_t)a - (uint32_t)b) & 0xffffu) | ((((uint32_t)a >> 16) - ((uint32_t)b >> 16)) << 16)"),
+  dspOperation("sadd16", "%1, %2", "(((uint32_t)a + (uint32_t)b) & 0xffffu) | ((((uint32_t)a >> 16) + ((uint32_t)b >> 16)) << 16)"),
   {
     marker: "smmla(",
     text: `#if defined(__ARM_FEATURE_SIMD32)
@@ -136,6 +143,34 @@ K_INLINE int32_t saturate8(int32_t a) { return a < -128 ? -128 : a > 127 ? 127 :
   extendAndAdd("sxtab16", 0),
   extendAndAdd("sxtab16High", 8),
 ];
+
+/** Armv7E-M's products of one half of each word, and what they mean elsewhere. */
+function halfProduct(name: string, product: string): Helper {
+  return {
+    marker: `${name}(`,
+    text: `#if defined(__ARM_FEATURE_SIMD32)
+K_INLINE int32_t ${name}(int32_t a, int32_t b, int32_t acc) { return __${name}(a, b, acc); }
+#else
+K_INLINE int32_t ${name}(int32_t a, int32_t b, int32_t acc) { return (int32_t)((uint32_t)acc + (uint32_t)(${product})); }
+#endif`,
+  };
+}
+
+/** Operations of Armv7E-M that compilers do not find on their own. */
+function dspOperation(name: string, operands: string, plain: string): Helper {
+  return {
+    marker: `${name}(`,
+    text: `#if defined(__ARM_FEATURE_SIMD32)
+K_INLINE int32_t ${name}(int32_t a, int32_t b) {
+  int32_t result;
+  __asm__("${name} %0, ${operands}" : "=r"(result) : "r"(a), "r"(b));
+  return result;
+}
+#else
+K_INLINE int32_t ${name}(int32_t a, int32_t b) { return (int32_t)(${plain}); }
+#endif`,
+  };
+}
 
 /** Armv7E-M's SXTAB16 and what it means elsewhere; `rotate` is the byte it starts from. */
 function extendAndAdd(name: string, rotate: 0 | 8): Helper {

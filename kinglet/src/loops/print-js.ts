@@ -25,7 +25,14 @@ function roundingHighMul(a, b) {
 }
 const roundingHighMulSmall = roundingHighMul;
 function smlad(a, b, acc) { return (Math.imul(a << 16 >> 16, b << 16 >> 16) + Math.imul(a >> 16, b >> 16) + acc) | 0; }
+function smlabt(a, b, acc) { return (Math.imul(a << 16 >> 16, b >> 16) + acc) | 0; }
+function smlatb(a, b, acc) { return (Math.imul(a >> 16, b << 16 >> 16) + acc) | 0; }
+function pkhbt(a, b) { return (a & 65535) | b << 16; }
+function pkhtb(a, b) { return a >>> 16 | (b & -65536); }
+function sadd16(a, b) { return ((a + b) & 65535) | ((a >> 16) + (b >> 16)) << 16; }
 function smmla(a, b, acc) { return (Math.floor((a * (b >> 16) + Math.floor((a * (b & 65535)) / 65536)) / 65536) + acc) | 0; }
+function smmulr(a, b) { return Math.floor((a * (b >> 16) + Math.floor((a * (b & 65535) + 2147483648) / 65536)) / 65536) | 0; }
+function ssub16(a, b) { return ((a - b) & 65535) | ((a >> 16) - (b >> 16)) << 16; }
 function multiplyAdd(a, b, c) { return $f(c + $f(a * b)); }
 function saturate8(a) { return a < -128 ? -128 : a > 127 ? 127 : a; }
 function sxtb16(a) { return ((a << 24 >> 24) & 65535) | (a << 8 >> 24) << 16; }

@@ -42,7 +42,7 @@ function scaled(k: KernelBuilder, name: string, x: Expr, factor: Multiplier): Ex
 }
 
 /** Factors that bring two operands to one scale and the result to the output's. */
-interface CommonScale {
+export interface CommonScale {
   readonly bits: number;
   readonly a: Multiplier;
   readonly b: Multiplier;
@@ -50,7 +50,7 @@ interface CommonScale {
 }
 
 /** Twice the larger scale is the common one, 2^bits finer. */
-function commonScale(node: Node): CommonScale {
+export function commonScale(node: Node): CommonScale {
   const [sa, sb, sy] = [scaleOf(node, inputOf(node, 0)), scaleOf(node, inputOf(node, 1)), scaleOf(node, outputOf(node))];
   const bits = outputOf(node).dtype === "int16" ? 15 : 20;
   const twice = 2 * Math.max(sa, sb);

@@ -48,8 +48,11 @@ export interface OpDef {
 /** The order in which a kernel visits its output pixels: an in-place layer moves its map towards where it started. */
 export type Walk = "forward" | "backward";
 
-/** A faster way to run one node on some machine, or undefined where the plain loops are to be used. */
-export type Schedule = (node: Node, walk?: Walk) => ((k: KernelBuilder) => KernelInstance) | undefined;
+/**
+ * A faster way to run one node on some machine, or undefined where the plain loops are to be used. `room` is how many bytes
+ * its working memory, and an output that cannot lie over its input, may add to what the node needs at least.
+ */
+export type Schedule = (node: Node, walk?: Walk, room?: number) => ((k: KernelBuilder) => KernelInstance) | undefined;
 export type Schedules = Readonly<Partial<Record<string, Schedule>>>;
 
 /** A node's attributes under their operator's own type. */

@@ -10,7 +10,7 @@ function mostShared(pair: Pair, sizes: readonly number[]): number {
   // Every distance between these two shares the whole smaller block; beyond them sharing falls off evenly.
   const from = Math.min(0, input - output);
   const to = Math.max(0, input - output);
-  if (pair.below >= pair.above || from <= pair.below || to >= pair.above) return Math.min(input, output);
+  if (pair.inPlace === true || pair.below >= pair.above || from <= pair.below || to >= pair.above) return Math.min(input, output);
   return Math.max(shared(pair.below), shared(pair.above));
 }
 

@@ -3,9 +3,11 @@ import { Xorshift32 } from "../base/index.ts";
 import type { KernelInstance, MemoryType, Placement, Program } from "../loops/index.ts";
 import { checkPlan } from "./check.ts";
 import { safeDistances, TRACE_LIMITS } from "./distance.ts";
+import { placeBuffers } from "./place.ts";
 import { apart, execute, link } from "./testing.ts";
 import {
   add,
+  channelsInTurn,
   concat,
   elementwise,
   gather,
@@ -89,6 +91,25 @@ describe("safe distances from loops", () => {
     const [d] = distances(conv({ height: 8, width: 8, inChannels: 4, outChannels: 4, kernel: 3, stride: 1, padding: 1 }));
     // After pixel (y, x) is stored, (y - 1, x) is the lowest that is still needed … by the pixel's last channel.
     expect(d!.below).toBe(-(8 + 1) * 4 - 4);
+  });
+
+  it("finds steps that work in place although intervals of bytes overlap: channels in turn", () => {
+    const program = single(channelsInTurn(6, 4, false), [24], 24);
+    const [input, output] = [program.inputs[0]!.buffer, program.outputs[0]!.buffer];
+    const [d] = safeDistances(program, program.steps[0]!, [input], [output]);
+    expect(d).toMatchObject({ inPlace: true });
+    expect(d!.below).toBeLessThan(0);
+    expect(checkPlan(program, placed(program, 0)).ok).toBe(true);
+    expect(placeBuffers(program).arenaBytes).toBe(24);
+    expect(placeBuffers(program).lowerBoundBytes).toBe(24);
+  });
+
+  it("does not call that in place which reads a neighbour too late", () => {
+    const program = single(channelsInTurn(6, 4, true), [24], 24);
+    const [d] = safeDistances(program, program.steps[0]!, [program.inputs[0]!.buffer], [program.outputs[0]!.buffer]);
+    expect(d!.inPlace).toBeUndefined();
+    expect(checkPlan(program, placed(program, 0)).ok).toBe(false);
+    expect(placeBuffers(program).arenaBytes).toBeGreaterThan(24);
   });
 
   it("takes a gathered input as needed whole", () => {

@@ -1,5 +1,6 @@
 import type { Expr, Func, Program, Step, Stmt } from "../loops/index.ts";
 import { eachLoad, eachStmt, nested, ownExpressions } from "./access.ts";
+import { worksInPlace } from "./inplace.ts";
 import { INTERVAL_HELPERS } from "./interval.ts";
 import { boundScalars, literal, scalarSource } from "./scalar.ts";
 import { type Roles, TraceWriter } from "./trace.ts";
@@ -136,10 +137,10 @@ export function safeDistances(
   const trace = new TraceWriter(func.body, { scalars, functions, roles, enumerated: (loop) => chosen.has(loop) });
   const found = compile(trace.lines, inputs.length, outputs.length)(INTERVAL_HELPERS, limits.budget);
   if (found === null) return [];
-  return found.map(([below, above], k) => ({
-    input: inputs[Math.floor(k / outputs.length)]!,
-    output: outputs[k % outputs.length]!,
-    below: Math.floor(-below / 4) * 4 + 0,
-    above: Math.ceil(above / 4) * 4 + 0,
-  }));
+  return found.map(([lowest, highest], k) => {
+    const [input, output] = [inputs[Math.floor(k / outputs.length)]!, outputs[k % outputs.length]!];
+    const [below, above] = [Math.floor(-lowest / 4) * 4 + 0, Math.ceil(highest / 4) * 4 + 0];
+    const inPlace = below < 0 && above > 0 && worksInPlace(program, step, input, output);
+    return { input, output, below, above, ...(inPlace ? { inPlace } : {}) };
+  });
 }

@@ -89,7 +89,14 @@ function layoutOf(
       const asInput = known.get(j * sizes.length + i);
       const low = asOutput?.below ?? (asInput ? -asInput.above : whole.low);
       const high = asOutput?.above ?? (asInput ? -asInput.below : whole.high);
-      if (low < high) conflicts[i]!.push({ other: j, low, high });
+      const inPlace = (asOutput ?? asInput)?.inPlace === true;
+      for (const [from, to] of inPlace
+        ? ([
+            [low, 0],
+            [0, high],
+          ] as const)
+        : ([[low, high]] as const))
+        if (from < to) conflicts[i]!.push({ other: j, low: from, high: to });
     }
   }
   return { sizes, alignments: program.buffers.map(alignmentOf), conflicts };

@@ -15,6 +15,20 @@ export function add(n: number): KernelInstance {
   return k.finish("add", "Adds two.");
 }
 
+/** Channel by channel over interleaved elements; with `neighbour` each one also adds the channel before it. */
+export function channelsInTurn(pixels: number, channels: number, neighbour: boolean): KernelInstance {
+  const k = new KernelBuilder(["i8"], ["i8"]);
+  const [x, out] = [k.input(0, "x"), k.output(0, "out")];
+  k.for("c", 0, k.int("channels", channels), (c) =>
+    k.for("i", 0, k.int("pixels", pixels), (i) => {
+      const at = k.let("at", i.mul(channels).add(c));
+      const other = neighbour ? x.load(at.sub(c).add(c.sub(1).max(0))) : i32(1);
+      out.store(at, x.load(at).add(other).and(63));
+    }),
+  );
+  return k.finish("channels_in_turn", "Adds one, or the channel before.");
+}
+
 export interface Window {
   readonly height: number;
   readonly width: number;

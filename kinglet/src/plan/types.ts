@@ -42,4 +42,6 @@ export interface Plan extends Placement {
 export interface Distance {
   readonly below: number;
   readonly above: number;
+  /** Distance 0 is safe all the same. */
+  readonly inPlace?: boolean;
 }

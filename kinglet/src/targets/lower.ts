@@ -17,6 +17,7 @@ import {
 import { findOp, type Schedules, unsupportedTypes, type Walk } from "../ops/index.ts";
 import { ConstantPool } from "./constants.ts";
 import { lowerStage, type StageHost, streamedLength } from "./lower-stage.ts";
+import { workingRoom } from "./room.ts";
 import { type Optimize, type RawStep, shareFunctions } from "./share.ts";
 
 export interface LowerOptions {
@@ -27,6 +28,8 @@ export interface LowerOptions {
   readonly walks?: "forward" | "alternate";
   /** Runs of nodes that compute row by row; all others compute whole images. */
   readonly stages?: readonly FusedStage[];
+  /** Bytes that a kernel's working memory may take, where it can choose; the default is a share of the largest layer. */
+  readonly room?: number;
 }
 
 /** Where a value lives: an arena buffer or a table in flash. */
@@ -40,12 +43,14 @@ class Lowering {
   private readonly stages: Stage[] = [];
   private readonly streams = new Map<number, RowStream>();
   private walked = 0;
+  private readonly room: number;
   private readonly graph: Graph;
   private readonly options: LowerOptions;
 
   constructor(graph: Graph, options: LowerOptions) {
     this.graph = graph;
     this.options = options;
+    this.room = options.room ?? workingRoom(graph, options.optimize ?? "balanced");
   }
 
   run(): Program {
@@ -159,7 +164,7 @@ class Lowering {
       node.inputs.map((value) => (value === null ? null : this.kernelType(node, value))),
       node.outputs.map((value) => this.kernelType(node, value)),
     );
-    const schedule = this.options.schedules?.[node.op]?.(node, walk);
+    const schedule = this.options.schedules?.[node.op]?.(node, walk, this.room);
     return schedule === undefined ? op.loops(builder, node) : schedule(builder);
   }
 

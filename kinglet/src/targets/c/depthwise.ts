@@ -20,9 +20,8 @@ export interface DepthwiseKernel {
   readonly layer: QuantizedLayer;
   readonly sizes: ReturnType<typeof windowSizes>;
   readonly filterW: number;
-  /** Minus the input's zero point, and the same twice in 16-bit halves. */
+  /** Minus the input's zero point. */
   readonly offset: Expr;
-  readonly offsetPair: Expr;
 }
 
 /** One output pixel: where its window starts in the input, which of its taps lie inside, where the result goes. */
@@ -51,7 +50,7 @@ export function eachTap(
   window: DepthwiseWindow,
   whole: boolean,
   channel: Expr,
-  body: (x: Expr, w: Expr, name: string) => void,
+  body: (x: Expr, w: Expr) => void,
 ): void {
   const { inW, inC, filterH } = d.sizes;
   const [from, to] = whole ? [i32(0), filterH] : [window.firstRow, window.endRow];
@@ -59,11 +58,11 @@ export function eachTap(
     const row = k.let("row", window.corner.add(channel).add(ky.mul(inW.mul(inC))));
     const taps = k.let("taps", channel.add(ky.mul(inC.mul(d.filterW))));
     if (whole) {
-      for (let kx = 0; kx < d.filterW; kx++) body(row.add(inC.mul(kx)), taps.add(inC.mul(kx)), String(kx));
+      for (let kx = 0; kx < d.filterW; kx++) body(row.add(inC.mul(kx)), taps.add(inC.mul(kx)));
     } else {
       k.for("kx", window.firstColumn, window.endColumn, (kx) => {
         const step = k.let("step", kx.mul(inC));
-        body(row.add(step), taps.add(step), "");
+        body(row.add(step), taps.add(step));
       });
     }
   });
@@ -82,14 +81,13 @@ function windowAt(k: KernelBuilder, sizes: DepthwiseKernel["sizes"], n: Expr, y0
 
 /** Depthwise int8 convolution with multiplier 1 and no dilation: the taps inside the input are a rectangle. */
 export const depthwiseSchedule =
-  (choose: (channels: number) => WindowKernel): Schedule =>
+  (kernel: WindowKernel): Schedule =>
   (node, direction = "forward") => {
     const a = attributesOf<DepthwiseAttributes>(node);
     const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
     if (a.depthMultiplier !== 1 || (a.dilationH ?? 1) !== 1 || (a.dilationW ?? 1) !== 1) return undefined;
     const plan = planLayer(node, convMultipliers, channelForm(node));
     if (plan === undefined) return undefined;
-    const kernel = choose(x.shape[3]!);
     return (k): KernelInstance => {
       const input = k.input(0, "x");
       const weights = k.constant("w", "i8", plan.weights);
@@ -97,8 +95,7 @@ export const depthwiseSchedule =
       const output = k.output(0, "y");
       const sizes = windowSizes(k, x, y, w.shape[1]!, w.shape[2]!);
       const offset = -x.quantization!.zeroPoints[0]!;
-      const offsetPair = k.int("offset_pair", (offset & 0xffff) | (offset << 16));
-      const d: DepthwiseKernel = { input, weights, output, layer, sizes, filterW: w.shape[2]!, offset: k.int("offset", offset), offsetPair };
+      const d: DepthwiseKernel = { input, weights, output, layer, sizes, filterW: w.shape[2]!, offset: k.int("offset", offset) };
       eachPixel(
         k,
         sizes,

@@ -172,7 +172,7 @@ function includes(code: string): string[] {
   const list = [];
   if (/\bmem(move|cpy|set)\(/.test(code)) list.push("#include <string.h>");
   if (/\b(sqrt|floor|ceil|trunc|rint|fabs|fma)f\(|INFINITY|NAN/.test(code)) list.push("#include <math.h>");
-  if (/\b(smlad|sxtb16)\(/.test(code)) list.push("#if defined(__ARM_FEATURE_SIMD32)", "#include <arm_acle.h>", "#endif");
+  if (/\b(smlad|smlabt|smlatb|sxtb16)\(/.test(code)) list.push("#if defined(__ARM_FEATURE_SIMD32)", "#include <arm_acle.h>", "#endif");
   return list;
 }
 

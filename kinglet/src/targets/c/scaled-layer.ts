@@ -1,5 +1,5 @@
 import type { Node } from "../../graph/index.ts";
-import { type Buffer, type Expr, i32, intrinsic, type KernelBuilder, type KernelNotes } from "../../loops/index.ts";
+import { type Expr, i32, intrinsic, type KernelBuilder, type KernelNotes } from "../../loops/index.ts";
 import { type Activation, attributesOf, inputOf, type MultiplierRule, resultBounds } from "../../ops/index.ts";
 import { analyseLayer, clearedWeights, isInt8Layer, type LayerForm, tapsOf } from "./layer.ts";
 import { findRequantization, type Requantization } from "./requantization.ts";

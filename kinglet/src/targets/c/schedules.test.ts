@@ -81,8 +81,8 @@ function layerOf(s: Shape): { graph: Graph; input: Int8Array } {
   return { graph: b.build(), input: bytes(count(inShape)) };
 }
 
-function run(graph: Graph, input: Int8Array, schedules: Schedules): string {
-  const program = lower(graph, { schedules });
+function run(graph: Graph, input: Int8Array, schedules: Schedules, room = 0): string {
+  const program = lower(graph, { schedules, room });
   const runner = createJsRunner(program, separatePlacement(program));
   runner.setInput(0, bytesOf(input));
   runner.run();
@@ -100,7 +100,8 @@ describe.each([
     fc.assert(
       fc.property(SHAPES, (shape) => {
         const { graph, input } = layerOf(shape);
-        expect(run(graph, input, schedules(graph))).toBe(run(graph, input, {}));
+        const plain = run(graph, input, {});
+        for (const room of [0, 300, Infinity]) expect(run(graph, input, schedules(graph), room)).toBe(plain);
       }),
       { numRuns: 300, seed: 7 },
     );

@@ -1,13 +1,18 @@
 import { elementCount } from "../../base/index.ts";
 import type { Graph } from "../../graph/index.ts";
 import type { Schedules } from "../../ops/index.ts";
+import { sumSchedule } from "./add.ts";
+import { averagePoolSchedule } from "./average-pool.ts";
 import { type ChooseDot, convSchedule, denseSchedule } from "./conv.ts";
 import { depthwiseSchedule } from "./depthwise.ts";
-import { eachChannel, fourChannels } from "./depthwise-windows.ts";
+import { planarSchedule } from "./depthwise-planar.ts";
+import { eachChannel } from "./depthwise-windows.ts";
 import { explained } from "./explain.ts";
 import { floatConvSchedule, floatDenseSchedule } from "./float.ts";
 import { pairDenseSchedule } from "./pair-dense.ts";
 import type { TileShape } from "./tile.ts";
+import { quantizeSchedule } from "./quantize.ts";
+import { winogradSchedule } from "./winograd.ts";
 import { tileSchedule } from "./tile-conv.ts";
 import { DUAL_DOT, SCALAR_DOT } from "./dot.ts";
 
@@ -18,14 +23,14 @@ const smallDual: ChooseDot = () => ({ product: DUAL_DOT, oneForAll: true });
 /** Schedules for machines with scalar registers: every microcontroller core, and the host. */
 export const SCALAR_SCHEDULES: Schedules = {
   conv2d: convSchedule(scalar),
-  depthwiseConv2d: depthwiseSchedule(() => eachChannel),
+  depthwiseConv2d: depthwiseSchedule(eachChannel),
   fullyConnected: denseSchedule(scalar),
 };
 
 /** The same with as few kinds of kernels as possible. */
 export const SMALL_SCALAR_SCHEDULES: Schedules = {
   conv2d: convSchedule(smallScalar),
-  depthwiseConv2d: depthwiseSchedule(() => eachChannel),
+  depthwiseConv2d: depthwiseSchedule(eachChannel),
   fullyConnected: denseSchedule(smallScalar),
 };
 
@@ -33,7 +38,11 @@ export const SMALL_SCALAR_SCHEDULES: Schedules = {
 function dspSchedules(shape: TileShape): Schedules {
   return {
     conv2d: floatConvSchedule(tileSchedule(shape, explained(convSchedule(smallDual)))),
-    depthwiseConv2d: depthwiseSchedule((channels) => (channels % 4 === 0 ? fourChannels : eachChannel)),
+    depthwiseConv2d: planarSchedule(!shape.shared),
+    add: sumSchedule,
+    sub: sumSchedule,
+    averagePool2d: averagePoolSchedule,
+    quantize: quantizeSchedule,
     fullyConnected: floatDenseSchedule(pairDenseSchedule(shape, explained(denseSchedule(smallDual)))),
   };
 }
@@ -48,11 +57,13 @@ export function balancedDspSchedules(graph: Graph): Schedules {
 }
 
 /** The same for speed: one kernel for each kind of layer, inner loops written out. */
-export const FAST_DSP_SCHEDULES: Schedules = dspSchedules({ shared: false, largeMap: Infinity });
+const fast = dspSchedules({ shared: false, largeMap: Infinity });
+
+export const FAST_DSP_SCHEDULES: Schedules = { ...fast, conv2d: winogradSchedule(fast["conv2d"]!) };
 
 /** The same with as few kinds of kernels as possible. */
 export const SMALL_DSP_SCHEDULES: Schedules = {
   conv2d: convSchedule(smallDual),
-  depthwiseConv2d: depthwiseSchedule(() => eachChannel),
+  depthwiseConv2d: depthwiseSchedule(eachChannel),
   fullyConnected: denseSchedule(smallDual),
 };
