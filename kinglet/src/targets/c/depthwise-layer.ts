@@ -1,10 +1,10 @@
 import type { Node } from "../../graph/index.ts";
-import type { Buffer, KernelBuilder } from "../../loops/index.ts";
+import type { Buffer, KernelBuilder, KernelNotes } from "../../loops/index.ts";
 import { convMultipliers, inputOf } from "../../ops/index.ts";
 import type { RowKernel } from "./depthwise-rows.ts";
 import { channelBias, type LayerForm, planLayer, requantizeLayer } from "./layer.ts";
 import { SUM_SCALE } from "./requantization.ts";
-import { channelWords, planScaledLayer, requantizeScaled, type ScaledLayer, scaledResult, wordNames } from "./scaled-layer.ts";
+import { channelWords, planScaledLayer, requantizeScaled, type ScaledLayer, scaledNotes, scaledResult, wordNames } from "./scaled-layer.ts";
 
 /** A depthwise layer as the planar kernel takes it. */
 export interface DepthwiseLayer {
@@ -13,6 +13,7 @@ export interface DepthwiseLayer {
   readonly factor: number;
   /** Of each channel, the words that lie before its weights. */
   readonly head: readonly (readonly number[])[];
+  readonly notes: KernelNotes;
   readonly ends: (k: KernelBuilder, table: Buffer) => RowKernel["ends"];
 }
 
@@ -21,6 +22,7 @@ function scaledDepthwise(layer: ScaledLayer): DepthwiseLayer {
   return {
     weights: layer.weights,
     factor: SUM_SCALE,
+    notes: scaledNotes(layer, "16 bits"),
     head: Array.from(layer.bias, (bias, c) => [bias, ...channelWords(layer, c)]),
     ends: (k, table) => {
       const result = scaledResult(k, layer);
@@ -40,6 +42,7 @@ function plainDepthwise(node: Node, form: LayerForm): DepthwiseLayer | undefined
   return {
     weights: plan.weights,
     factor: 1,
+    notes: { ...plan.notes, weights: "16 bits", why: "no requantization of scaled sums was proved" },
     head: Array.from({ length: form.channels }, () => []),
     ends: (k) => {
       const layer = plan.tables(k);

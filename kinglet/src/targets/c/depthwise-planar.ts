@@ -192,8 +192,11 @@ export const planarSchedule =
         if (p.banding.order === "channels") channelsOutside(k, p, n);
         else bandsOutside(k, p, n);
       });
-      return k.finish("depthwise_conv2d_planar_s8", "Depthwise 2-D convolution on rows of 16-bit inputs, each channel for itself.", {
-        asWritten: true,
-      });
+      return {
+        ...k.finish("depthwise_conv2d_planar_s8", "Depthwise 2-D convolution on rows of 16-bit inputs, each channel for itself.", {
+          asWritten: true,
+        }),
+        notes: made.notes,
+      };
     };
   };

@@ -3,7 +3,8 @@ import { type Buffer, type Expr, i32, intrinsic, type KernelBuilder, type Kernel
 import { attributesOf, inputOf, outputOf, type WindowAttributes, type WindowSizes, windowSizes } from "../../ops/index.ts";
 import { gatherPatch } from "./conv.ts";
 import { convStream } from "./pointwise.ts";
-import { pairNotes } from "./scaled-layer.ts";
+import { scaledNotes } from "./scaled-layer.ts";
+import { PAIRS } from "./stream.ts";
 import { mayBeShort, storeTile, type Tile, tileMarks, type TileShape, tileOf, tilePixelsFor, unrollFor } from "./tile.ts";
 
 /** Bytes of a window's row up to which odd rows are put together in registers. */
@@ -134,7 +135,7 @@ export function gatheredKernel(node: Node, shape: TileShape): ((k: KernelBuilder
     );
     return {
       ...k.finish("conv2d_tile_s8", `2-D convolution in tiles of ${tilePixels} pixels by two channels.`, tileMarks(stream.depth / 4)),
-      notes: pairNotes(stream.layer),
+      notes: scaledNotes(stream.layer, PAIRS),
     };
   };
 }

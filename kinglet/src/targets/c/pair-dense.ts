@@ -3,8 +3,8 @@ import { type Buffer, type Expr, i32, intrinsic, type KernelBuilder, type Kernel
 import { convMultipliers, denseMultipliers, inputOf, type MultiplierRule, outputOf, type Schedule } from "../../ops/index.ts";
 import { rowForm } from "./layer.ts";
 import { pairBias } from "./lanes.ts";
-import { pairNotes, planScaledLayer, requantizeScaled, type ScaledResult, scaledResult, wordNames } from "./scaled-layer.ts";
-import { packStream } from "./stream.ts";
+import { scaledNotes, planScaledLayer, requantizeScaled, type ScaledResult, scaledResult, wordNames } from "./scaled-layer.ts";
+import { packStream, PAIRS } from "./stream.ts";
 import { type TileShape, unrollFor } from "./tile.ts";
 
 /** Output channels that share each load of an input word. */
@@ -84,7 +84,7 @@ function denseKernel(node: Node, rule: MultiplierRule, shape: TileShape): ((k: K
       );
     return {
       ...k.finish("dense_pairs_s8", "Rows of a matrix product, four channels at a time, two weights in a lane.", { asWritten: true }),
-      notes: pairNotes(layer),
+      notes: scaledNotes(layer, PAIRS),
     };
   };
 }

@@ -3,8 +3,8 @@ import type { Expr, KernelBuilder, KernelInstance } from "../../loops/index.ts";
 import { attributesOf, convMultipliers, inputOf, outputOf, type WindowAttributes } from "../../ops/index.ts";
 import { rowForm } from "./layer.ts";
 import { pairBias } from "./lanes.ts";
-import { pairNotes, planScaledLayer } from "./scaled-layer.ts";
-import { packStream, type WeightStream } from "./stream.ts";
+import { scaledNotes, planScaledLayer } from "./scaled-layer.ts";
+import { packStream, PAIRS, type WeightStream } from "./stream.ts";
 import { mayBeShort, storeTile, TILE_CHANNELS, tileMarks, type TileShape, tileOf, tilePixelsFor, unrollFor, widenPixels } from "./tile.ts";
 
 export function isPointwise(node: Node): boolean {
@@ -58,7 +58,7 @@ export function pointwiseKernel(node: Node, shape: TileShape): ((k: KernelBuilde
     );
     return {
       ...k.finish("pointwise_tile_s8", `1x1 convolution in tiles of ${tilePixels} pixels by two channels.`, tileMarks(depth / 4)),
-      notes: pairNotes(stream.layer),
+      notes: scaledNotes(stream.layer, PAIRS),
     };
   };
 }

@@ -74,13 +74,13 @@ export function scaledResult(k: KernelBuilder, layer: ScaledLayer): ScaledResult
   };
 }
 
-/** What a kernel with weight pairs tells of itself. */
-export function pairNotes({ requantization, constant }: ScaledLayer): KernelNotes {
+/** What a kernel of such a layer tells of itself. */
+export function scaledNotes({ requantization, constant }: ScaledLayer, weights: string): KernelNotes {
   const { form, channels } = requantization;
   const stepped = channels.filter((channel) => channel.step > 0).length;
   const instructions = form === "ramp" ? "ramp, 2 instructions" : "ramp in 4 instructions";
   const counts = { [instructions]: channels.length - stepped - constant, "steps, 4 instructions": stepped, constant };
-  return { weights: "pairs in lanes", channels: Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)) };
+  return { weights, channels: Object.fromEntries(Object.entries(counts).filter(([, count]) => count > 0)) };
 }
 
 /** What `requantizeScaled` takes of each channel: with steps also rounding and step. */

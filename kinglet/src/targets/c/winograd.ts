@@ -3,7 +3,16 @@ import { type Buffer, type Expr, i32, intrinsic, type KernelBuilder, type Kernel
 import { attributesOf, convMultipliers, inputOf, outputOf, type Schedule, type WindowAttributes } from "../../ops/index.ts";
 import { rowForm } from "./layer.ts";
 import { SUM_SCALE } from "./requantization.ts";
-import { channelWords, planScaledLayer, requantizeScaled, type ScaledLayer, type ScaledResult, scaledResult, wordNames } from "./scaled-layer.ts";
+import {
+  channelWords,
+  planScaledLayer,
+  requantizeScaled,
+  type ScaledLayer,
+  scaledNotes,
+  type ScaledResult,
+  scaledResult,
+  wordNames,
+} from "./scaled-layer.ts";
 import { OUTPUT_SCALE, POSITIONS, transformFilter, transformPatch, transformProducts } from "./winograd-transform.ts";
 
 /** Patches and channels whose products are summed at a time. */
@@ -214,7 +223,10 @@ function winogradKernel(k: KernelBuilder, node: Node, s: WinogradShape, layer: S
       });
     });
   });
-  return k.finish("conv2d_winograd_s8", "3x3 convolution by Winograd's F(2x2, 3x3) in exact integers.", { asWritten: true });
+  return {
+    ...k.finish("conv2d_winograd_s8", "3x3 convolution by Winograd's F(2x2, 3x3) in exact integers.", { asWritten: true }),
+    notes: scaledNotes(layer, "transformed, 16 bits"),
+  };
 }
 
 /** Winograd's working memory may be this many times what other kernels may take: it saves half of a layer's instructions. */
