@@ -158,6 +158,18 @@ describe("compile", () => {
     expect(await readFile(at("profiled/report.html"), "utf8")).toMatch(/<b>cortex-m4<\/b>[^✓]*✓ equal/);
   });
 
+  test("explains which kernel each layer has", async () => {
+    const { code, out } = await kinglet("compile", model, "--target", "c", "--out", at("explained"), "--explain");
+    expect(code).toBe(0);
+    expect(out).toMatch(/^layer +kernel +weights +channels by requantization +why no faster one$/m);
+    const told = JSON.parse((await kinglet("compile", model, "--target", "c", "--out", at("explained"), "--explain", "--json")).out) as {
+      kernels: { name: string; func: string }[];
+    };
+    for (const { func } of told.kernels) expect(out).toContain(func);
+    expect(told.kernels).toHaveLength(1);
+    await rm(at("explained"), { recursive: true });
+  });
+
   test("refuses a folder with anything of a person's in it", async () => {
     await mkdir(at("mine"));
     await writeFile(at("mine/thesis.txt"), "precious");

@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { type Graph, GraphBuilder, type ValueType } from "../graph/index.ts";
-import { printCLibrary } from "./c/index.ts";
+import { FAST_DSP_SCHEDULES, printCLibrary } from "./c/index.ts";
 import { evaluate, separatePlacement, createJsRunner } from "./js/index.ts";
 import { lower } from "./lower.ts";
 import type { Optimize } from "./share.ts";
@@ -45,6 +45,28 @@ describe("lowering", () => {
     runner.setInput(0, new Uint8Array(bytes(8).buffer));
     runner.run();
     expect(new Int8Array(runner.output(0).buffer)).toEqual(evaluate(graph, [bytes(8)])[0]);
+  });
+
+  test.each([
+    ["two kinds of long rows have a kernel each", [96, 144, 96], 2],
+    ["three kinds share one", [96, 144, 192, 96], 1],
+    ["three kinds of short rows have a kernel each", [8, 16, 32, 8], 3],
+  ])("speed: %s", (_name, widths, kernels) => {
+    const b = new GraphBuilder("rows");
+    const map = (c: number): ValueType => ({ ...tensor([1, 4, 4, c]), quantization: { scales: [0.05], zeroPoints: [-128], axis: 0 } });
+    let x = b.input("x", map(widths[0]!));
+    widths.slice(1).forEach((outC, i) => {
+      const inC = widths[i]!;
+      const quantization = { scales: [0.002], zeroPoints: [0], axis: 0 };
+      const w = b.constant(`w${i}`, { dtype: "int8", shape: [outC, 1, 1, inC], quantization }, bytes(inC * outC));
+      const y = b.value(`y${i}`, map(outC));
+      const plain = { strideH: 1, strideW: 1, padTop: 0, padBottom: 0, padLeft: 0, padRight: 0, activation: "relu" };
+      b.node("conv2d", [x, w, null], [y], plain);
+      x = y;
+    });
+    b.output(x);
+    const program = lower(b.build(), { optimize: "speed", schedules: FAST_DSP_SCHEDULES });
+    expect(program.functions.filter((func) => func.name.startsWith("pointwise_tile_s8"))).toHaveLength(kernels);
   });
 
   test("equal tables are kept once", () => {

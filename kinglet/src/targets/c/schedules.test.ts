@@ -43,6 +43,24 @@ const SHAPES: fc.Arbitrary<Shape> = fc
   })
   .filter((s) => s.op === "fullyConnected" || (s.h + 2 * s.pad >= s.fh && s.w + 2 * s.pad >= s.fw));
 
+/** Convolutions that fill words and blocks, as tiles want them, over few and odd numbers of pixels. */
+const TILES: fc.Arbitrary<Shape> = fc
+  .record({
+    h: fc.integer({ min: 1, max: 5 }),
+    w: fc.integer({ min: 1, max: 9 }),
+    words: fc.constantFrom(1, 2, 3, 4, 18, 20, 24),
+    pairs: fc.integer({ min: 1, max: 4 }),
+    filter: fc.constantFrom(1, 1, 3),
+    stride: fc.integer({ min: 1, max: 2 }),
+    zeroPoint: fc.integer({ min: -128, max: 127 }),
+    scale: fc.constantFrom(0.02, 0.3, 3),
+    seed: fc.integer({ min: 1, max: 2 ** 31 - 1 }),
+  })
+  .map(({ words, pairs, filter, stride, ...rest }) => {
+    const window = { fh: filter, fw: filter, stride: filter === 1 ? 1 : stride, pad: filter === 1 ? 0 : 1 };
+    return { ...rest, ...window, op: "conv2d", c: 4 * words, oc: 2 * pairs };
+  });
+
 function layerOf(s: Shape): { graph: Graph; input: Int8Array } {
   const random = new Xorshift32(s.seed);
   const bytes = (n: number): Int8Array => Int8Array.from({ length: n }, () => random.int(-128, 127));
@@ -75,7 +93,15 @@ function layerOf(s: Shape): { graph: Graph; input: Int8Array } {
     [y],
     dense
       ? { activation: "none", keepDims: false }
-      : { strideH: s.stride, strideW: s.stride, dilationH: 1, dilationW: 1, ...pads, activation: "relu", depthMultiplier: 1 },
+      : {
+          strideH: s.stride,
+          strideW: s.stride,
+          dilationH: 1,
+          dilationW: 1,
+          ...pads,
+          activation: s.seed % 2 === 0 ? "relu" : "none",
+          depthMultiplier: 1,
+        },
   );
   b.output(y);
   return { graph: b.build(), input: bytes(count(inShape)) };
@@ -105,6 +131,29 @@ describe.each([
       }),
       { numRuns: 300, seed: 7 },
     );
+  });
+});
+
+describe.each([
+  ["DSP", balancedDspSchedules],
+  ["fast DSP", () => FAST_DSP_SCHEDULES],
+] as const)("tiles of the %s schedules", (_name, schedules) => {
+  test("give the bytes of the plain loops", () => {
+    fc.assert(
+      fc.property(TILES, (shape) => {
+        const { graph, input } = layerOf(shape);
+        expect(run(graph, input, schedules(graph))).toBe(run(graph, input, {}));
+      }),
+      { numRuns: 120, seed: 11 },
+    );
+  });
+
+  test("are what such layers have", () => {
+    const kinds = fc.sample(TILES, { numRuns: 60, seed: 11 }).map((shape) => {
+      const { graph } = layerOf(shape);
+      return lower(graph, { schedules: schedules(graph) }).steps[0]!.func;
+    });
+    expect(new Set(kinds)).toEqual(new Set(["conv2d_tile_s8", "dense_pairs_s8", "pointwise_tile_s8", "rows_s8", "conv2d_patch_s8"]));
   });
 });
 
