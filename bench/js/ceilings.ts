@@ -48,7 +48,7 @@ interface Ceiling {
   readonly macs: number;
 }
 
-async function ceilingOf(kind: CeilingKind): Promise<Ceiling> {
+export async function ceilingOf(kind: CeilingKind): Promise<Ceiling> {
   const { parseWat } = await wabt();
   const parsed = parseWat(`${kind}.wat`, tileText(STEPS[kind]), { simd: true, relaxed_simd: true });
   return { module: parsed.toBinary({}).buffer, macs: STEPS[kind].macs * REDUCTION * TILES_A_RUN };
