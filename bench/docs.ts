@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { browserRemarks, browserTable, remarks, startTable, timeTable } from "./js-tables.ts";
-import { arenaTable, compileTable, coreTable, coreTargetTable, floatTable, goalTable, speedTable } from "./mcu-tables.ts";
+import { arenaTable, compileTable, coreTable, coreTargetTable, floatTable, goalTable, planTable, speedTable } from "./mcu-tables.ts";
 import { type JsResults, loadJs, loadMcu, type McuResults } from "./results.ts";
 import { markdown } from "./table.ts";
 
@@ -14,6 +14,7 @@ function parts(mcu: McuResults, js: JsResults): Readonly<Record<string, string>>
   return {
     speed: markdown(speedTable(mcu)),
     arena: markdown(arenaTable(mcu)),
+    plans: markdown(planTable(mcu)),
     goals: markdown(goalTable(mcu)),
     cores: markdown(coreTable(mcu)),
     coreTargets: markdown(coreTargetTable(mcu)),

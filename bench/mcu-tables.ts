@@ -1,7 +1,7 @@
 import type { CoreId } from "../kinglet/src/boards/index.ts";
 import type { Optimize } from "../kinglet/src/targets/share.ts";
 import { type PeerEngine, type PeerFigures, peer } from "./peers.ts";
-import type { McuResults, McuRun } from "./results.ts";
+import type { McuResults, McuRun, PlanName } from "./results.ts";
 import { atMost, figure, NONE, ratio, shareAtMost, type Table } from "./table.ts";
 import { ARENA_TARGETS, CLOSED_CYCLES, CODE_TARGETS, CORE_TARGETS, compileTargetMs, INSTRUCTION_TARGETS } from "./targets.ts";
 
@@ -19,8 +19,8 @@ class Figures {
     return [...names].filter((model) => (peer(model, "cmsis-nn") === undefined && peer(model, "reference") !== undefined) === float);
   }
 
-  run(model: string, core: CoreId, goal: Optimize): McuRun | undefined {
-    return this.results.runs.find((run) => run.model === model && run.core === core && run.goal === goal && run.plan === "default");
+  run(model: string, core: CoreId, goal: Optimize, plan: PlanName = "default"): McuRun | undefined {
+    return this.results.runs.find((run) => run.model === model && run.core === core && run.goal === goal && run.plan === plan);
   }
 
   facts(model: string): McuResults["models"][number] | undefined {
@@ -48,16 +48,55 @@ export function speedTable(results: McuResults): Table {
   return { titles, rows };
 }
 
-/** Bytes of RAM beside both peers. */
+/** Bytes of arena beside both peers: layer by layer, with fused stages, and with the input arriving by rows. */
 export function arenaTable(results: McuResults): Table {
   const figures = new Figures(results);
-  const titles = ["model", "TFLM", "TinyEngine", "Kinglet", "÷ TFLM", "lower bound", "stack", "by layers", "with fused stages"];
+  const plans = [
+    ["default", "layers"],
+    ["fused", "fused"],
+    ["streamed", "streamed"],
+  ] as const;
+  const titles = [
+    "model",
+    "TFLM",
+    "TinyEngine",
+    "by layers",
+    "÷ TFLM",
+    "target",
+    "fused stages",
+    "target",
+    "streamed input",
+    "target",
+    "with MACs x1.2",
+  ];
   const rows = figures.models(false).map((model) => {
-    const run = figures.run(model, "cortex-m4", "balanced");
-    const [is, tflm, targets] = [run?.arenaBytes, peer(model, "cmsis-nn")?.arenaBytes, ARENA_TARGETS[model] ?? {}];
-    const others = [figure(tflm), figure(tinyEngine(model, "arenaBytes"))];
-    const own = [figure(is), ratio(is, tflm), figure(run?.lowerBoundBytes), figure(run?.stackBytes)];
-    return [model, ...others, ...own, atMost(is, targets.layers), atMost(is, targets.fused)];
+    const [tflm, targets] = [peer(model, "cmsis-nn")?.arenaBytes, ARENA_TARGETS[model] ?? {}];
+    const own = plans.flatMap(([plan, target]) => {
+      const is = figures.run(model, "cortex-m4", "balanced", plan)?.arenaBytes;
+      return [figure(is), ...(plan === "default" ? [ratio(is, tflm)] : []), atMost(is, targets[target])];
+    });
+    return [model, figure(tflm), figure(tinyEngine(model, "arenaBytes")), ...own, atMost(undefined, targets.traded)];
+  });
+  return { titles, rows };
+}
+
+/** What the smaller plans cost. */
+export function planTable(results: McuResults): Table {
+  const figures = new Figures(results);
+  const titles = ["model", "plan", "arena B", "lower bound", "stack B", "code B", "instructions", "÷ by layers"];
+  const names: readonly (readonly [PlanName, string])[] = [
+    ["default", "by layers"],
+    ["fused", "fused stages"],
+    ["streamed", "streamed input"],
+  ];
+  const rows = figures.models(false).flatMap((model) => {
+    const whole = figures.run(model, "cortex-m4", "balanced");
+    return names.flatMap(([plan, name]) => {
+      const run = figures.run(model, "cortex-m4", "balanced", plan);
+      if (run === undefined) return [];
+      const bytes = [run.arenaBytes, run.lowerBoundBytes, run.stackBytes, run.codeBytes, run.instructions].map(figure);
+      return [[model, name, ...bytes, ratio(run.instructions, whole?.instructions)]];
+    });
   });
   return { titles, rows };
 }

@@ -7,7 +7,7 @@ import type { BrowserMeasured } from "./js/browser.ts";
 import type { JsMeasured } from "./js/measure.ts";
 
 /** How the memory plan was asked for; see `PLANS` in jobs.ts. */
-export type PlanName = "default";
+export type PlanName = "default" | "fused" | "streamed";
 
 /** One network on one emulated core. Every figure is exact: it depends on the compiler's version and on nothing else. */
 export interface McuRun {

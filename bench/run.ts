@@ -1,7 +1,7 @@
 // `npm run bench [-- --json | --save | --check] [MODEL…]`: bytes and instructions on emulated cores, beside other engines.
 import { writeDocs } from "./docs.ts";
 import { jobsFor } from "./jobs.ts";
-import { arenaTable, compileTable, coreTable, coreTargetTable, floatTable, goalTable, speedTable } from "./mcu-tables.ts";
+import { arenaTable, compileTable, coreTable, coreTargetTable, floatTable, goalTable, planTable, speedTable } from "./mcu-tables.ts";
 import { measureRun, modelFacts, type Skipped, type Subject, toolVersions } from "./measure.ts";
 import { differences, loadMcu, type McuResults, type McuRun, type ModelFacts, merge, runKey, save } from "./results.ts";
 import { subjects } from "./subjects.ts";
@@ -9,7 +9,8 @@ import { terminal } from "./table.ts";
 
 const TABLES = [
   ["Instructions on the Cortex-M4, --optimize speed:", speedTable],
-  ["Bytes of RAM on the Cortex-M4, --optimize balanced:", arenaTable],
+  ["Bytes of arena on the Cortex-M4, --optimize balanced:", arenaTable],
+  ["What the memory plans cost, --optimize balanced:", planTable],
   ["Code and instructions by goal, Cortex-M4:", goalTable],
   ["Instructions on every core, --optimize speed:", coreTable],
   ["Other cores beside peers, --optimize speed:", coreTargetTable],

@@ -1,5 +1,5 @@
 import { boardRule, factsOf, freeOn, summaryOf } from "./facts.ts";
-import { bytesShort, count, percent, plain, quantizationText, shapeOf } from "./format.ts";
+import { bytesShort, count, idealShare, percent, plain, quantizationText, shapeOf } from "./format.ts";
 import { formatTable } from "./table.ts";
 import type { ReportCheck, ReportData, ReportPort } from "./types.ts";
 
@@ -38,7 +38,9 @@ export function layersText(data: ReportData): string {
     count(layer.macs),
     count(layer.weightBytes),
     count(layer.outputBytes),
-    ...(counted ? [layer.instructions === undefined ? "–" : count(layer.instructions), percent(layer.instructions ?? 0, total)] : []),
+    ...(counted
+      ? [layer.instructions === undefined ? "–" : count(layer.instructions), percent(layer.instructions ?? 0, total), idealShare(layer)]
+      : []),
   ]);
   return formatTable(
     [
@@ -54,6 +56,7 @@ export function layersText(data: ReportData): string {
         ? [
             { title: `Instructions (${data.profiledOn})`, align: "right" as const },
             { title: "Share", align: "right" as const },
+            { title: "Of ideal", align: "right" as const },
           ]
         : []),
     ],
