@@ -1,5 +1,6 @@
 import { boardRule, factsOf, freeOn, summaryOf } from "./facts.ts";
 import { bytesShort, count, idealShare, percent, plain, quantizationText, shapeOf } from "./format.ts";
+import { stageOf } from "./memory-chart.ts";
 import { formatTable } from "./table.ts";
 import type { ReportCheck, ReportData, ReportPort } from "./types.ts";
 
@@ -66,12 +67,14 @@ export function layersText(data: ReportData): string {
 
 /** The memory plan: what is in the arena at each step, as bars; the peak is marked. */
 export function memoryText(data: ReportData): string {
-  const { steps, arenaBytes, peakStep } = data.timeline;
+  const { steps, stages, arenaBytes, peakStep } = data.timeline;
+  const fused = stages.length > 0;
   const rows = steps.map((step, at) => [
     String(at + 1),
     step.op,
     "█".repeat(Math.round((BAR * step.liveBytes) / Math.max(1, arenaBytes))),
     count(step.liveBytes),
+    ...(fused ? [stageOf(data.timeline, at) === 0 ? "" : `stage ${stageOf(data.timeline, at)}`] : []),
     at === peakStep ? "peak" : "",
   ]);
   return formatTable(
@@ -80,6 +83,7 @@ export function memoryText(data: ReportData): string {
       { title: "Operator" },
       { title: `of ${bytesShort(arenaBytes)}` },
       { title: "Bytes in use", align: "right" },
+      ...(fused ? [{ title: "Fused" }] : []),
       { title: "" },
     ],
     rows,
