@@ -52,7 +52,7 @@ export async function modelFacts({ model, read }: Subject): Promise<ModelFacts |
 
 export async function measureRun({ model, read, samples }: Subject, { core, goal, plan }: Job): Promise<McuRun | Skipped> {
   return await orReason(model, async () => {
-    const { compiled, core: figures } = await execute(read(), core, samples, { ...PLANS[plan], optimize: goal });
+    const { compiled, core: figures } = await execute(read(), core, samples, { ...PLANS[plan], optimize: goal, fine: true });
     const { instructions, stackBytes, codeBytes, weightBytes } = figures!;
     const { arenaBytes, lowerBoundBytes } = compiled.plan;
     return { model, core, goal, plan, instructions, arenaBytes, lowerBoundBytes, stackBytes, codeBytes, weightBytes };

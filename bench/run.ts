@@ -61,7 +61,7 @@ function check(results: McuResults): void {
 }
 
 const args = process.argv.slice(2);
-const { list, note } = await subjects(args.filter((arg) => !arg.startsWith("-")));
+const { list, note } = subjects(args.filter((arg) => !arg.startsWith("-")));
 if (note !== null) console.error(note);
 const { results, reasons } = await measureAll(list);
 if (args.includes("--json")) console.log(JSON.stringify(results, null, 2));

@@ -36,16 +36,16 @@ const MODELS = [
 ];
 const ZOO_MODELS = ["mobilenet_v2_0.35_144_chain"];
 
-async function demo(): Promise<Subject> {
-  const graph = await keywordSpotter();
+function demo(): Subject {
+  const graph = keywordSpotter();
   return { model: "demo", read: () => graph, samples: [[sampleInput(graph, 1)]] };
 }
 
 /** The models to measure and, where the development data is absent, why the files are left out. */
-export async function subjects(wanted: readonly string[]): Promise<{ list: Subject[]; note: string | null }> {
+export function subjects(wanted: readonly string[]): { list: Subject[]; note: string | null } {
   const chosen = (names: readonly string[]): string[] => names.filter((name) => wanted.length === 0 || wanted.includes(name));
   const zoo = chosen(ZOO_MODELS).map(fromZoo);
   if (existsSync(GOLDEN)) return { list: [...chosen(MODELS).map(golden), ...zoo], note: null };
   const note = "The reference models are not here (KINGLET_SHARED names their folder), so this measures the demo's network and the zoo's.";
-  return { list: [...(wanted.length === 0 ? [await demo()] : []), ...zoo], note };
+  return { list: [...(wanted.length === 0 ? [demo()] : []), ...zoo], note };
 }

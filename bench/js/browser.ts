@@ -17,7 +17,9 @@ export interface BrowserMeasured {
   /** Faster peer divided by Kinglet, by the tenth percentile of wall-clock time. */
   readonly ratio: number | null;
   readonly gmacs: number;
+  /** Of the inner step on baseline SIMD, and on relaxed SIMD (dot products of bytes, fused multiply-adds). */
   readonly ceilingGmacs: number;
+  readonly relaxedGmacs: number;
 }
 
 interface Timed {
@@ -65,10 +67,14 @@ const largest = (a: readonly number[], b: readonly number[]): number => a.reduce
 export async function measureBrowser(subject: JsSubject, peers: string): Promise<BrowserMeasured | null> {
   const executablePath = process.env["CHROMIUM"] ?? findTool("chromium");
   if (executablePath === null) return null;
-  const ceiling = await ceilingOf(subject.precision === "int8" ? "int8" : "float32-relaxed");
+  const baseline = await ceilingOf(subject.precision);
+  const relaxed = await ceilingOf(`${subject.precision}-relaxed`);
   const { files } = await makeArtefact(subject.graph, { target: "wasm", id: "network" });
   const page = readFileSync(new URL("./page.mjs", import.meta.url));
-  const server = await serve(new Map([...files, ["model.tflite", subject.tflite], ["ceiling.wasm", ceiling.module], ["page.mjs", page]]), peers);
+  const server = await serve(
+    new Map([...files, ["model.tflite", subject.tflite], ["baseline.wasm", baseline.module], ["relaxed.wasm", relaxed.module], ["page.mjs", page]]),
+    peers,
+  );
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
   try {
     const tab = await browser.newPage();
@@ -76,10 +82,10 @@ export async function measureBrowser(subject: JsSubject, peers: string): Promise
     const { model, precision, graph, input } = subject;
     const job = { precision, shape: graph.inputs[0]!.shape, input: Array.from(input, Number), rounds: 60, budgetMs: 6000 };
     const told = (await tab.evaluate(`import("/page.mjs").then(({ measure }) => measure(${JSON.stringify(job)}))`)) as {
-      engines: Record<BrowserEngine | "ceiling", Timed | undefined>;
+      engines: Record<BrowserEngine | "baseline" | "relaxed", Timed | undefined>;
       failures: Record<string, string>;
     };
-    const { ceiling: top, ...engines } = told.engines;
+    const { baseline: step, relaxed: relaxedStep, ...engines } = told.engines;
     const own = engines.kinglet!;
     const named = Object.entries(engines) as [BrowserEngine, Timed][];
     const peerTimes = named.filter(([name]) => name !== "kinglet").map(([, { p10Ms }]) => p10Ms);
@@ -91,7 +97,8 @@ export async function measureBrowser(subject: JsSubject, peers: string): Promise
       failures: told.failures,
       ratio: peerTimes.length === 0 ? null : Math.min(...peerTimes) / own.p10Ms,
       gmacs: macsOf(graph) / own.p10Ms / 1e6,
-      ceilingGmacs: ceiling.macs / top!.p10Ms / 1e6,
+      ceilingGmacs: baseline.macs / step!.p10Ms / 1e6,
+      relaxedGmacs: relaxed.macs / relaxedStep!.p10Ms / 1e6,
     };
   } finally {
     await browser.close();

@@ -51,8 +51,8 @@ async function litert(shape) {
   };
 }
 
-async function ceiling(precision) {
-  const { instance } = await WebAssembly.instantiateStreaming(fetch("/ceiling.wasm"));
+async function ceiling(precision, path) {
+  const { instance } = await WebAssembly.instantiateStreaming(fetch(path));
   const { memory, run } = instance.exports;
   const all = new (precision === "int8" ? Int16Array : Float32Array)(memory.buffer);
   all.forEach((_, i) => {
@@ -89,7 +89,8 @@ function quantile(numbers, q) {
  */
 export async function measure({ precision, shape, input, rounds, budgetMs }) {
   const given = (precision === "int8" ? Int8Array : Float32Array).from(input);
-  const makers = { kinglet, "tfjs-tflite": tfjsTflite, litert: () => litert(shape), ceiling: () => ceiling(precision) };
+  const makers = { kinglet, "tfjs-tflite": tfjsTflite, litert: () => litert(shape) };
+  for (const name of ["baseline", "relaxed"]) makers[name] = () => ceiling(precision, `/${name}.wasm`);
   const engines = [];
   const failures = {};
   for (const [name, make] of Object.entries(makers)) {
