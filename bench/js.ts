@@ -20,8 +20,8 @@ function printText({ models: results, browser }: JsResults): void {
   console.log(terminal(timeTable(results)));
   console.log("\nMilliseconds of processor time from bytes to the first result in a fresh process, and bytes to send, gzipped:\n");
   console.log(terminal(startTable(results)));
-  console.log("\nMilliseconds on the wall for one inference in Chromium: p10 (median).\n");
-  console.log(terminal(browserTable(browser)));
+  if (browser.length > 0)
+    console.log(`\nMilliseconds on the wall for one inference in Chromium: p10 (median).\n\n${terminal(browserTable(browser))}`);
   console.log(["", ...remarks(results), ...browserRemarks(browser)].join("\n"));
   console.log("onnxruntime-node is native code: a yardstick, not a peer. The ceiling is the inner step alone (i32x4.dot_i16x8_s for int8, f32x4");
   console.log("multiply and add for float32), 4 × 8 tile, measured in the same rounds.");

@@ -41,8 +41,16 @@ function demo(): Subject {
   return { model: "demo", read: () => graph, samples: [[sampleInput(graph, 1)]] };
 }
 
+/** @throws Error for a name that no model has. */
+function refuseUnknown(wanted: readonly string[]): void {
+  const known = [...MODELS, ...ZOO_MODELS];
+  const unknown = wanted.filter((model) => !known.includes(model));
+  if (unknown.length > 0) throw new Error(`no model ${unknown.join(", ")}; there are ${known.join(", ")}`);
+}
+
 /** The models to measure and, where the development data is absent, why the files are left out. */
 export function subjects(wanted: readonly string[]): { list: Subject[]; note: string | null } {
+  refuseUnknown(wanted);
   const chosen = (names: readonly string[]): string[] => names.filter((name) => wanted.length === 0 || wanted.includes(name));
   const zoo = chosen(ZOO_MODELS).map(fromZoo);
   if (existsSync(GOLDEN)) return { list: [...chosen(MODELS).map(golden), ...zoo], note: null };
