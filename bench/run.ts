@@ -1,79 +1,74 @@
-// `npm run bench [-- --json] [MODEL…]`: size and instructions on an emulated Cortex-M4, beside TensorFlow Lite Micro.
-import { formatTable } from "../kinglet/src/report/index.ts";
-import { type Measured, measure, type Skipped } from "./measure.ts";
-import { type Limits, limitsFor, PEERS } from "./peers.ts";
+// `npm run bench [-- --json | --save | --check] [MODEL…]`: bytes and instructions on emulated cores, beside other engines.
+import { writeDocs } from "./docs.ts";
+import { jobsFor } from "./jobs.ts";
+import { arenaTable, compileTable, coreTable, coreTargetTable, floatTable, goalTable, planTable, speedTable } from "./mcu-tables.ts";
+import { measureRun, modelFacts, type Skipped, type Subject, toolVersions } from "./measure.ts";
+import { differences, loadMcu, type McuResults, type McuRun, type ModelFacts, merge, runKey, save } from "./results.ts";
 import { subjects } from "./subjects.ts";
+import { terminal } from "./table.ts";
 
-type Ratios = { readonly [K in keyof Limits]?: number };
+const TABLES = [
+  ["Instructions on the Cortex-M4, --optimize speed:", speedTable],
+  ["Bytes of arena on the Cortex-M4, --optimize balanced:", arenaTable],
+  ["What the memory plans cost, --optimize balanced:", planTable],
+  ["Code and instructions by goal, Cortex-M4:", goalTable],
+  ["Instructions on every core, --optimize speed:", coreTable],
+  ["Other cores beside peers, --optimize speed:", coreTargetTable],
+  ["Float on the Cortex-M4, --optimize balanced:", floatTable],
+  ["Compile time on this machine, and WebAssembly:", compileTable],
+] as const;
 
-function ratiosOf(result: Measured): Ratios {
-  const peer = PEERS[result.model];
-  if (peer === undefined) return {};
-  return {
-    arena: result.arenaBytes / peer.cmsisArenaBytes,
-    ...(result.codeBytes === undefined ? {} : { code: result.codeBytes / peer.cmsisCodeBytes }),
-    ...(result.instructions === undefined ? {} : { instructions: result.instructions / peer.referenceInstructions }),
+interface Measured {
+  readonly results: McuResults;
+  readonly reasons: readonly string[];
+}
+
+const isReason = (one: object): one is Skipped => "skipped" in one;
+
+async function measureAll(list: readonly Subject[]): Promise<Measured> {
+  const models: ModelFacts[] = [];
+  const runs: McuRun[] = [];
+  const reasons = new Set<string>();
+  const keep = <T extends object>(into: T[], one: T | Skipped): void => {
+    if (isReason(one)) reasons.add(`${one.model}: skipped: ${one.skipped}`);
+    else into.push(one);
   };
+  for (const subject of list) {
+    keep(models, await modelFacts(subject));
+    for (const job of jobsFor(subject.model)) {
+      process.stderr.write(`measuring ${subject.model} on ${job.core}, ${job.goal}\n`);
+      keep(runs, await measureRun(subject, job));
+    }
+  }
+  return { results: { tools: toolVersions(), models, runs }, reasons: [...reasons] };
 }
 
-function verdict(ratio: number | undefined, limit: number): string {
-  if (ratio === undefined) return "–";
-  return `${ratio.toFixed(3)} ${ratio <= limit ? "hit" : "MISS"}`;
+function printText(results: McuResults, reasons: readonly string[]): void {
+  for (const [title, table] of TABLES) {
+    const made = table(results);
+    if (made.rows.length > 0) console.log(`${title}\n\n${terminal(made)}\n`);
+  }
+  for (const reason of reasons) console.log(reason);
+  console.log("Bytes and instructions are exact; the time is this machine's. docs/benchmarks.md tells how they are counted.");
 }
 
-function figure(value: number | undefined): string {
-  return value === undefined ? "–" : Math.round(value).toLocaleString("en-US");
-}
-
-function rowOf(result: Measured): string[] {
-  const [ratios, limits] = [ratiosOf(result), limitsFor(result.model)];
-  return [
-    result.model,
-    figure(result.arenaBytes),
-    verdict(ratios.arena, limits.arena),
-    figure(result.codeBytes),
-    verdict(ratios.code, limits.code),
-    figure(result.instructions),
-    verdict(ratios.instructions, limits.instructions),
-    figure(result.weightBytes),
-    figure(result.stackBytes),
-    figure(result.wasmGzipBytes),
-    figure(result.compileMs),
-  ];
-}
-
-const TITLES = ["model", "arena B", "≤ 0.75", "code B", "≤ 0.2", "instructions", "≤ 0.5", "weights B", "stack B", "wasm gz B", "compile ms"];
-
-function printText(results: readonly (Measured | Skipped)[], note: string | null): void {
-  if (note !== null) console.log(`${note}\n`);
-  const measured = results.filter((result) => "arenaBytes" in result);
-  console.log(
-    formatTable(
-      TITLES.map((title, i) => ({ title, align: i === 0 ? "left" : "right" })),
-      measured.map(rowOf),
-    ),
-  );
-  for (const result of results) if ("skipped" in result) console.log(`${result.model}: skipped: ${result.skipped}`);
-  console.log("\nShares of TensorFlow Lite Micro 90b983c2 on the emulated Cortex-M4: arena and code with CMSIS-NN, instructions with its");
-  console.log("reference kernels. resnet8 may use 0.9 of the arena. Bytes and instructions are exact; the time is this machine's.");
+/** Compares with the stored figures, to the digit. */
+function check(results: McuResults): void {
+  const changed = differences(loadMcu().runs, results.runs);
+  console.log(changed.length === 0 ? `${results.runs.length} runs are as stored.` : changed.join("\n"));
+  if (changed.length > 0) console.log("\nIf this is meant: npm run bench -- --save");
+  process.exitCode = changed.length === 0 ? 0 : 1;
 }
 
 const args = process.argv.slice(2);
-const { list, note } = await subjects(args.filter((arg) => !arg.startsWith("-")));
-const results: (Measured | Skipped)[] = [];
-for (const subject of list) {
-  process.stderr.write(`measuring ${subject.model}\n`);
-  results.push(await measure(subject));
+const { list, note } = subjects(args.filter((arg) => !arg.startsWith("-")));
+if (note !== null) console.error(note);
+const { results, reasons } = await measureAll(list);
+if (args.includes("--json")) console.log(JSON.stringify(results, null, 2));
+else if (args.includes("--check")) check(results);
+else printText(results, reasons);
+if (args.includes("--save")) {
+  const old = loadMcu();
+  save("mcu", { ...results, models: merge(old.models, results.models, ({ model }) => model), runs: merge(old.runs, results.runs, runKey) });
+  writeDocs();
 }
-if (args.includes("--json"))
-  console.log(
-    JSON.stringify(
-      {
-        note,
-        models: results.map((result) => ("arenaBytes" in result ? { ...result, ratios: ratiosOf(result), limits: limitsFor(result.model) } : result)),
-      },
-      null,
-      2,
-    ),
-  );
-else printText(results, note);

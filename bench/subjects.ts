@@ -2,8 +2,9 @@ import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { keywordSpotter, sampleInput } from "../kinglet/src/demo/network.ts";
-import type { Sample } from "../kinglet/src/driver/index.ts";
+import { type Sample, seededSample } from "../kinglet/src/driver/index.ts";
 import { readModel } from "../kinglet/src/formats/index.ts";
+import { ZOO } from "../kinglet/src/zoo/index.ts";
 import type { Subject } from "./measure.ts";
 
 /** Folder of the development data (CONTRIBUTING.md); it need not be there. */
@@ -23,13 +24,36 @@ function golden(model: string): Subject {
   return { model, read: () => readModel(readFileSync(file), model), samples: [firstSample(folder)] };
 }
 
-/** The models to measure and, where the development data is absent, why it is only the demo's network. */
-export async function subjects(wanted: readonly string[]): Promise<{ list: Subject[]; note: string | null }> {
-  if (existsSync(GOLDEN)) {
-    const names = readdirSync(GOLDEN).filter((name) => existsSync(join(GOLDEN, name, "model.tflite")));
-    return { list: names.filter((name) => wanted.length === 0 || wanted.includes(name)).map(golden), note: null };
-  }
-  const graph = await keywordSpotter();
-  const note = "The reference models are not here (KINGLET_SHARED names their folder), so this measures the demo's network only.";
-  return { list: [{ model: "demo", read: () => graph, samples: [[sampleInput(graph, 1)]] }], note };
+/** The network of the zoo that planners are compared on. */
+function fromZoo(model: string): Subject {
+  const graph = ZOO[model]!();
+  return { model, read: () => graph, samples: [seededSample(graph, 1)] };
+}
+
+const MODELS = [
+  ...["ad01", "hello_world", "kws", "mcunet_vww", "mcunetv2_large", "micro_speech", "person_detect", "resnet8", "strww", "vww96"],
+  ...["hello_world_float", "mlperf_ad01_fp32", "mlperf_pretrainedResnet", "mlperf_vww_96_float"],
+];
+const ZOO_MODELS = ["mobilenet_v2_0.35_144_chain"];
+
+function demo(): Subject {
+  const graph = keywordSpotter();
+  return { model: "demo", read: () => graph, samples: [[sampleInput(graph, 1)]] };
+}
+
+/** @throws Error for a name that no model has. */
+function refuseUnknown(wanted: readonly string[]): void {
+  const known = [...MODELS, ...ZOO_MODELS];
+  const unknown = wanted.filter((model) => !known.includes(model));
+  if (unknown.length > 0) throw new Error(`no model ${unknown.join(", ")}; there are ${known.join(", ")}`);
+}
+
+/** The models to measure and, where the development data is absent, why the files are left out. */
+export function subjects(wanted: readonly string[]): { list: Subject[]; note: string | null } {
+  refuseUnknown(wanted);
+  const chosen = (names: readonly string[]): string[] => names.filter((name) => wanted.length === 0 || wanted.includes(name));
+  const zoo = chosen(ZOO_MODELS).map(fromZoo);
+  if (existsSync(GOLDEN)) return { list: [...chosen(MODELS).map(golden), ...zoo], note: null };
+  const note = "The reference models are not here (KINGLET_SHARED names their folder), so this measures the demo's network and the zoo's.";
+  return { list: [...(wanted.length === 0 ? [demo()] : []), ...zoo], note };
 }

@@ -90,7 +90,7 @@ async function goldenCase(context: TestContext, model: string): Promise<Case> {
 }
 
 async function demoCase(): Promise<Case> {
-  const graph = await keywordSpotter();
+  const graph = keywordSpotter();
   const samples = [1, 2].map((seed) => [sampleInput(graph, seed)]);
   return await prepare(graph, "demo", samples, (await execute(graph, "plain", samples)).outputs);
 }

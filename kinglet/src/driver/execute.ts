@@ -21,6 +21,8 @@ export interface ExecuteOptions extends Pick<MemoryOptions, "fuse" | "streamInpu
   readonly values?: boolean;
   /** Count the instructions of every step (cores only). */
   readonly profile?: boolean;
+  /** Count to the single instruction, below 2e9 of them, instead of to the timer's tick of 31 to 50 (cores only). */
+  readonly fine?: boolean;
   /** Host compiler and flags, for sanitizers. */
   readonly compiler?: "gcc" | "clang";
   readonly flags?: readonly string[];
@@ -203,6 +205,7 @@ async function runCore(core: CoreId, compiled: Compiled, samples: readonly Sampl
   const harness = { samples: samples.length, dumpArena: options.values === true, profile: options.profile === true, bigArena: big.arena };
   const run = await runOnCore({
     core,
+    fine: options.fine === true,
     bigBinaries: big.binaries,
     sources: {
       ...Object.fromEntries(library),

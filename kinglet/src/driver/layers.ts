@@ -1,9 +1,11 @@
 import { dtypeBytes, elementCount } from "../base/index.ts";
+import { isCoreId } from "../boards/index.ts";
 import type { Node } from "../graph/index.ts";
 import { MEMORY_BYTES, type Program, type Step } from "../loops/index.ts";
 import { findOp } from "../ops/index.ts";
 import type { Compiled } from "./compile.ts";
 import type { Execution } from "./execute.ts";
+import { idealInstructions } from "./ideal.ts";
 
 /** One operation of the network as the program has it. */
 export interface Layer {
@@ -18,6 +20,8 @@ export interface Layer {
   readonly weightBytes: number;
   readonly outputBytes: number;
   readonly instructions?: number;
+  /** With `instructions`: the fewest that the best known kernels could do with on that core; see ideal.ts. */
+  readonly idealInstructions?: number;
 }
 
 /** Takes out the next value kept under a name; networks may give one name to several nodes. */
@@ -106,6 +110,11 @@ function mergeRows(program: Program, placed: readonly PlacedLayer[]): PlacedLaye
   return merged;
 }
 
+function idealOf(node: Node | undefined, via: string): Pick<Layer, "idealInstructions"> {
+  const ideal = node === undefined || !isCoreId(via) ? undefined : idealInstructions(node, via);
+  return ideal === undefined ? {} : { idealInstructions: Math.round(ideal) };
+}
+
 /**
  * A layer for each step in the order they run; nodes without code stand after the node they follow in the graph.
  * With a run that counted them, each has its instructions.
@@ -128,7 +137,7 @@ export function layersOf(compiled: Compiled, profiled?: Execution): Layer[] {
       ...(found === undefined ? stepOutput(program, step) : nodeOutput(found.node)),
       macs: found === undefined ? 0 : (findOp(found.node.op)?.macs?.(found.node) ?? 0),
       weightBytes: newTableBytes(program, step, seen),
-      ...(instructions === undefined ? {} : { instructions }),
+      ...(instructions === undefined ? {} : { instructions, ...idealOf(found?.node, profiled!.via) }),
     };
     return { at: found?.at ?? graph.nodes.length, layer };
   });

@@ -32,10 +32,11 @@ function portOf(port: Port): ReportPort {
 }
 
 function timelineOf(compiled: Compiled): ReportTimeline {
-  const { blocks, steps, peakStep, arenaBytes } = planTimeline(compiled.program, compiled.plan);
+  const { blocks, steps, stages, peakStep, arenaBytes } = planTimeline(compiled.program, compiled.plan);
   return {
     blocks: blocks.map(({ name, kind, first, last, offset, bytes }) => ({ name, kind, first, last, offset, bytes })),
     steps: steps.map((step, at) => ({ ...step, op: compiled.program.steps[at]!.op })),
+    stages,
     peakStep,
     arenaBytes,
   };

@@ -32,6 +32,13 @@ export function percent(part: number, whole: number): string {
   return value < 10 ? `${value.toFixed(1)} %` : `${part < whole ? Math.min(99, Math.round(value)) : 100} %`;
 }
 
+/** How much of what a layer took its ideal would have taken; above 100 % where a kernel is cleverer than the reasoning. */
+export function idealShare(layer: { readonly instructions?: number; readonly idealInstructions?: number }): string {
+  const { instructions, idealInstructions } = layer;
+  if (instructions === undefined || idealInstructions === undefined || instructions === 0) return "–";
+  return `${Math.round((100 * idealInstructions) / instructions)} %`;
+}
+
 export function shapeOf(shape: readonly number[]): string {
   return shape.length === 0 ? "scalar" : shape.join(" × ");
 }

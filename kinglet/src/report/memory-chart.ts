@@ -13,6 +13,21 @@ function stepText(timeline: ReportTimeline, at: number): string {
   return `Step ${at + 1}, ${step.op} ${step.name}: ${count(step.liveBytes)} bytes in use${at === timeline.peakStep ? ", the peak" : ""}`;
 }
 
+/** Which of the fused stages a step belongs to, counted from 1; 0 for none. */
+export function stageOf(timeline: ReportTimeline, step: number): number {
+  return timeline.stages.findIndex(({ first, count }) => first <= step && step < first + count) + 1;
+}
+
+/** Fused stages as bands over all addresses, behind the blocks. */
+function stageBands(timeline: ReportTimeline, height: number): string {
+  return timeline.stages
+    .map(({ first, count: steps }, i) => {
+      const text = `Fused stage ${i + 1}, steps ${first + 1} to ${first + steps}: they run in turn, a row at a time`;
+      return `<rect class="stage" x="${first}" y="0" width="${steps}" height="${height}"><title>${text}</title></rect>`;
+    })
+    .join("\n");
+}
+
 /** Blocks in steps and bytes: one unit of the drawing is one step wide and one byte high, address 0 at the bottom. */
 function blockRects(timeline: ReportTimeline, height: number): string {
   return timeline.blocks
@@ -28,6 +43,7 @@ function blockRects(timeline: ReportTimeline, height: number): string {
 /** What a block is called on the drawing. Names of values in files are often all alike (Relu), their operators say more. */
 function labelOf(block: ReportBlock, timeline: ReportTimeline): string {
   if (block.kind === "scratch") return "scratch";
+  if (block.kind === "line") return shortName(block.name);
   if (block.kind === "input" || block.kind === "state") return shortName(block.name);
   return timeline.steps[block.first]?.op ?? shortName(block.name);
 }
@@ -108,6 +124,7 @@ function xAxis(timeline: ReportTimeline, width: number): string {
 const KIND_NAMES: Readonly<Record<ReportBlock["kind"], string>> = {
   input: "input",
   value: "value between layers",
+  line: "line buffer: some rows of a value in a fused stage",
   output: "output",
   scratch: "working memory of one layer",
   state: "state kept between inferences",
@@ -115,8 +132,9 @@ const KIND_NAMES: Readonly<Record<ReportBlock["kind"], string>> = {
 
 function legend(timeline: ReportTimeline): string {
   const kinds = new Set(timeline.blocks.map((block) => block.kind));
+  const stage = timeline.stages.length === 0 ? "" : '<li><i class="k-stage"></i>fused stage</li>';
   const items = (Object.keys(KIND_NAMES) as ReportBlock["kind"][]).filter((kind) => kinds.has(kind));
-  return `<ul class="legend">${items.map((kind) => `<li><i class="k-${kind}"></i>${KIND_NAMES[kind]}</li>`).join("")}<li><i class="k-peak"></i>peak step</li></ul>`;
+  return `<ul class="legend">${items.map((kind) => `<li><i class="k-${kind}"></i>${KIND_NAMES[kind]}</li>`).join("")}${stage}<li><i class="k-peak"></i>peak step</li></ul>`;
 }
 
 function blockTable(timeline: ReportTimeline): string {
@@ -143,7 +161,11 @@ function peakSentence(timeline: ReportTimeline): string {
   if (peak === undefined) return "The network has no steps.";
   const full = peak.liveBytes === timeline.arenaBytes ? "the whole arena" : `${percent(peak.liveBytes, timeline.arenaBytes)} of the arena`;
   const gap = peak.liveBytes < timeline.arenaBytes ? " A block keeps its address for life, which is why the arena can be larger than that." : "";
-  return `Time runs to the right, one column a step; addresses run upwards. The most is needed at step ${timeline.peakStep + 1} (${peak.op}): ${count(peak.liveBytes)} bytes, ${full}.${gap} Where blocks lie over each other in one column, the step writes its output over an input it has already read.`;
+  const stages =
+    timeline.stages.length === 0
+      ? ""
+      : " The steps of a fused stage run in turn, a row at a time, and are drawn side by side: a line buffer keeps a few rows of a value while the stage lasts, and the bytes in use are the most at any of a step's runs.";
+  return `Time runs to the right, one column a step; addresses run upwards. The most is needed at step ${timeline.peakStep + 1} (${peak.op}): ${count(peak.liveBytes)} bytes, ${full}.${gap} Where blocks lie over each other in one column, the step writes its output over an input it has already read.${stages}`;
 }
 
 /** The memory plan over time: values as blocks, the peak marked, names on hover; a strip of bytes in use below. */
@@ -161,6 +183,7 @@ ${legend(timeline)}
 ${yAxis(height)}
 <div class="area"><svg class="arena" ${view} role="img" aria-label="${escapeHtml(label)}">
 <rect class="peak-column" x="${timeline.peakStep}" y="0" width="1" height="${height}"/>
+${stageBands(timeline, height)}
 ${gridLines(width, height)}
 <g>${blockRects(timeline, height)}</g>
 <rect class="peak-frame" x="${timeline.peakStep}" y="0" width="1" height="${height}"/>

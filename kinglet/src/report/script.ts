@@ -13,7 +13,7 @@ export const SCRIPT = `
     if (shape) shape.classList.add("on");
     readout.textContent = shape ? shape.querySelector("title").textContent : readout.dataset.rest;
   };
-  const find = (event) => event.target.closest(".block, .use");
+  const find = (event) => event.target.closest(".block, .use, .stage");
   figure.addEventListener("pointerover", (event) => point(find(event)));
   figure.addEventListener("pointerleave", () => point(null));
   figure.addEventListener("click", (event) => point(find(event)));

@@ -1,8 +1,8 @@
 import { boardRule, factsOf, freeOn } from "./facts.ts";
-import { bytesShort, count, countShort, percent, quantizationText, shapeOf } from "./format.ts";
+import { bytesShort, count, countShort, idealShare, percent, quantizationText, shapeOf } from "./format.ts";
 import { bar, escapeHtml, htmlTable } from "./markup.ts";
 import { verdictOf } from "./terminal.ts";
-import type { ReportBoard, ReportCheck, ReportData, ReportPort, Provenance } from "./types.ts";
+import type { ReportBoard, ReportCheck, ReportData, ReportLayer, ReportPort, Provenance } from "./types.ts";
 
 function badge(how: Provenance): string {
   return `<span class="badge ${how}">${how}</span>`;
@@ -24,6 +24,12 @@ export function figureCards(data: ReportData): string {
       `<div class="card"><dt>${fact.label} ${badge(fact.how)}</dt><dd><strong>${escapeHtml(fact.value)}</strong><span>${escapeHtml(fact.detail)}</span></dd></div>`,
   );
   return `<dl class="cards">${cards.join("")}</dl>`;
+}
+
+function idealCell(layer: ReportLayer): string {
+  const ideal = layer.idealInstructions;
+  if (ideal === undefined) return '<span class="quiet">–</span>';
+  return `<span title="${count(ideal)} instructions">${idealShare(layer)}</span>${bar(ideal, Math.max(ideal, layer.instructions ?? 0), "instructions")}`;
 }
 
 export function layerTable(data: ReportData): string {
@@ -49,6 +55,7 @@ export function layerTable(data: ReportData): string {
       ? [
           layer.instructions === undefined ? '<span class="quiet">–</span>' : figure(layer.instructions, instructions, "instructions"),
           `<span class="quiet">${percent(layer.instructions ?? 0, total)}</span>`,
+          idealCell(layer),
         ]
       : []),
   ]);
@@ -62,11 +69,12 @@ export function layerTable(data: ReportData): string {
       ? [
           { title: "Instructions", number: true },
           { title: "Share", number: true },
+          { title: "Of ideal", number: true },
         ]
       : []),
   ];
   const note = counted
-    ? `Instructions were counted on the emulated ${data.profiledOn}; ${countShort(total)} in all layers.`
+    ? `Instructions were counted on the emulated ${data.profiledOn}; ${countShort(total)} in all layers. "Of ideal" is the share of them that the arithmetic itself needs with the best known kernels for such a core.`
     : "Instructions of single layers were not counted for this report.";
   const silent = layers.some((layer) => layer.step === undefined) ? " A layer marked · only renames a tensor: no code, no bytes." : "";
   return `<p>${escapeHtml(note + silent)}</p>${htmlTable(

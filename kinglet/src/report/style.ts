@@ -2,10 +2,10 @@
 export const STYLE = `
 :root { color-scheme: light dark; --paper: #fbfaf5; --card: #ffffff; --ink: #23271e; --quiet: #5d6455; --line: #e3e1d4; --rule: #c9c7b8;
   --accent: #56702a; --soft: #edf1e0; --peak: #ad4308; --peak-soft: #fbe6cf; --good: #2f6b2b; --bad: #a8281e;
-  --input: #a9cbe6; --value: #c2d69a; --output: #e2b4d3; --scratch: #d8d3c4; --state: #c4bde8; --edge: #5f7142; --value2: #dbe6bd; --bar: #9cb568; --bar2: #8db2d1; --bar3: #c9b489; --bar4: #dd9a55; }
+  --input: #a9cbe6; --value: #c2d69a; --output: #e2b4d3; --scratch: #d8d3c4; --line-buffer: #93cfc1; --state: #c4bde8; --edge: #5f7142; --value2: #dbe6bd; --bar: #9cb568; --bar2: #8db2d1; --bar3: #c9b489; --bar4: #dd9a55; }
 @media (prefers-color-scheme: dark) { :root { --paper: #171a14; --card: #1f231b; --ink: #e9ebe1; --quiet: #a5ac99; --line: #32372b; --rule: #4a5040;
   --accent: #b6cf80; --soft: #29301f; --peak: #f5a35a; --peak-soft: #4a3016; --good: #93cf83; --bad: #f39a8c;
-  --input: #2f5878; --value: #4c6428; --output: #7a3f69; --scratch: #57533f; --state: #50488a; --edge: #a3b584; --value2: #38491f; --bar: #6f8b3c; --bar2: #4d7ea3; --bar3: #857349; --bar4: #b0682a; } }
+  --input: #2f5878; --value: #4c6428; --output: #7a3f69; --scratch: #57533f; --line-buffer: #2b6a5e; --state: #50488a; --edge: #a3b584; --value2: #38491f; --bar: #6f8b3c; --bar2: #4d7ea3; --bar3: #857349; --bar4: #b0682a; } }
 * { box-sizing: border-box; }
 body { margin: 0; background: var(--paper); color: var(--ink); font: 16px/1.5 ui-sans-serif, system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", sans-serif; -webkit-text-size-adjust: 100%; }
 main, header, footer { max-width: 1120px; margin: 0 auto; padding: 0 clamp(16px, 4vw, 40px); }
@@ -68,6 +68,7 @@ th b { font-weight: 600; } .num { text-align: right; }
 .block { stroke: var(--edge); stroke-width: 1; vector-effect: non-scaling-stroke; fill-opacity: .82; cursor: default; transition: opacity .12s; }
 .k-input { fill: var(--input); background: var(--input); } .k-value { fill: var(--value); background: var(--value); } .block.k-value.odd { fill: var(--value2); } .k-output { fill: var(--output); background: var(--output); }
 .k-scratch { fill: var(--scratch); background: var(--scratch); } .k-state { fill: var(--state); background: var(--state); } .k-peak { background: var(--peak-soft); outline: 1.5px solid var(--peak); }
+.k-line { fill: var(--line-buffer); background: var(--line-buffer); } .stage { fill: var(--soft); } .k-stage { background: var(--soft); }
 .peak-frame { fill: none; stroke: var(--peak); stroke-width: 2; stroke-dasharray: 5 4; vector-effect: non-scaling-stroke; pointer-events: none; }
 .use { fill: var(--bar); } .use.peak { fill: var(--peak); }
 .pointed .block { opacity: .45; } .pointed .block.on { opacity: 1; fill-opacity: 1; stroke: var(--ink); stroke-width: 2; } .use.on { fill: var(--ink); }
@@ -81,7 +82,7 @@ th b { font-weight: 600; } .num { text-align: right; }
 details { margin-top: .6em; } summary { cursor: pointer; color: var(--accent); font-size: .9rem; margin-bottom: .5em; }
 footer { margin-top: 56px; padding-bottom: 40px; font-size: .85rem; }
 @media print { :root { color-scheme: light; --paper: #fff; --card: #fff; --ink: #000; --quiet: #444; --line: #ddd; --rule: #999; --accent: #3f5420; --soft: #eef1e4; --peak: #a23d06; --peak-soft: #fbe6cf; --good: #1f5a1b; --bad: #9c1f16;
-  --input: #a9cbe6; --value: #c2d69a; --output: #e2b4d3; --scratch: #d8d3c4; --state: #c4bde8; --edge: #5f7142; --value2: #dbe6bd; --bar: #9cb568; --bar2: #8db2d1; --bar3: #c9b489; --bar4: #dd9a55; }
+  --input: #a9cbe6; --value: #c2d69a; --output: #e2b4d3; --scratch: #d8d3c4; --line-buffer: #93cfc1; --state: #c4bde8; --edge: #5f7142; --value2: #dbe6bd; --bar: #9cb568; --bar2: #8db2d1; --bar3: #c9b489; --bar4: #dd9a55; }
   * { print-color-adjust: exact; -webkit-print-color-adjust: exact; } html { font-size: 11px; } body { font-size: 1rem; } nav, .readout, details { display: none; }
   main, header, footer { max-width: none; padding: 0; } section { margin-top: 22px; } .scroll { overflow: visible; } .plot { min-width: 0 !important; grid-template-rows: 300px 40px auto; }
   tr, .card, figure { break-inside: avoid; } h2 { break-after: avoid; } th, td { padding: 3px 6px; } .cards { grid-template-columns: repeat(4, 1fr); } .card strong { font-size: 1.5rem; } }

@@ -1,5 +1,6 @@
 import { boardRule, factsOf, freeOn, summaryOf } from "./facts.ts";
-import { bytesShort, count, percent, plain, quantizationText, shapeOf } from "./format.ts";
+import { bytesShort, count, idealShare, percent, plain, quantizationText, shapeOf } from "./format.ts";
+import { stageOf } from "./memory-chart.ts";
 import { formatTable } from "./table.ts";
 import type { ReportCheck, ReportData, ReportPort } from "./types.ts";
 
@@ -38,7 +39,9 @@ export function layersText(data: ReportData): string {
     count(layer.macs),
     count(layer.weightBytes),
     count(layer.outputBytes),
-    ...(counted ? [layer.instructions === undefined ? "–" : count(layer.instructions), percent(layer.instructions ?? 0, total)] : []),
+    ...(counted
+      ? [layer.instructions === undefined ? "–" : count(layer.instructions), percent(layer.instructions ?? 0, total), idealShare(layer)]
+      : []),
   ]);
   return formatTable(
     [
@@ -54,6 +57,7 @@ export function layersText(data: ReportData): string {
         ? [
             { title: `Instructions (${data.profiledOn})`, align: "right" as const },
             { title: "Share", align: "right" as const },
+            { title: "Of ideal", align: "right" as const },
           ]
         : []),
     ],
@@ -63,12 +67,14 @@ export function layersText(data: ReportData): string {
 
 /** The memory plan: what is in the arena at each step, as bars; the peak is marked. */
 export function memoryText(data: ReportData): string {
-  const { steps, arenaBytes, peakStep } = data.timeline;
+  const { steps, stages, arenaBytes, peakStep } = data.timeline;
+  const fused = stages.length > 0;
   const rows = steps.map((step, at) => [
     String(at + 1),
     step.op,
     "█".repeat(Math.round((BAR * step.liveBytes) / Math.max(1, arenaBytes))),
     count(step.liveBytes),
+    ...(fused ? [stageOf(data.timeline, at) === 0 ? "" : `stage ${stageOf(data.timeline, at)}`] : []),
     at === peakStep ? "peak" : "",
   ]);
   return formatTable(
@@ -77,6 +83,7 @@ export function memoryText(data: ReportData): string {
       { title: "Operator" },
       { title: `of ${bytesShort(arenaBytes)}` },
       { title: "Bytes in use", align: "right" },
+      ...(fused ? [{ title: "Fused" }] : []),
       { title: "" },
     ],
     rows,

@@ -38,7 +38,13 @@ export function inventedReport(steps: number, changes: Partial<ReportData> = {})
       weightBytes: 40,
       outputBytes: block.bytes,
     })),
-    timeline: { blocks, steps: between.map((block, at) => ({ name: block.name, op: "conv2d", liveBytes: live(at) })), peakStep: 0, arenaBytes },
+    timeline: {
+      blocks,
+      steps: between.map((block, at) => ({ name: block.name, op: "conv2d", liveBytes: live(at) })),
+      stages: [],
+      peakStep: 0,
+      arenaBytes,
+    },
     boards: [
       { id: "roomy", title: "Roomy board", chip: "R1", fits: true, sramBytes: 65_536, flashBytes: 131_072, clockMHz: 48 },
       {

@@ -1,5 +1,5 @@
 import type { Layer } from "../driver/index.ts";
-import type { BufferKind } from "../plan/index.ts";
+import type { BlockKind, TimelineStage } from "../plan/index.ts";
 
 /** How a figure came about. `exact`: counted or proved; `measured`: a time taken here; `estimated`: from a model of a machine. */
 export type Provenance = "exact" | "measured" | "estimated";
@@ -18,7 +18,7 @@ export type ReportLayer = Layer;
 
 export interface ReportBlock {
   readonly name: string;
-  readonly kind: BufferKind;
+  readonly kind: BlockKind;
   /** First and last step, both included. */
   readonly first: number;
   readonly last: number;
@@ -29,6 +29,7 @@ export interface ReportBlock {
 export interface ReportTimeline {
   readonly blocks: readonly ReportBlock[];
   readonly steps: readonly { readonly name: string; readonly op: string; readonly liveBytes: number }[];
+  readonly stages: readonly TimelineStage[];
   readonly peakStep: number;
   readonly arenaBytes: number;
 }

@@ -2,7 +2,7 @@ import { elementCount, type TypedArray, Xorshift32 } from "../base/index.ts";
 import { type Attributes, type Graph, GraphBuilder, type Quantization, type Value, type ValueType } from "../graph/index.ts";
 
 export type Precision = "int8" | "float32";
-export type LayerActivation = "none" | "relu6";
+export type LayerActivation = "none" | "relu" | "relu6";
 
 /** A value and the mean square of its real numbers, which says how large the next layer's weights may be. */
 export interface Signal {
@@ -11,12 +11,23 @@ export interface Signal {
 }
 
 /** Standard deviation of the sums before a layer's activation: wide enough for ReLU6 to matter, and rarely clipped at 6. */
-const DEVIATION: Readonly<Record<LayerActivation, number>> = { relu6: 2, none: 1 };
+const DEVIATION: Readonly<Record<LayerActivation, number>> = { relu: 2, relu6: 2, none: 1 };
 /** int8 covers this many standard deviations to each side where no activation bounds a value. */
 const REACH = 4;
 /** Standard deviation of the sum of three uniform integers in [−42, 42]. */
 const STORED_DEVIATION = 42.5;
 const UNIFORM_SQUARE = 1 / 3;
+
+/** A convolution of either kind: its weights, the axis of its channels in them, and how the filter moves. */
+interface Window {
+  readonly shape: readonly number[];
+  readonly axis: number;
+  readonly fanIn: number;
+  readonly channels: number;
+  readonly filter: readonly [number, number];
+  readonly stride: number;
+  readonly activation: LayerActivation;
+}
 
 function perTensor(low: number, high: number): Quantization {
   const scale = Math.fround((high - low) / 255);
@@ -56,9 +67,9 @@ export class LayerWriter {
     return y;
   }
 
-  /** An image [1, height, width, channels] of numbers in [−1, 1). */
-  image(height: number, width: number, channels: number): Signal {
-    const value = this.builder.input("image", this.type([1, height, width, channels], { scales: [2 ** -7], zeroPoints: [0], axis: 0 }));
+  /** An input [1, height, width, channels] of numbers in [−1, 1). */
+  input(name: string, shape: readonly [1, number, number, number]): Signal {
+    const value = this.builder.input(name, this.type(shape, { scales: [2 ** -7], zeroPoints: [0], axis: 0 }));
     return { value, meanSquare: UNIFORM_SQUARE };
   }
 
@@ -90,25 +101,21 @@ export class LayerWriter {
   /** Signal of a layer's result: half the mean square of its sums is left above zero. */
   private result(value: Value, activation: LayerActivation): Signal {
     const square = DEVIATION[activation] ** 2;
-    return { value, meanSquare: activation === "relu6" ? square / 2 : square };
+    return { value, meanSquare: activation === "none" ? square : square / 2 };
   }
 
   private resultType(shape: readonly number[], activation: LayerActivation): ValueType {
     const reach = REACH * DEVIATION[activation];
-    return this.type(shape, activation === "relu6" ? perTensor(0, 6) : perTensor(-reach, reach));
+    return this.type(shape, activation === "none" ? perTensor(-reach, reach) : perTensor(0, activation === "relu6" ? 6 : reach));
   }
 
-  private window(
-    op: "conv2d" | "depthwiseConv2d",
-    name: string,
-    x: Signal,
-    layer: { shape: readonly number[]; axis: number; fanIn: number; channels: number; size: number; stride: number; activation: LayerActivation },
-  ): Signal {
-    const { shape, axis, fanIn, channels, size, stride, activation } = layer;
+  private window(op: "conv2d" | "depthwiseConv2d", name: string, x: Signal, layer: Window): Signal {
+    const { axis, fanIn, channels, stride, activation } = layer;
+    const [filterH, filterW] = layer.filter;
     const [, height, width] = x.value.shape as [number, number, number, number];
-    const [padTop, padBottom] = samePadding(height, size, stride);
-    const [padLeft, padRight] = samePadding(width, size, stride);
-    const weights = this.weights(`${name}_weights`, x, shape, axis, fanIn, DEVIATION[activation]);
+    const [padTop, padBottom] = samePadding(height, filterH, stride);
+    const [padLeft, padRight] = samePadding(width, filterW, stride);
+    const weights = this.weights(`${name}_weights`, x, layer.shape, axis, fanIn, DEVIATION[activation]);
     const bias = this.bias(`${name}_bias`, x, weights, channels, DEVIATION[activation] / 2);
     const type = this.resultType([1, Math.ceil(height / stride), Math.ceil(width / stride), channels], activation);
     const attributes = { strideH: stride, strideW: stride, padTop, padBottom, padLeft, padRight, activation };
@@ -116,25 +123,17 @@ export class LayerWriter {
     return this.result(this.node(op, name, [x.value, weights, bias], type, all), activation);
   }
 
-  /** A convolution of size × size with "same" padding. */
-  conv(name: string, x: Signal, channels: number, size: number, stride: number, activation: LayerActivation): Signal {
+  /** A convolution with "same" padding; `filter` is rows and columns. */
+  conv(name: string, x: Signal, channels: number, filter: readonly [number, number], stride: number, activation: LayerActivation): Signal {
     const inC = x.value.shape[3]!;
-    const shape = [channels, size, size, inC];
-    return this.window("conv2d", name, x, { shape, axis: 0, fanIn: size * size * inC, channels, size, stride, activation });
+    const shape = [channels, ...filter, inC];
+    return this.window("conv2d", name, x, { shape, axis: 0, fanIn: filter[0] * filter[1] * inC, channels, filter, stride, activation });
   }
 
-  /** One 3 × 3 filter for each channel, "same" padding, ReLU6. */
-  depthwise(name: string, x: Signal, stride: number): Signal {
+  /** One 3 × 3 filter for each channel, "same" padding. */
+  depthwise(name: string, x: Signal, stride: number, activation: LayerActivation): Signal {
     const channels = x.value.shape[3]!;
-    return this.window("depthwiseConv2d", name, x, {
-      shape: [1, 3, 3, channels],
-      axis: 3,
-      fanIn: 9,
-      channels,
-      size: 3,
-      stride,
-      activation: "relu6",
-    });
+    return this.window("depthwiseConv2d", name, x, { shape: [1, 3, 3, channels], axis: 3, fanIn: 9, channels, filter: [3, 3], stride, activation });
   }
 
   /** Sum of two independent signals: their mean squares add. */

@@ -32,10 +32,10 @@ const BLOCKS: readonly (readonly [channels: number, stride: number])[] = [
 export function mobilenetV1({ width, resolution, precision, classes = 1000 }: MobileNetOptions): Graph {
   const channels = (atWidthOne: number): number => Math.floor(atWidthOne * width);
   const net = new LayerWriter(`mobilenet_v1_${width}_${resolution}_${precision}`, precision, 2017);
-  let x = net.conv("conv", net.image(resolution, resolution, 3), channels(32), 3, 2, "relu6");
+  let x = net.conv("conv", net.input("image", [1, resolution, resolution, 3]), channels(32), [3, 3], 2, "relu6");
   BLOCKS.forEach(([atWidthOne, stride], i) => {
-    x = net.depthwise(`depthwise_${i + 1}`, x, stride);
-    x = net.conv(`pointwise_${i + 1}`, x, channels(atWidthOne), 1, 1, "relu6");
+    x = net.depthwise(`depthwise_${i + 1}`, x, stride, "relu6");
+    x = net.conv(`pointwise_${i + 1}`, x, channels(atWidthOne), [1, 1], 1, "relu6");
   });
   return net.build(net.classify(x, classes), `MobileNetV1, width ${width}, ${resolution} × ${resolution} pixels.`);
 }

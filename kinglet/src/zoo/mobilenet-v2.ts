@@ -40,8 +40,8 @@ interface Block {
 /** Widen, filter each channel, narrow without an activation; a block that keeps its shape adds its input. */
 function bottleneck(net: LayerWriter, x: Signal, { name, expansion, channels, stride }: Block, chain: boolean): Signal {
   const inC = x.value.shape[3]!;
-  const wide = expansion === 1 && !chain ? x : net.conv(`${name}_expand`, x, inC * expansion, 1, 1, "relu6");
-  const narrow = net.conv(`${name}_project`, net.depthwise(`${name}_depthwise`, wide, stride), channels, 1, 1, "none");
+  const wide = expansion === 1 && !chain ? x : net.conv(`${name}_expand`, x, inC * expansion, [1, 1], 1, "relu6");
+  const narrow = net.conv(`${name}_project`, net.depthwise(`${name}_depthwise`, wide, stride, "relu6"), channels, [1, 1], 1, "none");
   return stride === 1 && channels === inC && !chain ? net.add(`${name}_add`, x, narrow) : narrow;
 }
 
@@ -51,11 +51,11 @@ export function mobilenetV2({ width, resolution, precision, classes = 1000, vari
   const scaled = (atWidthOne: number): number => (chain ? Math.floor(atWidthOne * width) : divisibleByEight(atWidthOne * width));
   const last = chain || width > 1 ? scaled(LAST_CHANNELS) : LAST_CHANNELS;
   const net = new LayerWriter(`mobilenet_v2_${width}_${resolution}_${precision}${chain ? "_chain" : ""}`, precision, 2018);
-  let x = net.conv("conv", net.image(resolution, resolution, 3), scaled(STEM_CHANNELS), 3, 2, "relu6");
+  let x = net.conv("conv", net.input("image", [1, resolution, resolution, 3]), scaled(STEM_CHANNELS), [3, 3], 2, "relu6");
   let block = 0;
   for (const [expansion, atWidthOne, blocks, stride] of STAGES)
     for (let i = 0; i < blocks; i++)
       x = bottleneck(net, x, { name: `block_${++block}`, expansion, channels: scaled(atWidthOne), stride: i === 0 ? stride : 1 }, chain);
-  const y = net.classify(net.conv("last", x, last, 1, 1, "relu6"), classes);
+  const y = net.classify(net.conv("last", x, last, [1, 1], 1, "relu6"), classes);
   return net.build(y, `MobileNetV2${chain ? " as a chain" : ""}, width ${width}, ${resolution} × ${resolution} pixels.`);
 }
