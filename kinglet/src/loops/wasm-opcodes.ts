@@ -110,6 +110,7 @@ export const SIMD = {
   i8x16_splat: 0x0f,
   i16x8_splat: 0x10,
   i32x4_splat: 0x11,
+  i64x2_splat: 0x12,
   f32x4_splat: 0x13,
 } as const;
 
