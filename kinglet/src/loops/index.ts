@@ -1,6 +1,7 @@
 export * from "./expr.ts";
 export * from "./intrinsics.ts";
 export * from "./kernel.ts";
+export * from "./layout.ts";
 export * from "./print-c.ts";
 export * from "./print-js.ts";
 export * from "./print-wasm.ts";

@@ -1,5 +1,6 @@
 import type { DType, Shape, TypedArray } from "../base/index.ts";
 import type { BufferRef, Expr } from "./expr.ts";
+import type { Layout } from "./layout.ts";
 import type { MemoryType, ScalarType, ValueKind, VectorType } from "./types.ts";
 
 export type Stmt =
@@ -75,6 +76,8 @@ export interface ProgramBuffer {
   readonly shape?: Shape | undefined;
   /** The graph value that lies here; absent for scratch. */
   readonly value?: number | undefined;
+  /** How the value lies here; absent where its elements lie plainly one after another. */
+  readonly layout?: Layout | undefined;
   /** Set on state that outlives one inference: a constant's index, or the number every element starts as. */
   readonly initial?: { kind: "constant"; index: number } | { kind: "fill"; value: number } | undefined;
 }
