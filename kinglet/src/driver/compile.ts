@@ -7,7 +7,7 @@ import { checkPlan, type Plan } from "../plan/index.ts";
 import { balancedDspSchedules, FAST_DSP_SCHEDULES, SCALAR_SCHEDULES, SMALL_DSP_SCHEDULES, SMALL_SCALAR_SCHEDULES } from "../targets/c/index.ts";
 import { lower } from "../targets/lower.ts";
 import type { Optimize } from "../targets/share.ts";
-import { wasmSchedules } from "../targets/wasm/index.ts";
+import { convertLayout, wasmSchedules } from "../targets/wasm/index.ts";
 
 import { chooseMemory, type MemoryOptions } from "./memory.ts";
 
@@ -70,14 +70,15 @@ function memoryByRows({ target, fuse, streamInput, trade }: CompileOptions): boo
  */
 export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
   const ready = runPasses(graph, options.trace);
-  const optimize = options.optimize ?? "balanced";
+  const wasm = options.target === "wasm";
+  const optimize = options.optimize ?? (wasm ? "speed" : "balanced");
   const schedules = schedulesFor(options.target, optimize, ready);
   const {
     program,
     plan,
     extraMacs = 0,
   } = chooseMemory(ready, { ...options, rows: memoryByRows(options) }, macsOf(ready), (stages, walks) =>
-    lower(ready, { schedules, optimize, walks, stages }),
+    lower(ready, { schedules, optimize, walks, stages, convert: convertLayout }),
   );
   const check = checkPlan(program, plan);
   if (!check.ok) throw new KingletError("internal", `the memory plan failed its check: ${check.failures[0]?.message ?? ""}`, { place: graph.name });

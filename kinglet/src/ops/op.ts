@@ -52,6 +52,8 @@ export type Walk = "forward" | "backward";
 export interface LayoutWish {
   readonly border: Border;
   readonly tail: number;
+  /** The border must be this one, not a larger one. */
+  readonly exact?: boolean;
 }
 
 /** The layouts of a node's values, in its order; null for an absent input. */

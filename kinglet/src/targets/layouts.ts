@@ -1,6 +1,16 @@
 import type { Shape } from "../base/index.ts";
 import type { Graph, Node, Value } from "../graph/index.ts";
-import { type Border, type KernelBuilder, type KernelInstance, type Layout, type MemoryType, memoryTypeOf, NO_BORDER, plainLayout, sameLayout } from "../loops/index.ts";
+import {
+  type Border,
+  type KernelBuilder,
+  type KernelInstance,
+  type Layout,
+  type MemoryType,
+  memoryTypeOf,
+  NO_BORDER,
+  plainLayout,
+  sameLayout,
+} from "../loops/index.ts";
 import type { Kernel, LayoutWish, NodeLayouts } from "../ops/index.ts";
 
 /** Writes the kernel that brings a tensor from one layout (input 0) to another (output 0). */
@@ -47,10 +57,17 @@ export class ValueLayouts {
   /** @param typeOf the memory type of a value's elements; it may throw. */
   ofNode(node: Node, typeOf: (value: Value) => MemoryType): NodeLayouts {
     const kernel = this.kernels.get(node);
-    const layoutOf = (value: Value, centred: boolean): Layout => (centred ? this.centred.get(value.id) : undefined) ?? plainLayout(typeOf(value));
+    const read = (value: Value, wish: LayoutWish | undefined): Layout => {
+      if (wish === undefined) return plainLayout(typeOf(value));
+      return wish.exact === true ? centredLayout(value, [wish]) : this.centred.get(value.id)!;
+    };
+    const written = (value: Value, i: number): Layout => {
+      const centred = i === 0 && kernel?.writesAny === true ? this.centred.get(value.id) : undefined;
+      return centred ?? plainLayout(typeOf(value));
+    };
     return {
-      inputs: node.inputs.map((value, i) => (value === null ? null : layoutOf(value, kernel?.reads?.[i] !== undefined))),
-      outputs: node.outputs.map((value, i) => layoutOf(value, i === 0 && kernel?.writesAny === true)),
+      inputs: node.inputs.map((value, i) => (value === null ? null : read(value, kernel?.reads?.[i]))),
+      outputs: node.outputs.map(written),
     };
   }
 }
@@ -68,6 +85,11 @@ export function assignLayouts(graph: Graph, kernels: ReadonlyMap<Node, Kernel>):
       wishes.set(value, [...(wishes.get(value) ?? []), wish]);
     });
   }
-  const centred = new Map([...wishes].map(([value, list]) => [value.id, centredLayout(value, list)]));
+  const centred = new Map(
+    [...wishes].map(([value, list]) => {
+      const flexible = list.filter((wish) => wish.exact !== true);
+      return [value.id, centredLayout(value, flexible.length > 0 ? flexible : list.slice(0, 1))];
+    }),
+  );
   return new ValueLayouts(centred, kernels);
 }

@@ -1,10 +1,10 @@
 import type { Schedules } from "../../ops/index.ts";
-import { convSchedule, denseSchedule } from "./dot-product.ts";
+import { convSchedule, denseSchedule } from "./conv.ts";
 import { depthwiseSchedule } from "./depthwise.ts";
 
-/** Faster ways to run int8 layers with 128-bit vectors; every one gives exactly the plain loops' result. */
-export const wasmSchedules: Schedules = {
-  conv2d: convSchedule,
-  depthwiseConv2d: depthwiseSchedule,
-  fullyConnected: denseSchedule,
-};
+function schedules(fused: boolean): Schedules {
+  return { conv2d: convSchedule(fused), depthwiseConv2d: depthwiseSchedule(fused), fullyConnected: denseSchedule(fused) };
+}
+
+/** Faster ways to run layers with 128-bit vectors; every one gives exactly the plain loops' result. */
+export const wasmSchedules: Schedules = schedules(false);
