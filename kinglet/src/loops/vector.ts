@@ -44,7 +44,7 @@ export const VECTOR_OPS = {
   "i32x4.odd": { args: ["i64x2", "i64x2"], result: "i32x4", opcode: SHUFFLE, bytes: lanes(4, [1, 3, 5, 7]) },
   "i16x8.interleave_low": { args: ["i16x8", "i16x8"], result: "i16x8", opcode: SHUFFLE, bytes: lanes(2, [0, 8, 1, 9, 2, 10, 3, 11]) },
   "i16x8.interleave_high": { args: ["i16x8", "i16x8"], result: "i16x8", opcode: SHUFFLE, bytes: lanes(2, [4, 12, 5, 13, 6, 14, 7, 15]) },
-  "i16x8.narrow_i32x4_s": { args: ["i32x4", "i32x4"], result: "i16x8", opcode: 0x86 },
+  "i16x8.narrow_i32x4_s": { args: ["i32x4", "i32x4"], result: "i16x8", opcode: 0x85 },
   "i8x16.narrow_i16x8_s": { args: ["i16x8", "i16x8"], result: "i8x16", opcode: 0x65 },
   "i8x16.narrow_i16x8_u": { args: ["i16x8", "i16x8"], result: "i8x16", opcode: 0x66 },
   "i16x8.extract_lane_s": { args: ["i16x8"], result: "i32", lane: true, opcode: 0x18 },
