@@ -30,9 +30,7 @@ export function clearBorder(k: KernelBuilder, buffer: Buffer, layout: Layout, im
     const start = n.mul(image);
     if (before > 0) storeZeros(k, buffer, start, before);
     if (side > 0 && height > 1) {
-      k.for("line", 0, height - 1, (line) =>
-        storeZeros(k, buffer, start.add(line.mul(row)).add(before + width * channels), side),
-      );
+      k.for("line", 0, height - 1, (line) => storeZeros(k, buffer, start.add(line.mul(row)).add(before + width * channels), side));
     }
     if (after > 0) storeZeros(k, buffer, start.add(image - after), after);
   };

@@ -94,13 +94,10 @@ function clearChannels(weights: Int16Array, form: WeightForm, cleared: readonly 
 }
 
 function byteEpilogue(k: KernelBuilder, node: Node, requantization: Requantization, output: Buffer, layout: Layout): Epilogue {
-  const { low, high, zeroPoint } = resultBounds(node, attributesOf<{ activation: Activation }>(node).activation);
+  const bounds = resultBounds(node, attributesOf<{ activation: Activation }>(node).activation);
   const channels = requantization.bias.length;
   const bias = k.constant("bias", "i32", padTable(requantization.bias));
   const { load, apply } = requantization.tables(k);
-  const splat = (name: string, value: number): Expr => vector("i16x8.splat", [k.int(name, value)]);
-  const clamp = (x: Expr): Expr =>
-    vector("i16x8.min_s", [vector("i16x8.max_s", [x, splat("low", low - zeroPoint)]), splat("high", high - zeroPoint)]);
   return {
     start: (channel, vectors) => Array.from({ length: vectors }, (_, v) => k.let("bias", vectorLoad("i32x4", bias, channel.add(SUMS * v)))),
     finish: (channel, vectors) => {
@@ -108,8 +105,8 @@ function byteEpilogue(k: KernelBuilder, node: Node, requantization: Requantizati
       return (sums, at) => {
         for (let v = 0; v < vectors; v += 2) {
           const [a, b] = [v, v + 1].map((n) => apply(sums[n]!, loaded[n]!));
-          const result = k.let("result", clamp(vector("i16x8.narrow_i32x4_s", [a!, b!])));
-          storeBytes(k, output, at.add(SUMS * v), result, { layout, zeroPoint, count: Math.min(8, channels) });
+          const result = k.let("result", clampBytes(k, vector("i16x8.narrow_i32x4_s", [a!, b!]), bounds));
+          storeBytes(k, output, at.add(SUMS * v), result, { layout, zeroPoint: bounds.zeroPoint, count: Math.min(8, channels) });
         }
       };
     },
@@ -120,6 +117,12 @@ function padTable(table: Int32Array): Int32Array {
   const result = new Int32Array(Math.ceil(table.length / 8) * 8);
   result.set(table);
   return result;
+}
+
+/** Centred results within the bounds of the stored ones. */
+export function clampBytes(k: KernelBuilder, x: Expr, { low, high, zeroPoint }: { low: number; high: number; zeroPoint: number }): Expr {
+  const bound = (name: string, value: number): Expr => vector("i16x8.splat", [k.int(name, value - zeroPoint)]);
+  return vector("i16x8.min_s", [vector("i16x8.max_s", [x, bound("low", low)]), bound("high", high)]);
 }
 
 /** Stores eight centred results, or the first `count` of them, as the layout has them. */

@@ -12,7 +12,8 @@ export interface Requantization {
   tables(k: KernelBuilder): { load: (channel: Expr) => Expr[]; apply: (sums: Expr, loaded: readonly Expr[]) => Expr };
 }
 
-const BITS_OF_MAGIC = 0x4b400000;
+/** The magic number as an integer: the bits of a number added to it, less these, are the rounded number. */
+export const BITS_OF_MAGIC = 0x4b400000;
 
 /** Tables are read by whole vectors. */
 function padded<T extends Int32Array | Float32Array | BigInt64Array>(table: T): T {
