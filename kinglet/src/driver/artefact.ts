@@ -1,6 +1,7 @@
 import { KingletError } from "../base/index.ts";
 import { type Board, boardById, buildFirmware, type Core, type CoreId, coreById, findTool, ramNeeded } from "../boards/index.ts";
 import type { Graph } from "../graph/index.ts";
+import { wasmTableBytes } from "../loops/index.ts";
 import { boardHarness, inputBytes, libraryId, packageC, printCLibrary } from "../targets/c/index.ts";
 import { packageJs } from "../targets/js/index.ts";
 import type { Optimize } from "../targets/share.ts";
@@ -143,7 +144,7 @@ export async function makeArtefact(graph: Graph, options: ArtefactOptions): Prom
   const compiled = compileFor(graph, options.target, options);
   const files = options.target === "wasm" ? packageWasm(compiled.program, compiled.plan, id) : packageJs(compiled.program, compiled.plan, id);
   const module = files.get(options.target === "wasm" ? `${id}.wasm` : `${id}.js`)!;
-  const stored = options.target === "wasm" ? compiled.weightBytes : base64Bytes(compiled);
+  const stored = options.target === "wasm" ? wasmTableBytes(compiled.program) : base64Bytes(compiled);
   return { id, compiled, board: null, files, codeBytes: Math.max(0, Buffer.byteLength(module) - stored), codeFrom: null };
 }
 

@@ -12,3 +12,4 @@ export * from "./runs.ts";
 export * from "./simplify.ts";
 export * from "./types.ts";
 export * from "./vector.ts";
+export { wasmTableBytes } from "./wasm-constants.ts";

@@ -1,10 +1,11 @@
-import { bytesOf, KingletError } from "../base/index.ts";
+import { KingletError } from "../base/index.ts";
 import { constant, Expr } from "./expr.ts";
 import { FunctionBuilder } from "./kernel.ts";
 import type { Func, Placement, Port, Program, ProgramBuffer, Step, StepArgument } from "./program.ts";
 import { runsOf, startOf } from "./runs.ts";
 import { loadedType, MEMORY_BYTES, type MemoryType } from "./types.ts";
 import { emit } from "./wasm-code.ts";
+import { storedConstant, type StoredConstant, WIDEN, widenFunction } from "./wasm-constants.ts";
 import { encodeModule, PAGE_BYTES, unsigned, type WasmFunction } from "./wasm-encoder.ts";
 import { Frame, type FunctionContext } from "./wasm-frame.ts";
 import { OP } from "./wasm-opcodes.ts";
@@ -53,15 +54,20 @@ export function wasmLayout(program: Program, placement: Placement): WasmLayout {
  */
 export function printWasm(program: Program, placement: Placement, options: WasmOptions = {}): Uint8Array {
   const layout = wasmLayout(program, placement);
-  const fills = fillFunctions(program);
-  const funcs = [...program.functions, ...fills];
+  const stored = program.constants.map(storedConstant);
+  const widens = stored.some(({ offset }) => offset !== undefined);
+  const extra = [...fillFunctions(program), ...(widens ? [widenFunction((name) => paramExpr(name, "i32"))] : [])];
+  const funcs = [...program.functions, ...extra];
   const functionIndex = indexByName(funcs);
   const kernels = funcs.map((func) => compileFunction(func, contextOf(program, func, functionIndex)));
   const probe = options.probe ?? false;
+  const entries = entryPoints(program, layout, functionIndex, funcs.length, probe);
+  const start = widens ? [startFunction(stored, layout, functionIndex)] : [];
   return encodeModule({
-    functions: [...kernels, ...entryPoints(program, layout, functionIndex, funcs.length, probe)],
+    functions: [...kernels, ...entries, ...start],
+    ...(widens ? { start: kernels.length + entries.length } : {}),
     pages: layout.pages,
-    segments: program.constants.map(({ data }, i) => ({ offset: layout.constants[i]!, bytes: bytesOf(data) })),
+    segments: stored.map(({ at, bytes }, i) => ({ offset: layout.constants[i]! + at, bytes })),
     custom: [{ name: "kinglet", bytes: new TextEncoder().encode(JSON.stringify(describe(program, placement, layout))) }],
     names: probe,
   });
@@ -146,6 +152,18 @@ function entryPoints(program: Program, layout: WasmLayout, functionIndex: (name:
   const steps = probe ? program.steps.map((step, k) => stepFunction(step, k, layout, functionIndex)) : [];
   for (const k of steps.keys()) run.call(first + 2 + k);
   return [init.finish(true), run.finish(true), ...steps];
+}
+
+/** Runs once when the module is instantiated, before anything else. */
+function startFunction(stored: readonly StoredConstant[], layout: WasmLayout, functionIndex: (name: string) => number): WasmFunction {
+  const calls = new Calls("start", functionIndex);
+  stored.forEach(({ at, bytes, offset }, i) => {
+    if (offset === undefined) return;
+    const address = layout.constants[i]!;
+    for (const value of [address + at, address, bytes.length, offset]) calls.argument({ kind: "scalar", type: "i32", value }, layout);
+    calls.call(functionIndex(WIDEN));
+  });
+  return calls.finish(false);
 }
 
 function stepFunction(step: Step, k: number, layout: WasmLayout, functionIndex: (name: string) => number): WasmFunction {

@@ -25,6 +25,8 @@ export interface DataSegment {
 
 export interface WasmModule {
   readonly functions: readonly WasmFunction[];
+  /** The function that runs when the module is instantiated. */
+  readonly start?: number;
   /** The exported "memory" has exactly this size for ever. */
   readonly pages: number;
   readonly segments: readonly DataSegment[];
@@ -153,6 +155,7 @@ export function encodeModule(module: WasmModule): Uint8Array {
     section(3, list(uses.map(unsigned))),
     section(5, concat([[1, 1], unsigned(module.pages), unsigned(module.pages)])),
     section(7, exportsOf(module)),
+    ...(module.start === undefined ? [] : [section(8, unsigned(module.start))]),
     section(10, list(bodies)),
     ...(segments.length > 0 ? [section(11, list(segments))] : []),
     ...module.custom.map((c) => section(0, concat([text(c.name), c.bytes]))),

@@ -74,15 +74,17 @@ function holds(sum: FloatSum, { a, b, wanted, low, high }: Pairs): boolean {
   return wanted.every((result, n) => Math.min(high, Math.max(low, applySum(sum, a[n >> 8]!, b[n & 255]!))) === result);
 }
 
+/** Zero, then small numbers of both signs: what the definition's own roundings move is far below one result. */
+const ROUNDINGS = [0, ...Array.from({ length: 12 }, (_, i) => 2 ** (i - 24)).flatMap((size) => [size, -size, 1.5 * size, -1.5 * size])];
+
 /** A float form that gives the definition's result for every pair of operands, found by trying all pairs; undefined where none does. */
 export function proveSum(node: Node): FloatSum | undefined {
   const scales = [inputOf(node, 0), inputOf(node, 1), outputOf(node)].map((value) => quantizationOf(node, value).scale) as [number, number, number];
   const pairs = pairsOf(node);
   const [a, b] = [f(scales[0] / scales[2]), f(scales[1] / scales[2])];
   if (!(a + b < 2 ** 12)) return undefined;
-  for (let step = 0; step < 48; step++) {
-    // Both signs of a few small numbers: only results close to a tie hang on it.
-    const sum = { a, b, rounding: f((step % 2 === 0 ? 1 : -1) * Math.ceil(step / 2) * 2 ** -14) };
+  for (const rounding of ROUNDINGS) {
+    const sum = { a, b, rounding: f(rounding) };
     if (holds(sum, pairs)) return sum;
   }
   return undefined;
