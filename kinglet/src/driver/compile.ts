@@ -77,7 +77,7 @@ export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
     program,
     plan,
     extraMacs = 0,
-  } = chooseMemory(ready, { ...options, rows: memoryByRows(options) }, macsOf(ready), (stages, walks) =>
+  } = chooseMemory(ready, { ...options, rows: memoryByRows(options), backward: !wasm }, macsOf(ready), (stages, walks) =>
     lower(ready, { schedules, optimize, walks, stages, convert: convertLayout }),
   );
   const check = checkPlan(program, plan);

@@ -18,6 +18,8 @@ export interface MemoryOptions {
   readonly rows?: boolean;
   /** Every value keeps its own bytes, so that all of them can be read after a run. */
   readonly pinned?: boolean;
+  /** The target's kernels in place can also run from the last pixel to the first. */
+  readonly backward?: boolean;
 }
 
 /** A program with its place in memory. */
@@ -53,8 +55,9 @@ function smallest(choices: readonly (() => Placed)[]): Placed {
   return best;
 }
 
-function wholeImages(graph: Graph, lowerWith: LowerWith, pinned: boolean): Placed {
-  const walks = pinned || !graph.nodes.some((node) => node.op === "depthwiseConv2d") ? (["forward"] as const) : (["forward", "alternate"] as const);
+function wholeImages(graph: Graph, lowerWith: LowerWith, pinned: boolean, backward: boolean): Placed {
+  const walks =
+    pinned || !backward || !graph.nodes.some((node) => node.op === "depthwiseConv2d") ? (["forward"] as const) : (["forward", "alternate"] as const);
   return smallest(walks.map((walk) => () => place(lowerWith([], walk), pinned)));
 }
 
@@ -155,7 +158,7 @@ function streamedIfAny(graph: Graph, lowerWith: LowerWith): Placed | undefined {
 export function chooseMemory(graph: Graph, options: MemoryOptions, macs: number, lowerWith: LowerWith): Placed {
   const extraMacs = Math.floor(((options.trade ?? 1) - 1) * macs);
   const { ram, streamInput = false, pinned = false } = options;
-  const images = streamInput ? undefined : wholeImages(graph, lowerWith, pinned);
+  const images = streamInput ? undefined : wholeImages(graph, lowerWith, pinned, options.backward ?? true);
   const fits = (placed: Placed | undefined): boolean => placed !== undefined && (ram === undefined || placed.plan.arenaBytes <= ram);
   if (pinned || (images !== undefined && options.fuse !== true && fits(images))) return images!;
   // With a limit the fastest plan that meets it; without one, or where told to, the smallest.
