@@ -6,14 +6,16 @@ import { runsOf, startOf } from "./runs.ts";
 import { loadedType, MEMORY_BYTES, type MemoryType } from "./types.ts";
 import { emit } from "./wasm-code.ts";
 import { storedConstant, type StoredConstant, WIDEN, widenFunction } from "./wasm-constants.ts";
-import { encodeModule, PAGE_BYTES, unsigned, type WasmFunction } from "./wasm-encoder.ts";
+import { encodeModule, PAGE_BYTES, unsigned, VALUE, type WasmFunction } from "./wasm-encoder.ts";
 import { Frame, type FunctionContext } from "./wasm-frame.ts";
-import { OP } from "./wasm-opcodes.ts";
+import { OP, SIMD } from "./wasm-opcodes.ts";
 import { compileFunction } from "./wasm-statements.ts";
 
 export interface WasmOptions {
   /** Also exports every step as "step0", "step1", … and names all functions. */
   readonly probe?: boolean;
+  /** Uses relaxed SIMD, which not every engine has: multiply-adds of floats may then be rounded once. */
+  readonly relaxed?: boolean;
 }
 
 /** Where things lie in the module's memory: the constants, then the arena. */
@@ -59,7 +61,7 @@ export function printWasm(program: Program, placement: Placement, options: WasmO
   const extra = [...fillFunctions(program), ...(widens ? [widenFunction((name) => paramExpr(name, "i32"))] : [])];
   const funcs = [...program.functions, ...extra];
   const functionIndex = indexByName(funcs);
-  const kernels = funcs.map((func) => compileFunction(func, contextOf(program, func, functionIndex)));
+  const kernels = funcs.map((func) => compileFunction(func, contextOf(program, func, functionIndex, options.relaxed ?? false)));
   const probe = options.probe ?? false;
   const entries = entryPoints(program, layout, functionIndex, funcs.length, probe);
   const start = widens ? [startFunction(stored, layout, functionIndex)] : [];
@@ -73,6 +75,21 @@ export function printWasm(program: Program, placement: Placement, options: WasmO
   });
 }
 
+/** True where relaxed SIMD makes a difference to a program. */
+export function usesRelaxed(program: Program): boolean {
+  return program.functions.some((func) =>
+    JSON.stringify(func.body, (_, value) => (typeof value === "bigint" ? null : value)).includes('"f32x4.multiply_add"'),
+  );
+}
+
+/** A module that only engines with relaxed SIMD accept: what `WebAssembly.validate` says of it chooses the module to load. */
+export function relaxedProbe(): Uint8Array {
+  const zero = [OP.i32_const, 0, OP.simd, SIMD.i32x4_splat];
+  const code = [...zero, ...zero, ...zero, OP.simd, ...unsigned(SIMD.f32x4_relaxed_madd)];
+  const probe: WasmFunction = { name: "probe", params: [], results: [VALUE.v128], locals: [], code, exported: false };
+  return encodeModule({ functions: [probe], pages: 0, segments: [], custom: [], names: false });
+}
+
 function indexByName(funcs: readonly Func[]): (name: string) => number {
   const indices = new Map(funcs.map((func, i) => [func.name, i]));
   return (name) => {
@@ -83,7 +100,7 @@ function indexByName(funcs: readonly Func[]): (name: string) => number {
 }
 
 /** Looks through all calls of a kernel for what is the same, or never negative, in all of them. */
-function contextOf(program: Program, func: Func, functionIndex: (name: string) => number): FunctionContext {
+function contextOf(program: Program, func: Func, functionIndex: (name: string) => number, relaxed: boolean): FunctionContext {
   const fixed = new Map<string, number | bigint>();
   const nonNegative = new Set<string>();
   const steps = program.steps.filter((step) => step.func === func.name);
@@ -93,7 +110,7 @@ function contextOf(program: Program, func: Func, functionIndex: (name: string) =
     if (values.every((value) => Object.is(value, values[0]))) fixed.set(param.name, values[0]!);
     if (param.type === "i32" && values.every((value) => value >= 0)) nonNegative.add(param.name);
   });
-  return { functionIndex, fixed, nonNegative };
+  return { functionIndex, fixed, nonNegative, relaxed };
 }
 
 function scalarValue(step: Step, i: number): number | bigint {
@@ -110,7 +127,7 @@ class Calls {
   constructor(name: string, functionIndex: (name: string) => number) {
     this.name = name;
     const func: Func = { name, doc: "", params: [], result: null, body: [], uses: [] };
-    this.frame = new Frame(func, { functionIndex, fixed: new Map(), nonNegative: new Set() });
+    this.frame = new Frame(func, { functionIndex, fixed: new Map(), nonNegative: new Set(), relaxed: false });
   }
 
   step(step: Step, layout: WasmLayout, turn = 0): void {

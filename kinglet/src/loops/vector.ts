@@ -22,6 +22,7 @@ function lanes(size: number, list: readonly number[]): number[] {
 
 /**
  * The 128-bit operations that schedules use; the meaning of each is that of the WebAssembly instruction of its name.
+ * `multiply_add` is a · b + c, rounded after each of the two, or once in modules with relaxed SIMD.
  * Shuffles have names of their own: `interleave` takes lanes from both operands in turn, `odd` the lanes 1, 3, … of both.
  */
 export const VECTOR_OPS = {
@@ -61,7 +62,7 @@ export const VECTOR_OPS = {
   "f32x4.of_i32x4": { args: ["i32x4"], result: "f32x4" },
   "f32x4.pmin": { args: ["f32x4", "f32x4"], result: "f32x4", opcode: 0xea },
   "f32x4.pmax": { args: ["f32x4", "f32x4"], result: "f32x4", opcode: 0xeb },
-  "f32x4.relaxed_madd": { args: ["f32x4", "f32x4", "f32x4"], result: "f32x4", opcode: 0x105 },
+  "f32x4.multiply_add": { args: ["f32x4", "f32x4", "f32x4"], result: "f32x4" },
   "f32x4.add": { args: ["f32x4", "f32x4"], result: "f32x4", opcode: 0xe4 },
   "f32x4.mul": { args: ["f32x4", "f32x4"], result: "f32x4", opcode: 0xe6 },
 } as const satisfies Record<string, VectorOp>;

@@ -249,9 +249,20 @@ function emitVectorConstant(frame: Frame, value: number, type: VectorType): void
 function emitVector(frame: Frame, node: Node<"vector">): void {
   const spec: VectorOp | undefined = VECTOR_OPS[node.op as VectorOpName];
   if (spec === undefined) throw new KingletError("internal", `There is no vector operation ${node.op}.`);
+  if (node.op === "f32x4.multiply_add") {
+    emitMultiplyAdd(frame, node.args as readonly [Expr, Expr, Expr]);
+    return;
+  }
   for (const arg of node.args) emit(frame, arg);
   // A vector seen as other lanes is the same 128 bits.
   if (spec.opcode === undefined) return;
   frame.put(OP.simd, ...unsigned(spec.opcode), ...(spec.bytes ?? []));
   if (spec.lane) frame.put(node.lane ?? 0);
+}
+
+function emitMultiplyAdd(frame: Frame, [a, b, c]: readonly [Expr, Expr, Expr]): void {
+  const order = frame.context.relaxed ? [a, b, c] : [c, a, b];
+  for (const arg of order) emit(frame, arg);
+  if (frame.context.relaxed) frame.put(OP.simd, ...unsigned(SIMD.f32x4_relaxed_madd));
+  else frame.put(OP.simd, ...unsigned(SIMD.f32x4_mul), OP.simd, ...unsigned(SIMD.f32x4_add));
 }

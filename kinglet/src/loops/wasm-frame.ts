@@ -13,6 +13,8 @@ export interface FunctionContext {
   readonly fixed: ReadonlyMap<string, number | bigint>;
   /** Integer parameters that are never negative in any call. */
   readonly nonNegative: ReadonlySet<string>;
+  /** The module may use relaxed SIMD. */
+  readonly relaxed: boolean;
 }
 
 interface Local {

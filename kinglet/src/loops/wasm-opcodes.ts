@@ -112,6 +112,9 @@ export const SIMD = {
   i32x4_splat: 0x11,
   i64x2_splat: 0x12,
   f32x4_splat: 0x13,
+  f32x4_add: 0xe4,
+  f32x4_mul: 0xe6,
+  f32x4_relaxed_madd: 0x105,
 } as const;
 
 export function wasmType(type: ValueKind): WasmType {

@@ -297,15 +297,13 @@ function convWish(node: Node, math: LayerMath): LayoutWish {
 }
 
 /** Convolutions without groups. */
-export const convSchedule =
-  (fused: boolean): Schedule =>
-  (node) => {
-    if (inputOf(node, 0).shape[3] !== inputOf(node, 1).shape[3]) return undefined;
-    const math = byteMath(node, rowForm(node), convMultipliers) ?? floatMath(node, fused);
-    if (math === undefined) return undefined;
-    const kernel: Kernel = (k, layouts) => convKernel(k, node, math, layouts);
-    return Object.assign(kernel, { reads: [convWish(node, math)], writesAny: true });
-  };
+export const convSchedule: Schedule = (node) => {
+  if (inputOf(node, 0).shape[3] !== inputOf(node, 1).shape[3]) return undefined;
+  const math = byteMath(node, rowForm(node), convMultipliers) ?? floatMath(node);
+  if (math === undefined) return undefined;
+  const kernel: Kernel = (k, layouts) => convKernel(k, node, math, layouts);
+  return Object.assign(kernel, { reads: [convWish(node, math)], writesAny: true });
+};
 
 /** A fully connected layer is a 1x1 convolution of its rows. */
 function denseKernel(k: KernelBuilder, node: Node, math: LayerMath, layouts: NodeLayouts): KernelInstance {
@@ -334,12 +332,10 @@ function denseKernel(k: KernelBuilder, node: Node, math: LayerMath, layouts: Nod
   return k.finish(`fully_connected_${math.pair === 2 ? "s8" : "f32"}_simd`, "Fully connected layer in register tiles of rows by channels.");
 }
 
-export const denseSchedule =
-  (fused: boolean): Schedule =>
-  (node) => {
-    const math = byteMath(node, rowForm(node), denseMultipliers) ?? floatMath(node, fused);
-    if (math === undefined) return undefined;
-    const kernel: Kernel = (k, layouts) => denseKernel(k, node, math, layouts);
-    const wish = { border: NO_BORDER, tail: inputOf(node, 1).shape[1]! % math.pair, exact: true };
-    return Object.assign(kernel, { reads: [wish], writesAny: true });
-  };
+export const denseSchedule: Schedule = (node) => {
+  const math = byteMath(node, rowForm(node), denseMultipliers) ?? floatMath(node);
+  if (math === undefined) return undefined;
+  const kernel: Kernel = (k, layouts) => denseKernel(k, node, math, layouts);
+  const wish = { border: NO_BORDER, tail: inputOf(node, 1).shape[1]! % math.pair, exact: true };
+  return Object.assign(kernel, { reads: [wish], writesAny: true });
+};

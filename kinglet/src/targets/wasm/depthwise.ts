@@ -127,16 +127,14 @@ function depthwiseKernel(k: KernelBuilder, node: Node, math: LayerMath, layouts:
 }
 
 /** One output channel for each input channel, at least a vector of them. */
-export const depthwiseSchedule =
-  (fused: boolean): Schedule =>
-  (node) => {
-    const a = attributesOf<DepthwiseAttributes>(node);
-    const [, filterH, filterW, channels] = inputOf(node, 1).shape as [number, number, number, number];
-    if (a.depthMultiplier !== 1 || filterH * filterW > MOST_TAPS) return undefined;
-    const form = { channels, taps: filterH * filterW, first: (channel: number) => channel, step: channels };
-    const math = byteMath(node, form, convMultipliers) ?? floatMath(node, fused);
-    if (math === undefined || channels < widthOf(math)) return undefined;
-    const wish = { border: { top: a.padTop, bottom: a.padBottom, left: a.padLeft, right: a.padRight }, tail: 0 };
-    const kernel: Kernel = (k, layouts) => depthwiseKernel(k, node, math, layouts);
-    return Object.assign(kernel, { reads: [wish], writesAny: true });
-  };
+export const depthwiseSchedule: Schedule = (node) => {
+  const a = attributesOf<DepthwiseAttributes>(node);
+  const [, filterH, filterW, channels] = inputOf(node, 1).shape as [number, number, number, number];
+  if (a.depthMultiplier !== 1 || filterH * filterW > MOST_TAPS) return undefined;
+  const form = { channels, taps: filterH * filterW, first: (channel: number) => channel, step: channels };
+  const math = byteMath(node, form, convMultipliers) ?? floatMath(node);
+  if (math === undefined || channels < widthOf(math)) return undefined;
+  const wish = { border: { top: a.padTop, bottom: a.padBottom, left: a.padLeft, right: a.padRight }, tail: 0 };
+  const kernel: Kernel = (k, layouts) => depthwiseKernel(k, node, math, layouts);
+  return Object.assign(kernel, { reads: [wish], writesAny: true });
+};

@@ -204,9 +204,8 @@ function allFinite(data: TypedArray): boolean {
 /**
  * The floats of a layer: sums run over the depth in the plain loops' order, so they have the same bits. Padding adds
  * products with 0, which change nothing while all weights are finite.
- * @param fused multiply-adds may round once, where the machine has them.
  */
-export function floatMath(node: Node, fused: boolean): LayerMath | undefined {
+export function floatMath(node: Node): LayerMath | undefined {
   const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
   const floats = x.dtype === "float32" && w.dtype === "float32" && y.dtype === "float32";
   if (!floats || !isActivation(x) || w.data === undefined || !constantOrAbsent(node.inputs[2], "float32") || !allFinite(w.data)) return undefined;
@@ -215,7 +214,7 @@ export function floatMath(node: Node, fused: boolean): LayerMath | undefined {
     weights: w.data as Float32Array,
     sum: "f32x4",
     lanes: "f32x4",
-    multiplyAdd: (sum, a, b) => (fused ? vector("f32x4.relaxed_madd", [a, b, sum]) : vector("f32x4.add", [sum, vector("f32x4.mul", [a, b])])),
+    multiplyAdd: (sum, a, b) => vector("f32x4.multiply_add", [a, b, sum]),
     epilogue: (k, output) => floatEpilogue(k, node, output),
   };
 }

@@ -1,3 +1,4 @@
+import { relaxedProbe } from "../../loops/index.ts";
 import type { Tensor } from "./tensors.ts";
 
 function table(tensors: readonly Tensor[]): string {
@@ -5,18 +6,28 @@ function table(tensors: readonly Tensor[]): string {
   return `[\n${rows.join("")}]`;
 }
 
+function probeText(): string {
+  return `// A module with one relaxed multiply-add: engines that know it take the module that uses it.
+const RELAXED = WebAssembly.validate(Uint8Array.of(${relaxedProbe().join(", ")}));
+
+`;
+}
+
 /**
  * The loader: one file for Node and browsers, without dependencies. Everything that it must know about the
  * tensors is written into it, so that loading is one `WebAssembly.instantiate`.
  */
-export function loaderText(name: string, inputs: readonly Tensor[], outputs: readonly Tensor[]): string {
+export function loaderText(name: string, inputs: readonly Tensor[], outputs: readonly Tensor[], relaxed: boolean): string {
+  // Bundlers look for addresses written out like these.
+  const address = (file: string): string => `new URL("./${file}", import.meta.url)`;
+  const module = relaxed ? `RELAXED ? ${address(`${name}.relaxed.wasm`)} : ${address(`${name}.wasm`)}` : address(`${name}.wasm`);
   return `// Loads ${name}.wasm. Written by Kinglet. Works in browsers and in Node 20 or later.
 
 // [description, class of the data, number of elements, address in the module's memory]
 const INPUTS = ${table(inputs)};
 const OUTPUTS = ${table(outputs)};
 
-/** Gives what WebAssembly.instantiate takes: bytes or a module. */
+${relaxed ? probeText() : ""}/** Gives what WebAssembly.instantiate takes: bytes or a module. */
 async function contentOf(source) {
   if (source instanceof URL) {
     if (source.protocol === "file:") {
@@ -54,7 +65,7 @@ function fill(inputs, arrays) {
   inputs.forEach(({ data }, i) => data.set(arrays[i]));
 }
 
-export async function load(source = new URL("./${name}.wasm", import.meta.url)) {
+export async function load(source = ${module}) {
   const made = await WebAssembly.instantiate(await contentOf(source));
   const { memory, init, run } = (made.instance ?? made).exports;
   init();

@@ -1,11 +1,14 @@
 import { KingletError } from "../../base/index.ts";
-import { type Placement, printWasm, type Program, wasmLayout } from "../../loops/index.ts";
+import { type Placement, printWasm, type Program, usesRelaxed, wasmLayout } from "../../loops/index.ts";
 import { declarationsText } from "./declarations.ts";
 import { loaderText } from "./loader.ts";
 import { describeTensors } from "./tensors.ts";
 import { readmeText } from "./readme.ts";
 
-/** The files of a WebAssembly package by name: the module, its loader, the loader's types, and how to use them. */
+/**
+ * The files of a WebAssembly package by name: the module, its loader, the loader's types, and how to use
+ * them. Networks of floats have a second module beside it, for engines with relaxed SIMD.
+ */
 export function packageWasm(program: Program, placement: Placement, name: string): Map<string, Uint8Array | string> {
   if (!/^[A-Za-z0-9_][A-Za-z0-9_.-]*$/.test(name)) {
     throw new KingletError("misuse", `"${name}" cannot be a package's file name.`, { hint: "Use letters, digits, '_', '-' and '.'." });
@@ -13,10 +16,12 @@ export function packageWasm(program: Program, placement: Placement, name: string
   const { buffers } = wasmLayout(program, placement);
   const inputs = describeTensors(program.inputs, buffers);
   const outputs = describeTensors(program.outputs, buffers);
+  const relaxed = usesRelaxed(program);
   return new Map<string, Uint8Array | string>([
     [`${name}.wasm`, printWasm(program, placement)],
-    [`${name}.js`, loaderText(name, inputs, outputs)],
+    ...(relaxed ? ([[`${name}.relaxed.wasm`, printWasm(program, placement, { relaxed })]] as const) : []),
+    [`${name}.js`, loaderText(name, inputs, outputs, relaxed)],
     [`${name}.d.ts`, declarationsText(name, inputs, outputs)],
-    ["README.md", readmeText(name, inputs, outputs)],
+    ["README.md", readmeText(name, inputs, outputs, relaxed)],
   ]);
 }

@@ -11,12 +11,12 @@ function quantization(tensor: Tensor): string {
   return tensor.scale === undefined ? "" : `(q - ${tensor.zeroPoint ?? 0}) × ${tensor.scale}`;
 }
 
-export function readmeText(name: string, inputs: readonly Tensor[], outputs: readonly Tensor[]): string {
+export function readmeText(name: string, inputs: readonly Tensor[], outputs: readonly Tensor[], relaxed: boolean): string {
   const args = inputs.map((tensor) => `new ${tensor.array}(${tensor.length})`).join(", ");
   return `# ${name}
 
 A neural network as one WebAssembly module with its weights inside. Keep the files together; nothing else is needed.
-
+${relaxed ? `\nEngines with relaxed SIMD load \`${name}.relaxed.wasm\` instead: faster, with results that may differ in the last bits.\n` : ""}
 \`\`\`js
 import { load } from "./${name}.js";
 
