@@ -1,4 +1,4 @@
-import { describe, expect, it } from "vitest";
+import { describe, it } from "vitest";
 import { Xorshift32 } from "../base/index.ts";
 import type { Expr } from "./expr.ts";
 import type { Buffer, KernelBuilder } from "./kernel.ts";
