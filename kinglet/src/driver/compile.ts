@@ -1,6 +1,7 @@
 import { KingletError } from "../base/index.ts";
+import type { FusedStage } from "../fusion/index.ts";
 import type { Graph } from "../graph/index.ts";
-import type { Program } from "../loops/index.ts";
+import { type Program, wasmCodeBytes } from "../loops/index.ts";
 import { findOp, type Schedules } from "../ops/index.ts";
 import { type PassTrace, runPasses } from "../passes/index.ts";
 import { checkPlan, type Plan } from "../plan/index.ts";
@@ -42,6 +43,9 @@ function schedulesFor(target: TargetId, optimize: Optimize, graph: Graph): Sched
   return optimize === "speed" ? FAST_DSP_SCHEDULES : balancedDspSchedules(graph);
 }
 
+/** Engines compile functions again while they run; beyond so much code that costs more at the start than sizes of each layer's own save. */
+const QUICK_CODE = 40_000;
+
 /** Multiply-accumulates of one inference. */
 export function macsOf(graph: Graph): number {
   return graph.nodes.reduce((sum, node) => sum + (findOp(node.op)?.macs?.(node) ?? 0), 0);
@@ -72,7 +76,10 @@ export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
   const ready = runPasses(graph, options.trace);
   const wasm = options.target === "wasm";
   const optimize = options.optimize ?? (wasm ? "speed" : "balanced");
+  const lowerFor = (how: Optimize, stages: readonly FusedStage[], walks: "forward" | "alternate"): Program =>
+    lower(ready, { schedules, optimize: how, walks, stages, convert: convertLayout });
   const schedules = schedulesFor(options.target, optimize, ready);
+<<<<<<< HEAD
   const {
     program,
     plan,
@@ -80,6 +87,13 @@ export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
   } = chooseMemory(ready, { ...options, rows: memoryByRows(options), backward: !wasm }, macsOf(ready), (stages, walks) =>
     lower(ready, { schedules, optimize, walks, stages, convert: convertLayout }),
   );
+=======
+  const { program, plan } = chooseMemory(ready, { ...options, rows: memoryByRows(options), backward: !wasm }, (stages, walks) => {
+    const program = lowerFor(optimize, stages, walks);
+    const large = wasm && options.optimize === undefined && wasmCodeBytes(program) > QUICK_CODE;
+    return large ? lowerFor("balanced", stages, walks) : program;
+  });
+>>>>>>> 2a86e62 (Gathered tiles cross rows; average pools of floats by vectors; large modules share functions)
   const check = checkPlan(program, plan);
   if (!check.ok) throw new KingletError("internal", `the memory plan failed its check: ${check.failures[0]?.message ?? ""}`, { place: graph.name });
   return {

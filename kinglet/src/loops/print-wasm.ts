@@ -75,6 +75,12 @@ export function printWasm(program: Program, placement: Placement, options: WasmO
   });
 }
 
+/** Bytes of a program's functions in a module, without its tables. */
+export function wasmCodeBytes(program: Program): number {
+  const functionIndex = indexByName(program.functions);
+  return program.functions.reduce((sum, func) => sum + compileFunction(func, contextOf(program, func, functionIndex, false)).code.length, 0);
+}
+
 /** True where relaxed SIMD makes a difference to a program. */
 export function usesRelaxed(program: Program): boolean {
   return program.functions.some((func) =>

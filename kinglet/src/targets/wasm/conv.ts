@@ -10,89 +10,15 @@ import {
   type KernelInstance,
   type Layout,
   NO_BORDER,
-  vectorLoad,
 } from "../../loops/index.ts";
-import {
-  attributesOf,
-  convMultipliers,
-  denseMultipliers,
-  inputOf,
-  type Kernel,
-  type LayoutWish,
-  type NodeLayouts,
-  outputOf,
-  type Schedule,
-  type WindowAttributes,
-} from "../../ops/index.ts";
-import { clearBorder, vectorOf } from "./border.ts";
+import { convMultipliers, denseMultipliers, inputOf, type Kernel, type NodeLayouts, outputOf, type Schedule } from "../../ops/index.ts";
+import { clearBorder } from "./border.ts";
 import { byteMath, floatMath, type LayerMath, SUMS, type WeightForm } from "./layer.ts";
+import { convWish, elementBytes, filled, type Gather, gatherWindows, isFlat, roundUp, type Windows, windowsOf } from "./windows.ts";
 import { emitTile, packTiles, type Runs, type Tile, type TileWeights } from "./tile.ts";
 
 /** Weights of one turn over the pixels: what lies close to the processor while all pixels pass. */
 const CLOSE_BYTES = 256 * 1024;
-
-/** Bytes of a vector load. */
-const VECTOR_BYTES = 16;
-
-/** How a convolution's windows lie in an input with its border. */
-interface Windows {
-  readonly from: Images;
-  readonly to: Images;
-  readonly strideH: number;
-  readonly strideW: number;
-  /** The first element of the first window. */
-  readonly first: number;
-  readonly runs: Omit<Runs, "input">;
-  /** For each element that is read of a window, which weight of a channel it meets; −1 for none. */
-  readonly depth: readonly number[];
-  /** Runs are so short that a tile copies its windows together first. */
-  readonly gather: boolean;
-}
-
-function roundUp(value: number, unit: number): number {
-  return Math.ceil(value / unit) * unit;
-}
-
-/** Counts up to `count`, filled up to `padded` with −1. */
-function filled(start: number, count: number, padded: number): number[] {
-  return Array.from({ length: padded }, (_, i) => (i < count ? start + i : -1));
-}
-
-function elementBytes(math: LayerMath): number {
-  return math.pair === 2 ? 2 : 4;
-}
-
-/** Elements of a window that lie side by side in memory: a filter row, or where columns are dilated the channels of one. */
-function runOf(node: Node): { runs: number; run: number } {
-  const [, filterH, filterW, inC] = inputOf(node, 1).shape as [number, number, number, number];
-  const joined = (attributesOf<WindowAttributes>(node).dilationW ?? 1) === 1 || filterW === 1;
-  return joined ? { runs: filterH, run: filterW * inC } : { runs: filterH * filterW, run: inC };
-}
-
-function gathers(node: Node, math: LayerMath): boolean {
-  const { runs, run } = runOf(node);
-  return runs > 1 && run * elementBytes(math) <= VECTOR_BYTES;
-}
-
-function windowsOf(node: Node, math: LayerMath, from: Images, to: Images): Windows {
-  const a = attributesOf<WindowAttributes>(node);
-  const [, filterH, filterW, inC] = inputOf(node, 1).shape as [number, number, number, number];
-  const { runs: count, run } = runOf(node);
-  const gather = gathers(node, math);
-  const padded = roundUp(run, math.pair);
-  const all = count * run;
-  const runs = {
-    pixel: a.strideW * inC,
-    rows: filterH,
-    row: (a.dilationH ?? 1) * from.row,
-    columns: count / filterH,
-    column: (a.dilationW ?? 1) * inC,
-    run: padded,
-  };
-  const depth = gather ? filled(0, all, roundUp(all, math.pair)) : Array.from({ length: count }, (_, r) => filled(r * run, run, padded)).flat();
-  const first = from.first - a.padTop * from.row - a.padLeft * inC;
-  return { from, to, strideH: a.strideH, strideW: a.strideW, first, runs: { ...runs, ...(filterW === 1 ? { column: 0 } : {}) }, depth, gather };
-}
 
 /** Pixels of a tile: four, or three where that wastes less; few pixels take a wider block of channels. */
 function chooseTile(pixels: number, channels: number): Tile {
@@ -101,9 +27,9 @@ function chooseTile(pixels: number, channels: number): Tile {
   return { pixels: pixels >= 4 && cost(4) <= cost(3) ? 4 : 3, vectors: 2 };
 }
 
-/** Where a tile reads and writes: the element of the first pixel's window, and for each pixel its first result. */
+/** Where a tile reads and writes: where its windows begin (the first says it for all that are not gathered), and for each pixel its first result. */
 interface Place {
-  readonly input: Expr;
+  readonly windows: readonly Expr[];
   readonly output: readonly Expr[];
 }
 
@@ -120,7 +46,7 @@ interface TileLayer {
   readonly depth: number;
   readonly runs: Omit<Runs, "input">;
   /** Copies the windows of a tile together and says where. */
-  readonly gather?: (from: Expr) => { readonly buffer: Buffer; readonly runs: Omit<Runs, "input"> };
+  readonly gather?: Gather;
 }
 
 /** Visits tiles from 0 to `count`; the last one moves back to end with the last pixel. */
@@ -129,23 +55,38 @@ function eachTile(k: KernelBuilder, name: string, count: number, size: number, b
   k.for(`${name}_tile`, 0, total, (t) => body(count % size === 0 ? t : k.let(name, t.min(total.sub(size)))), size);
 }
 
-/** Input and output without borders, one element each way: all pixels are one row. */
-function eachRowPixels(layer: TileLayer, to: Images, body: (place: Place) => void): void {
-  const { k, tile, channels } = layer;
-  const pixels = to.batches * to.height * to.width;
-  const bordered = to.row !== to.width * channels || to.image !== to.height * to.row;
-  eachTile(k, "p", pixels, tile.pixels, (p) => {
-    const output = Array.from({ length: tile.pixels }, (_, j) => {
-      const pixel = p.add(j);
-      if (!bordered) return pixel.mul(k.int("out_c", channels));
-      const line = k.let("line", pixel.div(k.int("out_w", to.width)));
-      const plain = pixel.mul(k.int("out_c", channels)).add(line.mul(k.int("out_border", to.row - to.width * channels)));
-      const n = to.batches === 1 ? undefined : line.div(k.int("out_h", to.height));
-      const start = n === undefined ? plain : plain.add(n.mul(k.int("out_border_image", to.image - to.height * to.row)));
-      return k.let("at", start.add(k.int("out_first", to.first)));
-    });
-    body({ input: k.let("from", p.mul(k.int("pixel", layer.runs.pixel))), output });
+/** The first result of a pixel, counted over all images and lines. */
+function resultAt(k: KernelBuilder, to: Images, pixel: Expr): Expr {
+  const plain = pixel.mul(k.int("out_c", to.channels));
+  if (to.row === to.width * to.channels && to.image === to.height * to.row) return plain;
+  const line = k.let("line", pixel.div(k.int("out_w", to.width)));
+  const start = plain.add(line.mul(k.int("out_border", to.row - to.width * to.channels)));
+  const n = to.batches === 1 ? i32(0) : line.div(k.int("out_h", to.height));
+  return k.let("at", start.add(n.mul(k.int("out_border_image", to.image - to.height * to.row))).add(k.int("out_first", to.first)));
+}
+
+/** Where the window of a pixel begins, counted over all images and lines. */
+function windowAt(k: KernelBuilder, w: Windows, pixel: Expr): Expr {
+  const { to } = w;
+  const line = k.let("line", pixel.div(k.int("out_w", to.width)));
+  const n = to.batches === 1 ? i32(0) : k.let("n", line.div(k.int("out_h", to.height)));
+  const [oy, ox] = [line.sub(n.mul(k.int("out_h", to.height))), pixel.sub(line.mul(k.int("out_w", to.width)))];
+  const start = n.mul(k.int("in_image", w.from.image)).add(oy.mul(k.int("in_step", w.strideH * w.from.row)));
+  return k.let("window", start.add(ox.mul(k.int("step", w.runs.pixel))).add(k.int("in_first", w.first)));
+}
+
+/** All pixels as one row: their windows lie side by side in memory, or are gathered. */
+function eachPixel(layer: TileLayer, to: Images, windows: (pixels: readonly Expr[]) => readonly Expr[], body: (place: Place) => void): void {
+  const { k, tile } = layer;
+  eachTile(k, "p", to.batches * to.height * to.width, tile.pixels, (p) => {
+    const pixels = Array.from({ length: tile.pixels }, (_, j) => p.add(j));
+    body({ windows: windows(pixels), output: pixels.map((pixel) => resultAt(k, to, pixel)) });
   });
+}
+
+/** The first window of pixels that lie side by side. */
+function sideBySide(layer: TileLayer): (pixels: readonly Expr[]) => readonly Expr[] {
+  return (pixels) => [layer.k.let("from", pixels[0]!.mul(layer.k.int("pixel", layer.runs.pixel)))];
 }
 
 function eachWindow(layer: TileLayer, w: Windows, body: (place: Place) => void): void {
@@ -170,7 +111,7 @@ function eachWindow(layer: TileLayer, w: Windows, body: (place: Place) => void):
       eachTile(k, "ox", to.width, tile.pixels, (ox) => {
         const at = k.let("at", row.add(ox.mul(k.int("out_c", channels))));
         const output = Array.from({ length: tile.pixels }, (_, j) => (j === 0 ? at : at.add(k.int("out_c", channels).mul(j))));
-        body({ input: k.let("window", line.add(ox.mul(k.int("step", w.runs.pixel)))), output });
+        body({ windows: [k.let("window", line.add(ox.mul(k.int("step", w.runs.pixel))))], output });
       });
     }),
   );
@@ -181,7 +122,7 @@ function emitBlocks(layer: TileLayer, place: Place, first: Expr, end: Expr): voi
   const { k, math, tile, channels, weights, depth } = layer;
   const width = SUMS * tile.vectors;
   const epilogue = math.epilogue(k, layer.output, layer.layout);
-  const gathered = layer.gather?.(place.input);
+  const gathered = layer.gather?.(place.windows);
   const runs: Runs = gathered === undefined ? { ...layer.runs, input: layer.input } : { ...gathered.runs, input: gathered.buffer };
   k.for(
     "block",
@@ -191,7 +132,7 @@ function emitBlocks(layer: TileLayer, place: Place, first: Expr, end: Expr): voi
       const oc = channels % width === 0 || channels < width ? block : k.let("oc", block.min(k.int("channels", channels).sub(width)));
       const start = epilogue.start(oc, tile.vectors);
       const weight = k.let("weight", block.mul(k.int("depth", depth)));
-      const sums = emitTile(k, math, tile, runs, weights, { input: gathered === undefined ? place.input : i32(0), weight, start });
+      const sums = emitTile(k, math, tile, runs, weights, { input: gathered === undefined ? place.windows[0]! : i32(0), weight, start });
       const store = epilogue.finish(oc, tile.vectors);
       sums.forEach((row, j) =>
         store(
@@ -221,48 +162,12 @@ function weightTable(k: KernelBuilder, math: LayerMath, packed: Int16Array | Flo
   return { buffer: k.constant("weights", math.pair === 2 ? "i16" : "f32", packed), bytes };
 }
 
-/** A tile's windows one after another: every run is one vector, and what it brings too much the next one overwrites. */
-function gatherWindows(layer: Omit<TileLayer, "gather">, w: Windows): NonNullable<TileLayer["gather"]> {
-  const { k, math, tile, input } = layer;
-  const type = vectorOf(math.pair === 2 ? "i16" : "f32");
-  const depth = w.depth.length;
-  const run = w.depth.filter((d) => d >= 0).length / (w.runs.rows * w.runs.columns);
-  const buffer = k.scratch("windows", math.pair === 2 ? "i16" : "f32", tile.pixels * depth + VECTOR_BYTES / elementBytes(math));
-  return (from) => {
-    for (let p = 0; p < tile.pixels; p++) {
-      k.for("ky", 0, k.int("filter_rows", w.runs.rows), (ky) =>
-        k.for("kx", 0, k.int("filter_columns", w.runs.columns), (kx) => {
-          const at = from
-            .add(p * w.runs.pixel)
-            .add(ky.mul(k.int("filter_row", w.runs.row)))
-            .add(kx.mul(k.int("filter_column", w.runs.column)));
-          const to = ky
-            .mul(k.int("filter_columns", w.runs.columns))
-            .add(kx)
-            .mul(run)
-            .add(p * depth);
-          k.emit({ kind: "vectorStore", buffer, index: to, value: vectorLoad(type, input, at), form: "full" });
-        }),
-      );
-    }
-    return { buffer, runs: { pixel: depth, rows: 1, row: 0, columns: 1, column: 0, run: depth } };
-  };
-}
-
-/** Windows of one pixel, side by side in memory. */
-function isFlat(node: Node, from: Images): boolean {
-  const a = attributesOf<WindowAttributes>(node);
-  const [, filterH, filterW] = inputOf(node, 1).shape as [number, number, number];
-  const single = filterH * filterW === 1 && a.strideH * a.strideW === 1 && a.padTop + a.padBottom + a.padLeft + a.padRight === 0;
-  return single && from.row === from.width * from.channels && from.image === from.height * from.row;
-}
-
 function convKernel(k: KernelBuilder, node: Node, math: LayerMath, layouts: NodeLayouts): KernelInstance {
   const [x, y] = [inputOf(node, 0), outputOf(node)];
   const [from, to] = [imagesOf(x.shape, layouts.inputs[0]!), imagesOf(y.shape, layouts.outputs[0]!)];
   const w = windowsOf(node, math, from, to);
   const flat = isFlat(node, from);
-  const tile = chooseTile(flat ? to.batches * to.height * to.width : to.width, to.channels);
+  const tile = chooseTile(flat || w.gather ? to.batches * to.height * to.width : to.width, to.channels);
   const taps = elementCount(inputOf(node, 1).shape.slice(1));
   const packed = packTiles(math, to.channels, taps, w.depth, SUMS * tile.vectors);
   const plain = {
@@ -277,8 +182,12 @@ function convKernel(k: KernelBuilder, node: Node, math: LayerMath, layouts: Node
     depth: w.depth.length,
     runs: w.runs,
   };
-  const layer: TileLayer = w.gather ? { ...plain, gather: gatherWindows(plain, w) } : plain;
-  emitLayer(layer, (body) => (flat ? eachRowPixels(layer, to, body) : eachWindow(layer, w, body)));
+  const layer: TileLayer = w.gather ? { ...plain, gather: gatherWindows(k, math, tile.pixels, plain.input, w) } : plain;
+  emitLayer(layer, (body) => {
+    if (w.gather) eachPixel(layer, to, (pixels) => pixels.map((pixel) => windowAt(k, w, pixel)), body);
+    else if (flat) eachPixel(layer, to, sideBySide(layer), body);
+    else eachWindow(layer, w, body);
+  });
   clearBorder(k, layer.output, layer.layout, to);
   return k.finish(`conv2d_${math.pair === 2 ? "s8" : "f32"}_simd`, "2-D convolution in register tiles of pixels by channels.");
 }
@@ -287,13 +196,6 @@ function rowForm(node: Node): WeightForm {
   const [channels, ...rest] = inputOf(node, 1).shape as [number, ...number[]];
   const taps = elementCount(rest);
   return { channels, taps, first: (channel) => channel * taps, step: 1 };
-}
-
-function convWish(node: Node, math: LayerMath): LayoutWish {
-  const a = attributesOf<WindowAttributes>(node);
-  const { run } = runOf(node);
-  const tail = gathers(node, math) ? VECTOR_BYTES / elementBytes(math) : run % math.pair;
-  return { border: { top: a.padTop, bottom: a.padBottom, left: a.padLeft, right: a.padRight }, tail };
 }
 
 /** Convolutions without groups. */
@@ -327,7 +229,7 @@ function denseKernel(k: KernelBuilder, node: Node, math: LayerMath, layouts: Nod
     depth: padded,
     runs,
   };
-  emitLayer(layer, (body) => eachRowPixels(layer, to, body));
+  emitLayer(layer, (body) => eachPixel(layer, to, sideBySide(layer), body));
   clearBorder(k, layer.output, layer.layout, to);
   return k.finish(`fully_connected_${math.pair === 2 ? "s8" : "f32"}_simd`, "Fully connected layer in register tiles of rows by channels.");
 }

@@ -144,6 +144,15 @@ export function storeBytes(
   k.emit({ kind: "vectorStore", buffer: output, index: at, value, form: centred ? "full" : "low8" });
 }
 
+/** Proofs take a while, and a network may be lowered more than once. */
+const PROVED = new WeakMap<Node, { readonly plan: Requantization | undefined }>();
+
+function provedOnce(node: Node, prove: () => Requantization | undefined): Requantization | undefined {
+  const known = PROVED.get(node) ?? { plan: prove() };
+  PROVED.set(node, known);
+  return known.plan;
+}
+
 /** The bytes of a layer, or undefined where it is another kind or the definition's arithmetic is not proved to be met. */
 export function byteMath(node: Node, form: WeightForm, rule: MultiplierRule): LayerMath | undefined {
   const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
@@ -152,7 +161,7 @@ export function byteMath(node: Node, form: WeightForm, rule: MultiplierRule): La
   const zeros = w.quantization?.zeroPoints ?? [];
   if (attributesOf<{ activation: Activation }>(node).activation === "tanh" || !zeros.every((zero) => zero === zeros[0])) return undefined;
   const weights = centredWeights(w);
-  const requantization = requantizationOf(node, weights, form, rule);
+  const requantization = provedOnce(node, () => requantizationOf(node, weights, form, rule));
   if (requantization === undefined) return undefined;
   clearChannels(weights, form, requantization.cleared);
   return {
