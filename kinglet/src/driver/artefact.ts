@@ -6,7 +6,7 @@ import { boardHarness, inputBytes, libraryId, packageC, printCLibrary } from "..
 import { packageJs } from "../targets/js/index.ts";
 import type { Optimize } from "../targets/share.ts";
 import { packageWasm } from "../targets/wasm/index.ts";
-import { type Compiled, compileGraph } from "./compile.ts";
+import { type Compiled, compileGraph, worthThreads } from "./compile.ts";
 import { bigMemory, libraryBytes } from "./execute.ts";
 import type { MemoryOptions } from "./memory.ts";
 
@@ -142,7 +142,9 @@ export async function makeArtefact(graph: Graph, options: ArtefactOptions): Prom
   if (options.target === "c") return await cArtefact(graph, options, id);
   if (options.board !== undefined) throw new KingletError("misuse", `--board goes with --target c, not with ${options.target}`);
   const compiled = compileFor(graph, options.target, options);
-  const files = options.target === "wasm" ? packageWasm(compiled.program, compiled.plan, id) : packageJs(compiled.program, compiled.plan, id);
+  const sharable = worthThreads(compiled.graph) && compiled.plan.overlaps.length === 0 && (compiled.program.stages ?? []).length === 0;
+  const files =
+    options.target === "wasm" ? packageWasm(compiled.program, compiled.plan, id, sharable) : packageJs(compiled.program, compiled.plan, id);
   const module = files.get(options.target === "wasm" ? `${id}.wasm` : `${id}.js`)!;
   const stored = options.target === "wasm" ? wasmTableBytes(compiled.program) : base64Bytes(compiled);
   return { id, compiled, board: null, files, codeBytes: Math.max(0, Buffer.byteLength(module) - stored), codeFrom: null };

@@ -51,6 +51,14 @@ export function macsOf(graph: Graph): number {
   return graph.nodes.reduce((sum, node) => sum + (findOp(node.op)?.macs?.(node) ?? 0), 0);
 }
 
+/** Networks from so many multiply-accumulates gain from threads: smaller ones would mostly wait. */
+const SHARED_MACS = 50_000_000;
+
+/** Whether a network is large enough to be shared between threads. */
+export function worthThreads(graph: Graph): boolean {
+  return macsOf(graph) >= SHARED_MACS;
+}
+
 /** Elements of the network's constants. */
 export function parametersOf(graph: Graph): number {
   const constants = new Set(graph.nodes.flatMap((node) => node.inputs.filter((value) => value?.data !== undefined)));
@@ -84,11 +92,9 @@ export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
     program,
     plan,
     extraMacs = 0,
-  } = chooseMemory(ready, { ...options, rows: memoryByRows(options), backward: !wasm }, macsOf(ready), (stages, walks) =>
+  } = chooseMemory(ready, { ...options, rows: memoryByRows(options), backward: !wasm, overlap: !(wasm && worthThreads(ready)) }, macsOf(ready), (stages, walks) =>
     lower(ready, { schedules, optimize, walks, stages, convert: convertLayout }),
   );
-=======
-  const { program, plan } = chooseMemory(ready, { ...options, rows: memoryByRows(options), backward: !wasm }, (stages, walks) => {
     const program = lowerFor(optimize, stages, walks);
     const large = wasm && options.optimize === undefined && wasmCodeBytes(program) > QUICK_CODE;
     return large ? lowerFor("balanced", stages, walks) : program;

@@ -20,6 +20,7 @@ export const OP = {
   i64_const: 0x42,
   f32_const: 0x43,
   i32_load: 0x28,
+  i32_eqz: 0x45,
   i32_lt_s: 0x48,
   i32_ge_s: 0x4e,
   i32_add: 0x6a,

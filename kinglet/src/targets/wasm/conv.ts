@@ -50,9 +50,10 @@ interface TileLayer {
 }
 
 /** Visits tiles from 0 to `count`; the last one moves back to end with the last pixel. */
-function eachTile(k: KernelBuilder, name: string, count: number, size: number, body: (first: Expr) => void): void {
+function eachTile(k: KernelBuilder, name: "p" | "ox", count: number, size: number, body: (first: Expr) => void): void {
   const total = k.int(name === "ox" ? "out_w" : "pixels", count);
-  k.for(`${name}_tile`, 0, total, (t) => body(count % size === 0 ? t : k.let(name, t.min(total.sub(size)))), size);
+  const loop = name === "ox" ? k.for.bind(k) : k.parallelFor.bind(k);
+  loop(`${name}_tile`, 0, total, (t) => body(count % size === 0 ? t : k.let(name, t.min(total.sub(size)))), size);
 }
 
 /** The first result of a pixel, counted over all images and lines. */
@@ -93,7 +94,7 @@ function eachWindow(layer: TileLayer, w: Windows, body: (place: Place) => void):
   const { k, tile, channels } = layer;
   const { from, to } = w;
   k.for("n", 0, k.int("batches", to.batches), (n) =>
-    k.for("oy", 0, k.int("out_h", to.height), (oy) => {
+    k.parallelFor("oy", 0, k.int("out_h", to.height), (oy) => {
       const line = k.let(
         "line",
         n

@@ -86,7 +86,7 @@ function depthwiseKernel(k: KernelBuilder, node: Node, math: LayerMath, layouts:
   );
   const total = k.int("channels", channels);
   k.for("n", 0, k.int("batches", to.batches), (n) =>
-    k.for("oy", 0, k.int("out_h", to.height), (oy) => {
+    k.parallelFor("oy", 0, k.int("out_h", to.height), (oy) => {
       const first = from.first - a.padTop * from.row - a.padLeft * channels;
       const line = k.let(
         "line",

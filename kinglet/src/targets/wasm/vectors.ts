@@ -31,6 +31,6 @@ export function eachRun(k: KernelBuilder, tensors: readonly Images[], body: (at:
 /** Visits a run by vectors of `lanes` elements, at least one; the last vector moves back to end with the last element. */
 export function eachVector(k: KernelBuilder, count: number, lanes: number, body: (i: Expr) => void): void {
   const last = count - lanes;
-  k.for("i", 0, k.int("count", Math.max(1, last)), body, lanes);
+  k.parallelFor("i", 0, k.int("count", Math.max(1, last)), body, lanes);
   if (last > 0) body(k.int("last", last));
 }
