@@ -32,7 +32,7 @@ import { eachRun, eachVector } from "./vectors.ts";
 const f = Math.fround;
 
 /** round(a · factorA + rounding + b · factorB) in single precision. */
-export interface FloatSum {
+interface FloatSum {
   readonly a: number;
   readonly b: number;
   readonly rounding: number;
@@ -78,7 +78,7 @@ function holds(sum: FloatSum, { a, b, wanted, low, high }: Pairs): boolean {
 const ROUNDINGS = [0, ...Array.from({ length: 12 }, (_, i) => 2 ** (i - 24)).flatMap((size) => [size, -size, 1.5 * size, -1.5 * size])];
 
 /** A float form that gives the definition's result for every pair of operands, found by trying all pairs; undefined where none does. */
-export function proveSum(node: Node): FloatSum | undefined {
+function proveSum(node: Node): FloatSum | undefined {
   const scales = [inputOf(node, 0), inputOf(node, 1), outputOf(node)].map((value) => quantizationOf(node, value).scale) as [number, number, number];
   const pairs = pairsOf(node);
   const [a, b] = [f(scales[0] / scales[2]), f(scales[1] / scales[2])];

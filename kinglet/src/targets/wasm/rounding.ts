@@ -39,7 +39,7 @@ export function requantizeExact(sum: number, { multiplier, shift }: Multiplier):
   return right === 0 ? product : Math.floor((product + 2 ** (right - 1) - (product < 0 ? 1 : 0)) / 2 ** right);
 }
 
-export function scaleOf({ multiplier, shift }: Multiplier): number {
+function scaleOf({ multiplier, shift }: Multiplier): number {
   return multiplier * 2 ** (shift - 31);
 }
 

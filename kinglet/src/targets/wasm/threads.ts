@@ -1,3 +1,5 @@
+import { MOST_THREADS } from "../../loops/index.ts";
+
 /** What the loader must know of the memory that threads share: its pages, and the address of the words to wait on. */
 export interface SharedMemory {
   readonly pages: number;
@@ -16,6 +18,7 @@ export function threadsText(name: string, { pages, control }: SharedMemory): str
 }
 
 async function loadShared(parts) {
+  if (!Number.isInteger(parts) || parts > ${MOST_THREADS}) throw new RangeError("threads must be a whole number up to ${MOST_THREADS}");
   const module = await WebAssembly.compile(await contentOf(new URL("./${name}.threads.wasm", import.meta.url)));
   const memory = new WebAssembly.Memory({ initial: ${pages}, maximum: ${pages}, shared: true });
   const { init, run } = (await WebAssembly.instantiate(module, { env: { memory } })).exports;
