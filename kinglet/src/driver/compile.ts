@@ -92,14 +92,11 @@ export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
     program,
     plan,
     extraMacs = 0,
-  } = chooseMemory(ready, { ...options, rows: memoryByRows(options), backward: !wasm, overlap: !(wasm && worthThreads(ready)) }, macsOf(ready), (stages, walks) =>
-    lower(ready, { schedules, optimize, walks, stages, convert: convertLayout }),
-  );
-    const program = lowerFor(optimize, stages, walks);
-    const large = wasm && options.optimize === undefined && wasmCodeBytes(program) > QUICK_CODE;
-    return large ? lowerFor("balanced", stages, walks) : program;
-  });
->>>>>>> 2a86e62 (Gathered tiles cross rows; average pools of floats by vectors; large modules share functions)
+  } = chooseMemory(ready, { ...options, rows: memoryByRows(options), backward: !wasm, overlap: !(wasm && worthThreads(ready)) }, macsOf(ready), (stages, walks) => {
+      const program = lowerFor(optimize, stages, walks);
+      const large = wasm && options.optimize === undefined && wasmCodeBytes(program) > QUICK_CODE;
+      return large ? lowerFor("balanced", stages, walks) : program;
+    },
   const check = checkPlan(program, plan);
   if (!check.ok) throw new KingletError("internal", `the memory plan failed its check: ${check.failures[0]?.message ?? ""}`, { place: graph.name });
   return {
