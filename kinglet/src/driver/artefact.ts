@@ -1,11 +1,12 @@
 import { KingletError } from "../base/index.ts";
 import { type Board, boardById, buildFirmware, type Core, type CoreId, coreById, findTool, ramNeeded } from "../boards/index.ts";
 import type { Graph } from "../graph/index.ts";
+import { wasmTableBytes } from "../loops/index.ts";
 import { boardHarness, inputBytes, libraryId, packageC, printCLibrary } from "../targets/c/index.ts";
 import { packageJs } from "../targets/js/index.ts";
 import type { Optimize } from "../targets/share.ts";
 import { packageWasm } from "../targets/wasm/index.ts";
-import { type Compiled, compileGraph } from "./compile.ts";
+import { type Compiled, compileGraph, worthThreads } from "./compile.ts";
 import { bigMemory, libraryBytes } from "./execute.ts";
 import type { MemoryOptions } from "./memory.ts";
 
@@ -141,9 +142,11 @@ export async function makeArtefact(graph: Graph, options: ArtefactOptions): Prom
   if (options.target === "c") return await cArtefact(graph, options, id);
   if (options.board !== undefined) throw new KingletError("misuse", `--board goes with --target c, not with ${options.target}`);
   const compiled = compileFor(graph, options.target, options);
-  const files = options.target === "wasm" ? packageWasm(compiled.program, compiled.plan, id) : packageJs(compiled.program, compiled.plan, id);
+  const sharable = worthThreads(compiled.graph) && compiled.plan.overlaps.length === 0 && (compiled.program.stages ?? []).length === 0;
+  const files =
+    options.target === "wasm" ? packageWasm(compiled.program, compiled.plan, id, sharable) : packageJs(compiled.program, compiled.plan, id);
   const module = files.get(options.target === "wasm" ? `${id}.wasm` : `${id}.js`)!;
-  const stored = options.target === "wasm" ? compiled.weightBytes : base64Bytes(compiled);
+  const stored = options.target === "wasm" ? wasmTableBytes(compiled.program) : base64Bytes(compiled);
   return { id, compiled, board: null, files, codeBytes: Math.max(0, Buffer.byteLength(module) - stored), codeFrom: null };
 }
 

@@ -1,13 +1,14 @@
 import { KingletError } from "../base/index.ts";
+import type { FusedStage } from "../fusion/index.ts";
 import type { Graph } from "../graph/index.ts";
-import type { Program } from "../loops/index.ts";
+import { type Program, wasmCodeBytes } from "../loops/index.ts";
 import { findOp, type Schedules } from "../ops/index.ts";
 import { type PassTrace, runPasses } from "../passes/index.ts";
 import { checkPlan, type Plan } from "../plan/index.ts";
 import { balancedDspSchedules, FAST_DSP_SCHEDULES, SCALAR_SCHEDULES, SMALL_DSP_SCHEDULES, SMALL_SCALAR_SCHEDULES } from "../targets/c/index.ts";
 import { lower } from "../targets/lower.ts";
 import type { Optimize } from "../targets/share.ts";
-import { wasmSchedules } from "../targets/wasm/index.ts";
+import { convertLayout, wasmSchedules } from "../targets/wasm/index.ts";
 
 import { chooseMemory, type MemoryOptions } from "./memory.ts";
 
@@ -42,9 +43,20 @@ function schedulesFor(target: TargetId, optimize: Optimize, graph: Graph): Sched
   return optimize === "speed" ? FAST_DSP_SCHEDULES : balancedDspSchedules(graph);
 }
 
+/** Engines compile functions again while they run; beyond so much code that costs more at the start than sizes of each layer's own save. */
+const QUICK_CODE = 40_000;
+
 /** Multiply-accumulates of one inference. */
 export function macsOf(graph: Graph): number {
   return graph.nodes.reduce((sum, node) => sum + (findOp(node.op)?.macs?.(node) ?? 0), 0);
+}
+
+/** Networks from so many multiply-accumulates gain from threads: smaller ones would mostly wait. */
+const SHARED_MACS = 50_000_000;
+
+/** Whether a network is large enough to be shared between threads. */
+export function worthThreads(graph: Graph): boolean {
+  return macsOf(graph) >= SHARED_MACS;
 }
 
 /** Elements of the network's constants. */
@@ -70,15 +82,21 @@ function memoryByRows({ target, fuse, streamInput, trade }: CompileOptions): boo
  */
 export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
   const ready = runPasses(graph, options.trace);
-  const optimize = options.optimize ?? "balanced";
+  const wasm = options.target === "wasm";
+  const optimize = options.optimize ?? (wasm ? "speed" : "balanced");
+  const lowerFor = (how: Optimize, stages: readonly FusedStage[], walks: "forward" | "alternate"): Program =>
+    lower(ready, { schedules, optimize: how, walks, stages, convert: convertLayout });
   const schedules = schedulesFor(options.target, optimize, ready);
+<<<<<<< HEAD
   const {
     program,
     plan,
     extraMacs = 0,
-  } = chooseMemory(ready, { ...options, rows: memoryByRows(options) }, macsOf(ready), (stages, walks) =>
-    lower(ready, { schedules, optimize, walks, stages }),
-  );
+  } = chooseMemory(ready, { ...options, rows: memoryByRows(options), backward: !wasm, overlap: !(wasm && worthThreads(ready)) }, macsOf(ready), (stages, walks) => {
+      const program = lowerFor(optimize, stages, walks);
+      const large = wasm && options.optimize === undefined && wasmCodeBytes(program) > QUICK_CODE;
+      return large ? lowerFor("balanced", stages, walks) : program;
+    },
   const check = checkPlan(program, plan);
   if (!check.ok) throw new KingletError("internal", `the memory plan failed its check: ${check.failures[0]?.message ?? ""}`, { place: graph.name });
   return {

@@ -1,7 +1,7 @@
 import { KingletError } from "../base/index.ts";
 import { compileAndRunHost, type CoreId, type CoreRun, coreById, isCoreId, mapContributions, RUNTIME_OBJECTS, runOnCore } from "../boards/index.ts";
 import type { Graph } from "../graph/index.ts";
-import { MEMORY_BYTES, portBytes, type ProgramRunner } from "../loops/index.ts";
+import { MEMORY_BYTES, memoryTypeOf, plainBytes, portBytes, type ProgramBuffer, type ProgramRunner } from "../loops/index.ts";
 import { boardHarness, hostHarness, inputBytes, libraryId, printCLibrary, probeHeader } from "../targets/c/index.ts";
 import { createJsRunner } from "../targets/js/index.ts";
 import type { Optimize } from "../targets/share.ts";
@@ -93,6 +93,13 @@ function valuesIn(compiled: Compiled, arena: Uint8Array): Map<number, Uint8Array
   return values;
 }
 
+/** A copy of a value's bytes as its type has them, whatever layout the target chose for it. */
+function plainValue(compiled: Compiled, buffer: ProgramBuffer, bytes: Uint8Array): Uint8Array {
+  if (buffer.layout === undefined) return bytes.slice();
+  const value = compiled.graph.values.find((each) => each.id === buffer.value)!;
+  return plainBytes(bytes, value.shape, buffer.layout, memoryTypeOf(value.dtype)!);
+}
+
 function outputsFromArena(compiled: Compiled, arena: Uint8Array): Uint8Array[] {
   return compiled.program.outputs.map((port, i) => {
     const at = compiled.plan.offsets[port.buffer]!;
@@ -109,7 +116,7 @@ function runHere(via: Via, compiled: Compiled, runner: ProgramRunner, samples: r
     if (options.values === true && values === undefined) {
       values = new Map();
       compiled.program.buffers.forEach((buffer, i) => {
-        if (buffer.value !== undefined) values!.set(buffer.value, runner.buffer(i).slice());
+        if (buffer.value !== undefined) values!.set(buffer.value, plainValue(compiled, buffer, runner.buffer(i)));
       });
     }
     return compiled.program.outputs.map((_, i) => runner.output(i));

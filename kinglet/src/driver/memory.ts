@@ -18,6 +18,10 @@ export interface MemoryOptions {
   readonly rows?: boolean;
   /** Every value keeps its own bytes, so that all of them can be read after a run. */
   readonly pinned?: boolean;
+  /** The target's kernels in place can also run from the last pixel to the first. */
+  readonly backward?: boolean;
+  /** A step's output may overlap its input (default true); threads that share a step must not. */
+  readonly overlap?: boolean;
 }
 
 /** A program with its place in memory. */
@@ -32,13 +36,13 @@ export interface Placed {
 export type LowerWith = (stages: readonly FusedStage[], walks: "forward" | "alternate") => Program;
 
 /** The better of the given order and the one with the lowest peak: overlap may favour either. */
-function place(given: Program, pinned: boolean): Placed {
+function place(given: Program, pinned: boolean, overlap = true): Placed {
   if (pinned) return { program: given, plan: placeBuffers(given, { pinned }) };
   const reordered = orderSteps(given);
-  const plan = placeBuffers(reordered);
+  const plan = placeBuffers(reordered, { overlap });
   const same = given.steps.every((step, i) => step === reordered.steps[i]);
   if (same) return { program: reordered, plan };
-  const before = placeBuffers(given);
+  const before = placeBuffers(given, { overlap });
   return before.arenaBytes <= plan.arenaBytes ? { program: given, plan: before } : { program: reordered, plan };
 }
 
@@ -53,9 +57,10 @@ function smallest(choices: readonly (() => Placed)[]): Placed {
   return best;
 }
 
-function wholeImages(graph: Graph, lowerWith: LowerWith, pinned: boolean): Placed {
-  const walks = pinned || !graph.nodes.some((node) => node.op === "depthwiseConv2d") ? (["forward"] as const) : (["forward", "alternate"] as const);
-  return smallest(walks.map((walk) => () => place(lowerWith([], walk), pinned)));
+function wholeImages(graph: Graph, lowerWith: LowerWith, { pinned = false, backward = true, overlap = true }: MemoryOptions): Placed {
+  const walks =
+    pinned || !backward || !graph.nodes.some((node) => node.op === "depthwiseConv2d") ? (["forward"] as const) : (["forward", "alternate"] as const);
+  return smallest(walks.map((walk) => () => place(lowerWith([], walk), pinned, overlap)));
 }
 
 /** Divisions tried, as multiples of the least bytes that the search counts: it does not see the kernels' working memory. */
@@ -155,7 +160,7 @@ function streamedIfAny(graph: Graph, lowerWith: LowerWith): Placed | undefined {
 export function chooseMemory(graph: Graph, options: MemoryOptions, macs: number, lowerWith: LowerWith): Placed {
   const extraMacs = Math.floor(((options.trade ?? 1) - 1) * macs);
   const { ram, streamInput = false, pinned = false } = options;
-  const images = streamInput ? undefined : wholeImages(graph, lowerWith, pinned);
+  const images = streamInput ? undefined : wholeImages(graph, lowerWith, options);
   const fits = (placed: Placed | undefined): boolean => placed !== undefined && (ram === undefined || placed.plan.arenaBytes <= ram);
   if (pinned || (images !== undefined && options.fuse !== true && fits(images))) return images!;
   // With a limit the fastest plan that meets it; without one, or where told to, the smallest.

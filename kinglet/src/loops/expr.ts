@@ -33,8 +33,8 @@ export type CompareOp = "eq" | "ne" | "lt" | "le" | "gt" | "ge";
  */
 export type UnaryOp = "neg" | "abs" | "sqrt" | "floor" | "ceil" | "trunc" | "rint" | "bitsToFloat" | "floatToBits" | "clz";
 
-/** The shape of a vector load: 16 bytes; 8 bytes widened to eight 16-bit lanes; one element in every lane. */
-export type VectorLoadForm = "full" | "widen8s" | "widen8u" | "splat";
+/** The shape of a vector load: 16 bytes; 8 bytes widened to eight 16-bit lanes; one element in every lane; two 16-bit elements in every pair of lanes. */
+export type VectorLoadForm = "full" | "widen8s" | "widen8u" | "splat" | "splatPair";
 
 export type ExprNode =
   | { kind: "const"; value: number | bigint }

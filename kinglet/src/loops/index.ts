@@ -1,6 +1,7 @@
 export * from "./expr.ts";
 export * from "./intrinsics.ts";
 export * from "./kernel.ts";
+export * from "./layout.ts";
 export * from "./print-c.ts";
 export * from "./print-js.ts";
 export * from "./print-wasm.ts";
@@ -11,3 +12,5 @@ export * from "./runs.ts";
 export * from "./simplify.ts";
 export * from "./types.ts";
 export * from "./vector.ts";
+export { wasmTableBytes } from "./wasm-constants.ts";
+export { MOST_THREADS } from "./wasm-threads.ts";

@@ -90,6 +90,13 @@ export class FunctionBuilder {
     this.emit({ kind: "for", name: unique, from: operand(from, "i32"), to: operand(to, "i32"), step, body: statements });
   }
 
+  /** A loop whose turns do not need each other: threads may share them. They may write the same element only with the same value. */
+  parallelFor(name: string, from: Operand, to: Operand, body: (i: Expr) => void, step = 1): void {
+    this.for(name, from, to, body, step);
+    const block = this.blocks[this.blocks.length - 1]!;
+    block.push({ ...(block.pop() as Extract<Stmt, { kind: "for" }>), parallel: true });
+  }
+
   if(condition: Expr, then: () => void, otherwise?: () => void): void {
     const body = this.block(then);
     this.emit({ kind: "if", condition, body, otherwise: otherwise ? this.block(otherwise) : [] });

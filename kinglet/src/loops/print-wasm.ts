@@ -1,18 +1,27 @@
-import { bytesOf, KingletError } from "../base/index.ts";
+import { KingletError } from "../base/index.ts";
 import { constant, Expr } from "./expr.ts";
 import { FunctionBuilder } from "./kernel.ts";
 import type { Func, Placement, Port, Program, ProgramBuffer, Step, StepArgument } from "./program.ts";
 import { runsOf, startOf } from "./runs.ts";
 import { loadedType, MEMORY_BYTES, type MemoryType } from "./types.ts";
 import { emit } from "./wasm-code.ts";
-import { encodeModule, PAGE_BYTES, unsigned, type WasmFunction } from "./wasm-encoder.ts";
+import { storedConstant, type StoredConstant, WIDEN, widenFunction } from "./wasm-constants.ts";
+import { encodeModule, PAGE_BYTES, unsigned, VALUE, type WasmFunction } from "./wasm-encoder.ts";
 import { Frame, type FunctionContext } from "./wasm-frame.ts";
-import { OP } from "./wasm-opcodes.ts";
+import { NO_RESULT, OP, SIMD } from "./wasm-opcodes.ts";
 import { compileFunction } from "./wasm-statements.ts";
+import { barrierFunction, CONTROL_BYTES, forThreads, isParallel } from "./wasm-threads.ts";
 
 export interface WasmOptions {
   /** Also exports every step as "step0", "step1", … and names all functions. */
   readonly probe?: boolean;
+  /** Uses relaxed SIMD, which not every engine has: multiply-adds of floats may then be rounded once. */
+  readonly relaxed?: boolean;
+  /**
+   * For several threads: the memory is imported, and `run(part, parts)` computes a share of every layer that can be
+   * shared, after which all threads wait for each other. Input and output of a step must not overlap in `placement`.
+   */
+  readonly threads?: boolean;
 }
 
 /** Where things lie in the module's memory: the constants, then the arena. */
@@ -22,7 +31,11 @@ export interface WasmLayout {
   /** Addresses of the program's buffers, and the bytes of their elements. */
   readonly buffers: readonly number[];
   readonly elements: readonly number[];
+  /** After everything else: the words by which threads wait for each other. */
+  readonly control: number;
+  /** Pages without these words, and with them. */
   readonly pages: number;
+  readonly pagesForThreads: number;
 }
 
 function align16(value: number): number {
@@ -38,12 +51,15 @@ export function wasmLayout(program: Program, placement: Placement): WasmLayout {
     return at;
   });
   const arena = end;
+  const control = Math.ceil((arena + placement.arenaBytes) / 64) * 64;
   return {
     constants,
     arena,
     buffers: placement.offsets.map((offset) => arena + offset),
     elements: program.buffers.map((buffer) => MEMORY_BYTES[buffer.type]),
+    control,
     pages: Math.ceil((arena + placement.arenaBytes) / PAGE_BYTES),
+    pagesForThreads: Math.ceil((control + CONTROL_BYTES) / PAGE_BYTES),
   };
 }
 
@@ -52,19 +68,50 @@ export function wasmLayout(program: Program, placement: Placement): WasmLayout {
  * again to reset the state) and `run`; the custom section "kinglet" says where inputs and outputs lie.
  */
 export function printWasm(program: Program, placement: Placement, options: WasmOptions = {}): Uint8Array {
+  const threads = options.threads ?? false;
   const layout = wasmLayout(program, placement);
-  const fills = fillFunctions(program);
-  const funcs = [...program.functions, ...fills];
+  const stored = program.constants.map(storedConstant);
+  const widens = stored.some(({ offset }) => offset !== undefined);
+  const extra = [...fillFunctions(program), ...(widens ? [widenFunction((name) => paramExpr(name, "i32"))] : [])];
+  const funcs = [...program.functions.map((func) => (threads && isParallel(func) ? forThreads(func) : func)), ...extra];
   const functionIndex = indexByName(funcs);
-  const kernels = funcs.map((func) => compileFunction(func, contextOf(program, func, functionIndex)));
+  const kernels = funcs.map((func) => compileFunction(func, contextOf(program, func, functionIndex, options.relaxed ?? false)));
   const probe = options.probe ?? false;
+  const waits = threads ? [barrierFunction(layout.control)] : [];
+  const entries = threads
+    ? [initFunction(program, layout, functionIndex), runThreads(program, layout, functionIndex, kernels.length)]
+    : entryPoints(program, layout, functionIndex, kernels.length, probe);
+  const start = widens ? [startFunction(stored, layout, functionIndex)] : [];
   return encodeModule({
-    functions: [...kernels, ...entryPoints(program, layout, functionIndex, funcs.length, probe)],
-    pages: layout.pages,
-    segments: program.constants.map(({ data }, i) => ({ offset: layout.constants[i]!, bytes: bytesOf(data) })),
+    functions: [...kernels, ...waits, ...entries, ...start],
+    ...(widens ? { start: kernels.length + waits.length + entries.length } : {}),
+    pages: threads ? layout.pagesForThreads : layout.pages,
+    sharedMemory: threads,
+    segments: stored.map(({ at, bytes }, i) => ({ offset: layout.constants[i]! + at, bytes })),
     custom: [{ name: "kinglet", bytes: new TextEncoder().encode(JSON.stringify(describe(program, placement, layout))) }],
     names: probe,
   });
+}
+
+/** Bytes of a program's functions in a module, without its tables. */
+export function wasmCodeBytes(program: Program): number {
+  const functionIndex = indexByName(program.functions);
+  return program.functions.reduce((sum, func) => sum + compileFunction(func, contextOf(program, func, functionIndex, false)).code.length, 0);
+}
+
+/** True where relaxed SIMD makes a difference to a program. */
+export function usesRelaxed(program: Program): boolean {
+  return program.functions.some((func) =>
+    JSON.stringify(func.body, (_, value) => (typeof value === "bigint" ? null : value)).includes('"f32x4.multiply_add"'),
+  );
+}
+
+/** A module that only engines with relaxed SIMD accept: what `WebAssembly.validate` says of it chooses the module to load. */
+export function relaxedProbe(): Uint8Array {
+  const zero = [OP.i32_const, 0, OP.simd, SIMD.i32x4_splat];
+  const code = [...zero, ...zero, ...zero, OP.simd, ...unsigned(SIMD.f32x4_relaxed_madd)];
+  const probe: WasmFunction = { name: "probe", params: [], results: [VALUE.v128], locals: [], code, exported: false };
+  return encodeModule({ functions: [probe], pages: 0, segments: [], custom: [], names: false });
 }
 
 function indexByName(funcs: readonly Func[]): (name: string) => number {
@@ -77,17 +124,19 @@ function indexByName(funcs: readonly Func[]): (name: string) => number {
 }
 
 /** Looks through all calls of a kernel for what is the same, or never negative, in all of them. */
-function contextOf(program: Program, func: Func, functionIndex: (name: string) => number): FunctionContext {
+function contextOf(program: Program, func: Func, functionIndex: (name: string) => number, relaxed: boolean): FunctionContext {
   const fixed = new Map<string, number | bigint>();
   const nonNegative = new Set<string>();
   const steps = program.steps.filter((step) => step.func === func.name);
   func.params.forEach((param, i) => {
-    if (param.kind !== "scalar" || steps.length === 0) return;
+    // What a thread is told is no argument of a step.
+    const told = steps.some((step) => i >= step.args.length);
+    if (param.kind !== "scalar" || steps.length === 0 || told) return;
     const values = steps.map((step) => scalarValue(step, i));
     if (values.every((value) => Object.is(value, values[0]))) fixed.set(param.name, values[0]!);
     if (param.type === "i32" && values.every((value) => value >= 0)) nonNegative.add(param.name);
   });
-  return { functionIndex, fixed, nonNegative };
+  return { functionIndex, fixed, nonNegative, relaxed };
 }
 
 function scalarValue(step: Step, i: number): number | bigint {
@@ -104,12 +153,29 @@ class Calls {
   constructor(name: string, functionIndex: (name: string) => number) {
     this.name = name;
     const func: Func = { name, doc: "", params: [], result: null, body: [], uses: [] };
-    this.frame = new Frame(func, { functionIndex, fixed: new Map(), nonNegative: new Set() });
+    this.frame = new Frame(func, { functionIndex, fixed: new Map(), nonNegative: new Set(), relaxed: false });
   }
 
   step(step: Step, layout: WasmLayout, turn = 0): void {
     step.args.forEach((arg) => this.argument(arg, layout, turn));
     this.call(this.frame.context.functionIndex(step.func));
+  }
+
+  /** A thread's share of a step: all of it for the first thread where a step cannot be shared. Its part and the number of parts are locals 0 and 1. */
+  share(step: Step, layout: WasmLayout, how: "all" | "alone" | "unable"): void {
+    const { frame } = this;
+    if (how !== "all") frame.put(OP.local_get, 0, OP.i32_eqz, OP.if, NO_RESULT);
+    step.args.forEach((arg) => this.argument(arg, layout));
+    if (how === "all") frame.put(OP.local_get, 0, OP.local_get, 1);
+    else if (how === "alone") frame.put(OP.i32_const, 0, OP.i32_const, 1);
+    this.call(frame.context.functionIndex(step.func));
+    if (how !== "all") frame.put(OP.end);
+  }
+
+  /** All threads wait for each other. */
+  meet(barrier: number): void {
+    this.frame.put(OP.local_get, 0, OP.local_get, 1);
+    this.call(barrier);
   }
 
   argument(arg: StepArgument, layout: WasmLayout, turn = 0): void {
@@ -135,8 +201,6 @@ class Calls {
 
 /** `init`, `run` and, for probing, every step; `first` is the index that the first of them gets. */
 function entryPoints(program: Program, layout: WasmLayout, functionIndex: (name: string) => number, first: number, probe: boolean): WasmFunction[] {
-  const init = new Calls("init", functionIndex);
-  for (const [i, buffer] of program.buffers.entries()) initialize(init, buffer, i, layout, functionIndex);
   const run = new Calls("run", functionIndex);
   if (!probe)
     for (const each of runsOf(program)) {
@@ -145,7 +209,42 @@ function entryPoints(program: Program, layout: WasmLayout, functionIndex: (name:
     }
   const steps = probe ? program.steps.map((step, k) => stepFunction(step, k, layout, functionIndex)) : [];
   for (const k of steps.keys()) run.call(first + 2 + k);
-  return [init.finish(true), run.finish(true), ...steps];
+  return [initFunction(program, layout, functionIndex), run.finish(true), ...steps];
+}
+
+function initFunction(program: Program, layout: WasmLayout, functionIndex: (name: string) => number): WasmFunction {
+  const init = new Calls("init", functionIndex);
+  for (const [i, buffer] of program.buffers.entries()) initialize(init, buffer, i, layout, functionIndex);
+  return init.finish(true);
+}
+
+/** Working memory belongs to no value, and to one thread at a time. */
+function usesScratch(program: Program, step: Step): boolean {
+  return step.args.some((arg) => arg.kind === "buffer" && program.buffers[arg.index]!.value === undefined);
+}
+
+/** run(part, parts): the shares of one thread, and the waiting after each step. */
+function runThreads(program: Program, layout: WasmLayout, functionIndex: (name: string) => number, barrier: number): WasmFunction {
+  if ((program.stages ?? []).length > 0) throw new KingletError("unsupported", "threads share whole images, not stages");
+  const run = new Calls("run", functionIndex);
+  for (const step of program.steps) {
+    const parallel = isParallel(program.functions.find((func) => func.name === step.func)!);
+    run.share(step, layout, !parallel ? "unable" : usesScratch(program, step) ? "alone" : "all");
+    run.meet(barrier);
+  }
+  return { ...run.finish(true), params: [VALUE.i32, VALUE.i32] };
+}
+
+/** Runs once when the module is instantiated, before anything else. */
+function startFunction(stored: readonly StoredConstant[], layout: WasmLayout, functionIndex: (name: string) => number): WasmFunction {
+  const calls = new Calls("start", functionIndex);
+  stored.forEach(({ at, bytes, offset }, i) => {
+    if (offset === undefined) return;
+    const address = layout.constants[i]!;
+    for (const value of [address + at, address, bytes.length, offset]) calls.argument({ kind: "scalar", type: "i32", value }, layout);
+    calls.call(functionIndex(WIDEN));
+  });
+  return calls.finish(false);
 }
 
 function stepFunction(step: Step, k: number, layout: WasmLayout, functionIndex: (name: string) => number): WasmFunction {

@@ -1,5 +1,6 @@
 import type { DType, Shape, TypedArray } from "../base/index.ts";
 import type { BufferRef, Expr } from "./expr.ts";
+import type { Layout } from "./layout.ts";
 import type { MemoryType, ScalarType, ValueKind, VectorType } from "./types.ts";
 
 export type Stmt =
@@ -12,8 +13,11 @@ export type Stmt =
   | { kind: "store"; buffer: BufferRef; index: Expr; value: Expr }
   /** 16 bytes ("full") or the low 8 bytes ("low8") of a vector. */
   | { kind: "vectorStore"; buffer: BufferRef; index: Expr; value: Expr; form: "full" | "low8" }
-  /** for (name = from; name < to; name += step); `from` and `to` are evaluated once, `step` is a positive constant. */
-  | { kind: "for"; name: string; from: Expr; to: Expr; step: number; body: Stmt[] }
+  /**
+   * for (name = from; name < to; name += step); `from` and `to` are evaluated once, `step` is a positive constant.
+   * Where `parallel`, the turns may run in any order and at the same time.
+   */
+  | { kind: "for"; name: string; from: Expr; to: Expr; step: number; body: Stmt[]; parallel?: true }
   | { kind: "if"; condition: Expr; body: Stmt[]; otherwise: Stmt[] }
   /** memmove of `count` elements (both buffers have the same element size). */
   | { kind: "copy"; to: BufferRef; toIndex: Expr; from: BufferRef; fromIndex: Expr; count: Expr }
@@ -75,6 +79,8 @@ export interface ProgramBuffer {
   readonly shape?: Shape | undefined;
   /** The graph value that lies here; absent for scratch. */
   readonly value?: number | undefined;
+  /** How the value lies here; absent where its elements lie plainly one after another. */
+  readonly layout?: Layout | undefined;
   /** Set on state that outlives one inference: a constant's index, or the number every element starts as. */
   readonly initial?: { kind: "constant"; index: number } | { kind: "fill"; value: number } | undefined;
 }

@@ -4,7 +4,7 @@ import type { DType } from "../base/index.ts";
 export type ScalarType = "i32" | "i64" | "f32";
 
 /** 128-bit vectors by their lanes. */
-export type VectorType = "i8x16" | "i16x8" | "i32x4" | "f32x4";
+export type VectorType = "i8x16" | "i16x8" | "i32x4" | "i64x2" | "f32x4";
 
 export type ValueKind = ScalarType | VectorType;
 
@@ -34,7 +34,7 @@ export function loadedType(type: MemoryType): ScalarType {
   return type === "i64" ? "i64" : type === "f32" ? "f32" : "i32";
 }
 
-export const LANES: Readonly<Record<VectorType, number>> = { i8x16: 16, i16x8: 8, i32x4: 4, f32x4: 4 };
+export const LANES: Readonly<Record<VectorType, number>> = { i8x16: 16, i16x8: 8, i32x4: 4, i64x2: 2, f32x4: 4 };
 
 export function isVector(type: ValueKind): type is VectorType {
   return type in LANES;

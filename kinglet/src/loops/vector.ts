@@ -7,11 +7,24 @@ export interface VectorOp {
   readonly result: ValueKind;
   /** Operations that read a constant lane number. */
   readonly lane?: boolean;
-  /** The SIMD128 opcode (the number after the 0xFD prefix). */
-  readonly opcode: number;
+  /** The SIMD128 opcode (the number after the 0xFD prefix); none where the bits stay as they are. */
+  readonly opcode?: number;
+  /** The lanes that a shuffle takes, byte by byte: 0 to 15 of the first operand, 16 to 31 of the second. */
+  readonly bytes?: readonly number[];
 }
 
-/** The 128-bit operations that schedules use; the meaning of each is that of the WebAssembly instruction of its name. */
+const SHUFFLE = 0x0d;
+
+/** The bytes of lanes that are `size` bytes wide. */
+function lanes(size: number, list: readonly number[]): number[] {
+  return list.flatMap((lane) => Array.from({ length: size }, (_, byte) => lane * size + byte));
+}
+
+/**
+ * The 128-bit operations that schedules use; the meaning of each is that of the WebAssembly instruction of its name.
+ * `multiply_add` is a · b + c, rounded after each of the two, or once in modules with relaxed SIMD.
+ * Shuffles have names of their own: `interleave` takes lanes from both operands in turn, `odd` the lanes 1, 3, … of both.
+ */
 export const VECTOR_OPS = {
   "i32x4.splat": { args: ["i32"], result: "i32x4", opcode: 0x11 },
   "i16x8.splat": { args: ["i32"], result: "i16x8", opcode: 0x10 },
@@ -21,13 +34,37 @@ export const VECTOR_OPS = {
   "i32x4.add": { args: ["i32x4", "i32x4"], result: "i32x4", opcode: 0xae },
   "i32x4.sub": { args: ["i32x4", "i32x4"], result: "i32x4", opcode: 0xb1 },
   "i32x4.mul": { args: ["i32x4", "i32x4"], result: "i32x4", opcode: 0xb5 },
+  "i32x4.shr_s": { args: ["i32x4", "i32"], result: "i32x4", opcode: 0xac },
+  "i32x4.and": { args: ["i32x4", "i32x4"], result: "i32x4", opcode: 0x4e },
+  "i32x4.or": { args: ["i32x4", "i32x4"], result: "i32x4", opcode: 0x50 },
+  "i32x4.extend_low_i16x8_s": { args: ["i16x8"], result: "i32x4", opcode: 0xa7 },
+  "i32x4.extend_high_i16x8_s": { args: ["i16x8"], result: "i32x4", opcode: 0xa8 },
+  "i64x2.add": { args: ["i64x2", "i64x2"], result: "i64x2", opcode: 0xce },
+  "i64x2.extmul_low_i32x4_s": { args: ["i32x4", "i32x4"], result: "i64x2", opcode: 0xdc },
+  "i64x2.extmul_high_i32x4_s": { args: ["i32x4", "i32x4"], result: "i64x2", opcode: 0xdd },
+  "i32x4.odd": { args: ["i64x2", "i64x2"], result: "i32x4", opcode: SHUFFLE, bytes: lanes(4, [1, 3, 5, 7]) },
+  "i16x8.interleave_low": { args: ["i16x8", "i16x8"], result: "i16x8", opcode: SHUFFLE, bytes: lanes(2, [0, 8, 1, 9, 2, 10, 3, 11]) },
+  "i16x8.interleave_high": { args: ["i16x8", "i16x8"], result: "i16x8", opcode: SHUFFLE, bytes: lanes(2, [4, 12, 5, 13, 6, 14, 7, 15]) },
+  "i16x8.narrow_i32x4_s": { args: ["i32x4", "i32x4"], result: "i16x8", opcode: 0x85 },
+  "i8x16.narrow_i16x8_s": { args: ["i16x8", "i16x8"], result: "i8x16", opcode: 0x65 },
+  "i8x16.narrow_i16x8_u": { args: ["i16x8", "i16x8"], result: "i8x16", opcode: 0x66 },
+  "i16x8.extract_lane_s": { args: ["i16x8"], result: "i32", lane: true, opcode: 0x18 },
+  "i16x8.min_s": { args: ["i16x8", "i16x8"], result: "i16x8", opcode: 0x96 },
+  "i16x8.max_s": { args: ["i16x8", "i16x8"], result: "i16x8", opcode: 0x98 },
   "i16x8.add": { args: ["i16x8", "i16x8"], result: "i16x8", opcode: 0x8e },
   "i16x8.sub": { args: ["i16x8", "i16x8"], result: "i16x8", opcode: 0x91 },
   "i16x8.mul": { args: ["i16x8", "i16x8"], result: "i16x8", opcode: 0x95 },
   "i32x4.dot_i16x8_s": { args: ["i16x8", "i16x8"], result: "i32x4", opcode: 0xba },
   "i32x4.extmul_low_i16x8_s": { args: ["i16x8", "i16x8"], result: "i32x4", opcode: 0xbc },
   "i32x4.extmul_high_i16x8_s": { args: ["i16x8", "i16x8"], result: "i32x4", opcode: 0xbd },
+  "f32x4.convert_i32x4_s": { args: ["i32x4"], result: "f32x4", opcode: 0xfa },
+  "i32x4.of_f32x4": { args: ["f32x4"], result: "i32x4" },
+  "f32x4.of_i32x4": { args: ["i32x4"], result: "f32x4" },
+  "f32x4.pmin": { args: ["f32x4", "f32x4"], result: "f32x4", opcode: 0xea },
+  "f32x4.pmax": { args: ["f32x4", "f32x4"], result: "f32x4", opcode: 0xeb },
+  "f32x4.multiply_add": { args: ["f32x4", "f32x4", "f32x4"], result: "f32x4" },
   "f32x4.add": { args: ["f32x4", "f32x4"], result: "f32x4", opcode: 0xe4 },
+  "f32x4.div": { args: ["f32x4", "f32x4"], result: "f32x4", opcode: 0xe7 },
   "f32x4.mul": { args: ["f32x4", "f32x4"], result: "f32x4", opcode: 0xe6 },
 } as const satisfies Record<string, VectorOp>;
 

@@ -6,7 +6,7 @@ import { unsigned } from "./wasm-encoder.ts";
 import { OP } from "./wasm-opcodes.ts";
 
 /** Larger offsets stay in the address: a memory argument must not carry an access beyond 2^31. */
-const MAX_OFFSET = 1 << 24;
+export const MAX_OFFSET = 1 << 24;
 
 /** True where an i32 index expression is certainly at least 0 (plain arithmetic never overflows). */
 export function isNonNegative(frame: Frame, e: Expr): boolean {
@@ -54,6 +54,11 @@ function splitIndex(frame: Frame, index: Expr, bytes: number): { rest: Expr | nu
 
 /** Pushes the address of element `index`; the offset it returns belongs in the memory argument. */
 export function emitAddress(frame: Frame, buffer: BufferRef, index: Expr): number {
+  const pointer = frame.pointer(buffer.name, index);
+  if (pointer !== undefined) {
+    frame.get(pointer.local);
+    return pointer.offset;
+  }
   const bytes = MEMORY_BYTES[buffer.type];
   const { rest, offset } = splitIndex(frame, index, bytes);
   frame.get(frame.param(buffer.name));

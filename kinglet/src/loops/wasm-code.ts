@@ -212,6 +212,7 @@ const SPLAT: Readonly<Record<VectorType, number>> = {
   i8x16: SIMD.i8x16_splat,
   i16x8: SIMD.i16x8_splat,
   i32x4: SIMD.i32x4_splat,
+  i64x2: SIMD.i64x2_splat,
   f32x4: SIMD.f32x4_splat,
 };
 
@@ -223,7 +224,9 @@ function emitVectorLoad(frame: Frame, type: VectorType, node: Node<"vectorLoad">
     frame.put(OP.simd, SPLAT[type]);
     return;
   }
-  const opcode = { full: SIMD.load, widen8s: SIMD.load8x8_s, widen8u: SIMD.load8x8_u, splat: SPLAT_LOAD[bytes]! }[node.form];
+  const opcode = { full: SIMD.load, widen8s: SIMD.load8x8_s, widen8u: SIMD.load8x8_u, splat: SPLAT_LOAD[bytes]!, splatPair: SIMD.load32_splat }[
+    node.form
+  ];
   const offset = emitAddress(frame, node.buffer, node.index);
   frame.put(OP.simd, opcode);
   putMemoryArgument(frame, 0, offset);
@@ -236,6 +239,7 @@ function emitVectorConstant(frame: Frame, value: number, type: VectorType): void
   for (let lane = 0; lane < LANES[type]; lane++) {
     if (type === "f32x4") view.setFloat32(lane * 4, value, true);
     else if (type === "i32x4") view.setInt32(lane * 4, value, true);
+    else if (type === "i64x2") view.setBigInt64(lane * 8, BigInt(value), true);
     else if (type === "i16x8") view.setInt16(lane * 2, value, true);
     else view.setInt8(lane, value);
   }
@@ -245,7 +249,20 @@ function emitVectorConstant(frame: Frame, value: number, type: VectorType): void
 function emitVector(frame: Frame, node: Node<"vector">): void {
   const spec: VectorOp | undefined = VECTOR_OPS[node.op as VectorOpName];
   if (spec === undefined) throw new KingletError("internal", `There is no vector operation ${node.op}.`);
+  if (node.op === "f32x4.multiply_add") {
+    emitMultiplyAdd(frame, node.args as readonly [Expr, Expr, Expr]);
+    return;
+  }
   for (const arg of node.args) emit(frame, arg);
-  frame.put(OP.simd, ...unsigned(spec.opcode));
+  // A vector seen as other lanes is the same 128 bits.
+  if (spec.opcode === undefined) return;
+  frame.put(OP.simd, ...unsigned(spec.opcode), ...(spec.bytes ?? []));
   if (spec.lane) frame.put(node.lane ?? 0);
+}
+
+function emitMultiplyAdd(frame: Frame, [a, b, c]: readonly [Expr, Expr, Expr]): void {
+  const order = frame.context.relaxed ? [a, b, c] : [c, a, b];
+  for (const arg of order) emit(frame, arg);
+  if (frame.context.relaxed) frame.put(OP.simd, ...unsigned(SIMD.f32x4_relaxed_madd));
+  else frame.put(OP.simd, ...unsigned(SIMD.f32x4_mul), OP.simd, ...unsigned(SIMD.f32x4_add));
 }

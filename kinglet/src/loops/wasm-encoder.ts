@@ -25,8 +25,12 @@ export interface DataSegment {
 
 export interface WasmModule {
   readonly functions: readonly WasmFunction[];
+  /** The function that runs when the module is instantiated. */
+  readonly start?: number;
   /** The exported "memory" has exactly this size for ever. */
   readonly pages: number;
+  /** The memory is not the module's own: "env" "memory", which threads share. */
+  readonly sharedMemory?: boolean;
   readonly segments: readonly DataSegment[];
   readonly custom: readonly { readonly name: string; readonly bytes: Uint8Array }[];
   /** Adds a name section, so that disassemblers, traps and profilers show the functions' names. */
@@ -143,6 +147,10 @@ function signatures(module: WasmModule): { types: Uint8Array[]; uses: number[] }
   return { types, uses };
 }
 
+function memorySection(pages: number): Uint8Array {
+  return section(5, concat([[1, 1], unsigned(pages), unsigned(pages)]));
+}
+
 export function encodeModule(module: WasmModule): Uint8Array {
   const { types, uses } = signatures(module);
   const bodies = module.functions.map((f) => sized(concat([localRuns(f.locals), f.code, [0x0b]])));
@@ -150,9 +158,13 @@ export function encodeModule(module: WasmModule): Uint8Array {
   return concat([
     [0x00, 0x61, 0x73, 0x6d, 1, 0, 0, 0],
     section(1, list(types)),
+    ...(module.sharedMemory === true
+      ? [section(2, list([concat([text("env"), text("memory"), [2, 3], unsigned(module.pages), unsigned(module.pages)])]))]
+      : []),
     section(3, list(uses.map(unsigned))),
-    section(5, concat([[1, 1], unsigned(module.pages), unsigned(module.pages)])),
+    ...(module.sharedMemory === true ? [] : [memorySection(module.pages)]),
     section(7, exportsOf(module)),
+    ...(module.start === undefined ? [] : [section(8, unsigned(module.start))]),
     section(10, list(bodies)),
     ...(segments.length > 0 ? [section(11, list(segments))] : []),
     ...module.custom.map((c) => section(0, concat([text(c.name), c.bytes]))),

@@ -13,6 +13,8 @@ export interface FunctionContext {
   readonly fixed: ReadonlyMap<string, number | bigint>;
   /** Integer parameters that are never negative in any call. */
   readonly nonNegative: ReadonlySet<string>;
+  /** The module may use relaxed SIMD. */
+  readonly relaxed: boolean;
 }
 
 interface Local {
@@ -20,6 +22,12 @@ interface Local {
   readonly type: WasmType;
   /** Never changes after its definition. */
   readonly stable: boolean;
+}
+
+/** An address: a local that holds one, and a constant. */
+export interface Pointer {
+  readonly local: number;
+  readonly offset: number;
 }
 
 /** One WebAssembly function as it grows: its code, its named locals and a pool of unnamed ones. */
@@ -31,6 +39,8 @@ export class Frame {
   readonly nonNegative = new Set<string>();
   private readonly names = new Map<string, Local>();
   private readonly params = new Map<string, number>();
+  /** Addresses that are ready in locals, by the index expression and the buffer of the access. */
+  private readonly pointers = new Map<Expr, Map<string, Pointer>>();
   private readonly free = new Map<WasmType, number[]>();
 
   constructor(func: Func, context: FunctionContext) {
@@ -103,6 +113,20 @@ export class Frame {
     this.names.set(name, { index, type: wasmType(type), stable: true });
     use();
     this.names.delete(name);
+  }
+
+  setPointer(buffer: string, index: Expr, pointer: Pointer): void {
+    const known = this.pointers.get(index) ?? new Map<string, Pointer>();
+    known.set(buffer, pointer);
+    this.pointers.set(index, known);
+  }
+
+  dropPointer(buffer: string, index: Expr): void {
+    this.pointers.get(index)?.delete(buffer);
+  }
+
+  pointer(buffer: string, index: Expr): Pointer | undefined {
+    return this.pointers.get(index)?.get(buffer);
   }
 
   /** Costs nothing to evaluate twice, and gives the same both times within one statement. */

@@ -20,6 +20,7 @@ export const OP = {
   i64_const: 0x42,
   f32_const: 0x43,
   i32_load: 0x28,
+  i32_eqz: 0x45,
   i32_lt_s: 0x48,
   i32_ge_s: 0x4e,
   i32_add: 0x6a,
@@ -110,7 +111,11 @@ export const SIMD = {
   i8x16_splat: 0x0f,
   i16x8_splat: 0x10,
   i32x4_splat: 0x11,
+  i64x2_splat: 0x12,
   f32x4_splat: 0x13,
+  f32x4_add: 0xe4,
+  f32x4_mul: 0xe6,
+  f32x4_relaxed_madd: 0x105,
 } as const;
 
 export function wasmType(type: ValueKind): WasmType {

@@ -5,6 +5,7 @@ import { constantOf, emitAddress, emitFullAddress, emitScaled, isNonNegative, pu
 import { emit } from "./wasm-code.ts";
 import { VALUE, type WasmFunction } from "./wasm-encoder.ts";
 import { Frame, type FunctionContext } from "./wasm-frame.ts";
+import { emitPointers } from "./wasm-pointers.ts";
 import { NO_RESULT, OP, SIMD, STORE } from "./wasm-opcodes.ts";
 
 type Statement<K extends Stmt["kind"]> = Extract<Stmt, { kind: K }>;
@@ -115,7 +116,9 @@ function emitFor(frame: Frame, stmt: Statement<"for">): void {
   mark(frame, stmt.name, isNonNegative(frame, stmt.from));
   frame.set(counter);
   if (!counted) emitGuard(frame, counter, limit.push);
-  emitTurns(frame, stmt, counter, limit.push);
+  const pointers = emitPointers(frame, stmt);
+  emitTurns(frame, stmt, counter, limit.push, pointers.advance);
+  pointers.done();
   if (!counted) frame.put(OP.end);
   limit.done();
 }
@@ -136,9 +139,10 @@ function emitGuard(frame: Frame, counter: number, pushLimit: () => void): void {
   frame.put(OP.i32_ge_s, OP.br_if, 0);
 }
 
-function emitTurns(frame: Frame, stmt: Statement<"for">, counter: number, pushLimit: () => void): void {
+function emitTurns(frame: Frame, stmt: Statement<"for">, counter: number, pushLimit: () => void, advance: () => void): void {
   frame.put(OP.loop, NO_RESULT);
   emitBlock(frame, stmt.body);
+  advance();
   frame.get(counter);
   frame.i32(stmt.step);
   frame.put(OP.i32_add);

@@ -1,6 +1,6 @@
 import { type DType, KingletError, type Shape } from "../base/index.ts";
 import type { Attributes, Node, Value, ValueType } from "../graph/index.ts";
-import { type KernelBuilder, type KernelInstance, type MemoryType, memoryTypeOf } from "../loops/index.ts";
+import { type Border, type KernelBuilder, type KernelInstance, type Layout, type MemoryType, memoryTypeOf } from "../loops/index.ts";
 
 /** What a shape rule answers for each output. */
 export interface InferredType {
@@ -48,11 +48,34 @@ export interface OpDef {
 /** The order in which a kernel visits its output pixels: an in-place layer moves its map towards where it started. */
 export type Walk = "forward" | "backward";
 
+/** What a kernel wants around and after an input that it reads centred (see `Layout`). */
+export interface LayoutWish {
+  readonly border: Border;
+  readonly tail: number;
+  /** The border must be this one, not a larger one. */
+  readonly exact?: boolean;
+}
+
+/** The layouts of a node's values, in its order; null for an absent input. */
+export interface NodeLayouts {
+  readonly inputs: readonly (Layout | null)[];
+  readonly outputs: readonly Layout[];
+}
+
+/** A kernel of a target. It reads and writes plain layouts where it does not say otherwise. */
+export interface Kernel {
+  (k: KernelBuilder, layouts: NodeLayouts): KernelInstance;
+  /** For each input, the layout to read it in; undefined for the plain one. */
+  readonly reads?: readonly (LayoutWish | undefined)[];
+  /** The kernel can write output 0 in any layout. */
+  readonly writesAny?: boolean;
+}
+
 /**
  * A faster way to run one node on some machine, or undefined where the plain loops are to be used. `room` is how many bytes
  * its working memory, and an output that cannot lie over its input, may add to what the node needs at least.
  */
-export type Schedule = (node: Node, walk?: Walk, room?: number) => ((k: KernelBuilder) => KernelInstance) | undefined;
+export type Schedule = (node: Node, walk?: Walk, room?: number) => Kernel | undefined;
 export type Schedules = Readonly<Partial<Record<string, Schedule>>>;
 
 /** A node's attributes under their operator's own type. */

@@ -7,7 +7,8 @@ function loadBytes(e: Expr): number {
   if (node.kind === "load") return MEMORY_BYTES[node.buffer.type];
   if (node.kind === "loadWord") return 4;
   if (node.kind !== "vectorLoad") return 0;
-  return node.form === "full" ? 16 : node.form === "splat" ? MEMORY_BYTES[node.buffer.type] : 8;
+  if (node.form === "splat") return MEMORY_BYTES[node.buffer.type];
+  return { full: 16, splatPair: 4, widen8s: 8, widen8u: 8 }[node.form];
 }
 
 export function elementBytes(buffer: { readonly type: MemoryType }): number {

@@ -5,19 +5,24 @@ import {
   type Argument,
   KernelBuilder,
   type KernelInstance,
+  type Layout,
+  imagesOf,
   type MemoryType,
   memoryTypeOf,
+  plainLayout,
   type Port,
   type Program,
   type ProgramBuffer,
   type RowStream,
   type Stage,
+  sameLayout,
   type StepArgument,
 } from "../loops/index.ts";
-import { findOp, type Schedules, unsupportedTypes, type Walk } from "../ops/index.ts";
+import { findOp, type Kernel, type NodeLayouts, type Schedules, unsupportedTypes, type Walk } from "../ops/index.ts";
 import { ConstantPool } from "./constants.ts";
 import { lowerStage, type StageHost, streamedLength } from "./lower-stage.ts";
 import { workingRoom } from "./room.ts";
+import { assignLayouts, type ConvertLayout, isPlain, type ValueLayouts } from "./layouts.ts";
 import { type Optimize, type RawStep, shareFunctions } from "./share.ts";
 
 export interface LowerOptions {
@@ -30,15 +35,23 @@ export interface LowerOptions {
   readonly stages?: readonly FusedStage[];
   /** Bytes that a kernel's working memory may take, where it can choose; the default is a share of the largest layer. */
   readonly room?: number;
+  /** Brings values from one layout to another, on targets whose schedules choose layouts. */
+  readonly convert?: ConvertLayout;
 }
 
 /** Where a value lives: an arena buffer or a table in flash. */
 type Home = { kind: "buffer"; index: number } | { kind: "constant"; index: number };
 
+/** One of the places of a value: it may lie in the arena in several layouts. */
+interface Lodging {
+  readonly layout: Layout;
+  readonly home: Home;
+}
+
 class Lowering {
   private readonly buffers: ProgramBuffer[] = [];
   private readonly constants = new ConstantPool();
-  private readonly homes = new Map<number, Home>();
+  private readonly homes = new Map<number, Lodging[]>();
   private readonly steps: RawStep[] = [];
   private readonly stages: Stage[] = [];
   private readonly streams = new Map<number, RowStream>();
@@ -46,6 +59,8 @@ class Lowering {
   private readonly room: number;
   private readonly graph: Graph;
   private readonly options: LowerOptions;
+  private readonly kernels: ReadonlyMap<Node, Kernel>;
+  private readonly layouts: ValueLayouts;
 
   constructor(graph: Graph, options: LowerOptions) {
     this.graph = graph;
@@ -53,6 +68,14 @@ class Lowering {
     // Who computes by rows saves every byte.
     const byRows = (options.stages ?? []).length > 0;
     this.room = options.room ?? (byRows ? 0 : workingRoom(graph, options.optimize ?? "balanced"));
+    const fused = new Set((options.stages ?? []).flatMap(({ first, forms }) => graph.nodes.slice(first, first + forms.length)));
+    this.kernels = new Map(
+      graph.nodes.flatMap((node) => {
+        const kernel = options.schedules?.[node.op]?.(node, fused.has(node) ? "forward" : this.walkOf(node), this.room);
+        return kernel === undefined ? [] : [[node, kernel] as const];
+      }),
+    );
+    this.layouts = assignLayouts(graph, this.kernels);
   }
 
   run(): Program {
@@ -82,7 +105,7 @@ class Lowering {
       bufferOf: (value) => (this.homeOf(value, value.name) as { index: number }).index,
       valueOf: (value, name) => this.homeOf(value, name),
       tableOf: (name, arg) => ({ kind: "constant", index: this.constants.add(name, arg.type, arg.data) }),
-      kernelOf: (node) => this.kernelOf(node, "forward"),
+      kernelOf: (node) => this.kernelOf(node),
     };
     const { stage, rows } = lowerStage(host, fused);
     this.stages.push(stage);
@@ -94,7 +117,7 @@ class Lowering {
     if (stage === undefined) return this.newBuffer(value);
     const type = this.memoryType(value);
     this.buffers.push({ name: value.name, type, length: streamedLength(stage, value) });
-    this.homes.set(value.id, { kind: "buffer", index: this.buffers.length - 1 });
+    this.lodge(value, plainLayout(type), { kind: "buffer", index: this.buffers.length - 1 });
     return this.buffers.length - 1;
   }
 
@@ -111,13 +134,19 @@ class Lowering {
     return type;
   }
 
-  private newBuffer(value: Value): number {
-    const type = this.memoryType(value);
+  private newBuffer(value: Value, layout = plainLayout(this.memoryType(value))): number {
+    const { type } = layout;
     const initial = value.variable === true ? this.initialOf(value, type) : undefined;
-    this.buffers.push({ name: value.name, type, length: elementCount(value.shape), shape: value.shape, value: value.id, initial });
+    const { length } = imagesOf(value.shape, layout);
+    const told = isPlain(value, layout) ? {} : { layout };
+    this.buffers.push({ name: value.name, type, length, shape: value.shape, value: value.id, initial, ...told });
     const index = this.buffers.length - 1;
-    this.homes.set(value.id, { kind: "buffer", index });
+    this.lodge(value, layout, { kind: "buffer", index });
     return index;
+  }
+
+  private lodge(value: Value, layout: Layout, home: Home): void {
+    this.homes.set(value.id, [...(this.homes.get(value.id) ?? []), { layout, home }]);
   }
 
   private initialOf(value: Value, type: MemoryType): ProgramBuffer["initial"] {
@@ -125,15 +154,26 @@ class Lowering {
     return { kind: "constant", index: this.constants.add(`${value.name}_initial`, type, value.initial) };
   }
 
-  private homeOf(value: Value, name: string): Home {
-    const home = this.homes.get(value.id);
-    if (home !== undefined) return home;
+  /** The place of a value in a layout; a value that lies elsewhere in another one is converted first. */
+  private homeOf(value: Value, name: string, layout = plainLayout(this.memoryType(value))): Home {
+    const lodgings = this.homes.get(value.id) ?? [];
+    const found = lodgings.find((each) => sameLayout(each.layout, layout));
+    if (found !== undefined) return found.home;
     if (value.data !== undefined) {
       const constant: Home = { kind: "constant", index: this.constants.add(name, this.memoryType(value), value.data) };
-      this.homes.set(value.id, constant);
+      this.lodge(value, layout, constant);
       return constant;
     }
-    return { kind: "buffer", index: this.newBuffer(value) };
+    const home: Home = { kind: "buffer", index: this.newBuffer(value, layout) };
+    if (lodgings.length > 0) this.convert(value, lodgings[0]!, { layout, home });
+    return home;
+  }
+
+  private convert(value: Value, from: Lodging, to: Lodging): void {
+    const builder = new KernelBuilder([from.layout.type], [to.layout.type]);
+    const { func, args } = this.options.convert!(builder, value.shape, from.layout, to.layout);
+    const bound = args.map((arg): StepArgument => (arg.kind === "input" ? from.home : arg.kind === "output" ? to.home : (arg as StepArgument)));
+    this.steps.push({ name: `layout of ${value.name}`, op: "layout", func, args: bound });
   }
 
   /** An output that is also an input, a constant or a variable gets bytes of its own by a copy. */
@@ -142,7 +182,7 @@ class Lowering {
     const taken =
       home.kind === "constant" ||
       this.buffers[home.index]!.initial !== undefined ||
-      this.graph.inputs.some((input) => this.homes.get(input.id) === home);
+      this.graph.inputs.some((input) => this.homes.get(input.id)?.some((each) => each.home === home));
     if (!taken) return home.index;
     const type = this.memoryType(value);
     this.buffers.push({ name: `${value.name}_copy`, type, length: elementCount(value.shape) });
@@ -152,22 +192,27 @@ class Lowering {
 
   private lowerNode(node: Node, index: number): void {
     if (findOp(node.op)?.alias === true && this.alias(node)) return;
-    const instance = this.kernelOf(node, this.walkOf(node));
+    const instance = this.kernelOf(node);
+    const layouts = this.layoutsOf(node);
     const prefix = `${node.op}_${index}`;
-    const args = instance.args.map((arg, i) => this.bind(node, arg, `${prefix}_${instance.func.params[i]!.name}`));
+    const args = instance.args.map((arg, i) => this.bind(node, layouts, arg, `${prefix}_${instance.func.params[i]!.name}`));
     this.steps.push({ name: node.name, op: node.op, func: instance.func, args, notes: instance.notes });
   }
 
   /** The target's kernel for a node, or the plain loops. */
-  private kernelOf(node: Node, walk: Walk): KernelInstance {
+  private kernelOf(node: Node): KernelInstance {
     const op = findOp(node.op);
     if (op === undefined) throw new KingletError("unsupported", `there is no operator ${node.op} (node "${node.name}")`);
+    const layouts = this.layoutsOf(node);
     const builder = new KernelBuilder(
-      node.inputs.map((value) => (value === null ? null : this.kernelType(node, value))),
-      node.outputs.map((value) => this.kernelType(node, value)),
+      layouts.inputs.map((layout) => layout?.type ?? null),
+      layouts.outputs.map((layout) => layout.type),
     );
-    const schedule = this.options.schedules?.[node.op]?.(node, walk, this.room);
-    return schedule === undefined ? op.loops(builder, node) : schedule(builder);
+    return this.kernels.get(node)?.(builder, layouts) ?? op.loops(builder, node);
+  }
+
+  private layoutsOf(node: Node): NodeLayouts {
+    return this.layouts.ofNode(node, (value) => this.kernelType(node, value));
   }
 
   /** Layers in place drift through the arena in the direction of their pixels; turning every other one brings the map back. */
@@ -186,16 +231,16 @@ class Lowering {
   private alias(node: Node): boolean {
     const home = this.homeOf(node.inputs[0]!, node.name);
     if (home.kind === "buffer" && this.buffers[home.index]!.initial !== undefined) return false;
-    this.homes.set(node.outputs[0]!.id, home);
+    this.lodge(node.outputs[0]!, plainLayout(this.memoryType(node.outputs[0]!)), home);
     return true;
   }
 
-  private bind(node: Node, arg: Argument, name: string): StepArgument {
+  private bind(node: Node, layouts: NodeLayouts, arg: Argument, name: string): StepArgument {
     switch (arg.kind) {
       case "input":
-        return this.homeOf(node.inputs[arg.index]!, name);
+        return this.homeOf(node.inputs[arg.index]!, name, layouts.inputs[arg.index]!);
       case "output":
-        return this.homeOf(node.outputs[arg.index]!, name);
+        return this.homeOf(node.outputs[arg.index]!, name, layouts.outputs[arg.index]!);
       case "constant":
         return { kind: "constant", index: this.constants.add(name, arg.type, arg.data) };
       case "scratch":

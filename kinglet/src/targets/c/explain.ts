@@ -24,8 +24,8 @@ export function explained(schedule: Schedule): Schedule {
   return (node, walk) => {
     const write = schedule(node, walk);
     if (write === undefined) return undefined;
-    return (k) => {
-      const instance = write(k);
+    return (k, layouts) => {
+      const instance = write(k, layouts);
       return instance.notes === undefined ? instance : { ...instance, notes: { ...instance.notes, why: whyNoPairs(node) } };
     };
   };

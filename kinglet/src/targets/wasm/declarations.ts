@@ -17,7 +17,7 @@ function parameterName(tensor: Tensor, i: number, all: readonly Tensor[]): strin
 }
 
 /** Types of the loader that hold for this one model: names, shapes and array classes. */
-export function declarationsText(name: string, inputs: readonly Tensor[], outputs: readonly Tensor[]): string {
+export function declarationsText(name: string, inputs: readonly Tensor[], outputs: readonly Tensor[], threads: boolean): string {
   const results = `[${outputs.map((tensor) => tensor.array).join(", ")}]`;
   const params = inputs.map((tensor, i) => `${parameterName(tensor, i, inputs)}: ${tensor.array}`).join(", ");
   const runWith = inputs.length === 0 ? "" : `  /** Copies the inputs in and runs. */\n  run(${params}): ${results};\n`;
@@ -32,9 +32,9 @@ export interface Model {
   run(): ${results};
 ${runWith}  /** Sets the model's state, if it has any, back to its beginning. */
   reset(): void;
-}
+${threads ? "  /** Ends the workers of a model that was loaded with several threads. */\n  close(): void;\n" : ""}}
 
 /** Loads the model; without \`source\`, from ${name}.wasm beside this file. Two loaded models are independent. */
-export function load(source?: URL | Response | BufferSource | WebAssembly.Module): Promise<Model>;
+export function load(source?: URL | Response | BufferSource | WebAssembly.Module${threads ? ", options?: { readonly threads?: number }" : ""}): Promise<Model>;
 `;
 }

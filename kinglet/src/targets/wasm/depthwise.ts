@@ -1,75 +1,140 @@
 import type { Node } from "../../graph/index.ts";
-import { type Buffer, constant, type Expr, type KernelBuilder, type KernelInstance, type Variable, vector, vectorLoad } from "../../loops/index.ts";
+import { type Buffer, type Expr, imagesOf, type KernelBuilder, type KernelInstance, vector, vectorLoad } from "../../loops/index.ts";
 import {
-  accumulatorFor,
   attributesOf,
+  convMultipliers,
   type DepthwiseAttributes,
-  eachInside,
-  eachPixel,
-  finishAccumulator,
   inputOf,
+  type Kernel,
+  type NodeLayouts,
   outputOf,
   type Schedule,
-  windowSizes,
 } from "../../ops/index.ts";
-import { isPlainInt8 } from "./dot-product.ts";
+import { clearBorder } from "./border.ts";
+import { byteMath, floatMath, type LayerMath, SUMS } from "./layer.ts";
+import { blockStarts } from "./tile.ts";
 
-/** Channels computed together. */
-const LANES = 8;
+/** Taps that are written out one after another; larger windows are left to the plain loops. */
+const MOST_TAPS = 64;
 
-/** low and high += x · w by lanes. */
-function multiplyAdd(sums: readonly [Variable, Variable], x: Expr, w: Expr): void {
-  const [low, high] = sums;
-  low.set(vector("i32x4.add", [low.get(), vector("i32x4.extmul_low_i16x8_s", [x, w])]));
-  high.set(vector("i32x4.add", [high.get(), vector("i32x4.extmul_high_i16x8_s", [x, w])]));
+/** Channels computed together: one vector of inputs. */
+function widthOf(math: LayerMath): number {
+  return SUMS * math.pair;
 }
 
-function spill(k: KernelBuilder, lanes: Buffer, sums: readonly [Variable, Variable]): void {
-  for (const [half, sum] of sums.entries()) {
-    k.emit({ kind: "vectorStore", buffer: lanes, index: constant(half * 4, "i32"), value: sum.get(), form: "full" });
+/**
+ * Weights [taps, channels] in the order of reading: for each block of channels its taps; for bytes two taps side by
+ * side in every channel, since one multiplication takes both, and a zero after an odd last tap.
+ */
+function packTaps(math: LayerMath, taps: number, channels: number): Int16Array | Float32Array {
+  const width = widthOf(math);
+  const starts = blockStarts(channels, width);
+  const rounds = Math.ceil(taps / math.pair);
+  const length = starts.length * rounds * width * math.pair;
+  const packed = math.pair === 2 ? new Int16Array(length) : new Float32Array(length);
+  let at = 0;
+  for (const start of starts) {
+    for (let tap = 0; tap < taps; tap += math.pair) {
+      for (let c = start; c < start + width; c++) {
+        for (let t = tap; t < tap + math.pair; t++) packed[at++] = t < taps ? math.weights[t * channels + c]! : 0;
+      }
+    }
   }
+  return packed;
 }
 
-function depthwiseKernel(k: KernelBuilder, node: Node): KernelInstance {
+/** Sums of eight channels: two taps at a time, lanes of both in turn, so that one multiplication takes and adds them. */
+function bytePixel(k: KernelBuilder, math: LayerMath, x: readonly Expr[], weight: (vector: number) => Expr, start: readonly Expr[]): Expr[] {
+  const sums = start.map((first, half) => k.variable(`sum${half}`, first));
+  for (let tap = 0; tap < x.length; tap += 2) {
+    const a = k.let("a", x[tap]!);
+    const b = tap + 1 < x.length ? k.let("b", x[tap + 1]!) : a;
+    for (const [half, order] of (["i16x8.interleave_low", "i16x8.interleave_high"] as const).entries()) {
+      sums[half]!.set(math.multiplyAdd(sums[half]!.get(), vector(order, [a, b]), weight(tap + half)));
+    }
+  }
+  return sums.map((sum) => sum.get());
+}
+
+function floatPixel(k: KernelBuilder, math: LayerMath, x: readonly Expr[], weight: (vector: number) => Expr, start: readonly Expr[]): Expr[] {
+  const sum = k.variable("sum", start[0]!);
+  x.forEach((value, tap) => sum.set(math.multiplyAdd(sum.get(), value, weight(tap))));
+  return [sum.get()];
+}
+
+/** Nine taps of floats stay in registers while a row passes; more are read again for every pixel. */
+function tapWeights(k: KernelBuilder, math: LayerMath, weights: Buffer, first: Expr, taps: number): (vector: number) => Expr {
+  const lanes = SUMS * math.pair;
+  const load = (v: number): Expr => vectorLoad(math.lanes, weights, first.add(v * lanes));
+  if (math.pair === 2 || taps > 9) return load;
+  const kept = Array.from({ length: taps }, (_, v) => k.let(`w${v}`, load(v)));
+  return (v) => kept[v]!;
+}
+
+function depthwiseKernel(k: KernelBuilder, node: Node, math: LayerMath, layouts: NodeLayouts): KernelInstance {
   const a = attributesOf<DepthwiseAttributes>(node);
-  const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
-  const [input, weights] = [k.input(0, "x"), k.input(1, "w")];
-  const start = accumulatorFor(k, node, a.activation);
+  const [, filterH, filterW, channels] = inputOf(node, 1).shape as [number, number, number, number];
+  const [from, to] = [imagesOf(inputOf(node, 0).shape, layouts.inputs[0]!), imagesOf(outputOf(node).shape, layouts.outputs[0]!)];
+  const [taps, width] = [filterH * filterW, widthOf(math)];
+  const input = k.input(0, "x");
   const output = k.output(0, "y");
-  const lanes = k.scratch("lanes", "i32", LANES);
-  const sizes = windowSizes(k, x, y, w.shape[1]!, w.shape[2]!);
-  const offsets = k.let("offsets", vector("i16x8.splat", [k.int("input_offset", -x.quantization!.zeroPoints[0]!)]));
-  eachPixel(k, sizes, a, (n, oy, ox, y0, x0) =>
-    k.for(
-      "block",
-      0,
-      sizes.inC,
-      (block) => {
-        // The last block moves back to end with the last channel: some channels are computed twice, alike.
-        const c = k.let("c", block.min(sizes.inC.sub(LANES)));
-        const sums = [k.variable("low", constant(0, "i32x4")), k.variable("high", constant(0, "i32x4"))] as const;
-        eachInside(k, sizes, a, n, y0, x0, (ky, kx, pixel) => {
-          const values = vector("i16x8.add", [vectorLoad("i16x8", input, pixel.mul(sizes.inC).add(c), "widen8s"), offsets]);
-          const taps = vectorLoad("i16x8", weights, ky.mul(sizes.filterW).add(kx).mul(sizes.inC).add(c), "widen8s");
-          multiplyAdd(sums, k.let("values", values), k.let("taps", taps));
-        });
-        spill(k, lanes, sums);
-        const at = k.let("at", n.mul(sizes.outH).add(oy).mul(sizes.outW).add(ox).mul(sizes.outC).add(c));
-        k.for("lane", 0, LANES, (lane) => {
-          const channel = k.let("channel", c.add(lane));
-          const acc = start(channel);
-          acc.variable.set(acc.variable.get().add(lanes.load(lane)));
-          output.store(at.add(lane), finishAccumulator(k, acc, channel));
-        });
-      },
-      LANES,
-    ),
+  const weights = k.constant("weights", math.pair === 2 ? "i16" : "f32", packTaps(math, taps, channels));
+  const epilogue = math.epilogue(k, output, layouts.outputs[0]!);
+  const offsets = Array.from(
+    { length: taps },
+    (_, t) => Math.floor(t / filterW) * (a.dilationH ?? 1) * from.row + (t % filterW) * (a.dilationW ?? 1) * channels,
   );
-  return k.finish("depthwise_conv2d_s8_simd", "Depthwise 2-D convolution, eight channels at a time in 128-bit vectors.");
+  const total = k.int("channels", channels);
+  k.for("n", 0, k.int("batches", to.batches), (n) =>
+    k.parallelFor("oy", 0, k.int("out_h", to.height), (oy) => {
+      const first = from.first - a.padTop * from.row - a.padLeft * channels;
+      const line = k.let(
+        "line",
+        n
+          .mul(k.int("in_image", from.image))
+          .add(oy.mul(k.int("in_step", a.strideH * from.row)))
+          .add(k.int("in_first", first)),
+      );
+      const row = k.let(
+        "row",
+        n
+          .mul(k.int("out_image", to.image))
+          .add(oy.mul(k.int("out_row", to.row)))
+          .add(k.int("out_first", to.first)),
+      );
+      k.for(
+        "block",
+        0,
+        total,
+        (block) => {
+          const c = channels % width === 0 ? block : k.let("c", block.min(total.sub(width)));
+          const weight = tapWeights(k, math, weights, k.let("weight", block.mul(Math.ceil(taps / math.pair) * math.pair)), taps);
+          const start = epilogue.start(c, math.pair);
+          const store = epilogue.finish(c, math.pair);
+          k.for("ox", 0, k.int("out_w", to.width), (ox) => {
+            const window = line.add(c).add(ox.mul(k.int("step", a.strideW * channels)));
+            const x = offsets.map((offset) => vectorLoad(math.lanes, input, window.add(offset)));
+            const sums = (math.pair === 2 ? bytePixel : floatPixel)(k, math, x, weight, start);
+            store(sums, row.add(c).add(ox.mul(total)));
+          });
+        },
+        width,
+      );
+    }),
+  );
+  clearBorder(k, output, layouts.outputs[0]!, to);
+  return k.finish(`depthwise_conv2d_${math.pair === 2 ? "s8" : "f32"}_simd`, "Depthwise 2-D convolution, a vector of channels at a time.");
 }
 
-/** One output channel for each of at least eight input channels. */
+/** One output channel for each input channel, at least a vector of them. */
 export const depthwiseSchedule: Schedule = (node) => {
-  const fits = isPlainInt8(node) && attributesOf<DepthwiseAttributes>(node).depthMultiplier === 1 && inputOf(node, 0).shape[3]! >= LANES;
-  return fits ? (k) => depthwiseKernel(k, node) : undefined;
+  const a = attributesOf<DepthwiseAttributes>(node);
+  const [, filterH, filterW, channels] = inputOf(node, 1).shape as [number, number, number, number];
+  if (a.depthMultiplier !== 1 || filterH * filterW > MOST_TAPS) return undefined;
+  const form = { channels, taps: filterH * filterW, first: (channel: number) => channel, step: channels };
+  const math = byteMath(node, form, convMultipliers) ?? floatMath(node);
+  if (math === undefined || channels < widthOf(math)) return undefined;
+  const wish = { border: { top: a.padTop, bottom: a.padBottom, left: a.padLeft, right: a.padRight }, tail: 0 };
+  const kernel: Kernel = (k, layouts) => depthwiseKernel(k, node, math, layouts);
+  return Object.assign(kernel, { reads: [wish], writesAny: true });
 };

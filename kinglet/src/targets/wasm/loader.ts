@@ -1,22 +1,36 @@
+import { relaxedProbe } from "../../loops/index.ts";
 import type { Tensor } from "./tensors.ts";
+import { type SharedMemory, threadsText } from "./threads.ts";
 
 function table(tensors: readonly Tensor[]): string {
   const rows = tensors.map(({ array, length, offset, ...told }) => `  [${JSON.stringify(told)}, ${array}, ${length}, ${offset}],\n`);
   return `[\n${rows.join("")}]`;
 }
 
+function probeText(): string {
+  return `// A module with one relaxed multiply-add: engines that know it take the module that uses it.
+const RELAXED = WebAssembly.validate(Uint8Array.of(${relaxedProbe().join(", ")}));
+
+`;
+}
+
 /**
  * The loader: one file for Node and browsers, without dependencies. Everything that it must know about the
  * tensors is written into it, so that loading is one `WebAssembly.instantiate`.
  */
-export function loaderText(name: string, inputs: readonly Tensor[], outputs: readonly Tensor[]): string {
+export function loaderText(name: string, inputs: readonly Tensor[], outputs: readonly Tensor[], relaxed: boolean, threads?: SharedMemory): string {
+  // Bundlers look for addresses written out like these.
+  const address = (file: string): string => `new URL("./${file}", import.meta.url)`;
+  const module = relaxed ? `RELAXED ? ${address(`${name}.relaxed.wasm`)} : ${address(`${name}.wasm`)}` : address(`${name}.wasm`);
+  const shared = threads === undefined ? "" : threadsText(name, threads);
+  const options = threads === undefined ? "" : ", { threads = 1 } = {}";
   return `// Loads ${name}.wasm. Written by Kinglet. Works in browsers and in Node 20 or later.
 
 // [description, class of the data, number of elements, address in the module's memory]
 const INPUTS = ${table(inputs)};
 const OUTPUTS = ${table(outputs)};
 
-/** Gives what WebAssembly.instantiate takes: bytes or a module. */
+${relaxed ? probeText() : ""}${shared}/** Gives what WebAssembly.instantiate takes: bytes or a module. */
 async function contentOf(source) {
   if (source instanceof URL) {
     if (source.protocol === "file:") {
@@ -54,9 +68,12 @@ function fill(inputs, arrays) {
   inputs.forEach(({ data }, i) => data.set(arrays[i]));
 }
 
-export async function load(source = new URL("./${name}.wasm", import.meta.url)) {
-  const made = await WebAssembly.instantiate(await contentOf(source));
-  const { memory, init, run } = (made.instance ?? made).exports;
+export async function load(source = ${module}${options}) {
+${threads === undefined ? "" : "  if (threads > 1) return modelOf(await loadShared(threads));\n"}  const made = await WebAssembly.instantiate(await contentOf(source));
+  return modelOf((made.instance ?? made).exports);
+}
+
+function modelOf({ memory, init, run${threads === undefined ? "" : ", close"} }) {
   init();
   const inputs = tensorsOf(INPUTS, memory);
   const outputs = tensorsOf(OUTPUTS, memory);
@@ -72,7 +89,7 @@ export async function load(source = new URL("./${name}.wasm", import.meta.url)) 
     reset() {
       init();
     },
-  });
+${threads === undefined ? "" : "    close() {\n      close?.();\n    },\n"}  });
 }
 `;
 }

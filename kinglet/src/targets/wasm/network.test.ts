@@ -3,7 +3,7 @@ import { bytesOf, Xorshift32 } from "../../base/index.ts";
 import { type Graph, GraphBuilder, type Value, type ValueType } from "../../graph/index.ts";
 import { evaluate, separatePlacement } from "../js/index.ts";
 import { lower } from "../lower.ts";
-import { createWasmRunner, wasmSchedules } from "./index.ts";
+import { convertLayout, createWasmRunner, wasmSchedules } from "./index.ts";
 
 const random = new Xorshift32(7);
 const WINDOW = { strideH: 2, strideW: 2, dilationH: 1, dilationW: 1, padTop: 1, padBottom: 1, padLeft: 1, padRight: 1, activation: "relu" };
@@ -49,7 +49,7 @@ function network(): Graph {
 describe("a whole network as WebAssembly", () => {
   it.each(["plain loops", "vector schedules"] as const)("gives what the plain loops give in JavaScript: %s", (kind) => {
     const graph = network();
-    const program = lower(graph, kind === "plain loops" ? {} : { schedules: wasmSchedules });
+    const program = lower(graph, kind === "plain loops" ? {} : { schedules: wasmSchedules, convert: convertLayout });
     const runner = createWasmRunner(program, separatePlacement(program));
     for (let turn = 0; turn < 5; turn++) {
       const input = Int8Array.from({ length: 360 }, () => random.int(-128, 127));

@@ -4,9 +4,9 @@ import { MEMORY_BYTES, type Placement, printWasm, type Program, type ProgramRunn
 type Entry = () => void;
 
 /** Runs a program in this process as the WebAssembly module that it would be shipped as (plus one export for each step). */
-export function createWasmRunner(program: Program, placement: Placement): ProgramRunner {
+export function createWasmRunner(program: Program, placement: Placement, relaxed = false): ProgramRunner {
   const layout = wasmLayout(program, placement);
-  const bytes = printWasm(program, placement, { probe: true });
+  const bytes = printWasm(program, placement, { probe: true, relaxed });
   const instance = new WebAssembly.Instance(new WebAssembly.Module(bytes as BufferSource));
   const entry = (name: string): Entry => instance.exports[name] as Entry;
   const memory = instance.exports["memory"] as WebAssembly.Memory;

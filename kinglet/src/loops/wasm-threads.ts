@@ -1,0 +1,82 @@
+import { constant, Expr } from "./expr.ts";
+import type { Func, Param, Stmt } from "./program.ts";
+import { signed, unsigned, VALUE, type WasmFunction } from "./wasm-encoder.ts";
+import { NO_RESULT, OP } from "./wasm-opcodes.ts";
+
+/** Bytes that threads need for waiting for each other: a count of arrivals, then a count of meetings for each thread. */
+export const CONTROL_BYTES = 256;
+/** Threads that fit into them. */
+export const MOST_THREADS = 32;
+
+const ATOMIC = { prefix: 0xfe, wait32: 0x01, load: 0x10, add: 0x1e } as const;
+
+// Blanks keep the names apart from every kernel's own.
+const PART = "thread part";
+const PARTS = "thread parts";
+const PARAMS: readonly Param[] = [PART, PARTS].map((name) => ({ kind: "scalar", name, type: "i32" }));
+
+function param(name: string): Expr {
+  return new Expr("i32", { kind: "param", name });
+}
+
+/** The turns of one thread: an equal share, rounded up, as one run of neighbours. */
+function shareLoop(loop: Extract<Stmt, { kind: "for" }>): Stmt {
+  const turns = loop.to
+    .sub(loop.from)
+    .max(0)
+    .add(loop.step - 1)
+    .div(loop.step);
+  const share = turns.add(param(PARTS)).sub(1).div(param(PARTS)).mul(constant(loop.step, "i32"));
+  const from = loop.from.add(param(PART).mul(share));
+  return { ...loop, from, to: loop.to.min(from.add(share)) };
+}
+
+function shareBlock(body: readonly Stmt[]): Stmt[] {
+  return body.map((stmt): Stmt => {
+    if (stmt.kind === "if") return { ...stmt, body: shareBlock(stmt.body), otherwise: shareBlock(stmt.otherwise) };
+    if (stmt.kind !== "for") return stmt;
+    return stmt.parallel === true ? shareLoop(stmt) : { ...stmt, body: shareBlock(stmt.body) };
+  });
+}
+
+/** True where a function has a loop that threads can share. */
+export function isParallel(func: Func): boolean {
+  const found = (body: readonly Stmt[]): boolean =>
+    body.some(
+      (stmt) =>
+        (stmt.kind === "for" && (stmt.parallel === true || found(stmt.body))) || (stmt.kind === "if" && (found(stmt.body) || found(stmt.otherwise))),
+    );
+  return found(func.body);
+}
+
+/** A kernel for one of several threads: which of how many are its last two parameters. */
+export function forThreads(func: Func): Func {
+  return { ...func, params: [...func.params, ...PARAMS], body: shareBlock(func.body) };
+}
+
+/**
+ * Waits until all threads have come here: function (part, parts). Arrivals are counted for ever, modulo 2^32. A
+ * thread that waits long lets others run, except the first: pages may not block.
+ * @param control the address of the words for it.
+ */
+export function barrierFunction(control: number): WasmFunction {
+  const [part, parts, own, target, spins] = [0, 1, 2, 3, 4];
+  const get = (local: number): number[] => [OP.local_get, local];
+  const int = (value: number): number[] => [OP.i32_const, ...signed(value)];
+  const at = (offset: number): number[] => [2, ...unsigned(offset)];
+  const arrived = [...int(control), ATOMIC.prefix, ATOMIC.load, ...at(0)];
+  const code = [
+    ...[...get(part), ...int(2), OP.i32_shl, ...int(control), OP.i32_add, OP.local_set, own],
+    ...[...get(own), OP.i32_load, ...at(64), ...get(parts), OP.i32_add, OP.local_set, target],
+    ...[...get(own), ...get(target), 0x36, ...at(64)],
+    ...[...int(control), ...int(1), ATOMIC.prefix, ATOMIC.add, ...at(0), 0x1a],
+    ...[OP.block, NO_RESULT, OP.loop, NO_RESULT],
+    ...[...arrived, ...get(target), 0x6b, ...int(0), OP.i32_ge_s, OP.br_if, 1],
+    ...[...get(spins), ...int(1), OP.i32_add, OP.local_tee, spins, ...int(4000), OP.i32_lt_s, OP.br_if, 0],
+    ...[...get(part), 0x45, OP.br_if, 0],
+    // 50 µs, whether or not another thread has come in between.
+    ...[...int(control), ...arrived, OP.i64_const, ...signed(50_000), ATOMIC.prefix, ATOMIC.wait32, ...at(0), 0x1a],
+    ...[0x0c, 0, OP.end, OP.end],
+  ];
+  return { name: "barrier", params: [VALUE.i32, VALUE.i32], results: [], locals: [VALUE.i32, VALUE.i32, VALUE.i32], code, exported: false };
+}
