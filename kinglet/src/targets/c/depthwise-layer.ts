@@ -13,7 +13,6 @@ export interface DepthwiseLayer {
   readonly factor: number;
   /** Of each channel, the words that lie before its weights. */
   readonly head: readonly (readonly number[])[];
-  readonly notes: KernelNotes;
   readonly ends: (k: KernelBuilder, table: Buffer) => RowKernel["ends"];
   readonly notes: KernelNotes;
 }
@@ -26,7 +25,6 @@ function scaledDepthwise(layer: ScaledLayer): DepthwiseLayer {
     weights: layer.weights,
     notes: scaledNotes(layer, WEIGHTS),
     factor: SUM_SCALE,
-    notes: scaledNotes(layer, "16 bits"),
     head: Array.from(layer.bias, (bias, c) => [bias, ...channelWords(layer, c)]),
     ends: (k, table) => {
       const result = scaledResult(k, layer);
@@ -47,7 +45,6 @@ function plainDepthwise(node: Node, form: LayerForm): DepthwiseLayer | undefined
     weights: plan.weights,
     notes: { ...plan.notes, weights: WEIGHTS, why: "no requantization of scaled sums was proved" },
     factor: 1,
-    notes: { ...plan.notes, weights: "16 bits", why: "no requantization of scaled sums was proved" },
     head: Array.from({ length: form.channels }, () => []),
     ends: (k) => {
       const layer = plan.tables(k);
