@@ -1,5 +1,4 @@
 import { KingletError } from "../base/index.ts";
-import type { FusedStage } from "../fusion/index.ts";
 import type { Graph } from "../graph/index.ts";
 import { type Program, wasmCodeBytes } from "../loops/index.ts";
 import { findOp, type Schedules } from "../ops/index.ts";
@@ -10,7 +9,7 @@ import { lower } from "../targets/lower.ts";
 import type { Optimize } from "../targets/share.ts";
 import { convertLayout, wasmSchedules } from "../targets/wasm/index.ts";
 
-import { chooseMemory, type MemoryOptions } from "./memory.ts";
+import { chooseMemory, type LowerWith, type MemoryOptions } from "./memory.ts";
 
 /** What code is made for: portable C, C for Arm cores with the DSP extension, WebAssembly with or without SIMD, JavaScript, or the plain loops. */
 export type TargetId = "c" | "c-dsp" | "wasm" | "wasm-scalar" | "js" | "plain";
@@ -84,19 +83,16 @@ export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
   const ready = runPasses(graph, options.trace);
   const wasm = options.target === "wasm";
   const optimize = options.optimize ?? (wasm ? "speed" : "balanced");
-  const lowerFor = (how: Optimize, stages: readonly FusedStage[], walks: "forward" | "alternate"): Program =>
-    lower(ready, { schedules, optimize: how, walks, stages, convert: convertLayout });
   const schedules = schedulesFor(options.target, optimize, ready);
-<<<<<<< HEAD
-  const {
-    program,
-    plan,
-    extraMacs = 0,
-  } = chooseMemory(ready, { ...options, rows: memoryByRows(options), backward: !wasm, overlap: !(wasm && worthThreads(ready)) }, macsOf(ready), (stages, walks) => {
-      const program = lowerFor(optimize, stages, walks);
-      const large = wasm && options.optimize === undefined && wasmCodeBytes(program) > QUICK_CODE;
-      return large ? lowerFor("balanced", stages, walks) : program;
-    },
+  const lowerFor = (how: Optimize, ...[stages, walks]: Parameters<LowerWith>): Program =>
+    lower(ready, { schedules, optimize: how, walks, stages, convert: convertLayout });
+  const memory = { ...options, rows: memoryByRows(options), backward: !wasm, overlap: !(wasm && worthThreads(ready)) };
+  const lowerWith: LowerWith = (stages, walks) => {
+    const program = lowerFor(optimize, stages, walks);
+    const large = wasm && options.optimize === undefined && wasmCodeBytes(program) > QUICK_CODE;
+    return large ? lowerFor("balanced", stages, walks) : program;
+  };
+  const { program, plan, extraMacs = 0 } = chooseMemory(ready, memory, macsOf(ready), lowerWith);
   const check = checkPlan(program, plan);
   if (!check.ok) throw new KingletError("internal", `the memory plan failed its check: ${check.failures[0]?.message ?? ""}`, { place: graph.name });
   return {
