@@ -4,15 +4,26 @@ import { type Program, wasmCodeBytes } from "../loops/index.ts";
 import { findOp, type Schedules } from "../ops/index.ts";
 import { type PassTrace, runPasses } from "../passes/index.ts";
 import { checkPlan, type Plan } from "../plan/index.ts";
-import { balancedDspSchedules, FAST_DSP_SCHEDULES, SCALAR_SCHEDULES, SMALL_DSP_SCHEDULES, SMALL_SCALAR_SCHEDULES } from "../targets/c/index.ts";
+import {
+  balancedDspSchedules,
+  balancedHeliumSchedules,
+  FAST_DSP_SCHEDULES,
+  FAST_HELIUM_SCHEDULES,
+  FAST_MANY_REGISTER_SCHEDULES,
+  FAST_SCALAR_SCHEDULES,
+  MANY_REGISTER_SCHEDULES,
+  SCALAR_SCHEDULES,
+  SMALL_DSP_SCHEDULES,
+  SMALL_SCALAR_SCHEDULES,
+} from "../targets/c/index.ts";
 import { lower } from "../targets/lower.ts";
 import type { Optimize } from "../targets/share.ts";
 import { convertLayout, wasmSchedules } from "../targets/wasm/index.ts";
 
 import { chooseMemory, type LowerWith, type MemoryOptions } from "./memory.ts";
 
-/** What code is made for: portable C, C for Arm cores with the DSP extension, WebAssembly with or without SIMD, JavaScript, or the plain loops. */
-export type TargetId = "c" | "c-dsp" | "wasm" | "wasm-scalar" | "js" | "plain";
+/** What code is made for: portable C, C for Arm cores with the DSP extension or with Helium vectors, C for RISC-V, WebAssembly with or without SIMD, JavaScript, or the plain loops. */
+export type TargetId = "c" | "c-dsp" | "c-mve" | "c-riscv" | "wasm" | "wasm-scalar" | "js" | "plain";
 
 export interface CompileOptions extends MemoryOptions {
   readonly target: TargetId;
@@ -37,8 +48,10 @@ export interface Compiled {
 function schedulesFor(target: TargetId, optimize: Optimize, graph: Graph): Schedules {
   if (target === "plain") return {};
   if (target === "wasm") return wasmSchedules;
+  if (target === "c-mve") return optimize === "speed" ? FAST_HELIUM_SCHEDULES : balancedHeliumSchedules(graph);
+  if (target === "c-riscv" && optimize !== "size") return optimize === "speed" ? FAST_MANY_REGISTER_SCHEDULES : MANY_REGISTER_SCHEDULES;
   if (optimize === "size") return target === "c-dsp" ? SMALL_DSP_SCHEDULES : SMALL_SCALAR_SCHEDULES;
-  if (target !== "c-dsp") return SCALAR_SCHEDULES;
+  if (target !== "c-dsp") return optimize === "speed" ? FAST_SCALAR_SCHEDULES : SCALAR_SCHEDULES;
   return optimize === "speed" ? FAST_DSP_SCHEDULES : balancedDspSchedules(graph);
 }
 

@@ -8,6 +8,9 @@ import { type Execution, execute, type Via } from "./execute.ts";
 /** Operators with such schedules. */
 const FUSED_OPS = ["conv2d", "fullyConnected"];
 
+/** Operators with kernels of Helium vectors. */
+const VECTOR_OPS = ["add", "conv2d", "depthwiseConv2d", "fullyConnected"];
+
 const HERE: readonly Via[] = ["js", "wasm", "wasm-scalar"];
 
 /** Cores with a fused multiply-add may round a product and its sum once. */
@@ -52,6 +55,13 @@ describe.each(Object.values(OPS))("$name", (op) => {
     expectSame(got, await execute(graph, "plain", [sample]));
     expect(got.warnings).toBe("");
   });
+
+  if (VECTOR_OPS.includes(op.name)) {
+    test("firmware on the emulated Cortex-M55 equals the plain loops", async (context) => {
+      needTools(context, ...coreTools(coreById("cortex-m55")));
+      expectSame(await execute(graph, "cortex-m55", [sample]), await execute(graph, "plain", [sample]));
+    });
+  }
 
   test("firmware on the emulated Cortex-M4 equals the plain loops", async (context) => {
     needTools(context, ...coreTools(coreById("cortex-m4")));

@@ -67,7 +67,8 @@ export function parseVia(text: string): Via {
 
 /** The C target that suits a core. */
 export function targetForCore(core: CoreId): TargetId {
-  return coreById(core).dsp ? "c-dsp" : "c";
+  const { mve, dsp, toolchain } = coreById(core);
+  return mve ? "c-mve" : dsp ? "c-dsp" : toolchain === "riscv" ? "c-riscv" : "c";
 }
 
 function targetOf(via: Via): TargetId {

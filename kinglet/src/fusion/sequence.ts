@@ -178,7 +178,7 @@ class Puller {
   /** A full line drops the rows that nobody needs. */
   private makeRoom(value: Value, row: number): void {
     const base = this.baseOf(value);
-    const depth = this.lines?.get(value.id)!.rows;
+    const depth = this.lines?.get(value.id)?.rows;
     if (depth === undefined || row - base < depth) return;
     const next = Math.min(this.oldest(value), row);
     this.bases.set(value.id, next);

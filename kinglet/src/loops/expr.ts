@@ -33,8 +33,17 @@ export type CompareOp = "eq" | "ne" | "lt" | "le" | "gt" | "ge";
  */
 export type UnaryOp = "neg" | "abs" | "sqrt" | "floor" | "ceil" | "trunc" | "rint" | "bitsToFloat" | "floatToBits" | "clz";
 
-/** The shape of a vector load: 16 bytes; 8 bytes widened to eight 16-bit lanes; one element in every lane; two 16-bit elements in every pair of lanes. */
-export type VectorLoadForm = "full" | "widen8s" | "widen8u" | "splat" | "splatPair";
+/**
+ * The shape of a vector load: 16 bytes; 8 bytes widened to eight 16-bit lanes; 4 signed bytes widened to four 32-bit
+ * lanes; one element in every lane; two 16-bit elements in every pair of lanes; four 32-bit elements at even distances.
+ */
+export type VectorLoadForm = "full" | "widen8s" | "widen8u" | "widen4s" | "splat" | "splatPair" | "gather";
+
+/** What some vector loads need besides: of `gather`, elements from lane to lane; of `full`, how many bytes are read, 0 behind them. */
+export interface VectorLoadOptions {
+  readonly stride?: Expr;
+  readonly count?: number;
+}
 
 export type ExprNode =
   | { kind: "const"; value: number | bigint }
@@ -50,7 +59,7 @@ export type ExprNode =
   | { kind: "select"; condition: Expr; a: Expr; b: Expr }
   | { kind: "call"; func: string; args: readonly Expr[] }
   | { kind: "intrinsic"; name: string; args: readonly Expr[] }
-  | { kind: "vectorLoad"; buffer: BufferRef; index: Expr; form: VectorLoadForm }
+  | { kind: "vectorLoad"; buffer: BufferRef; index: Expr; form: VectorLoadForm; stride?: Expr; count?: number }
   | { kind: "vector"; op: string; args: readonly Expr[]; lane?: number };
 
 /** A buffer as a kernel sees it: a parameter of the function. */
@@ -232,6 +241,12 @@ export function loadWord(buffer: BufferRef, index: Operand): Expr {
   return new Expr("i32", { kind: "loadWord", buffer, index: operand(index, "i32") });
 }
 
-export function vectorLoad(type: VectorType, buffer: BufferRef, index: Operand, form: VectorLoadForm = "full"): Expr {
-  return new Expr(type, { kind: "vectorLoad", buffer, index: operand(index, "i32"), form });
+export function vectorLoad(
+  type: VectorType,
+  buffer: BufferRef,
+  index: Operand,
+  form: VectorLoadForm = "full",
+  options: VectorLoadOptions = {},
+): Expr {
+  return new Expr(type, { kind: "vectorLoad", buffer, index: operand(index, "i32"), form, ...options });
 }

@@ -27,6 +27,7 @@ export type IntrinsicName =
   | "roundingHighMul"
   | "roundingHighMulSmall"
   | "saturate8"
+  | "addHighHalf"
   | "smlad"
   | "smlabt"
   | "smlatb"
@@ -66,6 +67,12 @@ export const INTRINSICS: Readonly<Record<IntrinsicName, Intrinsic>> = {
         .add(i64(1 << 30))
         .shr(31)
         .to("i32"),
+  },
+  addHighHalf: {
+    doc: "a + h where b = 2^16 h + l, l is a signed half and b < 2^31 - 2^15 (Armv6-M ASRS, whose carry is the sign of l, and ADCS)",
+    args: ["i32", "i32"],
+    result: "i32",
+    plain: (a, b) => a.add(b.wrapAdd(2 ** 15).shr(16)),
   },
   saturate8: {
     doc: "a limited to -128 to 127 (Armv7E-M SSAT)",

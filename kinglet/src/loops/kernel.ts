@@ -1,6 +1,6 @@
 import type { TypedArray } from "../base/index.ts";
 import { type BufferRef, Expr, load, type Operand, operand } from "./expr.ts";
-import type { Argument, Func, KernelInstance, Param, Stmt } from "./program.ts";
+import type { Argument, Func, KernelInstance, Param, Stmt, VectorStore } from "./program.ts";
 import { loadedType, type MemoryType, type ScalarType, type ValueKind } from "./types.ts";
 
 /** A mutable local. */
@@ -81,6 +81,11 @@ export class FunctionBuilder {
 
   store(buffer: BufferRef, index: Operand, value: Operand): void {
     this.emit({ kind: "store", buffer, index: operand(index, "i32"), value: operand(value, loadedType(buffer.type)) });
+  }
+
+  /** Stores a vector; `rest` are the other three of an interleaved store. */
+  storeVector(buffer: BufferRef, index: Operand, value: Expr, form: VectorStore["form"] = "full", rest: readonly Expr[] = []): void {
+    this.emit({ kind: "vectorStore", buffer, index: operand(index, "i32"), value, form, ...(rest.length === 0 ? {} : { rest }) });
   }
 
   /** for (name = from; name < to; name += step) */

@@ -1,4 +1,5 @@
 import type { Expr } from "./expr.ts";
+import { HELIUM_HELPERS, heliumLoadText, heliumStoreText, heliumText } from "./print-helium.ts";
 import type { Func, Stmt } from "./program.ts";
 import type { MemoryType, ScalarType } from "./types.ts";
 
@@ -24,6 +25,7 @@ const C_STORED: Readonly<Record<MemoryType, string>> = {
 };
 
 const C_SCALAR: Readonly<Record<ScalarType, string>> = { i32: "int32_t", i64: "int64_t", f32: "float" };
+const C_TYPE: Readonly<Record<string, string>> = { ...C_SCALAR, i8x16: "int8x16_t", i16x8: "int16x8_t", i32x4: "int32x4_t" };
 
 interface Helper {
   /** Present in the text of a function that needs the helper. */
@@ -98,6 +100,16 @@ K_INLINE int32_t smmla(int32_t a, int32_t b, int32_t acc) {
   __asm__("smmla %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(acc));
   return result;
 }
+#elif defined(__ARM_ARCH_6M__)
+/* Armv6-M has no long products: the upper word from four short ones. It stays a function: kernels have few registers. */
+static __attribute__((noinline)) int32_t smmla(int32_t a, int32_t b, int32_t acc) {
+  const uint32_t al = (uint32_t)a & 0xffffu, bl = (uint32_t)b & 0xffffu;
+  const int32_t ah = a >> 16, bh = b >> 16;
+  const int32_t cross = ah * (int32_t)bl;
+  const int32_t low = (int32_t)al * bh + (int32_t)((al * bl) >> 16);
+  const uint32_t carry = (((uint32_t)cross & 0xffffu) + ((uint32_t)low & 0xffffu)) >> 16;
+  return (int32_t)((uint32_t)acc + (uint32_t)(ah * bh + (cross >> 16) + (low >> 16)) + carry);
+}
 #else
 K_INLINE int32_t smmla(int32_t a, int32_t b, int32_t acc) { return (int32_t)((uint32_t)acc + (uint32_t)(int32_t)(((int64_t)a * b) >> 32)); }
 #endif`,
@@ -131,6 +143,17 @@ static inline float multiplyAdd(float a, float b, float c) { return c + a * b; }
 #endif`,
   },
   {
+    marker: "addHighHalf(",
+    text: `#if defined(__ARM_ARCH_6M__)
+K_INLINE int32_t addHighHalf(int32_t a, int32_t b) {
+  __asm__(".syntax unified\\n\\tasrs %1, %1, #16\\n\\tadcs %0, %0, %1" : "+l"(a), "+l"(b) : : "cc");
+  return a;
+}
+#else
+K_INLINE int32_t addHighHalf(int32_t a, int32_t b) { return a + ((b + 32768) >> 16); }
+#endif`,
+  },
+  {
     marker: "saturate8(",
     text: `#if defined(__ARM_FEATURE_SAT) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11
 K_INLINE int32_t saturate8(int32_t a) { return (int32_t)__builtin_arm_ssat(a, 8); }
@@ -142,6 +165,7 @@ K_INLINE int32_t saturate8(int32_t a) { return a < -128 ? -128 : a > 127 ? 127 :
   },
   extendAndAdd("sxtab16", 0),
   extendAndAdd("sxtab16High", 8),
+  ...HELIUM_HELPERS,
 ];
 
 /** Armv7E-M's products of one half of each word, and what they mean elsewhere. */
@@ -336,8 +360,12 @@ function exprText(e: Expr): string {
     case "intrinsic":
       return `${node.name}(${node.args.map((arg) => bare(exprText(arg))).join(", ")})`;
     case "vectorLoad":
+      return heliumLoadText(node, e.type, addressText(node.buffer, node.index), node.stride === undefined ? "" : bare(exprText(node.stride)));
     case "vector":
-      throw new TypeError("C has no vectors: lower with scalar schedules");
+      return heliumText(
+        node.op,
+        node.args.map((arg) => bare(exprText(arg))),
+      );
     default:
       return node satisfies never;
   }
@@ -373,9 +401,9 @@ function storedText(type: MemoryType, value: Expr): string {
 function stmtLines(stmt: Stmt, indent: string): string[] {
   switch (stmt.kind) {
     case "let":
-      return [`${indent}const ${C_SCALAR[stmt.value.type as ScalarType]} ${stmt.name} = ${bare(exprText(stmt.value))};`];
+      return [`${indent}const ${C_TYPE[stmt.value.type]} ${stmt.name} = ${bare(exprText(stmt.value))};`];
     case "var":
-      return [`${indent}${C_SCALAR[stmt.value.type as ScalarType]} ${stmt.name} = ${bare(exprText(stmt.value))};`];
+      return [`${indent}${C_TYPE[stmt.value.type]} ${stmt.name} = ${bare(exprText(stmt.value))};`];
     case "assign":
       return [`${indent}${stmt.name} = ${bare(exprText(stmt.value))};`];
     case "store":
@@ -391,7 +419,13 @@ function stmtLines(stmt: Stmt, indent: string): string[] {
     case "if":
       return ifLines(stmt, indent);
     case "vectorStore":
-      throw new TypeError("C has no vectors: lower with scalar schedules");
+      return [
+        `${indent}${heliumStoreText(
+          stmt,
+          addressText(stmt.buffer, stmt.index),
+          [stmt.value, ...(stmt.rest ?? [])].map((e) => bare(exprText(e))),
+        )};`,
+      ];
     default:
       return stmt satisfies never;
   }

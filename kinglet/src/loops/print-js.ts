@@ -1,5 +1,7 @@
-import type { Expr } from "./expr.ts";
+import type { BufferRef, Expr } from "./expr.ts";
+import { heliumOp } from "./helium.ts";
 import type { Func, Stmt } from "./program.ts";
+import { MEMORY_BYTES } from "./types.ts";
 
 /** What generated JavaScript needs beside the functions; each helper is exact. */
 export const JS_PRELUDE = `const $f = Math.fround;
@@ -34,6 +36,7 @@ function smmla(a, b, acc) { return (Math.floor((a * (b >> 16) + Math.floor((a * 
 function smmulr(a, b) { return Math.floor((a * (b >> 16) + Math.floor((a * (b & 65535) + 2147483648) / 65536)) / 65536) | 0; }
 function ssub16(a, b) { return ((a - b) & 65535) | ((a >> 16) - (b >> 16)) << 16; }
 function multiplyAdd(a, b, c) { return $f(c + $f(a * b)); }
+function addHighHalf(a, b) { return a + (b + 32768 >> 16) | 0; }
 function saturate8(a) { return a < -128 ? -128 : a > 127 ? 127 : a; }
 function sxtb16(a) { return ((a << 24 >> 24) & 65535) | (a << 8 >> 24) << 16; }
 function sxtb16High(a) { return ((a << 16 >> 24) & 65535) | (a >> 24) << 16; }
@@ -167,11 +170,27 @@ function exprText(e: Expr): string {
     case "intrinsic":
       return `${node.name}(${node.args.map(exprText).join(", ")})`;
     case "vectorLoad":
+      return vectorLoadText(e.type, node);
     case "vector":
-      throw new TypeError("JavaScript has no vectors: lower with scalar schedules");
+      if (heliumOp(node.op) === undefined) throw new TypeError(`JavaScript has no ${node.op}: lower with scalar schedules`);
+      return `$helium.ops["${node.op}"](${node.args.map(exprText).join(", ")})`;
     default:
       return node satisfies never;
   }
+}
+
+/** A buffer as bytes, and an element's place in them. */
+function viewText({ name }: BufferRef): string {
+  return `new Uint8Array(${name}.buffer, ${name}.byteOffset, ${name}.byteLength)`;
+}
+
+function byteText(buffer: BufferRef, index: Expr): string {
+  return `${exprText(index)} * ${MEMORY_BYTES[buffer.type]}`;
+}
+
+function vectorLoadText(type: string, node: Extract<Expr["node"], { kind: "vectorLoad" }>): string {
+  const extra = node.form === "full" ? String(node.count ?? 16) : node.stride === undefined ? "" : exprText(node.stride);
+  return `$helium.load.${node.form}("${type}", ${viewText(node.buffer)}, ${byteText(node.buffer, node.index)}, ${extra})`;
 }
 
 function conditionText(e: Expr): string {
@@ -221,8 +240,10 @@ function stmtLines(stmt: Stmt, indent: string): string[] {
       return forLines(stmt, indent);
     case "if":
       return ifLines(stmt, indent);
-    case "vectorStore":
-      throw new TypeError("JavaScript has no vectors: lower with scalar schedules");
+    case "vectorStore": {
+      const values = [stmt.value, ...(stmt.rest ?? [])].map(exprText).join(", ");
+      return [`${indent}$helium.store(${viewText(stmt.buffer)}, ${byteText(stmt.buffer, stmt.index)}, "${stmt.form}", [${values}]);`];
+    }
     default:
       return stmt satisfies never;
   }

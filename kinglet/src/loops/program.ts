@@ -3,6 +3,22 @@ import type { BufferRef, Expr } from "./expr.ts";
 import type { Layout } from "./layout.ts";
 import type { MemoryType, ScalarType, ValueKind, VectorType } from "./types.ts";
 
+/**
+ * 16 bytes ("full") or the low 8 bytes ("low8") of a vector, the low bytes of four 32-bit lanes ("narrow"), or the 64
+ * bytes of a vector and the three of `rest`, byte 0 of all, byte 1 of all … ("interleave4").
+ */
+export interface VectorStore {
+  readonly kind: "vectorStore";
+  readonly buffer: BufferRef;
+  readonly index: Expr;
+  readonly value: Expr;
+  readonly form: "full" | "low8" | "narrow" | "interleave4";
+  readonly rest?: readonly Expr[];
+}
+
+/** Bytes that a vector store writes. */
+export const VECTOR_STORE_BYTES: Readonly<Record<VectorStore["form"], number>> = { full: 16, low8: 8, narrow: 4, interleave4: 64 };
+
 export type Stmt =
   /** A local that never changes. */
   | { kind: "let"; name: string; value: Expr }
@@ -11,8 +27,7 @@ export type Stmt =
   | { kind: "assign"; name: string; value: Expr }
   /** Stores the low bits of `value` into element `index`. */
   | { kind: "store"; buffer: BufferRef; index: Expr; value: Expr }
-  /** 16 bytes ("full") or the low 8 bytes ("low8") of a vector. */
-  | { kind: "vectorStore"; buffer: BufferRef; index: Expr; value: Expr; form: "full" | "low8" }
+  | VectorStore
   /**
    * for (name = from; name < to; name += step); `from` and `to` are evaluated once, `step` is a positive constant.
    * Where `parallel`, the turns may run in any order and at the same time.

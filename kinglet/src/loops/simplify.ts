@@ -133,8 +133,9 @@ export function mapOperands(e: Expr, visit: (operand: Expr) => Expr): Expr {
       return e;
     case "load":
     case "loadWord":
-    case "vectorLoad":
       return new Expr(e.type, { ...node, index: visit(node.index) });
+    case "vectorLoad":
+      return new Expr(e.type, { ...node, index: visit(node.index), ...(node.stride === undefined ? {} : { stride: visit(node.stride) }) });
     case "binary":
     case "compare":
       return new Expr(e.type, { ...node, a: visit(node.a), b: visit(node.b) });
@@ -219,8 +220,9 @@ function simplifyStmt(stmt: Stmt, scope: Scope): Stmt[] {
     case "return":
       return [{ ...stmt, value: visit(stmt.value) }];
     case "store":
-    case "vectorStore":
       return [{ ...stmt, index: visit(stmt.index), value: visit(stmt.value) }];
+    case "vectorStore":
+      return [{ ...stmt, index: visit(stmt.index), value: visit(stmt.value), ...(stmt.rest === undefined ? {} : { rest: stmt.rest.map(visit) }) }];
     case "copy":
       return [{ ...stmt, toIndex: visit(stmt.toIndex), fromIndex: visit(stmt.fromIndex), count: visit(stmt.count) }];
     case "for":

@@ -224,6 +224,7 @@ function emitVectorLoad(frame: Frame, type: VectorType, node: Node<"vectorLoad">
     frame.put(OP.simd, SPLAT[type]);
     return;
   }
+  if (node.form === "widen4s" || node.form === "gather") throw new KingletError("internal", `WebAssembly has no vector load ${node.form}.`);
   const opcode = { full: SIMD.load, widen8s: SIMD.load8x8_s, widen8u: SIMD.load8x8_u, splat: SPLAT_LOAD[bytes]!, splatPair: SIMD.load32_splat }[
     node.form
   ];

@@ -1,3 +1,4 @@
+import { KingletError } from "../base/index.ts";
 import type { Expr } from "./expr.ts";
 import type { Func, Param, Stmt } from "./program.ts";
 import { MEMORY_BYTES } from "./types.ts";
@@ -96,6 +97,7 @@ function emitStore(frame: Frame, stmt: Statement<"store">): void {
 }
 
 function emitVectorStore(frame: Frame, stmt: Statement<"vectorStore">): void {
+  if (stmt.form === "narrow" || stmt.form === "interleave4") throw new KingletError("internal", `WebAssembly has no vector store ${stmt.form}.`);
   const offset = emitAddress(frame, stmt.buffer, stmt.index);
   emit(frame, stmt.value);
   frame.put(OP.simd, stmt.form === "full" ? SIMD.store : SIMD.store64_lane);

@@ -1,5 +1,5 @@
 export * from "./accumulate.ts";
-export { commonScale, type FusedAttributes } from "./arithmetic.ts";
+export { type CommonScale, commonScale, type FusedAttributes } from "./arithmetic.ts";
 export * from "./case-graph.ts";
 export * from "./conv.ts";
 export * from "./dense.ts";

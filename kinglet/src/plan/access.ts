@@ -8,7 +8,8 @@ function loadBytes(e: Expr): number {
   if (node.kind === "loadWord") return 4;
   if (node.kind !== "vectorLoad") return 0;
   if (node.form === "splat") return MEMORY_BYTES[node.buffer.type];
-  return { full: 16, splatPair: 4, widen8s: 8, widen8u: 8 }[node.form];
+  if (node.form === "full") return node.count ?? 16;
+  return { splatPair: 4, widen4s: 4, widen8s: 8, widen8u: 8, gather: 4 }[node.form];
 }
 
 export function elementBytes(buffer: { readonly type: MemoryType }): number {
@@ -19,7 +20,9 @@ export function elementBytes(buffer: { readonly type: MemoryType }): number {
 export function eachLoad(e: Expr, visit: (buffer: BufferRef, index: Expr, bytes: number) => void): void {
   for (const child of childrenOf(e)) eachLoad(child, visit);
   const node = e.node;
-  if (node.kind === "load" || node.kind === "loadWord" || node.kind === "vectorLoad") visit(node.buffer, node.index, loadBytes(e));
+  if (node.kind === "vectorLoad" && node.form === "gather") {
+    for (let lane = 0; lane < 4; lane++) visit(node.buffer, node.index.add(node.stride!.mul(lane)), MEMORY_BYTES[node.buffer.type]);
+  } else if (node.kind === "load" || node.kind === "loadWord" || node.kind === "vectorLoad") visit(node.buffer, node.index, loadBytes(e));
 }
 
 /** The expressions a statement evaluates itself (not those of nested statements), in order. */
@@ -31,8 +34,9 @@ export function ownExpressions(stmt: Stmt): readonly Expr[] {
     case "return":
       return [stmt.value];
     case "store":
-    case "vectorStore":
       return [stmt.index, stmt.value];
+    case "vectorStore":
+      return [stmt.index, stmt.value, ...(stmt.rest ?? [])];
     case "for":
       return [stmt.from, stmt.to];
     case "if":

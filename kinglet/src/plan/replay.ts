@@ -1,4 +1,4 @@
-import type { BufferRef, Expr, Func, Stmt } from "../loops/index.ts";
+import { type BufferRef, type Expr, type Func, type Stmt, VECTOR_STORE_BYTES } from "../loops/index.ts";
 import { eachLoad, elementBytes, ownExpressions } from "./access.ts";
 import { exactnessOf, localName, neededNames, scopeOf } from "./exactness.ts";
 import { childrenOf, scalarSource, type ScalarScope } from "./scalar.ts";
@@ -68,7 +68,7 @@ export class ReplayWriter {
         this.store(stmt.buffer, stmt.index, elementBytes(stmt.buffer));
         break;
       case "vectorStore":
-        this.store(stmt.buffer, stmt.index, stmt.form === "full" ? 16 : 8);
+        this.store(stmt.buffer, stmt.index, VECTOR_STORE_BYTES[stmt.form]);
         break;
       case "for":
         this.loop(stmt);

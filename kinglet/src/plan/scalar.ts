@@ -188,8 +188,9 @@ export function childrenOf(e: Expr): readonly Expr[] {
   switch (node.kind) {
     case "load":
     case "loadWord":
-    case "vectorLoad":
       return [node.index];
+    case "vectorLoad":
+      return node.stride === undefined ? [node.index] : [node.index, node.stride];
     case "binary":
     case "compare":
       return [node.a, node.b];

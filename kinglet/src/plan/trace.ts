@@ -1,4 +1,4 @@
-import type { BufferRef, Expr, Func, Stmt } from "../loops/index.ts";
+import { type BufferRef, type Expr, type Func, type Stmt, VECTOR_STORE_BYTES } from "../loops/index.ts";
 import { eachLoad, elementBytes, ownExpressions } from "./access.ts";
 import { exactnessOf, localName, neededNames, scopeOf } from "./exactness.ts";
 import { mayBeFalse, mayBeTrue, RangeWriter } from "./interval.ts";
@@ -72,7 +72,7 @@ export class TraceWriter {
         this.write(stmt.buffer, stmt.index, elementBytes(stmt.buffer));
         break;
       case "vectorStore":
-        this.write(stmt.buffer, stmt.index, stmt.form === "full" ? 16 : 8);
+        this.write(stmt.buffer, stmt.index, VECTOR_STORE_BYTES[stmt.form]);
         break;
       case "for":
         this.loop(stmt);

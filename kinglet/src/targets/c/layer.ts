@@ -167,7 +167,7 @@ export function planLayer(node: Node, rule: MultiplierRule, form: LayerForm): La
 }
 
 /** The stored result of a finished sum, with the channel's multiplier and shift as the tables hold them. */
-function finishSum(k: KernelBuilder, layer: QuantizedLayer, sum: Expr, multiplier: Expr, shift: Expr): Expr {
+export function finishSum(k: KernelBuilder, layer: QuantizedLayer, sum: Expr, multiplier: Expr, shift: Expr): Expr {
   if (!layer.small) return k.call(requantize, sum, multiplier, shift).add(layer.zeroPoint).clamp(layer.low, layer.high);
   const high = k.let("high", intrinsic("roundingHighMulSmall", sum, multiplier));
   const result = roundedShift(high, shift, layer.zeroPoint);

@@ -4,6 +4,7 @@ import {
   cHelpers,
   cTypedefs,
   floatText,
+  HELIUM_INCLUDE,
   MEMORY_BYTES,
   type MemoryType,
   type Placement,
@@ -173,6 +174,7 @@ function includes(code: string): string[] {
   if (/\bmem(move|cpy|set)\(/.test(code)) list.push("#include <string.h>");
   if (/\b(sqrt|floor|ceil|trunc|rint|fabs|fma)f\(|INFINITY|NAN/.test(code)) list.push("#include <math.h>");
   if (/\b(smlad|smlabt|smlatb|sxtb16)\(/.test(code)) list.push("#if defined(__ARM_FEATURE_SIMD32)", "#include <arm_acle.h>", "#endif");
+  if (/\bint(8x16|32x4)_t\b/.test(code)) list.push(HELIUM_INCLUDE);
   return list;
 }
 

@@ -1,5 +1,5 @@
 import type { Node } from "../../graph/index.ts";
-import { type Expr, i32, intrinsic, type KernelBuilder, type KernelNotes } from "../../loops/index.ts";
+import { type Buffer, type Expr, i32, intrinsic, type KernelBuilder, type KernelNotes } from "../../loops/index.ts";
 import { type Activation, attributesOf, inputOf, type MultiplierRule, resultBounds } from "../../ops/index.ts";
 import { analyseLayer, clearedWeights, isInt8Layer, type LayerForm, tapsOf } from "./layer.ts";
 import { findRequantization, type Requantization } from "./requantization.ts";
@@ -93,6 +93,18 @@ export function wordNames(layer: ScaledLayer | ScaledResult): readonly string[] 
 export function channelWords(layer: ScaledLayer, channel: number): number[] {
   const c = layer.requantization.channels[channel] ?? { multiplier: 0, rounding: 0, step: 0 };
   return [c.multiplier, c.rounding, c.step].slice(0, wordNames(layer).length);
+}
+
+/** Bias and words of each channel in turn, padded to a multiple of `block` channels. */
+export function channelTable(layer: ScaledLayer, block: number): Int32Array {
+  const padded = Math.ceil(layer.bias.length / block) * block;
+  return Int32Array.from(Array.from({ length: padded }, (_, c) => [layer.bias[c] ?? 0, ...channelWords(layer, c)]).flat());
+}
+
+/** Loads a channel's words from such a table. */
+export function loadWords(k: KernelBuilder, table: Buffer, result: ScaledResult, channel: Expr): Expr[] {
+  const names = wordNames(result);
+  return names.map((name, i) => k.let(name, table.load(channel.mul(1 + names.length).add(1 + i))));
 }
 
 /** The stored result of a finished sum, from the words of its channel. */

@@ -9,7 +9,17 @@ import type { Schedules } from "../../ops/index.ts";
 import { analyseChannel } from "./channels.ts";
 import { smallIsProved } from "./layer.ts";
 import { packLanes } from "./lanes.ts";
-import { balancedDspSchedules, FAST_DSP_SCHEDULES, SCALAR_SCHEDULES, SMALL_DSP_SCHEDULES, SMALL_SCALAR_SCHEDULES } from "./schedules.ts";
+import {
+  balancedDspSchedules,
+  balancedHeliumSchedules,
+  FAST_DSP_SCHEDULES,
+  FAST_HELIUM_SCHEDULES,
+  FAST_SCALAR_SCHEDULES,
+  MANY_REGISTER_SCHEDULES,
+  SCALAR_SCHEDULES,
+  SMALL_DSP_SCHEDULES,
+  SMALL_SCALAR_SCHEDULES,
+} from "./schedules.ts";
 
 interface Shape {
   readonly op: "conv2d" | "depthwiseConv2d" | "fullyConnected";
@@ -119,6 +129,10 @@ describe.each([
   ["scalar", () => SCALAR_SCHEDULES],
   ["DSP", balancedDspSchedules],
   ["fast DSP", () => FAST_DSP_SCHEDULES],
+  ["fast scalar", () => FAST_SCALAR_SCHEDULES],
+  ["many-register", () => MANY_REGISTER_SCHEDULES],
+  ["Helium", balancedHeliumSchedules],
+  ["fast Helium", () => FAST_HELIUM_SCHEDULES],
   ["small scalar", () => SMALL_SCALAR_SCHEDULES],
   ["small DSP", () => SMALL_DSP_SCHEDULES],
 ] as const)("the %s schedules", (_name, schedules) => {

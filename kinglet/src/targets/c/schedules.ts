@@ -9,6 +9,12 @@ import { planarSchedule } from "./depthwise-planar.ts";
 import { eachChannel } from "./depthwise-windows.ts";
 import { explained } from "./explain.ts";
 import { floatConvSchedule, floatDenseSchedule } from "./float.ts";
+import { vectorAddSchedule } from "./mve-add.ts";
+import { vectorConvSchedule, vectorDenseSchedule } from "./mve-conv.ts";
+import { FEW_REGISTERS, MANY_REGISTERS, type PairShape } from "./pixel-pairs.ts";
+import { pixelPairConvSchedule, pixelPairDenseSchedule } from "./pixel-pairs-conv.ts";
+import { ringDepthwiseSchedule } from "./ring-depthwise.ts";
+import { vectorDepthwiseSchedule } from "./mve-depthwise.ts";
 import { pairDenseSchedule } from "./pair-dense.ts";
 import type { TileShape } from "./tile.ts";
 import { quantizeSchedule } from "./quantize.ts";
@@ -20,12 +26,28 @@ const scalar: ChooseDot = () => ({ product: SCALAR_DOT, oneForAll: false });
 const smallScalar: ChooseDot = () => ({ product: SCALAR_DOT, oneForAll: true });
 const smallDual: ChooseDot = () => ({ product: DUAL_DOT, oneForAll: true });
 
+/** Portable schedules for as many registers as `shape` is made for. */
+function portableSchedules(shape: PairShape): Schedules {
+  return {
+    conv2d: pixelPairConvSchedule(shape, convSchedule(scalar)),
+    depthwiseConv2d: depthwiseSchedule(eachChannel),
+    fullyConnected: pixelPairDenseSchedule(shape, denseSchedule(scalar)),
+  };
+}
+
+/** The same, faster with more RAM. */
+function fastPortableSchedules(shape: PairShape): Schedules {
+  const portable = portableSchedules(shape);
+  return { ...portable, depthwiseConv2d: ringDepthwiseSchedule(portable["depthwiseConv2d"]!) };
+}
+
 /** Schedules for machines with scalar registers: every microcontroller core, and the host. */
-export const SCALAR_SCHEDULES: Schedules = {
-  conv2d: convSchedule(scalar),
-  depthwiseConv2d: depthwiseSchedule(eachChannel),
-  fullyConnected: denseSchedule(scalar),
-};
+export const SCALAR_SCHEDULES: Schedules = portableSchedules(FEW_REGISTERS);
+export const FAST_SCALAR_SCHEDULES: Schedules = fastPortableSchedules(FEW_REGISTERS);
+
+/** The same for machines with about thirty registers (RISC-V). */
+export const MANY_REGISTER_SCHEDULES: Schedules = portableSchedules(MANY_REGISTERS);
+export const FAST_MANY_REGISTER_SCHEDULES: Schedules = fastPortableSchedules(MANY_REGISTERS);
 
 /** The same with as few kinds of kernels as possible. */
 export const SMALL_SCALAR_SCHEDULES: Schedules = {
@@ -60,6 +82,23 @@ export function balancedDspSchedules(graph: Graph): Schedules {
 const fast = dspSchedules({ shared: false, largeMap: Infinity });
 
 export const FAST_DSP_SCHEDULES: Schedules = { ...fast, conv2d: winogradSchedule(fast["conv2d"]!) };
+
+/** Schedules for Arm cores with Helium vectors (Cortex-M55, M85); what has no vector kernel takes the one for the DSP extension. */
+function heliumSchedules(dsp: Schedules): Schedules {
+  return {
+    ...dsp,
+    conv2d: vectorConvSchedule(dsp["conv2d"]!),
+    add: vectorAddSchedule,
+    depthwiseConv2d: vectorDepthwiseSchedule(dsp["depthwiseConv2d"]!),
+    fullyConnected: vectorDenseSchedule(dsp["fullyConnected"]!),
+  };
+}
+
+export function balancedHeliumSchedules(graph: Graph): Schedules {
+  return heliumSchedules(balancedDspSchedules(graph));
+}
+
+export const FAST_HELIUM_SCHEDULES: Schedules = heliumSchedules(fast);
 
 /** The same with as few kinds of kernels as possible. */
 export const SMALL_DSP_SCHEDULES: Schedules = {

@@ -14,9 +14,6 @@ export interface WeightStream {
   readonly depth: number;
 }
 
-/** How such a layer's weights lie, for people. */
-export const PAIRS = "pairs in lanes";
-
 /** Undefined where a pair of weights does not fit its lane. Channels are a multiple of `block`. */
 export function packStream(layer: ScaledLayer, channels: number, taps: number, block: number): WeightStream | undefined {
   const packed = packLanes(layer.weights, channels, taps, block);

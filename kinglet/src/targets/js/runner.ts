@@ -1,5 +1,6 @@
 import type { TypedArray } from "../../base/index.ts";
 import {
+  HELIUM_JS,
   JS_PRELUDE,
   MEMORY_BYTES,
   type MemoryType,
@@ -83,10 +84,15 @@ class RowFeeder {
 export function createJsRunner(program: Program, placement: Placement): ProgramRunner {
   const arena = new ArrayBuffer(placement.arenaBytes);
   const text = `"use strict";\n${printJsViews(program, placement)}${printJsSteps(program)}${printJsReset(program)}return { steps, reset };`;
-  const make = new Function("arena", "c", text) as (arena: ArrayBuffer, c: TypedArray[]) => { steps: ((turn: number) => void)[]; reset(): void };
+  const make = new Function("arena", "c", "$helium", text) as (
+    arena: ArrayBuffer,
+    c: TypedArray[],
+    helium: typeof HELIUM_JS,
+  ) => { steps: ((turn: number) => void)[]; reset(): void };
   const { steps, reset } = make(
     arena,
     program.constants.map((constant) => constant.data),
+    HELIUM_JS,
   );
   const bytes = (index: number): Uint8Array => {
     const buffer = program.buffers[index]!;
