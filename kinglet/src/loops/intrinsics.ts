@@ -28,6 +28,7 @@ export type IntrinsicName =
   | "roundingHighMulSmall"
   | "saturate8"
   | "addHighHalf"
+  | "addProduct"
   | "smlad"
   | "smlabt"
   | "smlatb"
@@ -73,6 +74,12 @@ export const INTRINSICS: Readonly<Record<IntrinsicName, Intrinsic>> = {
     args: ["i32", "i32"],
     result: "i32",
     plain: (a, b) => a.add(b.wrapAdd(2 ** 15).shr(16)),
+  },
+  addProduct: {
+    doc: "acc + a * b, modulo 2^32; b is not needed any more (Armv6-M MULS, which overwrites it, and ADDS)",
+    args: ["i32", "i32", "i32"],
+    result: "i32",
+    plain: (acc, a, b) => acc.wrapAdd(a.wrapMul(b)),
   },
   saturate8: {
     doc: "a limited to -128 to 127 (Armv7E-M SSAT)",

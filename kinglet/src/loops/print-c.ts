@@ -154,6 +154,18 @@ K_INLINE int32_t addHighHalf(int32_t a, int32_t b) { return a + ((b + 32768) >> 
 #endif`,
   },
   {
+    marker: "addProduct(",
+    text: `#if defined(__ARM_ARCH_6M__)
+/* In two fixed steps: left to itself the compiler sums products apart and runs out of registers. */
+K_INLINE int32_t addProduct(int32_t acc, int32_t a, int32_t b) {
+  __asm__(".syntax unified\\n\\tmuls %1, %2, %1\\n\\tadds %0, %0, %1" : "+l"(acc), "+l"(b) : "l"(a) : "cc");
+  return acc;
+}
+#else
+K_INLINE int32_t addProduct(int32_t acc, int32_t a, int32_t b) { return (int32_t)((uint32_t)acc + (uint32_t)a * (uint32_t)b); }
+#endif`,
+  },
+  {
     marker: "saturate8(",
     text: `#if defined(__ARM_FEATURE_SAT) && defined(__GNUC__) && !defined(__clang__) && __GNUC__ >= 11
 K_INLINE int32_t saturate8(int32_t a) { return (int32_t)__builtin_arm_ssat(a, 8); }
