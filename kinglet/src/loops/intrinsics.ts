@@ -29,6 +29,7 @@ export type IntrinsicName =
   | "saturate8"
   | "addHighHalf"
   | "addProduct"
+  | "addAside"
   | "smlad"
   | "smlabt"
   | "smlatb"
@@ -80,6 +81,12 @@ export const INTRINSICS: Readonly<Record<IntrinsicName, Intrinsic>> = {
     args: ["i32", "i32", "i32"],
     result: "i32",
     plain: (acc, a, b) => acc.wrapAdd(a.wrapMul(b)),
+  },
+  addAside: {
+    doc: "acc + a, modulo 2^32, where little else is done with acc (Armv6-M: it stays in an upper register, which additions reach)",
+    args: ["i32", "i32"],
+    result: "i32",
+    plain: (acc, a) => acc.wrapAdd(a),
   },
   saturate8: {
     doc: "a limited to -128 to 127 (Armv7E-M SSAT)",

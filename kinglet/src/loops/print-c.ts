@@ -101,14 +101,17 @@ K_INLINE int32_t smmla(int32_t a, int32_t b, int32_t acc) {
   return result;
 }
 #elif defined(__ARM_ARCH_6M__)
-/* Armv6-M has no long products: the upper word from four short ones. It stays a function: kernels have few registers. */
+/* Armv6-M has no long products: the upper word from four short ones. It stays a function: kernels have few registers.
+   low and cross hold the middle products, whose lower halves make the carry. */
 static __attribute__((noinline)) int32_t smmla(int32_t a, int32_t b, int32_t acc) {
-  const uint32_t al = (uint32_t)a & 0xffffu, bl = (uint32_t)b & 0xffffu;
-  const int32_t ah = a >> 16, bh = b >> 16;
-  const int32_t cross = ah * (int32_t)bl;
-  const int32_t low = (int32_t)al * bh + (int32_t)((al * bl) >> 16);
-  const uint32_t carry = (((uint32_t)cross & 0xffffu) + ((uint32_t)low & 0xffffu)) >> 16;
-  return (int32_t)((uint32_t)acc + (uint32_t)(ah * bh + (cross >> 16) + (low >> 16)) + carry);
+  int32_t low, cross, t;
+  __asm__(".syntax unified\\n\\t"
+          "uxth %3, %0\\n\\tasrs %0, %0, #16\\n\\tuxth %4, %1\\n\\tasrs %1, %1, #16\\n\\tmovs %5, %4\\n\\t"
+          "muls %5, %3, %5\\n\\tmuls %4, %0, %4\\n\\tmuls %3, %1, %3\\n\\tmuls %0, %1, %0\\n\\t"
+          "lsrs %5, %5, #16\\n\\tadds %3, %3, %5\\n\\tasrs %5, %4, #16\\n\\tadds %2, %2, %5\\n\\tasrs %5, %3, #16\\n\\tadds %2, %2, %5\\n\\t"
+          "lsls %4, %4, #16\\n\\tlsls %3, %3, #16\\n\\tadds %4, %4, %3\\n\\tadcs %0, %0, %2"
+          : "+l"(a), "+l"(b), "+l"(acc), "=&l"(low), "=&l"(cross), "=&l"(t) : : "cc");
+  return a;
 }
 #else
 K_INLINE int32_t smmla(int32_t a, int32_t b, int32_t acc) { return (int32_t)((uint32_t)acc + (uint32_t)(int32_t)(((int64_t)a * b) >> 32)); }
@@ -151,6 +154,17 @@ K_INLINE int32_t addHighHalf(int32_t a, int32_t b) {
 }
 #else
 K_INLINE int32_t addHighHalf(int32_t a, int32_t b) { return a + ((b + 32768) >> 16); }
+#endif`,
+  },
+  {
+    marker: "addAside(",
+    text: `#if defined(__ARM_ARCH_6M__)
+K_INLINE int32_t addAside(int32_t acc, int32_t a) {
+  __asm__("add %0, %0, %1" : "+h"(acc) : "l"(a));
+  return acc;
+}
+#else
+K_INLINE int32_t addAside(int32_t acc, int32_t a) { return (int32_t)((uint32_t)acc + (uint32_t)a); }
 #endif`,
   },
   {

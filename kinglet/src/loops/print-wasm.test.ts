@@ -206,6 +206,7 @@ describe("expressions of WebAssembly", () => {
     ssub16: (a, b) => ((a - b) & 0xffff) | (((a >> 16) - (b >> 16)) << 16),
     addHighHalf: (a, b) => (a + (((b + 2 ** 15) | 0) >> 16)) | 0,
     addProduct: (a, b, c) => (a + Math.imul(b, c)) | 0,
+    addAside: (a, b) => (a + b) | 0,
     saturate8: (a) => Math.max(-128, Math.min(127, a)),
     sxtb16: (a) => (((a << 24) >> 24) & 0xffff) | (((a << 8) >> 24) << 16),
     sxtb16High: (a) => (((a << 16) >> 24) & 0xffff) | ((a >> 24) << 16),
