@@ -30,6 +30,8 @@ export type IntrinsicName =
   | "addHighHalf"
   | "addProduct"
   | "addAside"
+  | "addShiftedProduct"
+  | "addMaskedProduct"
   | "smlad"
   | "smlabt"
   | "smlatb"
@@ -87,6 +89,18 @@ export const INTRINSICS: Readonly<Record<IntrinsicName, Intrinsic>> = {
     args: ["i32", "i32"],
     result: "i32",
     plain: (acc, a) => acc.wrapAdd(a),
+  },
+  addShiftedProduct: {
+    doc: "acc + a * (b >> 8 without sign), modulo 2^32: see addMaskedProduct",
+    args: ["i32", "i32", "i32"],
+    result: "i32",
+    plain: (acc, a, b) => acc.wrapAdd(a.wrapMul(b.shru(8))),
+  },
+  addMaskedProduct: {
+    doc: "acc + a * (b & mask), modulo 2^32: products of every other byte of b (Armv6-M, RISC-V: fixed steps)",
+    args: ["i32", "i32", "i32", "i32"],
+    result: "i32",
+    plain: (acc, a, b, mask) => acc.wrapAdd(a.wrapMul(b.and(mask))),
   },
   saturate8: {
     doc: "a limited to -128 to 127 (Armv7E-M SSAT)",

@@ -156,6 +156,14 @@ K_INLINE int32_t addHighHalf(int32_t a, int32_t b) {
 K_INLINE int32_t addHighHalf(int32_t a, int32_t b) { return a + ((b + 32768) >> 16); }
 #endif`,
   },
+  laneProduct("addShiftedProduct", "int32_t acc, int32_t a, int32_t b", "lsrs %1, %3, #8", "srli %1, %3, 8", "((uint32_t)b >> 8)"),
+  laneProduct(
+    "addMaskedProduct",
+    "int32_t acc, int32_t a, int32_t b, int32_t mask",
+    "ands %1, %1, %4",
+    "and %1, %3, %4",
+    "((uint32_t)b & (uint32_t)mask)",
+  ),
   {
     marker: "addAside(",
     text: `#if defined(__ARM_ARCH_6M__)
@@ -202,6 +210,31 @@ function halfProduct(name: string, product: string): Helper {
 K_INLINE int32_t ${name}(int32_t a, int32_t b, int32_t acc) { return __${name}(a, b, acc); }
 #else
 K_INLINE int32_t ${name}(int32_t a, int32_t b, int32_t acc) { return (int32_t)((uint32_t)acc + (uint32_t)(${product})); }
+#endif`,
+  };
+}
+
+/** Products of some lanes of a word, in fixed steps: compilers mix many of them until registers run out. */
+function laneProduct(name: string, params: string, armv6: string, riscv: string, lanes: string): Helper {
+  const masked = params.endsWith("mask");
+  const mask = (kind: string): string => (masked ? `, "${kind}"(mask)` : "");
+  const fromB = masked ? `"=&l"(t) : "l"(a), "1"(b)` : `"=&l"(t) : "l"(a), "l"(b)`;
+  return {
+    marker: `${name}(`,
+    text: `#if defined(__ARM_ARCH_6M__)
+K_INLINE int32_t ${name}(${params}) {
+  int32_t t;
+  __asm__(".syntax unified\\n\\t${armv6}\\n\\tmuls %1, %2, %1\\n\\tadds %0, %0, %1" : "+l"(acc), ${fromB}${mask("l")} : "cc");
+  return acc;
+}
+#elif defined(__riscv_mul)
+K_INLINE int32_t ${name}(${params}) {
+  int32_t result, t;
+  __asm__("${riscv}\\n\\tmul %1, %2, %1\\n\\tadd %0, ${masked ? "%5" : "%4"}, %1" : "=r"(result), "=&r"(t) : "r"(a), "r"(b)${mask("r")}, "r"(acc));
+  return result;
+}
+#else
+K_INLINE int32_t ${name}(${params}) { return (int32_t)((uint32_t)acc + (uint32_t)a * ${lanes}); }
 #endif`,
   };
 }
