@@ -1,7 +1,18 @@
 import type { Node } from "../../graph/index.ts";
 import { type Buffer, type Expr, i32, intrinsic, type KernelBuilder, type Variable } from "../../loops/index.ts";
 import { denseMultipliers, inputOf, outputOf, type Schedule } from "../../ops/index.ts";
-import { EVEN_LANES, EVEN_RAISE, type Excess, HALF, LANES, type LanedWeights, limitGroups, packByteLanes, SHIFTED_RAISE } from "./byte-lanes.ts";
+import {
+  EVEN_LANES,
+  EVEN_RAISE,
+  type Excess,
+  HALF,
+  LANES,
+  type LanedWeights,
+  limitGroups,
+  packByteLanes,
+  packHalfLanes,
+  SHIFTED_RAISE,
+} from "./byte-lanes.ts";
 import { rowForm } from "./layer.ts";
 import { planPortable, type PortablePlan, type PortableResult } from "./portable-layer.ts";
 
@@ -14,10 +25,15 @@ export interface LaneShape {
    * only by an index, and this way one pointer does for all that channels share.
    */
   readonly widened: boolean;
+  /**
+   * Layers whose groups are at most this long have words of two channels instead, twice as many bytes: groups that end often
+   * and words that are taken apart are together too much for them.
+   */
+  readonly longestOfHalves: number;
 }
 
-export const FEW_REGISTER_LANES: LaneShape = { words: 1, widened: true };
-export const MANY_REGISTER_LANES: LaneShape = { words: 2, widened: false };
+export const FEW_REGISTER_LANES: LaneShape = { words: 1, widened: true, longestOfHalves: 0 };
+export const MANY_REGISTER_LANES: LaneShape = { words: 2, widened: false, longestOfHalves: 8 };
 
 /** Taps of a group, tried in this order, and about what its end and an excess weight cost in instructions. */
 const GROUPS = [16, 8, 4];
@@ -31,6 +47,8 @@ interface LaneLayer {
   readonly taps: number;
   readonly group: number;
   readonly words: number;
+  /** Channels in a word: four, or two. */
+  readonly lanes: number;
   readonly widened: boolean;
 }
 
@@ -53,7 +71,9 @@ function laneLayer(node: Node, shape: LaneShape): LaneLayer | undefined {
   const words = (channels / LANES) % shape.words === 0 ? shape.words : 1;
   const plan = planPortable(node, denseMultipliers, "byteLanes", rowForm(node, LANES * words));
   const best = plan === undefined ? undefined : bestGroup(plan.weights, channels, taps);
-  return plan === undefined || best === undefined ? undefined : { plan, ...best, channels, taps, words, widened: shape.widened };
+  if (plan === undefined || best === undefined) return undefined;
+  const halves = best.group <= shape.longestOfHalves;
+  return { plan, ...best, channels, taps, lanes: halves ? 2 : LANES, words: halves ? 2 * words : words, widened: shape.widened };
 }
 
 interface Kernel {
@@ -62,7 +82,7 @@ interface Kernel {
   readonly input: Buffer;
   readonly weights: Buffer;
   /** Of each group what E and C start from, and where inputs are widened the group's inputs. */
-  readonly starts: Buffer;
+  readonly starts: Buffer | undefined;
   readonly result: PortableResult;
   readonly output: Buffer;
   readonly taps: Expr;
@@ -70,8 +90,14 @@ interface Kernel {
   readonly excess?: { readonly pairs: Buffer; readonly from: Buffer };
 }
 
-/** Sums of a word's four channels: T and H of the lanes 0 and 2, and of 1 and 3. H is the upper lane; T has both. */
-type LaneSums = readonly [Variable, Variable, Variable, Variable];
+/** Sums of two channels: the upper one's, and those of both in a word. */
+interface LaneSum {
+  readonly total: Variable;
+  readonly high: Variable;
+}
+
+/** Of a word with four channels the lanes 0 and 2, then 1 and 3; of a word with two both. */
+type WordSums = readonly LaneSum[];
 
 /** Words of a group in `starts`. */
 function groupWords({ group, widened }: LaneLayer): number {
@@ -79,6 +105,7 @@ function groupWords({ group, widened }: LaneLayer): number {
 }
 
 function startGroups({ k, layer, input, starts }: Kernel): void {
+  if (starts === undefined) return;
   const { group, widened } = layer;
   k.for("group", 0, k.int("groups", layer.taps / group), (index) => {
     const [from, at] = [k.let("from", index.mul(group)), k.let("at", index.mul(groupWords(layer)))];
@@ -98,7 +125,7 @@ function add(sum: Variable, value: Expr): void {
 }
 
 /** Adds a group of taps to the sums of a block. */
-function addGroup({ k, layer, input, weights, starts }: Kernel, sums: readonly LaneSums[], index: Expr, block: Expr): void {
+function addGroup({ k, layer, input, weights }: Kernel, starts: Buffer, sums: readonly WordSums[], index: Expr, block: Expr): void {
   const { group, words } = layer;
   const tap = k.let("tap", index.mul(group));
   const at = k.let("start_at", index.mul(groupWords(layer)));
@@ -113,20 +140,39 @@ function addGroup({ k, layer, input, weights, starts }: Kernel, sums: readonly L
       even[j]!.set(intrinsic("addMaskedProduct", even[j]!.get(), x, four, i32(EVEN_LANES)));
     });
   }
-  sums.forEach(([total02, high02, total13, high13], j) => {
-    add(total02, even[j]!.get());
+  sums.forEach((word, j) => {
+    const [lanes02, lanes13] = word as [LaneSum, LaneSum];
+    add(lanes02.total, even[j]!.get());
     const high = k.let(`high${j}`, even[j]!.get().shr(16));
-    add(high02, high);
+    add(lanes02.high, high);
     const odd = k.let(`odd${j}`, shifted[j]!.get().wrapSub(high.shl(8)));
-    add(total13, odd);
-    add(high13, odd.shr(16));
+    add(lanes13.total, odd);
+    add(lanes13.high, odd.shr(16));
+  });
+}
+
+/** The same for words of two channels. */
+function addGroupOfHalves({ k, layer, input, weights }: Kernel, sums: readonly WordSums[], index: Expr, block: Expr): void {
+  const { group, words } = layer;
+  const tap = k.let("tap", index.mul(group));
+  const w = k.let("w_at", block.add(tap.mul(words)));
+  const both = sums.map((_, j) => k.variable(`both${j}`, i32(0)));
+  for (let i = 0; i < group; i++) {
+    const x = k.let(`x${i}`, input.load(tap.add(i)));
+    both.forEach((sum, j) => {
+      const two = k.let(`w${i}${j}`, weights.load(w.add(i * words + j)));
+      sum.set(i === 0 ? x.wrapMul(two) : intrinsic("addProduct", sum.get(), x, two));
+    });
+  }
+  sums.forEach(([lanes], j) => {
+    add(lanes!.total, both[j]!.get());
+    lanes!.high.set(intrinsic("addHighHalf", lanes!.high.get(), both[j]!.get()));
   });
 }
 
 /** The sums of a word's channels in their order. */
-function channelSums(k: KernelBuilder, [total02, high02, total13, high13]: LaneSums): Expr[] {
-  const low = (total: Variable, high: Variable): Expr => k.let("low", total.get().wrapSub(high.get().shl(16)));
-  return [low(total02, high02), low(total13, high13), high02.get(), high13.get()];
+function channelSums(k: KernelBuilder, word: WordSums): Expr[] {
+  return [...word.map(({ total, high }) => k.let("low", total.get().wrapSub(high.get().shl(16)))), ...word.map(({ high }) => high.get())];
 }
 
 /** What lanes do not hold of a channel. */
@@ -141,18 +187,19 @@ function addExcess({ k, input, excess }: Kernel, channel: Expr, sum: Expr): Expr
 }
 
 function storeBlock(kernel: Kernel, oc: Expr): void {
-  const { k, layer, result, taps } = kernel;
-  // Sums of both kinds begin so far below that the low halves' offsets are gone in the end.
-  const begin = i32(-HALF * (layer.taps / layer.group));
-  const sums = Array.from({ length: layer.words }, (_, j): LaneSums => {
-    const [total02, high02] = [k.variable(`total02_${j}`, begin), k.variable(`high02_${j}`, i32(0))];
-    return [total02, high02, k.variable(`total13_${j}`, begin), k.variable(`high13_${j}`, i32(0))];
-  });
-  const block = k.let("block", oc.mul(taps).shr(Math.log2(LANES)));
-  k.for("group", 0, k.int("groups", layer.taps / layer.group), (group) => addGroup(kernel, sums, group, block));
+  const { k, layer, result, taps, starts } = kernel;
+  // Groups that start from an offset of their low halves add it up; sums begin that much below.
+  const begin = i32(starts === undefined ? 0 : -HALF * (layer.taps / layer.group));
+  const sums = Array.from({ length: layer.words }, (_, j) =>
+    Array.from({ length: layer.lanes / 2 }, (_, n) => ({ total: k.variable(`total${n}_${j}`, begin), high: k.variable(`high${n}_${j}`, i32(0)) })),
+  );
+  const block = k.let("block", oc.mul(taps).shr(Math.log2(layer.lanes)));
+  k.for("group", 0, k.int("groups", layer.taps / layer.group), (group) =>
+    starts === undefined ? addGroupOfHalves(kernel, sums, group, block) : addGroup(kernel, starts, sums, group, block),
+  );
   sums.forEach((word, j) => {
     channelSums(k, word).forEach((lanes, c) => {
-      const channel = k.let("channel", oc.add(LANES * j + c));
+      const channel = k.let("channel", oc.add(layer.lanes * j + c));
       const sum = addExcess(kernel, channel, lanes);
       const finished = k.let("finished", result.bias(channel).wrapAdd(sum.shl(result.scaleBits)));
       kernel.output.store(channel, result.channel(k, channel)(finished));
@@ -169,15 +216,16 @@ function excessTables(k: KernelBuilder, excess: readonly (readonly Excess[])[]):
 }
 
 function kernelOf(k: KernelBuilder, layer: LaneLayer): Kernel {
-  const { channels, taps, group, words } = layer;
+  const { channels, taps, group, words, lanes } = layer;
+  const pack = lanes === 2 ? packHalfLanes : packByteLanes;
   const input = k.input(0, "x");
   const excess = excessTables(k, layer.weights.excess);
   return {
     k,
     layer,
     input,
-    weights: k.constant("w", "i32", packByteLanes(layer.weights.rows, channels, taps, words)),
-    starts: k.scratch("starts", "i32", (groupWords(layer) * taps) / group),
+    weights: k.constant("w", "i32", pack(layer.weights.rows, channels, taps, words)),
+    starts: lanes === 2 ? undefined : k.scratch("starts", "i32", (groupWords(layer) * taps) / group),
     result: layer.plan.result(k),
     output: k.output(0, "y"),
     taps: k.int("taps", taps),
@@ -193,7 +241,7 @@ export function byteLanesDenseSchedule(shape: LaneShape, otherwise: Schedule): S
     return (k) => {
       const kernel = kernelOf(k, layer);
       startGroups(kernel);
-      k.for("oc", 0, k.int("out_c", layer.channels), (oc) => storeBlock(kernel, oc), LANES * layer.words);
+      k.for("oc", 0, k.int("out_c", layer.channels), (oc) => storeBlock(kernel, oc), layer.lanes * layer.words);
       return k.finish("dense_lanes_s8", "Rows of one vector: four channels' weights in a word, two products in one.", { asWritten: true });
     };
   };

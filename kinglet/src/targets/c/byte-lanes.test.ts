@@ -5,7 +5,7 @@ import { type Graph, GraphBuilder, type ValueType } from "../../graph/index.ts";
 import type { Schedules } from "../../ops/index.ts";
 import { createJsRunner, separatePlacement } from "../js/index.ts";
 import { lower } from "../lower.ts";
-import { limitGroups, packByteLanes } from "./byte-lanes.ts";
+import { limitGroups, packByteLanes, packHalfLanes } from "./byte-lanes.ts";
 import { FAST_MANY_REGISTER_SCHEDULES, FAST_SCALAR_SCHEDULES } from "./schedules.ts";
 
 const WEIGHTS = fc.record({
@@ -40,6 +40,10 @@ describe("groups of weights", () => {
     const packed = packByteLanes(Int8Array.of(1, 2, 3, 4, 5, 6, 7, -128), 4, 2, 1);
     expect([...packed].map((word) => (word >>> 0).toString(16))).toEqual(["87858381", "868482"]);
   });
+});
+
+test("two channels in a word are their sum with the second 16 bits up", () => {
+  expect([...packHalfLanes(Int8Array.of(1, -2, -3, 4), 2, 2, 1)]).toEqual([1 - 3 * 65536, -2 + 4 * 65536]);
 });
 
 interface Layer {
