@@ -28,6 +28,10 @@ export type IntrinsicName =
   | "roundingHighMulSmall"
   | "saturate8"
   | "addHighHalf"
+  | "addProduct"
+  | "addAside"
+  | "addShiftedProduct"
+  | "addMaskedProduct"
   | "smlad"
   | "smlabt"
   | "smlatb"
@@ -73,6 +77,30 @@ export const INTRINSICS: Readonly<Record<IntrinsicName, Intrinsic>> = {
     args: ["i32", "i32"],
     result: "i32",
     plain: (a, b) => a.add(b.wrapAdd(2 ** 15).shr(16)),
+  },
+  addProduct: {
+    doc: "acc + a * b, modulo 2^32; b is not needed any more (Armv6-M MULS, which overwrites it, and ADDS)",
+    args: ["i32", "i32", "i32"],
+    result: "i32",
+    plain: (acc, a, b) => acc.wrapAdd(a.wrapMul(b)),
+  },
+  addAside: {
+    doc: "acc + a, modulo 2^32, where little else is done with acc (Armv6-M: it stays in an upper register, which additions reach)",
+    args: ["i32", "i32"],
+    result: "i32",
+    plain: (acc, a) => acc.wrapAdd(a),
+  },
+  addShiftedProduct: {
+    doc: "acc + a * (b >> 8 without sign), modulo 2^32: see addMaskedProduct",
+    args: ["i32", "i32", "i32"],
+    result: "i32",
+    plain: (acc, a, b) => acc.wrapAdd(a.wrapMul(b.shru(8))),
+  },
+  addMaskedProduct: {
+    doc: "acc + a * (b & mask), modulo 2^32: products of every other byte of b (Armv6-M, RISC-V: fixed steps)",
+    args: ["i32", "i32", "i32", "i32"],
+    result: "i32",
+    plain: (acc, a, b, mask) => acc.wrapAdd(a.wrapMul(b.and(mask))),
   },
   saturate8: {
     doc: "a limited to -128 to 127 (Armv7E-M SSAT)",

@@ -37,6 +37,10 @@ function smmulr(a, b) { return Math.floor((a * (b >> 16) + Math.floor((a * (b & 
 function ssub16(a, b) { return ((a - b) & 65535) | ((a >> 16) - (b >> 16)) << 16; }
 function multiplyAdd(a, b, c) { return $f(c + $f(a * b)); }
 function addHighHalf(a, b) { return a + (b + 32768 >> 16) | 0; }
+function addProduct(acc, a, b) { return acc + Math.imul(a, b) | 0; }
+function addAside(acc, a) { return acc + a | 0; }
+function addShiftedProduct(acc, a, b) { return acc + Math.imul(a, b >>> 8) | 0; }
+function addMaskedProduct(acc, a, b, mask) { return acc + Math.imul(a, b & mask) | 0; }
 function saturate8(a) { return a < -128 ? -128 : a > 127 ? 127 : a; }
 function sxtb16(a) { return ((a << 24 >> 24) & 65535) | (a << 8 >> 24) << 16; }
 function sxtb16High(a) { return ((a << 16 >> 24) & 65535) | (a >> 24) << 16; }

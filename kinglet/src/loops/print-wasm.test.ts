@@ -205,6 +205,10 @@ describe("expressions of WebAssembly", () => {
     smmulr: (a, b) => Number((BigInt(a) * BigInt(b) + (1n << 31n)) >> 32n) | 0,
     ssub16: (a, b) => ((a - b) & 0xffff) | (((a >> 16) - (b >> 16)) << 16),
     addHighHalf: (a, b) => (a + (((b + 2 ** 15) | 0) >> 16)) | 0,
+    addProduct: (a, b, c) => (a + Math.imul(b, c)) | 0,
+    addAside: (a, b) => (a + b) | 0,
+    addShiftedProduct: (a, b, c) => (a + Math.imul(b, c >>> 8)) | 0,
+    addMaskedProduct: (a, b, c) => (a + Math.imul(b, c & 0x00ff00ff)) | 0,
     saturate8: (a) => Math.max(-128, Math.min(127, a)),
     sxtb16: (a) => (((a << 24) >> 24) & 0xffff) | (((a << 8) >> 24) << 16),
     sxtb16High: (a) => (((a << 16) >> 24) & 0xffff) | ((a >> 24) << 16),
@@ -214,7 +218,9 @@ describe("expressions of WebAssembly", () => {
   it.each(Object.entries(references))("intrinsic %s", (name, reference) => {
     const [a, b, c] = [ints(), ints(), ints()];
     const inputs = INTRINSICS[name as IntrinsicName].args.length;
-    const module = elementwise(["i32", "i32", "i32"], "i32", (...args) => intrinsic(name as IntrinsicName, ...args.slice(0, inputs)));
+    const module = elementwise(["i32", "i32", "i32"], "i32", (...args) =>
+      intrinsic(name as IntrinsicName, ...[...args, i32(0x00ff00ff)].slice(0, inputs)),
+    );
     expectSame(
       module.run(a, b, c),
       a.map((v, i) => reference(v, b[i]!, c[i]!)),

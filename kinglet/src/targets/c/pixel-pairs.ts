@@ -67,8 +67,14 @@ interface PairSum {
   readonly high: Variable;
 }
 
+/** A group's sum goes into a channel's sums of a pair of pixels. */
+function addSum({ total, high }: PairSum, sum: Expr): void {
+  total.set(intrinsic("addAside", total.get(), sum));
+  high.set(intrinsic("addHighHalf", high.get(), sum));
+}
+
 /** Adds a group of taps to the sums of a block of channels. The group's inputs are held while weights come and go. */
-function addGroup(k: KernelBuilder, t: PairTile, sums: readonly (readonly PairSum[])[], tap: Expr, row: Expr): void {
+function addGroupOfInputs(k: KernelBuilder, t: PairTile, sums: readonly (readonly PairSum[])[], tap: Expr, row: Expr): void {
   const taps = Array.from({ length: t.group }, (_, i) => tap.add(i));
   const x = Array.from({ length: t.shape.pairs }, (_, q) => taps.map((each, i) => k.let(`x${q}${i}`, t.pairs.load(each.mul(t.shape.pairs).add(q)))));
   sums.forEach((channel, c) => {
@@ -79,10 +85,27 @@ function addGroup(k: KernelBuilder, t: PairTile, sums: readonly (readonly PairSu
         "sum",
         products.reduce((a, b) => a.add(b)),
       );
-      channel[q]!.total.set(channel[q]!.total.get().wrapAdd(sum));
-      channel[q]!.high.set(intrinsic("addHighHalf", channel[q]!.high.get(), sum));
+      addSum(channel[q]!, sum);
     });
   });
+}
+
+/** The same for one channel and few registers: one weight is held while inputs come and go. */
+function addGroupOfWeights(k: KernelBuilder, t: PairTile, sums: readonly PairSum[], tap: Expr, row: Expr): void {
+  const group = sums.map((_, q) => k.variable(`sum${q}`, i32(0)));
+  for (let i = 0; i < t.group; i++) {
+    const w = k.let(`w${i}`, t.weights.load(row.add(tap).add(i)));
+    group.forEach((sum, q) => {
+      const x = k.let(`x${i}${q}`, t.pairs.load(tap.add(i).mul(t.shape.pairs).add(q)));
+      sum.set(i === 0 ? x.mul(w) : intrinsic("addProduct", sum.get(), w, x));
+    });
+  }
+  sums.forEach((each, q) => addSum(each, group[q]!.get()));
+}
+
+function addGroup(k: KernelBuilder, t: PairTile, sums: readonly (readonly PairSum[])[], tap: Expr, row: Expr): void {
+  if (sums.length === 1) addGroupOfWeights(k, t, sums[0]!, tap, row);
+  else addGroupOfInputs(k, t, sums, tap, row);
 }
 
 function groupsPerTurn(groups: number, most: number): number {

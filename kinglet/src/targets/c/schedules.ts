@@ -3,6 +3,7 @@ import type { Graph } from "../../graph/index.ts";
 import type { Schedules } from "../../ops/index.ts";
 import { sumSchedule } from "./add.ts";
 import { averagePoolSchedule } from "./average-pool.ts";
+import { byteLanesDenseSchedule, FEW_REGISTER_LANES, type LaneShape, MANY_REGISTER_LANES } from "./byte-lanes-dense.ts";
 import { type ChooseDot, convSchedule, denseSchedule } from "./conv.ts";
 import { depthwiseSchedule } from "./depthwise.ts";
 import { planarSchedule } from "./depthwise-planar.ts";
@@ -20,6 +21,7 @@ import type { TileShape } from "./tile.ts";
 import { quantizeSchedule } from "./quantize.ts";
 import { tileSchedule } from "./tile-conv.ts";
 import { winogradSchedule } from "./winograd.ts";
+import { FEW_REGISTER_WORDS, MANY_REGISTER_WORDS, winogradWordsSchedule, type WordTile } from "./winograd-words.ts";
 import { DUAL_DOT, SCALAR_DOT } from "./dot.ts";
 
 const scalar: ChooseDot = () => ({ product: SCALAR_DOT, oneForAll: false });
@@ -35,19 +37,24 @@ function portableSchedules(shape: PairShape): Schedules {
   };
 }
 
-/** The same, faster with more RAM. */
-function fastPortableSchedules(shape: PairShape): Schedules {
+/** The same, faster with more RAM and flash. */
+function fastPortableSchedules(shape: PairShape, tile: WordTile, lanes: LaneShape): Schedules {
   const portable = portableSchedules(shape);
-  return { ...portable, depthwiseConv2d: ringDepthwiseSchedule(portable["depthwiseConv2d"]!) };
+  return {
+    ...portable,
+    conv2d: winogradWordsSchedule(tile, portable["conv2d"]!),
+    depthwiseConv2d: ringDepthwiseSchedule(portable["depthwiseConv2d"]!),
+    fullyConnected: byteLanesDenseSchedule(lanes, portable["fullyConnected"]!),
+  };
 }
 
 /** Schedules for machines with scalar registers: every microcontroller core, and the host. */
 export const SCALAR_SCHEDULES: Schedules = portableSchedules(FEW_REGISTERS);
-export const FAST_SCALAR_SCHEDULES: Schedules = fastPortableSchedules(FEW_REGISTERS);
+export const FAST_SCALAR_SCHEDULES: Schedules = fastPortableSchedules(FEW_REGISTERS, FEW_REGISTER_WORDS, FEW_REGISTER_LANES);
 
 /** The same for machines with about thirty registers (RISC-V). */
 export const MANY_REGISTER_SCHEDULES: Schedules = portableSchedules(MANY_REGISTERS);
-export const FAST_MANY_REGISTER_SCHEDULES: Schedules = fastPortableSchedules(MANY_REGISTERS);
+export const FAST_MANY_REGISTER_SCHEDULES: Schedules = fastPortableSchedules(MANY_REGISTERS, MANY_REGISTER_WORDS, MANY_REGISTER_LANES);
 
 /** The same with as few kinds of kernels as possible. */
 export const SMALL_SCALAR_SCHEDULES: Schedules = {

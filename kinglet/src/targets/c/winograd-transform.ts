@@ -21,21 +21,36 @@ export function transformFilter(g: readonly number[]): number[] {
   return [0, 1, 2, 3].flatMap((i) => filterColumn([columns[0]![i]!, columns[1]![i]!, columns[2]![i]!]));
 }
 
-const add = (a: Expr, b: Expr): Expr => intrinsic("sadd16", a, b);
-const sub = (a: Expr, b: Expr): Expr => intrinsic("ssub16", a, b);
+/** Sums and differences of transformed inputs: of one channel, or of two in the halves of a word. */
+export interface PatchArithmetic {
+  add(a: Expr, b: Expr): Expr;
+  sub(a: Expr, b: Expr): Expr;
+}
 
-/** Bᵀ · d for a column of four, two channels in each word. */
-function inputColumn([a, b, c, d]: readonly Expr[]): Expr[] {
+export const HALVES: PatchArithmetic = { add: (a, b) => intrinsic("sadd16", a, b), sub: (a, b) => intrinsic("ssub16", a, b) };
+export const WORDS: PatchArithmetic = { add: (a, b) => a.add(b), sub: (a, b) => a.sub(b) };
+
+/** Bᵀ · d for a column of four. */
+function inputColumn({ add, sub }: PatchArithmetic, [a, b, c, d]: readonly Expr[]): Expr[] {
   return [sub(a!, c!), add(b!, c!), sub(c!, b!), sub(b!, d!)];
 }
 
-/** Bᵀ d B of a patch of two channels: `load(row, column)` gives its words, `store(position, word)` takes the results. */
-export function transformPatch(k: KernelBuilder, load: (row: number, column: number) => Expr, store: (position: number, word: Expr) => void): void {
+/** Bᵀ d B of a patch: `load(row, column)` gives its words, `store(position, word)` takes the results. */
+export function transformPatch(
+  k: KernelBuilder,
+  arithmetic: PatchArithmetic,
+  load: (row: number, column: number) => Expr,
+  store: (position: number, word: Expr) => void,
+): void {
   const rows = [0, 1, 2, 3].map((i) => {
     const inputs = [0, 1, 2, 3].map((j) => k.let(`d${i}${j}`, load(i, j)));
-    return inputColumn(inputs).map((word, j) => k.let(`r${i}${j}`, word));
+    return inputColumn(arithmetic, inputs).map((word, j) => k.let(`r${i}${j}`, word));
   });
-  for (let j = 0; j < 4; j++) inputColumn(rows.map((row) => row[j]!)).forEach((word, i) => store(4 * i + j, word));
+  for (let j = 0; j < 4; j++)
+    inputColumn(
+      arithmetic,
+      rows.map((row) => row[j]!),
+    ).forEach((word, i) => store(4 * i + j, word));
 }
 
 /** Aᵀ · m for a column of four. */

@@ -5,7 +5,7 @@ import { type Graph, GraphBuilder, type ValueType } from "../../graph/index.ts";
 import { createJsRunner, separatePlacement } from "../js/index.ts";
 import { lower } from "../lower.ts";
 import type { Schedules } from "../../ops/index.ts";
-import { FAST_DSP_SCHEDULES } from "./schedules.ts";
+import { FAST_DSP_SCHEDULES, FAST_MANY_REGISTER_SCHEDULES, FAST_SCALAR_SCHEDULES } from "./schedules.ts";
 import { OUTPUT_SCALE, transformFilter } from "./winograd-transform.ts";
 
 interface Layer {
@@ -81,6 +81,25 @@ describe("Winograd's convolution", () => {
     );
     // Some layers have no proof of their requantization; most have.
     expect(kernels.get("conv2d_winograd_s8")).toBeGreaterThan(40);
+  });
+
+  test.each([
+    ["few", FAST_SCALAR_SCHEDULES],
+    ["many", FAST_MANY_REGISTER_SCHEDULES],
+  ])("gives them in products of words with %s registers, and cuts any even map", (_registers, schedules) => {
+    const kernels = new Map<string, number>();
+    const widths = fc.constantFrom(2, 4, 6, 8, 12);
+    const cut = fc.tuple(LAYERS, widths, fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 6 }));
+    fc.assert(
+      fc.property(cut, ([layer, width, inC, outC]) => {
+        const { graph, input } = layerOf({ ...layer, width, inC, outC });
+        const fast = run(graph, input, schedules);
+        kernels.set(fast.kernel, (kernels.get(fast.kernel) ?? 0) + 1);
+        expect(fast.result).toBe(run(graph, input, {}).result);
+      }),
+      { numRuns: 80, seed: 13 },
+    );
+    expect(kernels.get("conv2d_winograd_words_s8")).toBeGreaterThan(50);
   });
 
   test("is not taken where the working memory has no room, nor for maps that do not divide into its patches", () => {

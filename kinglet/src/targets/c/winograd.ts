@@ -1,6 +1,6 @@
 import type { Node } from "../../graph/index.ts";
 import { type Buffer, type Expr, i32, intrinsic, type KernelBuilder, type KernelInstance, loadWord } from "../../loops/index.ts";
-import { attributesOf, convMultipliers, inputOf, outputOf, type Schedule, type WindowAttributes } from "../../ops/index.ts";
+import { convMultipliers, inputOf, type Schedule } from "../../ops/index.ts";
 import { rowForm } from "./layer.ts";
 import { SUM_SCALE } from "./requantization.ts";
 import {
@@ -13,7 +13,8 @@ import {
   scaledResult,
   wordNames,
 } from "./scaled-layer.ts";
-import { OUTPUT_SCALE, POSITIONS, transformFilter, transformPatch, transformProducts } from "./winograd-transform.ts";
+import { type PatchedMap, patchedMap, ROOMS } from "./winograd-map.ts";
+import { HALVES, OUTPUT_SCALE, POSITIONS, transformFilter, transformPatch, transformProducts } from "./winograd-transform.ts";
 
 /** Patches and channels whose products are summed at a time. */
 const PATCHES = 4;
@@ -21,25 +22,16 @@ const CHANNELS = 2;
 /** At most so many words of two inputs in a turn of the inner loop. */
 const UNROLL = 16;
 
-interface WinogradShape {
-  readonly batches: number;
-  readonly height: number;
-  readonly width: number;
-  readonly inC: number;
-  readonly outC: number;
+interface WinogradShape extends PatchedMap {
   /** Words of a row of inputs with a border pixel on both sides. */
   readonly pitch: number;
 }
 
-/** 3x3 with stride 1 on a map that keeps its size and is cut into 2x2 outputs, four of them side by side. */
+/** Maps that are cut into 2x2 outputs, four of them side by side. */
 function winogradShape(node: Node): WinogradShape | undefined {
-  const a = attributesOf<WindowAttributes>(node);
-  const [x, w, y] = [inputOf(node, 0).shape, inputOf(node, 1).shape, outputOf(node).shape];
-  const [batches, height, width, inC] = x as [number, number, number, number];
-  const same = [a.padTop, a.padBottom, a.padLeft, a.padRight, a.strideH, a.strideW, a.dilationH ?? 1, a.dilationW ?? 1].every((n) => n === 1);
-  const filter = w[1] === 3 && w[2] === 3 && w[3] === inC;
-  if (!same || !filter || height % 2 !== 0 || width % (2 * PATCHES) !== 0 || inC % 8 !== 0 || w[0]! % CHANNELS !== 0) return undefined;
-  return { batches, height, width, inC, outC: y[3]!, pitch: ((width + 2) * inC) / 4 };
+  const map = patchedMap(node);
+  if (map === undefined || map.width % (2 * PATCHES) !== 0 || map.inC % 8 !== 0 || map.outC % CHANNELS !== 0) return undefined;
+  return { ...map, pitch: ((map.width + 2) * map.inC) / 4 };
 }
 
 /** Bytes of working memory: four rows of inputs, the transformed patches, their products. */
@@ -116,6 +108,7 @@ function transformInputs(k: KernelBuilder, w: WinogradKernel, group: Expr): void
         const to = k.let("to", c.mul(2).add(lane).mul(PATCHES).add(t));
         transformPatch(
           k,
+          HALVES,
           (i, j) => intrinsic(widen, k.let("word", w.band.load(from.add(w.pitch.mul(i)).add(pixel.mul(j)))), w.offsetPair),
           (p, word) => w.patches.store(to.add(w.inC.mul((p * PATCHES) / 2)), word),
         );
@@ -227,14 +220,11 @@ function winogradKernel(k: KernelBuilder, node: Node, s: WinogradShape, layer: S
   return { ...func, notes: scaledNotes(layer, "transformed, 16 bits") };
 }
 
-/** Winograd's working memory may be this many times what other kernels may take: it saves half of a layer's instructions. */
-const ROOMS = 3;
-
 /** Winograd's algorithm where the layer has its form, there is RAM for it and its sums are proved, else `otherwise`. */
 export const winogradSchedule =
   (otherwise: Schedule): Schedule =>
   (node, walk, room = Infinity) => {
-    const s = inputOf(node, 0).dtype === "int8" ? winogradShape(node) : undefined;
+    const s = winogradShape(node);
     if (s === undefined || winogradBytes(s) > ROOMS * room) return otherwise(node, walk, room);
     const layer = planScaledLayer(node, convMultipliers, "winograd", {
       ...rowForm(node, 1),
