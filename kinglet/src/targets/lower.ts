@@ -68,10 +68,10 @@ class Lowering {
     // Who computes by rows saves every byte.
     const byRows = (options.stages ?? []).length > 0;
     this.room = options.room ?? (byRows ? 0 : workingRoom(graph, options.optimize ?? "balanced"));
-    const fused = new Set((options.stages ?? []).flatMap(({ first, forms }) => graph.nodes.slice(first, first + forms.length)));
+    const fused = new Set((options.stages ?? []).flatMap(({ first, count }) => graph.nodes.slice(first, first + count)));
     this.kernels = new Map(
       graph.nodes.flatMap((node) => {
-        const kernel = options.schedules?.[node.op]?.(node, fused.has(node) ? "forward" : this.walkOf(node), this.room);
+        const kernel = fused.has(node) ? undefined : options.schedules?.[node.op]?.(node, this.walkOf(node), this.room);
         return kernel === undefined ? [] : [[node, kernel] as const];
       }),
     );
@@ -105,7 +105,7 @@ class Lowering {
       bufferOf: (value) => (this.homeOf(value, value.name) as { index: number }).index,
       valueOf: (value, name) => this.homeOf(value, name),
       tableOf: (name, arg) => ({ kind: "constant", index: this.constants.add(name, arg.type, arg.data) }),
-      kernelOf: (node) => this.kernelOf(node),
+      kernelOf: (node) => this.kernelOf(node, this.rowKernel(node)),
     };
     const { stage, rows } = lowerStage(host, fused);
     this.stages.push(stage);
@@ -199,8 +199,14 @@ class Lowering {
     this.steps.push({ name: node.name, op: node.op, func: instance.func, args, notes: instance.notes });
   }
 
+  /** The target's kernel for one row. Its node is none of the graph's, and rows lie in plain layouts. */
+  private rowKernel(node: Node): Kernel | undefined {
+    const kernel = this.options.schedules?.[node.op]?.(node, "forward", this.room);
+    return kernel?.reads === undefined ? kernel : undefined;
+  }
+
   /** The target's kernel for a node, or the plain loops. */
-  private kernelOf(node: Node): KernelInstance {
+  private kernelOf(node: Node, kernel = this.kernels.get(node)): KernelInstance {
     const op = findOp(node.op);
     if (op === undefined) throw new KingletError("unsupported", `there is no operator ${node.op} (node "${node.name}")`);
     const layouts = this.layoutsOf(node);
@@ -208,7 +214,7 @@ class Lowering {
       layouts.inputs.map((layout) => layout?.type ?? null),
       layouts.outputs.map((layout) => layout.type),
     );
-    return this.kernels.get(node)?.(builder, layouts) ?? op.loops(builder, node);
+    return kernel?.(builder, layouts) ?? op.loops(builder, node);
   }
 
   private layoutsOf(node: Node): NodeLayouts {
