@@ -111,8 +111,20 @@ export function edgeOf(need: RowNeed, height: number, row: number): Edge {
   return { above: Math.max(0, -first), below: Math.max(0, first + need.reach - height) };
 }
 
+/** By the graph's node: what is known of a node (its proofs, its kernel) need then be found once for all divisions that are tried. */
+const knownRows = new WeakMap<Node, Map<string, Node>>();
+
 /** The node for one output row: as many input rows as it looks at, padding above and below only at an edge. */
 export function rowNode(form: RowForm, edge: Edge = NO_EDGE): Node {
+  const known = knownRows.get(form.node) ?? new Map<string, Node>();
+  knownRows.set(form.node, known);
+  const key = `${edge.above} ${edge.below}`;
+  const row = known.get(key) ?? makeRowNode(form, edge);
+  known.set(key, row);
+  return row;
+}
+
+function makeRowNode(form: RowForm, edge: Edge): Node {
   const { node } = form;
   const inputs = node.inputs.map((value, i) => (form.needs[i] === null ? value : rowsOf(value!, form.needs[i]!.reach - edge.above - edge.below)));
   const attributes = "padTop" in node.attributes ? { ...node.attributes, padTop: edge.above, padBottom: edge.below, strideH: 1 } : node.attributes;

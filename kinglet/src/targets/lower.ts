@@ -48,6 +48,9 @@ interface Lodging {
   readonly home: Home;
 }
 
+/** Kernels of rows by the schedules they come from: found once for all divisions into stages that are tried, as their nodes are. */
+const rowInstances = new WeakMap<Schedules, WeakMap<Node, KernelInstance>>();
+
 class Lowering {
   private readonly buffers: ProgramBuffer[] = [];
   private readonly constants = new ConstantPool();
@@ -105,7 +108,7 @@ class Lowering {
       bufferOf: (value) => (this.homeOf(value, value.name) as { index: number }).index,
       valueOf: (value, name) => this.homeOf(value, name),
       tableOf: (name, arg) => ({ kind: "constant", index: this.constants.add(name, arg.type, arg.data) }),
-      kernelOf: (node) => this.kernelOf(node, this.rowKernel(node)),
+      kernelOf: (node) => this.rowInstance(node),
     };
     const { stage, rows } = lowerStage(host, fused);
     this.stages.push(stage);
@@ -200,6 +203,15 @@ class Lowering {
   }
 
   /** The target's kernel for one row. Its node is none of the graph's, and rows lie in plain layouts. */
+  private rowInstance(node: Node): KernelInstance {
+    const owner = this.options.schedules ?? {};
+    const known = rowInstances.get(owner) ?? new WeakMap<Node, KernelInstance>();
+    rowInstances.set(owner, known);
+    const instance = known.get(node) ?? this.kernelOf(node, this.rowKernel(node));
+    known.set(node, instance);
+    return instance;
+  }
+
   private rowKernel(node: Node): Kernel | undefined {
     const kernel = this.options.schedules?.[node.op]?.(node, "forward", this.room);
     return kernel?.reads === undefined ? kernel : undefined;

@@ -15,7 +15,15 @@ export interface RawStep {
   readonly notes?: KernelNotes | undefined;
 }
 
+const knownKeys = new WeakMap<Func, string>();
+
 function structureKey(func: Func): string {
+  const key = knownKeys.get(func) ?? structureOf(func);
+  knownKeys.set(func, key);
+  return key;
+}
+
+function structureOf(func: Func): string {
   return JSON.stringify([func.params, func.body], (_key, value: unknown) =>
     typeof value === "bigint"
       ? `${value}n`

@@ -1,6 +1,6 @@
-import type { Node } from "../../graph/index.ts";
+import type { Node, Value } from "../../graph/index.ts";
 import { type Buffer, type Expr, i32, intrinsic, type KernelBuilder, type KernelNotes } from "../../loops/index.ts";
-import { type Activation, attributesOf, inputOf, type MultiplierRule, resultBounds } from "../../ops/index.ts";
+import { type Activation, attributesOf, inputOf, type MultiplierRule, outputOf, resultBounds } from "../../ops/index.ts";
 import { analyseLayer, clearedWeights, isInt8Layer, type LayerForm, tapsOf } from "./layer.ts";
 import { findRequantization, type Requantization } from "./requantization.ts";
 
@@ -34,7 +34,19 @@ export interface ScaledResult {
   readonly wholeRange: boolean;
 }
 
-const known = new WeakMap<Node, Map<string, ScaledLayer | undefined>>();
+/** A layer by all that its plan follows from: rows of an image have nodes of their own and yet one plan. */
+interface Known {
+  readonly kind: string;
+  readonly parts: readonly unknown[];
+  readonly layer: ScaledLayer | undefined;
+}
+
+const known = new WeakMap<Value, Known[]>();
+
+function partsOf(node: Node, rule: MultiplierRule): unknown[] {
+  const activation = attributesOf<{ activation: Activation }>(node).activation;
+  return [rule, node.inputs[2] ?? null, inputOf(node, 0).quantization, outputOf(node).quantization, activation];
+}
 
 function plan(node: Node, rule: MultiplierRule, form: ScaledForm): ScaledLayer | undefined {
   const data = inputOf(node, 1).data as Int8Array;
@@ -52,14 +64,17 @@ function plan(node: Node, rule: MultiplierRule, form: ScaledForm): ScaledLayer |
 
 /**
  * Prepares an int8 layer for kernels with scaled sums, or gives undefined where it is another kind of layer or has no
- * proof. `kind` names the form: a node's proof is searched once for each.
+ * proof. `kind` names the form: a layer's proof is searched once for each.
  */
 export function planScaledLayer(node: Node, rule: MultiplierRule, kind: string, form: ScaledForm): ScaledLayer | undefined {
   if (!isInt8Layer(node)) return undefined;
-  const plans = known.get(node) ?? new Map<string, ScaledLayer | undefined>();
-  known.set(node, plans);
-  if (!plans.has(kind)) plans.set(kind, plan(node, rule, form));
-  return plans.get(kind);
+  const weights = inputOf(node, 1);
+  const [plans, parts] = [known.get(weights) ?? [], partsOf(node, rule)];
+  const found = plans.find((each) => each.kind === kind && each.parts.every((part, i) => part === parts[i]));
+  if (found !== undefined) return found.layer;
+  const layer = plan(node, rule, form);
+  known.set(weights, [...plans, { kind, parts, layer }]);
+  return layer;
 }
 
 export function scaledResult(k: KernelBuilder, layer: ScaledLayer): ScaledResult {
