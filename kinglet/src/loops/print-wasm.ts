@@ -114,6 +114,19 @@ export function relaxedProbe(): Uint8Array {
   return encodeModule({ functions: [probe], pages: 0, segments: [], custom: [], names: false });
 }
 
+/**
+ * A module whose `probe(w, x)` is the sum of four equal products by the relaxed dot product. Its standard leaves open what a
+ * byte above 127 means and whether a sum of two products may stop at 16 bits; an engine decides once for all operands.
+ */
+export function dotProbe(): Uint8Array {
+  const bytes = (local: number): number[] => [OP.local_get, local, OP.simd, SIMD.i8x16_splat];
+  const zero = [OP.i32_const, 0, OP.simd, SIMD.i32x4_splat];
+  const dot = [OP.simd, ...unsigned(SIMD.i32x4_relaxed_dot_add), OP.simd, SIMD.i32x4_extract_lane, 0];
+  const code = [...bytes(0), ...bytes(1), ...zero, ...dot];
+  const probe: WasmFunction = { name: "probe", params: [VALUE.i32, VALUE.i32], results: [VALUE.i32], locals: [], code, exported: true };
+  return encodeModule({ functions: [probe], pages: 0, segments: [], custom: [], names: false });
+}
+
 function indexByName(funcs: readonly Func[]): (name: string) => number {
   const indices = new Map(funcs.map((func, i) => [func.name, i]));
   return (name) => {

@@ -1,14 +1,22 @@
 import type { Schedules } from "../../ops/index.ts";
-import { addSchedule } from "./add.ts";
-import { convSchedule, denseSchedule } from "./conv.ts";
-import { depthwiseSchedule } from "./depthwise.ts";
-import { averagePoolSchedule } from "./pool.ts";
+import { addScheduleFor } from "./add.ts";
+import { convScheduleFor, denseScheduleFor } from "./conv.ts";
+import { depthwiseScheduleFor } from "./depthwise.ts";
+import type { ByteForm } from "./layer.ts";
+import { averagePoolScheduleFor } from "./pool.ts";
+
+function schedulesFor(form: ByteForm): Schedules {
+  return {
+    conv2d: convScheduleFor(form),
+    depthwiseConv2d: depthwiseScheduleFor(form),
+    fullyConnected: denseScheduleFor(form),
+    add: addScheduleFor(form),
+    averagePool2d: averagePoolScheduleFor(form),
+  };
+}
 
 /** Faster ways to run layers with 128-bit vectors; every one gives exactly the plain loops' result. */
-export const wasmSchedules: Schedules = {
-  conv2d: convSchedule,
-  depthwiseConv2d: depthwiseSchedule,
-  fullyConnected: denseSchedule,
-  add: addSchedule,
-  averagePool2d: averagePoolSchedule,
-};
+export const wasmSchedules: Schedules = schedulesFor("words");
+
+/** The same where an engine multiplies bytes four at a time: bytes are stored as they are, unsigned. */
+export const wasmDotSchedules: Schedules = schedulesFor("dots");
