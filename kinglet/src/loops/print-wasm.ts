@@ -17,6 +17,8 @@ export interface WasmOptions {
   readonly probe?: boolean;
   /** Uses relaxed SIMD, which not every engine has: multiply-adds of floats may then be rounded once. */
   readonly relaxed?: boolean;
+  /** Also exports a function of this name that does nothing: it tells modules of one network apart. */
+  readonly mark?: string;
   /**
    * For several threads: the memory is imported, and `run(part, parts)` computes a share of every layer that can be
    * shared, after which all threads wait for each other. Input and output of a step must not overlap in `placement`.
@@ -81,10 +83,12 @@ export function printWasm(program: Program, placement: Placement, options: WasmO
   const entries = threads
     ? [initFunction(program, layout, functionIndex), runThreads(program, layout, functionIndex, kernels.length)]
     : entryPoints(program, layout, functionIndex, kernels.length, probe);
+  const marks: WasmFunction[] =
+    options.mark === undefined ? [] : [{ name: options.mark, params: [], results: [], locals: [], code: [], exported: true }];
   const start = widens ? [startFunction(stored, layout, functionIndex)] : [];
   return encodeModule({
-    functions: [...kernels, ...waits, ...entries, ...start],
-    ...(widens ? { start: kernels.length + waits.length + entries.length } : {}),
+    functions: [...kernels, ...waits, ...entries, ...marks, ...start],
+    ...(widens ? { start: kernels.length + waits.length + entries.length + marks.length } : {}),
     pages: threads ? layout.pagesForThreads : layout.pages,
     sharedMemory: threads,
     segments: stored.map(({ at, bytes }, i) => ({ offset: layout.constants[i]! + at, bytes })),

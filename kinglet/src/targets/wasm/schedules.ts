@@ -1,4 +1,5 @@
-import type { Schedules } from "../../ops/index.ts";
+import type { Graph } from "../../graph/index.ts";
+import { inputOf, type Schedules } from "../../ops/index.ts";
 import { addScheduleFor } from "./add.ts";
 import { convScheduleFor, denseScheduleFor } from "./conv.ts";
 import { depthwiseScheduleFor } from "./depthwise.ts";
@@ -20,3 +21,12 @@ export const wasmSchedules: Schedules = schedulesFor("words");
 
 /** The same where an engine multiplies bytes four at a time: bytes are stored as they are, unsigned. */
 export const wasmDotSchedules: Schedules = schedulesFor("dots");
+
+const MULTIPLYING = ["conv2d", "depthwiseConv2d", "fullyConnected"];
+
+/** True where no layer of bytes would be slower for dot products of bytes, and some are faster. */
+export function gainsByDots(graph: Graph): boolean {
+  const layers = graph.nodes.filter((node) => MULTIPLYING.includes(node.op) && ["int8", "uint8"].includes(inputOf(node, 0).dtype));
+  const served = layers.filter((node) => wasmSchedules[node.op]!(node) !== undefined);
+  return served.length > 0 && served.every((node) => wasmDotSchedules[node.op]!(node) !== undefined);
+}
