@@ -5,7 +5,7 @@ import { wasmTableBytes } from "../loops/index.ts";
 import { boardHarness, inputBytes, libraryId, packageC, printCLibrary } from "../targets/c/index.ts";
 import { packageJs } from "../targets/js/index.ts";
 import type { Optimize } from "../targets/share.ts";
-import { packageWasm } from "../targets/wasm/index.ts";
+import { gainsByDots, packageWasm } from "../targets/wasm/index.ts";
 import { type Compiled, compileGraph, worthThreads } from "./compile.ts";
 import { bigMemory, libraryBytes } from "./execute.ts";
 import type { MemoryOptions } from "./memory.ts";
@@ -133,6 +133,12 @@ async function cArtefact(graph: Graph, options: ArtefactOptions, id: string): Pr
   return { id, compiled, board, files, codeBytes, codeFrom: codeBytes === null ? null : core };
 }
 
+function wasmFiles({ graph, program, plan }: Compiled, options: ArtefactOptions, id: string): Artefact["files"] {
+  const threads = worthThreads(graph) && plan.overlaps.length === 0 && (program.stages ?? []).length === 0;
+  const dots = gainsByDots(graph) ? compileFor(graph, "wasm-dots", options) : undefined;
+  return packageWasm(program, plan, id, { threads, dots });
+}
+
 /**
  * Makes the deployable thing in memory; nothing is written.
  * @throws KingletError `misuse` for unknown names, `does-not-fit` with the numbers, or what compiling throws.
@@ -142,9 +148,7 @@ export async function makeArtefact(graph: Graph, options: ArtefactOptions): Prom
   if (options.target === "c") return await cArtefact(graph, options, id);
   if (options.board !== undefined) throw new KingletError("misuse", `--board goes with --target c, not with ${options.target}`);
   const compiled = compileFor(graph, options.target, options);
-  const sharable = worthThreads(compiled.graph) && compiled.plan.overlaps.length === 0 && (compiled.program.stages ?? []).length === 0;
-  const files =
-    options.target === "wasm" ? packageWasm(compiled.program, compiled.plan, id, sharable) : packageJs(compiled.program, compiled.plan, id);
+  const files = options.target === "wasm" ? wasmFiles(compiled, options, id) : packageJs(compiled.program, compiled.plan, id);
   const module = files.get(options.target === "wasm" ? `${id}.wasm` : `${id}.js`)!;
   const stored = options.target === "wasm" ? wasmTableBytes(compiled.program) : base64Bytes(compiled);
   return { id, compiled, board: null, files, codeBytes: Math.max(0, Buffer.byteLength(module) - stored), codeFrom: null };

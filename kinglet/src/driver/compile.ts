@@ -18,12 +18,12 @@ import {
 } from "../targets/c/index.ts";
 import { lower } from "../targets/lower.ts";
 import type { Optimize } from "../targets/share.ts";
-import { convertLayout, wasmSchedules } from "../targets/wasm/index.ts";
+import { convertLayout, wasmDotSchedules, wasmSchedules } from "../targets/wasm/index.ts";
 
 import { chooseMemory, type LowerWith, type MemoryOptions } from "./memory.ts";
 
-/** What code is made for: portable C, C for Arm cores with the DSP extension or with Helium vectors, C for RISC-V, WebAssembly with or without SIMD, JavaScript, or the plain loops. */
-export type TargetId = "c" | "c-dsp" | "c-mve" | "c-riscv" | "wasm" | "wasm-scalar" | "js" | "plain";
+/** What code is made for: portable C, C for Arm cores with the DSP extension or with Helium vectors, C for RISC-V, WebAssembly with SIMD (and with dot products of bytes) or without, JavaScript, or the plain loops. */
+export type TargetId = "c" | "c-dsp" | "c-mve" | "c-riscv" | "wasm" | "wasm-dots" | "wasm-scalar" | "js" | "plain";
 
 export interface CompileOptions extends MemoryOptions {
   readonly target: TargetId;
@@ -48,6 +48,7 @@ export interface Compiled {
 function schedulesFor(target: TargetId, optimize: Optimize, graph: Graph): Schedules {
   if (target === "plain") return {};
   if (target === "wasm") return wasmSchedules;
+  if (target === "wasm-dots") return wasmDotSchedules;
   if (target === "c-mve") return optimize === "speed" ? FAST_HELIUM_SCHEDULES : balancedHeliumSchedules(graph);
   if (target === "c-riscv" && optimize !== "size") return optimize === "speed" ? FAST_MANY_REGISTER_SCHEDULES : MANY_REGISTER_SCHEDULES;
   if (optimize === "size") return target === "c-dsp" ? SMALL_DSP_SCHEDULES : SMALL_SCALAR_SCHEDULES;
@@ -94,7 +95,7 @@ function memoryByRows({ target, fuse, streamInput, trade }: CompileOptions): boo
  */
 export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
   const ready = runPasses(graph, options.trace);
-  const wasm = options.target === "wasm";
+  const wasm = options.target === "wasm" || options.target === "wasm-dots";
   const optimize = options.optimize ?? (wasm ? "speed" : "balanced");
   const schedules = schedulesFor(options.target, optimize, ready);
   const lowerFor = (how: Optimize, ...[stages, walks]: Parameters<LowerWith>): Program =>

@@ -11,7 +11,7 @@ const FUSED_OPS = ["conv2d", "fullyConnected"];
 /** Operators with kernels of Helium vectors. */
 const VECTOR_OPS = ["add", "conv2d", "depthwiseConv2d", "fullyConnected"];
 
-const HERE: readonly Via[] = ["js", "wasm", "wasm-scalar"];
+const HERE: readonly Via[] = ["js", "wasm", "wasm-dots", "wasm-scalar"];
 
 /** Cores with a fused multiply-add may round a product and its sum once. */
 const FUSED_TOLERANCE = 1e-5;

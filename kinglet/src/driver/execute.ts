@@ -10,7 +10,7 @@ import { type Compiled, compileGraph, type TargetId } from "./compile.ts";
 import type { MemoryOptions } from "./memory.ts";
 
 /** Where a network can run. `plain` is the definition: the unscheduled loops as JavaScript. */
-export type Via = "plain" | "js" | "wasm" | "wasm-scalar" | "c" | CoreId;
+export type Via = "plain" | "js" | "wasm" | "wasm-dots" | "wasm-scalar" | "c" | CoreId;
 
 /** The input tensors of one inference, as little-endian bytes, in the graph's order. */
 export type Sample = readonly Uint8Array[];
@@ -53,7 +53,7 @@ export interface Execution {
   readonly warnings: string;
 }
 
-const VIA_NAMES: readonly Via[] = ["plain", "js", "wasm", "wasm-scalar", "c"];
+const VIA_NAMES: readonly Via[] = ["plain", "js", "wasm", "wasm-dots", "wasm-scalar", "c"];
 
 /** Reads a name as the command line has it; `m4` is short for `cortex-m4`. @throws KingletError `misuse` */
 export function parseVia(text: string): Via {
@@ -61,7 +61,7 @@ export function parseVia(text: string): Via {
   const core = /^m\d+$/.test(text) ? `cortex-${text}` : text;
   if (isCoreId(core)) return core;
   throw new KingletError("misuse", `"${text}" is not a way to run a network`, {
-    hint: "use plain, js, wasm, wasm-scalar, c, cortex-m0, cortex-m3, cortex-m4, cortex-m7, cortex-m33, cortex-m55 or rv32",
+    hint: "use plain, js, wasm, wasm-dots, wasm-scalar, c, cortex-m0, cortex-m3, cortex-m4, cortex-m7, cortex-m33, cortex-m55 or rv32",
   });
 }
 
@@ -72,7 +72,11 @@ export function targetForCore(core: CoreId): TargetId {
 }
 
 function targetOf(via: Via): TargetId {
-  return via === "plain" || via === "js" || via === "wasm" || via === "wasm-scalar" ? via : via === "c" ? "c" : targetForCore(via);
+  return via === "plain" || via === "js" || via === "wasm" || via === "wasm-dots" || via === "wasm-scalar"
+    ? via
+    : via === "c"
+      ? "c"
+      : targetForCore(via);
 }
 
 /** Outputs cut from the bytes that a harness printed. */
@@ -255,6 +259,7 @@ export async function execute(graph: Graph, via: Via, samples: readonly Sample[]
     case "js":
       return runHere(via, compiled, createJsRunner(compiled.program, compiled.plan), samples, options);
     case "wasm":
+    case "wasm-dots":
     case "wasm-scalar":
       return runHere(via, compiled, createWasmRunner(compiled.program, compiled.plan), samples, options);
     case "c":

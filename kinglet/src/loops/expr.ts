@@ -37,7 +37,7 @@ export type UnaryOp = "neg" | "abs" | "sqrt" | "floor" | "ceil" | "trunc" | "rin
  * The shape of a vector load: 16 bytes; 8 bytes widened to eight 16-bit lanes; 4 signed bytes widened to four 32-bit
  * lanes; one element in every lane; two 16-bit elements in every pair of lanes; four 32-bit elements at even distances.
  */
-export type VectorLoadForm = "full" | "widen8s" | "widen8u" | "widen4s" | "splat" | "splatPair" | "gather";
+export type VectorLoadForm = "full" | "widen8s" | "widen8u" | "widen4s" | "splat" | "splatWord" | "gather";
 
 /** What some vector loads need besides: of `gather`, elements from lane to lane; of `full`, how many bytes are read, 0 behind them. */
 export interface VectorLoadOptions {

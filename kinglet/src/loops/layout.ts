@@ -13,22 +13,25 @@ export const NO_BORDER: Border = { top: 0, bottom: 0, left: 0, right: 0 };
 /** How the elements of a tensor lie in memory: channels last, always. */
 export interface Layout {
   readonly type: MemoryType;
-  /** Taken off every element, so that what padding stands for is 0. */
+  /** Taken off every element. */
   readonly zeroPoint: number;
-  /** Zeros around every image: a window that reaches over the edge then needs no test. */
+  /** Elements of what padding stands for around every image: a window that reaches over the edge then needs no test. */
   readonly border: Border;
-  /** Zeros after the last element, for loads that are wider than what they are needed for. */
+  /** What padding stands for, less `zeroPoint`: 0 where that is the value's own zero point. */
+  readonly padding: number;
+  /** Elements after the last element, for loads that are wider than what they are needed for. */
   readonly tail: number;
 }
 
 /** Elements one after another, as they are stored. */
 export function plainLayout(type: MemoryType): Layout {
-  return { type, zeroPoint: 0, border: NO_BORDER, tail: 0 };
+  return { type, zeroPoint: 0, border: NO_BORDER, padding: 0, tail: 0 };
 }
 
 export function sameLayout(a: Layout, b: Layout): boolean {
   const keys = ["top", "bottom", "left", "right"] as const;
-  return a.type === b.type && a.zeroPoint === b.zeroPoint && a.tail === b.tail && keys.every((key) => a.border[key] === b.border[key]);
+  const plain = (["type", "zeroPoint", "padding", "tail"] as const).every((key) => a[key] === b[key]);
+  return plain && keys.every((key) => a.border[key] === b.border[key]);
 }
 
 /** The images of a tensor with their place in memory, in elements. */

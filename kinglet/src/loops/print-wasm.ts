@@ -17,6 +17,8 @@ export interface WasmOptions {
   readonly probe?: boolean;
   /** Uses relaxed SIMD, which not every engine has: multiply-adds of floats may then be rounded once. */
   readonly relaxed?: boolean;
+  /** Also exports a function of this name that does nothing: it tells modules of one network apart. */
+  readonly mark?: string;
   /**
    * For several threads: the memory is imported, and `run(part, parts)` computes a share of every layer that can be
    * shared, after which all threads wait for each other. Input and output of a step must not overlap in `placement`.
@@ -81,10 +83,12 @@ export function printWasm(program: Program, placement: Placement, options: WasmO
   const entries = threads
     ? [initFunction(program, layout, functionIndex), runThreads(program, layout, functionIndex, kernels.length)]
     : entryPoints(program, layout, functionIndex, kernels.length, probe);
+  const marks: WasmFunction[] =
+    options.mark === undefined ? [] : [{ name: options.mark, params: [], results: [], locals: [], code: [], exported: true }];
   const start = widens ? [startFunction(stored, layout, functionIndex)] : [];
   return encodeModule({
-    functions: [...kernels, ...waits, ...entries, ...start],
-    ...(widens ? { start: kernels.length + waits.length + entries.length } : {}),
+    functions: [...kernels, ...waits, ...entries, ...marks, ...start],
+    ...(widens ? { start: kernels.length + waits.length + entries.length + marks.length } : {}),
     pages: threads ? layout.pagesForThreads : layout.pages,
     sharedMemory: threads,
     segments: stored.map(({ at, bytes }, i) => ({ offset: layout.constants[i]! + at, bytes })),
@@ -111,6 +115,19 @@ export function relaxedProbe(): Uint8Array {
   const zero = [OP.i32_const, 0, OP.simd, SIMD.i32x4_splat];
   const code = [...zero, ...zero, ...zero, OP.simd, ...unsigned(SIMD.f32x4_relaxed_madd)];
   const probe: WasmFunction = { name: "probe", params: [], results: [VALUE.v128], locals: [], code, exported: false };
+  return encodeModule({ functions: [probe], pages: 0, segments: [], custom: [], names: false });
+}
+
+/**
+ * A module whose `probe(w, x)` is the sum of four equal products by the relaxed dot product. Its standard leaves open what a
+ * byte above 127 means and whether a sum of two products may stop at 16 bits; an engine decides once for all operands.
+ */
+export function dotProbe(): Uint8Array {
+  const bytes = (local: number): number[] => [OP.local_get, local, OP.simd, SIMD.i8x16_splat];
+  const zero = [OP.i32_const, 0, OP.simd, SIMD.i32x4_splat];
+  const dot = [OP.simd, ...unsigned(SIMD.i32x4_relaxed_dot_add), OP.simd, SIMD.i32x4_extract_lane, 0];
+  const code = [...bytes(0), ...bytes(1), ...zero, ...dot];
+  const probe: WasmFunction = { name: "probe", params: [VALUE.i32, VALUE.i32], results: [VALUE.i32], locals: [], code, exported: true };
   return encodeModule({ functions: [probe], pages: 0, segments: [], custom: [], names: false });
 }
 

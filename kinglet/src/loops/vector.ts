@@ -23,6 +23,8 @@ function lanes(size: number, list: readonly number[]): number[] {
 /**
  * The 128-bit operations that schedules use; the meaning of each is that of the WebAssembly instruction of its name.
  * `multiply_add` is a · b + c, rounded after each of the two, or once in modules with relaxed SIMD.
+ * `add_dot_u8_s8` adds to each lane of its last operand four products of bytes, unsigned by signed, without losing a bit;
+ * only some engines with relaxed SIMD have an instruction for it (see `dotProbe`), elsewhere it is written out.
  * Shuffles have names of their own: `interleave` takes lanes from both operands in turn, `odd` the lanes 1, 3, … of both.
  */
 export const VECTOR_OPS = {
@@ -45,6 +47,15 @@ export const VECTOR_OPS = {
   "i32x4.odd": { args: ["i64x2", "i64x2"], result: "i32x4", opcode: SHUFFLE, bytes: lanes(4, [1, 3, 5, 7]) },
   "i16x8.interleave_low": { args: ["i16x8", "i16x8"], result: "i16x8", opcode: SHUFFLE, bytes: lanes(2, [0, 8, 1, 9, 2, 10, 3, 11]) },
   "i16x8.interleave_high": { args: ["i16x8", "i16x8"], result: "i16x8", opcode: SHUFFLE, bytes: lanes(2, [4, 12, 5, 13, 6, 14, 7, 15]) },
+  "i8x16.interleave_low": {
+    args: ["i8x16", "i8x16"],
+    result: "i8x16",
+    opcode: SHUFFLE,
+    bytes: [0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23],
+  },
+  "i16x8.of_i8x16": { args: ["i8x16"], result: "i16x8" },
+  "i8x16.of_i16x8": { args: ["i16x8"], result: "i8x16" },
+  "i32x4.add_dot_u8_s8": { args: ["i8x16", "i8x16", "i32x4"], result: "i32x4" },
   "i16x8.narrow_i32x4_s": { args: ["i32x4", "i32x4"], result: "i16x8", opcode: 0x85 },
   "i8x16.narrow_i16x8_s": { args: ["i16x8", "i16x8"], result: "i8x16", opcode: 0x65 },
   "i8x16.narrow_i16x8_u": { args: ["i16x8", "i16x8"], result: "i8x16", opcode: 0x66 },

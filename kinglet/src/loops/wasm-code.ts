@@ -225,7 +225,7 @@ function emitVectorLoad(frame: Frame, type: VectorType, node: Node<"vectorLoad">
     return;
   }
   if (node.form === "widen4s" || node.form === "gather") throw new KingletError("internal", `WebAssembly has no vector load ${node.form}.`);
-  const opcode = { full: SIMD.load, widen8s: SIMD.load8x8_s, widen8u: SIMD.load8x8_u, splat: SPLAT_LOAD[bytes]!, splatPair: SIMD.load32_splat }[
+  const opcode = { full: SIMD.load, widen8s: SIMD.load8x8_s, widen8u: SIMD.load8x8_u, splat: SPLAT_LOAD[bytes]!, splatWord: SIMD.load32_splat }[
     node.form
   ];
   const offset = emitAddress(frame, node.buffer, node.index);
@@ -254,6 +254,10 @@ function emitVector(frame: Frame, node: Node<"vector">): void {
     emitMultiplyAdd(frame, node.args as readonly [Expr, Expr, Expr]);
     return;
   }
+  if (node.op === "i32x4.add_dot_u8_s8") {
+    emitByteDot(frame, node.args as readonly [Expr, Expr, Expr]);
+    return;
+  }
   for (const arg of node.args) emit(frame, arg);
   // A vector seen as other lanes is the same 128 bits.
   if (spec.opcode === undefined) return;
@@ -266,4 +270,40 @@ function emitMultiplyAdd(frame: Frame, [a, b, c]: readonly [Expr, Expr, Expr]): 
   for (const arg of order) emit(frame, arg);
   if (frame.context.relaxed) frame.put(OP.simd, ...unsigned(SIMD.f32x4_relaxed_madd));
   else frame.put(OP.simd, ...unsigned(SIMD.f32x4_mul), OP.simd, ...unsigned(SIMD.f32x4_add));
+}
+
+function emitByteDot(frame: Frame, [x, w, sum]: readonly [Expr, Expr, Expr]): void {
+  if (!frame.context.relaxed) {
+    for (const arg of [sum, x, w]) emit(frame, arg);
+    emitPlainDot(frame);
+    return;
+  }
+  for (const arg of [w, x, sum]) emit(frame, arg);
+  frame.put(OP.simd, ...unsigned(SIMD.i32x4_relaxed_dot_add));
+}
+
+/** The same by baseline SIMD, from a sum, unsigned and signed bytes on the stack: products of 16 bits, then neighbours added. */
+function emitPlainDot(frame: Frame): void {
+  const [x, w, low, high] = Array.from({ length: 4 }, () => frame.acquire("i8x16")) as [number, number, number, number];
+  const simd = (op: number): void => frame.put(OP.simd, ...unsigned(op));
+  frame.set(w);
+  frame.set(x);
+  for (const [half, extendX, extendW] of [
+    [low, SIMD.i16x8_extend_low_u, SIMD.i16x8_extend_low_s],
+    [high, SIMD.i16x8_extend_high_u, SIMD.i16x8_extend_high_s],
+  ] as const) {
+    frame.get(x);
+    simd(extendX);
+    frame.get(w);
+    simd(extendW);
+    simd(SIMD.i32x4_dot_i16x8_s);
+    frame.set(half);
+  }
+  for (const first of [0, 4]) {
+    frame.get(low);
+    frame.get(high);
+    frame.put(OP.simd, SIMD.shuffle, ...[0, 8, 16, 24].flatMap((at) => [0, 1, 2, 3].map((byte) => at + first + byte)));
+    simd(SIMD.i32x4_add);
+  }
+  for (const local of [x, w, low, high]) frame.release("i8x16", local);
 }

@@ -115,7 +115,16 @@ export const SIMD = {
   f32x4_splat: 0x13,
   f32x4_add: 0xe4,
   f32x4_mul: 0xe6,
+  shuffle: 0x0d,
+  i16x8_extend_low_s: 0x87,
+  i16x8_extend_high_s: 0x88,
+  i16x8_extend_low_u: 0x89,
+  i16x8_extend_high_u: 0x8a,
+  i32x4_add: 0xae,
+  i32x4_dot_i16x8_s: 0xba,
+  i32x4_extract_lane: 0x1b,
   f32x4_relaxed_madd: 0x105,
+  i32x4_relaxed_dot_add: 0x113,
 } as const;
 
 export function wasmType(type: ValueKind): WasmType {

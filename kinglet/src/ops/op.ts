@@ -48,10 +48,12 @@ export interface OpDef {
 /** The order in which a kernel visits its output pixels: an in-place layer moves its map towards where it started. */
 export type Walk = "forward" | "backward";
 
-/** What a kernel wants around and after an input that it reads centred (see `Layout`). */
+/** What a kernel wants around and after an input that it reads in a layout of its own (see `Layout`). */
 export interface LayoutWish {
   readonly border: Border;
   readonly tail: number;
+  /** Bytes stay bytes, as numbers from 0 to 255, instead of being centred. */
+  readonly unsigned?: boolean;
   /** The border must be this one, not a larger one. */
   readonly exact?: boolean;
 }

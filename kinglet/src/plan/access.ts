@@ -9,7 +9,7 @@ function loadBytes(e: Expr): number {
   if (node.kind !== "vectorLoad") return 0;
   if (node.form === "splat") return MEMORY_BYTES[node.buffer.type];
   if (node.form === "full") return node.count ?? 16;
-  return { splatPair: 4, widen4s: 4, widen8s: 8, widen8u: 8, gather: 4 }[node.form];
+  return { splatWord: 4, widen4s: 4, widen8s: 8, widen8u: 8, gather: 4 }[node.form];
 }
 
 export function elementBytes(buffer: { readonly type: MemoryType }): number {

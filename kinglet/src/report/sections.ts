@@ -121,6 +121,7 @@ export function boardTable(data: ReportData): string {
 const VIA_TEXT: Readonly<Record<string, string>> = {
   js: "JavaScript, in this process",
   wasm: "WebAssembly with SIMD",
+  "wasm-dots": "WebAssembly with dot products of bytes",
   "wasm-scalar": "WebAssembly without SIMD",
   c: "C99, built and run on this machine",
   plain: "the plain loops themselves",

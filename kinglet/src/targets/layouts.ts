@@ -31,13 +31,27 @@ function largerBorder(a: Border, b: Border): Border {
   };
 }
 
-/** Bytes are widened to 16 bits with the zero point taken off, which every difference of two bytes fits; floats only get their border. */
-function centredLayout(value: Value, wishes: readonly LayoutWish[]): Layout {
+type Elements = Pick<Layout, "type" | "zeroPoint" | "padding">;
+
+/**
+ * Bytes are widened to 16 bits with the zero point taken off, which every difference of two bytes fits, or become unsigned
+ * where kernels multiply bytes; floats stay as they are.
+ */
+function elementsOf(value: Value, unsigned: boolean): Elements {
   const type = memoryTypeOf(value.dtype)!;
-  const bytes = type === "i8" || type === "u8";
+  if (type !== "i8" && type !== "u8") return { type, zeroPoint: 0, padding: 0 };
+  const zero = value.quantization?.zeroPoints[0] ?? 0;
+  if (!unsigned) return { type: "i16", zeroPoint: zero, padding: 0 };
+  const lowest = type === "i8" ? -128 : 0;
+  return { type: "u8", zeroPoint: lowest, padding: zero - lowest };
+}
+
+function wishedLayout(value: Value, wishes: readonly LayoutWish[]): Layout {
   return {
-    type: bytes ? "i16" : type,
-    zeroPoint: bytes ? (value.quantization?.zeroPoints[0] ?? 0) : 0,
+    ...elementsOf(
+      value,
+      wishes.some((wish) => wish.unsigned === true),
+    ),
     border: wishes.map((wish) => wish.border).reduce(largerBorder, NO_BORDER),
     tail: Math.max(...wishes.map((wish) => wish.tail)),
   };
@@ -45,12 +59,12 @@ function centredLayout(value: Value, wishes: readonly LayoutWish[]): Layout {
 
 /** Which layout each node reads and writes. */
 export class ValueLayouts {
-  /** The layout of values that some kernel reads centred, by value id: large enough for all of them. */
-  private readonly centred: ReadonlyMap<number, Layout>;
+  /** The layout of values for which some kernel has a wish, by value id: large enough for all of them. */
+  private readonly wished: ReadonlyMap<number, Layout>;
   private readonly kernels: ReadonlyMap<Node, Kernel>;
 
-  constructor(centred: ReadonlyMap<number, Layout>, kernels: ReadonlyMap<Node, Kernel>) {
-    this.centred = centred;
+  constructor(wished: ReadonlyMap<number, Layout>, kernels: ReadonlyMap<Node, Kernel>) {
+    this.wished = wished;
     this.kernels = kernels;
   }
 
@@ -59,11 +73,11 @@ export class ValueLayouts {
     const kernel = this.kernels.get(node);
     const read = (value: Value, wish: LayoutWish | undefined): Layout => {
       if (wish === undefined) return plainLayout(typeOf(value));
-      return wish.exact === true ? centredLayout(value, [wish]) : this.centred.get(value.id)!;
+      return wish.exact === true ? wishedLayout(value, [wish]) : this.wished.get(value.id)!;
     };
     const written = (value: Value, i: number): Layout => {
-      const centred = i === 0 && kernel?.writesAny === true ? this.centred.get(value.id) : undefined;
-      return centred ?? plainLayout(typeOf(value));
+      const wished = i === 0 && kernel?.writesAny === true ? this.wished.get(value.id) : undefined;
+      return wished ?? plainLayout(typeOf(value));
     };
     return {
       inputs: node.inputs.map((value, i) => (value === null ? null : read(value, kernel?.reads?.[i]))),
@@ -73,7 +87,7 @@ export class ValueLayouts {
 }
 
 /**
- * Gives every value that some kernel wants to read centred one layout for all of them. Its producer writes that
+ * Gives every value that some kernel wants to read in a layout of its own one for all of them. Its producer writes that
  * layout where it can; elsewhere, and where a kernel needs the plain elements, lowering puts a conversion.
  */
 export function assignLayouts(graph: Graph, kernels: ReadonlyMap<Node, Kernel>): ValueLayouts {
@@ -85,11 +99,11 @@ export function assignLayouts(graph: Graph, kernels: ReadonlyMap<Node, Kernel>):
       wishes.set(value, [...(wishes.get(value) ?? []), wish]);
     });
   }
-  const centred = new Map(
+  const wished = new Map(
     [...wishes].map(([value, list]) => {
       const flexible = list.filter((wish) => wish.exact !== true);
-      return [value.id, centredLayout(value, flexible.length > 0 ? flexible : list.slice(0, 1))];
+      return [value.id, wishedLayout(value, flexible.length > 0 ? flexible : list.slice(0, 1))];
     }),
   );
-  return new ValueLayouts(centred, kernels);
+  return new ValueLayouts(wished, kernels);
 }

@@ -25,7 +25,7 @@ import {
 } from "../../ops/index.ts";
 import { clearBorder } from "./border.ts";
 import { BITS_OF_MAGIC } from "./requantize.ts";
-import { clampBytes, clampFloats, isActivation, storeBytes, storeFloats } from "./layer.ts";
+import { type ByteForm, clampBytes, clampFloats, isActivation, loadCentred, storeBytes, storedBounds, storeFloats } from "./layer.ts";
 import { requantizeExact, ROUNDING_MAGIC } from "./rounding.ts";
 import { eachRun, eachVector } from "./vectors.ts";
 
@@ -98,24 +98,26 @@ function eachSum(k: KernelBuilder, node: Node, layouts: NodeLayouts, lanes: numb
   clearBorder(k, output, layout, tensors[2]!);
 }
 
-/** Four channels of a sum of bytes, rounded by the magic number. */
-function roundedSum(k: KernelBuilder, sum: FloatSum, a: Expr, b: Expr): Expr {
+/** Four channels of a sum of bytes, rounded by the magic number, with the result's zero point. */
+function roundedSum(k: KernelBuilder, sum: FloatSum, zeroPoint: number, a: Expr, b: Expr): Expr {
   const product = (value: Expr, name: string, factor: number): Expr =>
     vector("f32x4.mul", [vector("f32x4.convert_i32x4_s", [value]), vector("f32x4.splat", [k.float(name, factor)])]);
   const first = vector("f32x4.add", [product(a, "factor_a", sum.a), vector("f32x4.splat", [k.float("rounding", sum.rounding)])]);
   const total = vector("f32x4.add", [first, product(b, "factor_b", sum.b)]);
   const rounded = vector("f32x4.add", [total, constant(ROUNDING_MAGIC, "f32x4")]);
-  return vector("i32x4.sub", [vector("i32x4.of_f32x4", [rounded]), constant(BITS_OF_MAGIC, "i32x4")]);
+  return vector("i32x4.sub", [vector("i32x4.of_f32x4", [rounded]), constant(BITS_OF_MAGIC - zeroPoint, "i32x4")]);
 }
 
 function byteSum(k: KernelBuilder, node: Node, sum: FloatSum, layouts: NodeLayouts): KernelInstance {
-  const bounds = resultBounds(node, attributesOf<{ activation: Activation }>(node).activation);
+  const layout = layouts.outputs[0]!;
+  const bounds = storedBounds(resultBounds(node, attributesOf<{ activation: Activation }>(node).activation), layout);
   const [x, other, y] = [k.input(0, "a"), k.input(1, "b"), k.output(0, "y")];
   eachSum(k, node, layouts, 8, y, (at) => {
-    const [a, b] = [k.let("left", vectorLoad("i16x8", x, at[0]!)), k.let("right", vectorLoad("i16x8", other, at[1]!))];
-    const half = (op: "i32x4.extend_low_i16x8_s" | "i32x4.extend_high_i16x8_s"): Expr => roundedSum(k, sum, vector(op, [a]), vector(op, [b]));
+    const [a, b] = [k.let("left", loadCentred(k, x, at[0]!, layouts.inputs[0]!)), k.let("right", loadCentred(k, other, at[1]!, layouts.inputs[1]!))];
+    const half = (op: "i32x4.extend_low_i16x8_s" | "i32x4.extend_high_i16x8_s"): Expr =>
+      roundedSum(k, sum, bounds.zeroPoint, vector(op, [a]), vector(op, [b]));
     const narrow = vector("i16x8.narrow_i32x4_s", [half("i32x4.extend_low_i16x8_s"), half("i32x4.extend_high_i16x8_s")]);
-    storeBytes(k, y, at[2]!, k.let("result", clampBytes(k, narrow, bounds)), { layout: layouts.outputs[0]!, zeroPoint: bounds.zeroPoint, count: 8 });
+    storeBytes(k, y, at[2]!, k.let("result", clampBytes(k, narrow, bounds, layout)), layout, 8);
   });
   return k.finish("add_s8_simd", "Element by element sum of two tensors of one shape, eight at a time.");
 }
@@ -135,14 +137,16 @@ function rowLength(shape: readonly number[]): number {
 }
 
 /** Sums of two activations of one shape, bytes or floats. */
-export const addSchedule: Schedule = (node) => {
-  const [a, b, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
-  const { activation } = attributesOf<{ activation?: Activation }>(node);
-  const same = [a, b].every((value) => isActivation(value) && value.dtype === y.dtype && String(value.shape) === String(y.shape));
-  if (!same || rowLength(y.shape) < 8 || activation === undefined || activation === "tanh") return undefined;
-  const sum = y.dtype === "int8" || y.dtype === "uint8" ? proveSum(node) : undefined;
-  if (sum === undefined && y.dtype !== "float32") return undefined;
-  const wish = { border: NO_BORDER, tail: 0 };
-  const kernel: Kernel = (k, layouts) => (sum === undefined ? floatSum(k, node, layouts) : byteSum(k, node, sum, layouts));
-  return Object.assign(kernel, { reads: [wish, wish], writesAny: true });
-};
+export const addScheduleFor =
+  (form: ByteForm): Schedule =>
+  (node) => {
+    const [a, b, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
+    const { activation } = attributesOf<{ activation?: Activation }>(node);
+    const same = [a, b].every((value) => isActivation(value) && value.dtype === y.dtype && String(value.shape) === String(y.shape));
+    if (!same || rowLength(y.shape) < 8 || activation === undefined || activation === "tanh") return undefined;
+    const sum = y.dtype === "int8" || y.dtype === "uint8" ? proveSum(node) : undefined;
+    if (sum === undefined && y.dtype !== "float32") return undefined;
+    const wish = { border: NO_BORDER, tail: 0, unsigned: form === "dots" };
+    const kernel: Kernel = (k, layouts) => (sum === undefined ? floatSum(k, node, layouts) : byteSum(k, node, sum, layouts));
+    return Object.assign(kernel, { reads: [wish, wish], writesAny: true });
+  };

@@ -6,19 +6,19 @@ export function vectorOf(type: Layout["type"]): VectorType {
   return type === "f32" ? "f32x4" : "i8x16";
 }
 
-/** Stores `count` zeros from element `from`. */
-function storeZeros(k: KernelBuilder, buffer: Buffer, from: Expr, count: number): void {
+/** Stores `value` `count` times from element `from`. */
+function storeAll(k: KernelBuilder, buffer: Buffer, value: number, from: Expr, count: number): void {
   const type = vectorOf(buffer.type);
   const lanes = LANES[type];
-  const zero = (at: Expr): void => k.emit({ kind: "vectorStore", buffer, index: at, value: constant(0, type), form: "full" });
-  if (count < lanes) for (let i = 0; i < count; i++) buffer.store(from.add(i), constant(0, buffer.type === "f32" ? "f32" : "i32"));
+  const one = (at: Expr): void => k.emit({ kind: "vectorStore", buffer, index: at, value: constant(value, type), form: "full" });
+  if (count < lanes) for (let i = 0; i < count; i++) buffer.store(from.add(i), constant(value, buffer.type === "f32" ? "f32" : "i32"));
   else {
-    if (count > lanes) k.for("z", 0, count - lanes, (z) => zero(from.add(z)), lanes);
-    zero(from.add(count - lanes));
+    if (count > lanes) k.for("z", 0, count - lanes, (z) => one(from.add(z)), lanes);
+    one(from.add(count - lanes));
   }
 }
 
-/** Writes the zeros around and after a tensor, which its own elements leave out. */
+/** Writes what stands around and after a tensor, which its own elements leave out. */
 export function clearBorder(k: KernelBuilder, buffer: Buffer, layout: Layout, images: Images): void {
   const { top, bottom, left, right } = layout.border;
   const { batches, height, width, channels, row, image } = images;
@@ -28,15 +28,15 @@ export function clearBorder(k: KernelBuilder, buffer: Buffer, layout: Layout, im
   const after = bottom * row + right * channels;
   const each = (n: Expr): void => {
     const start = n.mul(image);
-    if (before > 0) storeZeros(k, buffer, start, before);
+    if (before > 0) storeAll(k, buffer, layout.padding, start, before);
     if (side > 0 && height > 1) {
-      k.for("line", 0, height - 1, (line) => storeZeros(k, buffer, start.add(line.mul(row)).add(before + width * channels), side));
+      k.for("line", 0, height - 1, (line) => storeAll(k, buffer, layout.padding, start.add(line.mul(row)).add(before + width * channels), side));
     }
-    if (after > 0) storeZeros(k, buffer, start.add(image - after), after);
+    if (after > 0) storeAll(k, buffer, layout.padding, start.add(image - after), after);
   };
   if (before + side + after > 0) {
     if (batches === 1) each(i32(0));
     else k.for("n", 0, batches, each);
   }
-  if (layout.tail > 0) storeZeros(k, buffer, i32(batches * image), layout.tail);
+  if (layout.tail > 0) storeAll(k, buffer, layout.padding, i32(batches * image), layout.tail);
 }

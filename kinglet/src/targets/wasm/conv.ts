@@ -13,7 +13,7 @@ import {
 } from "../../loops/index.ts";
 import { convMultipliers, denseMultipliers, inputOf, type Kernel, type NodeLayouts, outputOf, type Schedule } from "../../ops/index.ts";
 import { clearBorder } from "./border.ts";
-import { byteMath, floatMath, type LayerMath, SUMS, type WeightForm } from "./layer.ts";
+import { type ByteForm, byteMath, floatMath, kernelName, type LayerMath, SUMS, type WeightForm, type Weights, weightType } from "./layer.ts";
 import { convWish, elementBytes, filled, type Gather, gatherWindows, isFlat, roundUp, type Windows, windowsOf } from "./windows.ts";
 import { emitTile, packTiles, type Runs, type Tile, type TileWeights } from "./tile.ts";
 
@@ -157,10 +157,10 @@ function emitLayer(layer: TileLayer, each: (body: (place: Place) => void) => voi
   else k.for("group", 0, total, (first) => each((place) => emitBlocks(layer, place, first, k.let("end", first.add(group).min(total)))), group);
 }
 
-function weightTable(k: KernelBuilder, math: LayerMath, packed: Int16Array | Float32Array, tile: Tile): TileWeights {
+function weightTable(k: KernelBuilder, packed: Weights, tile: Tile): TileWeights {
   const bytes = packed instanceof Int16Array && tile.pixels === 1 && packed.every((w) => w >= -128 && w <= 127);
   if (bytes) return { buffer: k.constant("weights", "i8", Int8Array.from(packed)), bytes };
-  return { buffer: k.constant("weights", math.pair === 2 ? "i16" : "f32", packed), bytes };
+  return { buffer: k.constant("weights", weightType(packed), packed), bytes };
 }
 
 function convKernel(k: KernelBuilder, node: Node, math: LayerMath, layouts: NodeLayouts): KernelInstance {
@@ -179,7 +179,7 @@ function convKernel(k: KernelBuilder, node: Node, math: LayerMath, layouts: Node
     input: k.input(0, "x"),
     output: k.output(0, "y"),
     layout: layouts.outputs[0]!,
-    weights: weightTable(k, math, packed, tile),
+    weights: weightTable(k, packed, tile),
     depth: w.depth.length,
     runs: w.runs,
   };
@@ -190,7 +190,7 @@ function convKernel(k: KernelBuilder, node: Node, math: LayerMath, layouts: Node
     else eachWindow(layer, w, body);
   });
   clearBorder(k, layer.output, layer.layout, to);
-  return k.finish(`conv2d_${math.pair === 2 ? "s8" : "f32"}_simd`, "2-D convolution in register tiles of pixels by channels.");
+  return k.finish(kernelName("conv2d", math), "2-D convolution in register tiles of pixels by channels.");
 }
 
 function rowForm(node: Node): WeightForm {
@@ -200,13 +200,15 @@ function rowForm(node: Node): WeightForm {
 }
 
 /** Convolutions without groups. */
-export const convSchedule: Schedule = (node) => {
-  if (inputOf(node, 0).shape[3] !== inputOf(node, 1).shape[3]) return undefined;
-  const math = byteMath(node, rowForm(node), convMultipliers) ?? floatMath(node);
-  if (math === undefined) return undefined;
-  const kernel: Kernel = (k, layouts) => convKernel(k, node, math, layouts);
-  return Object.assign(kernel, { reads: [convWish(node, math)], writesAny: true });
-};
+export const convScheduleFor =
+  (form: ByteForm): Schedule =>
+  (node) => {
+    if (inputOf(node, 0).shape[3] !== inputOf(node, 1).shape[3]) return undefined;
+    const math = byteMath(node, rowForm(node), convMultipliers, form) ?? floatMath(node);
+    if (math === undefined) return undefined;
+    const kernel: Kernel = (k, layouts) => convKernel(k, node, math, layouts);
+    return Object.assign(kernel, { reads: [convWish(node, math)], writesAny: true });
+  };
 
 /** A fully connected layer is a 1x1 convolution of its rows. */
 function denseKernel(k: KernelBuilder, node: Node, math: LayerMath, layouts: NodeLayouts): KernelInstance {
@@ -214,10 +216,10 @@ function denseKernel(k: KernelBuilder, node: Node, math: LayerMath, layouts: Nod
   const rows = elementCount(inputOf(node, 0).shape) / depth;
   const to = imagesOf(outputOf(node).shape, layouts.outputs[0]!);
   const tile = chooseTile(rows, channels);
-  const padded = roundUp(depth, math.pair);
+  const padded = roundUp(depth, math.group);
   const packed = packTiles(math, channels, depth, filled(0, depth, padded), SUMS * tile.vectors);
   const runs = { pixel: depth, rows: 1, row: 0, columns: 1, column: 0, run: padded };
-  const weights = weightTable(k, math, packed, tile);
+  const weights = weightTable(k, packed, tile);
   const layer: TileLayer = {
     k,
     math,
@@ -232,13 +234,16 @@ function denseKernel(k: KernelBuilder, node: Node, math: LayerMath, layouts: Nod
   };
   emitLayer(layer, (body) => eachPixel(layer, to, sideBySide(layer), body));
   clearBorder(k, layer.output, layer.layout, to);
-  return k.finish(`fully_connected_${math.pair === 2 ? "s8" : "f32"}_simd`, "Fully connected layer in register tiles of rows by channels.");
+  return k.finish(kernelName("fully_connected", math), "Fully connected layer in register tiles of rows by channels.");
 }
 
-export const denseSchedule: Schedule = (node) => {
-  const math = byteMath(node, rowForm(node), denseMultipliers) ?? floatMath(node);
-  if (math === undefined) return undefined;
-  const kernel: Kernel = (k, layouts) => denseKernel(k, node, math, layouts);
-  const wish = { border: NO_BORDER, tail: inputOf(node, 1).shape[1]! % math.pair, exact: true };
-  return Object.assign(kernel, { reads: [wish], writesAny: true });
-};
+export const denseScheduleFor =
+  (form: ByteForm): Schedule =>
+  (node) => {
+    const math = byteMath(node, rowForm(node), denseMultipliers, form) ?? floatMath(node);
+    if (math === undefined) return undefined;
+    const depth = inputOf(node, 1).shape[1]!;
+    const kernel: Kernel = (k, layouts) => denseKernel(k, node, math, layouts);
+    const wish = { border: NO_BORDER, tail: roundUp(depth, math.group) - depth, exact: true, unsigned: math.group === 4 };
+    return Object.assign(kernel, { reads: [wish], writesAny: true });
+  };

@@ -18,12 +18,13 @@ function convertVector(k: KernelBuilder, from: Buffer, to: Buffer, at: { from: E
   const moved = (x: Expr): Expr => vector("i16x8.add", [x, vector("i16x8.splat", [k.int("offset", move)])]);
   if (from.type === to.type) {
     k.emit({ kind: "vectorStore", buffer: to, index: at.to, value: vectorLoad(vectorOf(to.type), from, at.from), form: "full" });
-  } else if (to.type === "i16") {
-    const wide = vectorLoad("i16x8", from, at.from, from.type === "u8" ? "widen8u" : "widen8s");
-    k.emit({ kind: "vectorStore", buffer: to, index: at.to, value: moved(wide), form: "full" });
-  } else {
+    return;
+  }
+  const wide = vectorLoad("i16x8", from, at.from, from.type === "u8" ? "widen8u" : from.type === "i8" ? "widen8s" : "full");
+  if (to.type === "i16") k.emit({ kind: "vectorStore", buffer: to, index: at.to, value: moved(wide), form: "full" });
+  else {
     const narrow = to.type === "u8" ? "i8x16.narrow_i16x8_u" : "i8x16.narrow_i16x8_s";
-    const value = k.let("moved", moved(vectorLoad("i16x8", from, at.from)));
+    const value = k.let("moved", moved(wide));
     k.emit({ kind: "vectorStore", buffer: to, index: at.to, value: vector(narrow, [value, value]), form: "low8" });
   }
 }

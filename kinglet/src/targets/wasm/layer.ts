@@ -1,6 +1,6 @@
 import type { TypedArray } from "../../base/index.ts";
 import type { Node, Value } from "../../graph/index.ts";
-import { type Buffer, constant, type Expr, type KernelBuilder, type Layout, vector, vectorLoad } from "../../loops/index.ts";
+import { type Buffer, constant, type Expr, i32, type KernelBuilder, type Layout, vector, vectorLoad } from "../../loops/index.ts";
 import { type Activation, attributesOf, floatBounds, inputOf, type MultiplierRule, outputOf, rangeOfDType, resultBounds } from "../../ops/index.ts";
 import { planRequantization, type Requantization } from "./requantize.ts";
 import type { ChannelReach } from "./rounding.ts";
@@ -8,14 +8,34 @@ import type { ChannelReach } from "./rounding.ts";
 /** Channels of one vector of sums. */
 export const SUMS = 4;
 
+export type Weights = Int8Array | Int16Array | Float32Array;
+
+/** How bytes are multiplied: pairs of words of 16 bits, or groups of four bytes where an engine has that. */
+export type ByteForm = "words" | "dots";
+
+export function emptyLike(weights: Weights, length: number): Weights {
+  if (weights instanceof Float32Array) return new Float32Array(length);
+  return weights instanceof Int16Array ? new Int16Array(length) : new Int8Array(length);
+}
+
+/** The type that a table of weights has. */
+export function weightType(weights: Weights): "i8" | "i16" | "f32" {
+  if (weights instanceof Float32Array) return "f32";
+  return weights instanceof Int16Array ? "i16" : "i8";
+}
+
+export function kernelName(operator: string, { group }: LayerMath): string {
+  return `${operator}_${group === 1 ? "f32" : group === 2 ? "s8" : "u8"}_simd`;
+}
+
 /** What the tile kernels need to know of a layer's numbers: bytes through 16-bit products, or floats. */
 export interface LayerMath {
-  /** Elements of the depth that one multiplication takes. */
-  readonly pair: 1 | 2;
+  /** Elements of the depth that one multiplication takes: 4 bytes, 2 words of 16 bits, 1 float. */
+  readonly group: 1 | 2 | 4;
   /** Weights in the order in which they are given, centred, of a type that holds them. */
-  readonly weights: Int16Array | Float32Array;
+  readonly weights: Weights;
   readonly sum: "i32x4" | "f32x4";
-  readonly lanes: "i16x8" | "f32x4";
+  readonly lanes: "i8x16" | "i16x8" | "f32x4";
   /** sum + x · w by lanes. */
   multiplyAdd(sum: Expr, x: Expr, w: Expr): Expr;
   epilogue(k: KernelBuilder, output: Buffer, layout: Layout): Epilogue;
@@ -93,11 +113,11 @@ function clearChannels(weights: Int16Array, form: WeightForm, cleared: readonly 
   });
 }
 
-function byteEpilogue(k: KernelBuilder, node: Node, requantization: Requantization, output: Buffer, layout: Layout): Epilogue {
-  const bounds = resultBounds(node, attributesOf<{ activation: Activation }>(node).activation);
-  const channels = requantization.bias.length;
-  const bias = k.constant("bias", "i32", padTable(requantization.bias));
-  const { load, apply } = requantization.tables(k);
+function byteEpilogue(k: KernelBuilder, node: Node, { bias: starts, tables }: Requantization, output: Buffer, layout: Layout): Epilogue {
+  const bounds = storedBounds(resultBounds(node, attributesOf<{ activation: Activation }>(node).activation), layout);
+  const channels = starts.length;
+  const bias = k.constant("bias", "i32", padTable(starts));
+  const { load, apply } = tables(k, bounds.zeroPoint);
   return {
     start: (channel, vectors) => Array.from({ length: vectors }, (_, v) => k.let("bias", vectorLoad("i32x4", bias, channel.add(SUMS * v)))),
     finish: (channel, vectors) => {
@@ -105,8 +125,8 @@ function byteEpilogue(k: KernelBuilder, node: Node, requantization: Requantizati
       return (sums, at) => {
         for (let v = 0; v < vectors; v += 2) {
           const [a, b] = [v, v + 1].map((n) => apply(sums[n]!, loaded[n]!));
-          const result = k.let("result", clampBytes(k, vector("i16x8.narrow_i32x4_s", [a!, b!]), bounds));
-          storeBytes(k, output, at.add(SUMS * v), result, { layout, zeroPoint: bounds.zeroPoint, count: Math.min(8, channels) });
+          const result = k.let("result", clampBytes(k, vector("i16x8.narrow_i32x4_s", [a!, b!]), bounds, layout));
+          storeBytes(k, output, at.add(SUMS * v), result, layout, Math.min(8, channels));
         }
       };
     },
@@ -119,29 +139,50 @@ function padTable(table: Int32Array): Int32Array {
   return result;
 }
 
-/** Centred results within the bounds of the stored ones. */
-export function clampBytes(k: KernelBuilder, x: Expr, { low, high, zeroPoint }: { low: number; high: number; zeroPoint: number }): Expr {
-  const bound = (name: string, value: number): Expr => vector("i16x8.splat", [k.int(name, value - zeroPoint)]);
-  return vector("i16x8.min_s", [vector("i16x8.max_s", [x, bound("low", low)]), bound("high", high)]);
+/** The bounds of a result, and its zero point. */
+export interface Bounds {
+  readonly low: number;
+  readonly high: number;
+  readonly zeroPoint: number;
 }
 
-/** Stores eight centred results, or the first `count` of them, as the layout has them. */
-export function storeBytes(
-  k: KernelBuilder,
-  output: Buffer,
-  at: Expr,
-  result: Expr,
-  { layout, zeroPoint, count }: { layout: Layout; zeroPoint: number; count: number },
-): void {
-  const centred = layout.type === "i16";
-  const stored = centred ? result : k.let("stored", vector("i16x8.add", [result, vector("i16x8.splat", [k.int("zero_point", zeroPoint)])]));
-  if (count < 8) {
-    for (let lane = 0; lane < count; lane++) output.store(at.add(lane), vector("i16x8.extract_lane_s", [stored], lane));
+/** Bounds as the numbers that a layout stores. */
+export function storedBounds({ low, high, zeroPoint }: Bounds, layout: Layout): Bounds {
+  return { low: low - layout.zeroPoint, high: high - layout.zeroPoint, zeroPoint: zeroPoint - layout.zeroPoint };
+}
+
+/** What the narrowing of a store cuts off by itself. */
+const STORED_RANGE: Readonly<Partial<Record<Layout["type"], readonly [low: number, high: number]>>> = { i8: [-128, 127], u8: [0, 255] };
+
+/** Results, in stored numbers, within their bounds as soon as they are stored. */
+export function clampBytes(k: KernelBuilder, x: Expr, { low, high }: Bounds, layout: Layout): Expr {
+  const bound = (name: string, value: number): Expr => vector("i16x8.splat", [k.int(name, value)]);
+  const [least, most] = STORED_RANGE[layout.type] ?? [-Infinity, Infinity];
+  const raised = low <= least ? x : vector("i16x8.max_s", [x, bound("low", low)]);
+  return high >= most ? raised : vector("i16x8.min_s", [raised, bound("high", high)]);
+}
+
+/** Eight elements of a tensor of bytes, less their zero point. */
+export function loadCentred(k: KernelBuilder, buffer: Buffer, at: Expr, { type, padding }: Layout): Expr {
+  if (type === "i16") return vectorLoad("i16x8", buffer, at);
+  return vector("i16x8.sub", [vectorLoad("i16x8", buffer, at, "widen8u"), vector("i16x8.splat", [k.int(`${buffer.name}_zero`, padding)])]);
+}
+
+/** Stores eight results, or the first `count` of them, as the layout has them. */
+export function storeBytes(k: KernelBuilder, output: Buffer, at: Expr, result: Expr, layout: Layout, count: number): void {
+  const wide = layout.type === "i16";
+  const narrow = layout.type === "u8" ? "i8x16.narrow_i16x8_u" : "i8x16.narrow_i16x8_s";
+  if (count >= 8) {
+    const value = wide ? result : vector(narrow, [result, result]);
+    k.emit({ kind: "vectorStore", buffer: output, index: at, value, form: wide ? "full" : "low8" });
     return;
   }
-  const narrow = layout.type === "u8" ? "i8x16.narrow_i16x8_u" : "i8x16.narrow_i16x8_s";
-  const value = centred ? stored : vector(narrow, [stored, stored]);
-  k.emit({ kind: "vectorStore", buffer: output, index: at, value, form: centred ? "full" : "low8" });
+  // One by one nothing is narrowed, so nothing is cut off by itself.
+  const least = layout.type === "u8" ? 0 : -128;
+  for (let lane = 0; lane < count; lane++) {
+    const value = vector("i16x8.extract_lane_s", [result], lane);
+    output.store(at.add(lane), wide ? value : value.clamp(i32(least), i32(least + 255)));
+  }
 }
 
 /** Proofs take a while, and a network may be lowered more than once. */
@@ -154,23 +195,46 @@ function provedOnce(node: Node, prove: () => Requantization | undefined): Requan
 }
 
 /** The bytes of a layer, or undefined where it is another kind or the definition's arithmetic is not proved to be met. */
-export function byteMath(node: Node, form: WeightForm, rule: MultiplierRule): LayerMath | undefined {
+export function byteMath(node: Node, weightForm: WeightForm, rule: MultiplierRule, form: ByteForm): LayerMath | undefined {
   const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
   if (!isByte(x) || !isByte(y) || !isByte(w) || !isActivation(x) || w.data === undefined || !constantOrAbsent(node.inputs[2], "int32"))
     return undefined;
   const zeros = w.quantization?.zeroPoints ?? [];
   if (attributesOf<{ activation: Activation }>(node).activation === "tanh" || !zeros.every((zero) => zero === zeros[0])) return undefined;
   const weights = centredWeights(w);
-  const requantization = provedOnce(node, () => requantizationOf(node, weights, form, rule));
+  const requantization = provedOnce(node, () => requantizationOf(node, weights, weightForm, rule));
   if (requantization === undefined) return undefined;
-  clearChannels(weights, form, requantization.cleared);
+  clearChannels(weights, weightForm, requantization.cleared);
+  return form === "words" ? wordMath(node, weights, requantization) : dotMath(node, weights, weightForm, requantization);
+}
+
+function wordMath(node: Node, weights: Int16Array, requantization: Requantization): LayerMath {
   return {
-    pair: 2,
+    group: 2,
     weights,
     sum: "i32x4",
     lanes: "i16x8",
     multiplyAdd: (sum, a, b) => vector("i32x4.add", [sum, vector("i32x4.dot_i16x8_s", [a, b])]),
     epilogue: (k, output, layout) => byteEpilogue(k, node, requantization, output, layout),
+  };
+}
+
+/** Inputs are not centred, which takes the same number off a channel's sum for all of them, padding included. */
+function dotMath(node: Node, weights: Int16Array, form: WeightForm, requantization: Requantization): LayerMath | undefined {
+  if (!weights.every((w) => w >= -128 && w <= 127)) return undefined;
+  const x = inputOf(node, 0);
+  const zero = x.quantization!.zeroPoints[0]! - rangeOfDType(x.dtype).low;
+  const bias = requantization.bias.map((start, c) => {
+    const all = Array.from({ length: form.taps }, (_, i) => weights[form.first(c) + i * form.step]!);
+    return start - zero * all.reduce((sum, w) => sum + w, 0);
+  });
+  return {
+    group: 4,
+    weights: Int8Array.from(weights),
+    sum: "i32x4",
+    lanes: "i8x16",
+    multiplyAdd: (sum, a, b) => vector("i32x4.add_dot_u8_s8", [a, b, sum]),
+    epilogue: (k, output, layout) => byteEpilogue(k, node, { ...requantization, bias }, output, layout),
   };
 }
 
@@ -219,7 +283,7 @@ export function floatMath(node: Node): LayerMath | undefined {
   const floats = x.dtype === "float32" && w.dtype === "float32" && y.dtype === "float32";
   if (!floats || !isActivation(x) || w.data === undefined || !constantOrAbsent(node.inputs[2], "float32") || !allFinite(w.data)) return undefined;
   return {
-    pair: 1,
+    group: 1,
     weights: w.data as Float32Array,
     sum: "f32x4",
     lanes: "f32x4",

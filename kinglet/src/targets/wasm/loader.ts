@@ -1,15 +1,44 @@
-import { relaxedProbe } from "../../loops/index.ts";
+import { dotProbe, relaxedProbe } from "../../loops/index.ts";
 import type { Tensor } from "./tensors.ts";
 import { type SharedMemory, threadsText } from "./threads.ts";
 
-function table(tensors: readonly Tensor[]): string {
-  const rows = tensors.map(({ array, length, offset, ...told }) => `  [${JSON.stringify(told)}, ${array}, ${length}, ${offset}],\n`);
+/** The name of the module that multiplies bytes four at a time, and of the function by which it is known. */
+export const DOTS = "dots";
+
+/** What a package has beside its module. */
+export interface LoaderParts {
+  readonly relaxed: boolean;
+  /** The tensors of the module with dot products of bytes, which lie elsewhere in its memory. */
+  readonly dots?: { readonly inputs: readonly Tensor[]; readonly outputs: readonly Tensor[] } | undefined;
+  readonly threads?: SharedMemory | undefined;
+}
+
+function table(tensors: readonly Tensor[], others: readonly Tensor[] | undefined): string {
+  const rows = tensors.map(({ array, length, offset, ...told }, i) => {
+    const addresses = others === undefined ? [offset] : [offset, others[i]!.offset];
+    return `  [${[JSON.stringify(told), array, length, ...addresses].join(", ")}],\n`;
+  });
   return `[\n${rows.join("")}]`;
 }
 
-function probeText(): string {
+function relaxedText(): string {
   return `// A module with one relaxed multiply-add: engines that know it take the module that uses it.
 const RELAXED = WebAssembly.validate(Uint8Array.of(${relaxedProbe().join(", ")}));
+
+`;
+}
+
+/** Products that only one of the ways open to an engine gives: bytes signed and unsigned, and sums that do not stop at 16 bits. */
+const TELLING = "[[-128, 255], [-128, 128], [-1, 255], [1, 255], [127, 128], [127, 255]]";
+
+function dotsText(): string {
+  return `// True where this engine's relaxed dot product gives exact sums of unsigned times signed bytes: its standard leaves that open.
+const DOTS = (() => {
+  const bytes = Uint8Array.of(${dotProbe().join(", ")});
+  if (!WebAssembly.validate(bytes)) return false;
+  const { probe } = new WebAssembly.Instance(new WebAssembly.Module(bytes)).exports;
+  return ${TELLING}.every(([w, x]) => probe(w, x) === 4 * w * x);
+})();
 
 `;
 }
@@ -18,19 +47,24 @@ const RELAXED = WebAssembly.validate(Uint8Array.of(${relaxedProbe().join(", ")})
  * The loader: one file for Node and browsers, without dependencies. Everything that it must know about the
  * tensors is written into it, so that loading is one `WebAssembly.instantiate`.
  */
-export function loaderText(name: string, inputs: readonly Tensor[], outputs: readonly Tensor[], relaxed: boolean, threads?: SharedMemory): string {
+export function loaderText(name: string, inputs: readonly Tensor[], outputs: readonly Tensor[], { relaxed, dots, threads }: LoaderParts): string {
   // Bundlers look for addresses written out like these.
   const address = (file: string): string => `new URL("./${file}", import.meta.url)`;
-  const module = relaxed ? `RELAXED ? ${address(`${name}.relaxed.wasm`)} : ${address(`${name}.wasm`)}` : address(`${name}.wasm`);
+  const plain = relaxed ? `RELAXED ? ${address(`${name}.relaxed.wasm`)} : ${address(`${name}.wasm`)}` : address(`${name}.wasm`);
+  const module = dots === undefined ? plain : `DOTS ? ${address(`${name}.${DOTS}.wasm`)} : ${plain}`;
+  const probes = `${relaxed ? relaxedText() : ""}${dots === undefined ? "" : dotsText()}`;
   const shared = threads === undefined ? "" : threadsText(name, threads);
   const options = threads === undefined ? "" : ", { threads = 1 } = {}";
+  const addresses =
+    dots === undefined ? "address in the module's memory" : "address in the module's memory, and in that of the module with dot products";
+  const [which, choice] = dots === undefined ? ["", "address"] : [", dots", "dots ? other : address"];
   return `// Loads ${name}.wasm. Written by Kinglet. Works in browsers and in Node 20 or later.
 
-// [description, class of the data, number of elements, address in the module's memory]
-const INPUTS = ${table(inputs)};
-const OUTPUTS = ${table(outputs)};
+// [description, class of the data, number of elements, ${addresses}]
+const INPUTS = ${table(inputs, dots?.inputs)};
+const OUTPUTS = ${table(outputs, dots?.outputs)};
 
-${relaxed ? probeText() : ""}${shared}/** Gives what WebAssembly.instantiate takes: bytes or a module. */
+${probes}${shared}/** Gives what WebAssembly.instantiate takes: bytes or a module. */
 async function contentOf(source) {
   if (source instanceof URL) {
     if (source.protocol === "file:") {
@@ -44,9 +78,9 @@ async function contentOf(source) {
   return source.arrayBuffer();
 }
 
-function tensorsOf(rows, memory) {
-  return Object.freeze(rows.map(([told, TypedArray, length, address]) =>
-    Object.freeze({ ...told, data: new TypedArray(memory.buffer, address, length) })));
+function tensorsOf(rows, memory${which}) {
+  return Object.freeze(rows.map(([told, TypedArray, length, address${dots === undefined ? "" : ", other"}]) =>
+    Object.freeze({ ...told, data: new TypedArray(memory.buffer, ${choice}, length) })));
 }
 
 function check({ name, data }, given) {
@@ -73,10 +107,10 @@ ${threads === undefined ? "" : "  if (threads > 1) return modelOf(await loadShar
   return modelOf((made.instance ?? made).exports);
 }
 
-function modelOf({ memory, init, run${threads === undefined ? "" : ", close"} }) {
+function modelOf({ memory, init, run${which}${threads === undefined ? "" : ", close"} }) {
   init();
-  const inputs = tensorsOf(INPUTS, memory);
-  const outputs = tensorsOf(OUTPUTS, memory);
+  const inputs = tensorsOf(INPUTS, memory${which});
+  const outputs = tensorsOf(OUTPUTS, memory${which});
   const results = outputs.map(({ data }) => data);
   return Object.freeze({
     inputs,

@@ -12,19 +12,9 @@ import {
   vector,
   vectorLoad,
 } from "../../loops/index.ts";
-import {
-  attributesOf,
-  inputOf,
-  type Kernel,
-  type NodeLayouts,
-  outputOf,
-  type PoolAttributes,
-  quantizationOf,
-  resultBounds,
-  type Schedule,
-} from "../../ops/index.ts";
+import { attributesOf, inputOf, type Kernel, type NodeLayouts, outputOf, type PoolAttributes, resultBounds, type Schedule } from "../../ops/index.ts";
 import { clearBorder } from "./border.ts";
-import { clampFloats, isActivation, storeFloats } from "./layer.ts";
+import { type ByteForm, clampFloats, isActivation, storeFloats } from "./layer.ts";
 
 /** The sum of a window's stored values over the window, half away from zero: division drops what is left over. */
 function meanOf(sum: Expr, count: number): Expr {
@@ -38,7 +28,7 @@ function windowSums(k: KernelBuilder, a: PoolAttributes, from: Images, input: Bu
   k.for("ky", 0, k.int("filter_h", a.filterH), (ky) =>
     k.for("kx", 0, k.int("filter_w", a.filterW), (kx) => {
       const at = first.add(ky.mul(k.int("in_row", from.row))).add(kx.mul(k.int("channels", from.channels)));
-      const x = k.let("values", vectorLoad(bytes ? "i16x8" : "f32x4", input, at));
+      const x = k.let("values", vectorLoad(bytes ? "i16x8" : "f32x4", input, at, input.type === "u8" ? "widen8u" : "full"));
       if (bytes) {
         for (const [half, op] of (["i32x4.extend_low_i16x8_s", "i32x4.extend_high_i16x8_s"] as const).entries())
           sums[half]!.set(vector("i32x4.add", [sums[half]!.get(), vector(op, [x])]));
@@ -56,8 +46,8 @@ function byteMeans(k: KernelBuilder, node: Node, output: Buffer, layouts: NodeLa
   const { low, high } = resultBounds(node, a.activation);
   const lanes = k.scratch("lanes", "i32", 8);
   const count = a.filterH * a.filterW;
-  // Inputs are less their zero point, which the mean is not.
-  const zeros = k.int("zeros", count * quantizationOf(node, inputOf(node, 0)).zeroPoint);
+  // Elements are less what their layout takes off, which the mean is not.
+  const zeros = k.int("zeros", count * layouts.inputs[0]!.zeroPoint);
   return (sums, at) => {
     sums.forEach((sum, half) => k.emit({ kind: "vectorStore", buffer: lanes, index: constant(4 * half, "i32"), value: sum.get(), form: "full" }));
     k.for("lane", 0, 8, (lane) => {
@@ -112,12 +102,14 @@ function lanesOf(node: Node): number {
 }
 
 /** Windows that lie inside the input, so that all have the same number of elements. */
-export const averagePoolSchedule: Schedule = (node) => {
-  const a = attributesOf<PoolAttributes>(node);
-  const [x, y] = [inputOf(node, 0), outputOf(node)];
-  const known = isActivation(x) && x.dtype === y.dtype && (x.dtype === "int8" || x.dtype === "uint8" || x.dtype === "float32");
-  const inside = a.padTop + a.padBottom + a.padLeft + a.padRight === 0;
-  if (!known || !inside || x.shape[3]! < lanesOf(node) || a.activation === "tanh") return undefined;
-  const kernel: Kernel = (k, layouts) => poolKernel(k, node, layouts);
-  return Object.assign(kernel, { reads: [{ border: NO_BORDER, tail: 0 }], writesAny: true });
-};
+export const averagePoolScheduleFor =
+  (form: ByteForm): Schedule =>
+  (node) => {
+    const a = attributesOf<PoolAttributes>(node);
+    const [x, y] = [inputOf(node, 0), outputOf(node)];
+    const known = isActivation(x) && x.dtype === y.dtype && (x.dtype === "int8" || x.dtype === "uint8" || x.dtype === "float32");
+    const inside = a.padTop + a.padBottom + a.padLeft + a.padRight === 0;
+    if (!known || !inside || x.shape[3]! < lanesOf(node) || a.activation === "tanh") return undefined;
+    const kernel: Kernel = (k, layouts) => poolKernel(k, node, layouts);
+    return Object.assign(kernel, { reads: [{ border: NO_BORDER, tail: 0, unsigned: form === "dots" }], writesAny: true });
+  };

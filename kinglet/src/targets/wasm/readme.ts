@@ -15,13 +15,13 @@ export function readmeText(
   name: string,
   inputs: readonly Tensor[],
   outputs: readonly Tensor[],
-  { relaxed, threads }: { relaxed: boolean; threads: boolean },
+  { relaxed, dots, threads }: { relaxed: boolean; dots: boolean; threads: boolean },
 ): string {
   const args = inputs.map((tensor) => `new ${tensor.array}(${tensor.length})`).join(", ");
   return `# ${name}
 
 A neural network as one WebAssembly module with its weights inside. Keep the files together; nothing else is needed.
-${relaxed ? `\nEngines with relaxed SIMD load \`${name}.relaxed.wasm\` instead: faster, with results that may differ in the last bits.\n` : ""}${threads ? `\n\`load(undefined, { threads: 2 })\` shares every layer between the caller and a worker. It needs \`SharedArrayBuffer\`, in pages\nthat is cross-origin isolation; \`model.close()\` ends the workers.\n` : ""}
+${relaxed ? `\nEngines with relaxed SIMD load \`${name}.relaxed.wasm\` instead: faster, with results that may differ in the last bits.\n` : ""}${dots ? `\nEngines that multiply bytes four at a time load \`${name}.dots.wasm\` instead: faster, with the same results.\n` : ""}${threads ? `\n\`load(undefined, { threads: 2 })\` shares every layer between the caller and a worker. It needs \`SharedArrayBuffer\`, in pages\nthat is cross-origin isolation; \`model.close()\` ends the workers.\n` : ""}
 \`\`\`js
 import { load } from "./${name}.js";
 

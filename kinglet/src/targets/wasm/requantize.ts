@@ -8,8 +8,11 @@ export interface Requantization {
   readonly bias: Int32Array;
   /** Channels whose result is the same for all inputs: their weights must be 0. */
   readonly cleared: readonly boolean[];
-  /** Puts the tables into a kernel; gives what loads four channels' entries, once for many sums, and what applies them. */
-  tables(k: KernelBuilder): { load: (channel: Expr) => Expr[]; apply: (sums: Expr, loaded: readonly Expr[]) => Expr };
+  /**
+   * Puts the tables into a kernel; gives what loads four channels' entries, once for many sums, and what applies them.
+   * @param zeroPoint is added to every result.
+   */
+  tables(k: KernelBuilder, zeroPoint: number): { load: (channel: Expr) => Expr[]; apply: (sums: Expr, loaded: readonly Expr[]) => Expr };
 }
 
 /** The magic number as an integer: the bits of a number added to it, less these, are the rounded number. */
@@ -28,10 +31,10 @@ function loadFour(k: KernelBuilder, name: string, table: Buffer, channel: Expr, 
 
 /** round(sum · scale + rounding) + centre by the magic number: five operations, seven where `rounding` takes the sum's sign. */
 function floatForm(bias: Int32Array, forms: readonly FloatRounding[], signed: boolean): Requantization {
-  const tables: Requantization["tables"] = (k) => {
+  const tables: Requantization["tables"] = (k, zeroPoint) => {
     const scale = k.constant("scale", "f32", padded(Float32Array.from(forms, (form) => form.scale)));
     const rounding = k.constant("rounding", "f32", padded(Float32Array.from(forms, (form) => form.rounding)));
-    const centre = k.constant("centre", "i32", padded(Int32Array.from(forms, (form) => BITS_OF_MAGIC - form.centre)));
+    const centre = k.constant("centre", "i32", padded(Int32Array.from(forms, (form) => BITS_OF_MAGIC - form.centre - zeroPoint)));
     return {
       load: (channel) => [
         loadFour(k, "scales", scale, channel, "f32x4"),
@@ -82,7 +85,7 @@ function wideForm(bias: Int32Array, reaches: readonly ChannelReach[]): Requantiz
   if (last > 30 || channels.some(({ multiplier }, c) => multiplier.multiplier <= 0 || grow[c]! > 30 || sizes[c]! * 2 ** grow[c]! >= 2 ** 31))
     return undefined;
   const ties = right.map((shift) => (shift === 0 ? 0 : 2 ** (last - shift)));
-  const tables: Requantization["tables"] = (k) => {
+  const tables: Requantization["tables"] = (k, zeroPoint) => {
     const factor = k.constant("factor", "i32", padded(Int32Array.from(grow, (bits) => 2 ** bits)));
     const multiplier = k.constant("multiplier", "i32", padded(Int32Array.from(channels, (channel) => channel.multiplier.multiplier)));
     const half = k.constant("half", "i64", padded(BigInt64Array.from(right, (shift) => 1n << BigInt(31 + last - shift))));
@@ -101,7 +104,8 @@ function wideForm(bias: Int32Array, reaches: readonly ChannelReach[]): Requantiz
         const product = k.let("product", vector("i32x4.odd", [lows, highs]));
         const negative = vector("i32x4.and", [vector("i32x4.shr_s", [product, i32(31)]), tieBits!]);
         const moved = vector("i32x4.add", [vector("i32x4.sub", [product, negative]), addends!]);
-        return vector("i32x4.shr_s", [moved, shift]);
+        const result = vector("i32x4.shr_s", [moved, shift]);
+        return zeroPoint === 0 ? result : vector("i32x4.add", [result, vector("i32x4.splat", [k.int("zero_point", zeroPoint)])]);
       },
     };
   };

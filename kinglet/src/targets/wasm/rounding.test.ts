@@ -87,7 +87,7 @@ describe("requantization by vectors", () => {
     const names: string[] = [];
     const program = singleKernel([{ type: "i32", length: sums.length }], { type: "i32", length: sums.length }, (k) => {
       const [from, to] = [k.input(0, "from"), k.output(0, "to")];
-      const { load, apply } = plan.tables(k);
+      const { load, apply } = plan.tables(k, 0);
       const loaded = load(k.int("zero", 0));
       k.for(
         "i",

@@ -75,8 +75,13 @@ class Net {
 /** Runs both ways, three times; gives the names of the functions. */
 async function expectSame(graph: Graph): Promise<string[]> {
   const samples = Array.from({ length: 3 }, () => graph.inputs.map(({ dtype, shape }) => bytesOf(contents(dtype, shape)).slice()));
-  const [fast, plain] = [await execute(graph, "wasm", samples), await execute(graph, "plain", samples)];
+  const [fast, dots, plain] = [
+    await execute(graph, "wasm", samples),
+    await execute(graph, "wasm-dots", samples),
+    await execute(graph, "plain", samples),
+  ];
   expect(fast.outputs).toEqual(plain.outputs);
+  expect(dots.outputs).toEqual(plain.outputs);
   expect(new Set(plain.outputs[0]![0]).size).toBeGreaterThan(1);
   return fast.compiled.program.functions.map((func) => func.name);
 }
@@ -112,6 +117,8 @@ const DEPTHWISE: Case[] = [
   ["8 channels, padded", [1, 5, 6, 8], [1, 3, 3, 8], [1, 5, 6, 8], SAME],
   ["19 channels, stride 2", [2, 7, 7, 19], [1, 3, 3, 19], [2, 4, 4, 19], { strideH: 2, strideW: 2, ...SAME, activation: "relu6" }],
   ["16 channels, dilated", [1, 9, 9, 16], [1, 3, 5, 16], [1, 5, 1, 16], { dilationH: 2, dilationW: 2 }],
+  ["columns of five taps", [1, 8, 7, 11], [1, 5, 3, 11], [1, 4, 5, 11], { activation: "relu" }],
+  ["columns that neighbours do not share", [1, 5, 9, 9], [1, 3, 2, 9], [1, 3, 4, 9], { strideW: 2 }],
   ["an even number of taps", [1, 6, 1, 12], [1, 4, 1, 12], [1, 3, 1, 12], { activation: "relu" }],
 ];
 const DENSE: Case[] = [

@@ -50,7 +50,7 @@ describe("a network on several threads", () => {
   beforeAll(async () => {
     compiled = compileGraph(graph, { target: "wasm" });
     folder = await mkdtemp(join(tmpdir(), "kinglet-threads-"));
-    const files = packageWasm(compiled.program, placeBuffers(compiled.program, { overlap: false }), "net", true);
+    const files = packageWasm(compiled.program, placeBuffers(compiled.program, { overlap: false }), "net", { threads: true });
     await writeFile(join(folder, "package.json"), '{ "type": "module" }');
     for (const [name, content] of files) await writeFile(join(folder, name), content);
   });

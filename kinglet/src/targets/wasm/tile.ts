@@ -1,5 +1,5 @@
 import { type Buffer, type Expr, type KernelBuilder, type Variable, vectorLoad, type VectorLoadForm } from "../../loops/index.ts";
-import { type LayerMath, SUMS } from "./layer.ts";
+import { emptyLike, type LayerMath, SUMS, type Weights } from "./layer.ts";
 
 /** Outputs that are computed together: some pixels by four times `vectors` channels, one sum in a register each. */
 export interface Tile {
@@ -45,7 +45,7 @@ export function emitTile(
   const width = SUMS * tile.vectors;
   const [run, columns] = [k.int("run", runs.run), k.int("columns", runs.columns)];
   const form: VectorLoadForm = weights.bytes ? "widen8s" : "full";
-  const splat: VectorLoadForm = math.pair === 2 ? "splatPair" : "splat";
+  const splat: VectorLoadForm = math.group === 1 ? "splat" : "splatWord";
   k.for("ky", 0, k.int("rows", runs.rows), (ky) =>
     k.for("kx", 0, columns, (kx) => {
       const from = k.let("from", at.input.add(ky.mul(k.int("row", runs.row))).add(kx.mul(k.int("column", runs.column))));
@@ -56,14 +56,14 @@ export function emitTile(
         run,
         (i) => {
           const w = Array.from({ length: tile.vectors }, (_, v) =>
-            k.let(`w${v}`, vectorLoad(math.lanes, weights.buffer, tap.add(i.mul(width)).add(v * SUMS * math.pair), form)),
+            k.let(`w${v}`, vectorLoad(math.lanes, weights.buffer, tap.add(i.mul(width)).add(v * SUMS * math.group), form)),
           );
           sums.forEach((row, p) => {
             const x = k.let(`x${p}`, vectorLoad(math.lanes, runs.input, from.add(i).add(k.int("pixel", runs.pixel).mul(p)), splat));
             row.forEach((sum, v) => sum.set(math.multiplyAdd(sum.get(), x, w[v]!)));
           });
         },
-        math.pair,
+        math.group,
       );
     }),
   );
@@ -79,14 +79,14 @@ export function blockStarts(channels: number, width: number): number[] {
  * Weights in the order in which tiles read them: block, depth, channel, pair.
  * @param depth the index of each weight of a channel, counted from the channel's first; −1 stands for 0.
  */
-export function packTiles(math: LayerMath, channels: number, taps: number, depth: readonly number[], width: number): Int16Array | Float32Array {
+export function packTiles(math: LayerMath, channels: number, taps: number, depth: readonly number[], width: number): Weights {
   const starts = blockStarts(channels, width);
-  const packed = math.pair === 2 ? new Int16Array(starts.length * depth.length * width) : new Float32Array(starts.length * depth.length * width);
+  const packed = emptyLike(math.weights, starts.length * depth.length * width);
   let at = 0;
   for (const start of starts) {
-    for (let d = 0; d < depth.length; d += math.pair) {
+    for (let d = 0; d < depth.length; d += math.group) {
       for (let c = start; c < start + width; c++) {
-        for (let e = d; e < d + math.pair; e++) packed[at++] = c < channels && depth[e]! >= 0 ? math.weights[c * taps + depth[e]!]! : 0;
+        for (let e = d; e < d + math.group; e++) packed[at++] = c < channels && depth[e]! >= 0 ? math.weights[c * taps + depth[e]!]! : 0;
       }
     }
   }

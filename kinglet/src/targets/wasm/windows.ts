@@ -33,8 +33,11 @@ export function filled(start: number, count: number, padded: number): number[] {
 }
 
 export function elementBytes(math: LayerMath): number {
-  return math.pair === 2 ? 2 : 4;
+  return 4 / math.group;
 }
+
+/** What the inputs of a layer lie in memory as. */
+const INPUT_TYPES = { 1: "f32", 2: "i16", 4: "u8" } as const;
 
 /** Elements of a window that lie side by side in memory: a filter row, or where columns are dilated the channels of one. */
 function runOf(node: Node): { runs: number; run: number } {
@@ -53,7 +56,7 @@ export function windowsOf(node: Node, math: LayerMath, from: Images, to: Images)
   const [, filterH, filterW, inC] = inputOf(node, 1).shape as [number, number, number, number];
   const { runs: count, run } = runOf(node);
   const gather = gathers(node, math);
-  const padded = roundUp(run, math.pair);
+  const padded = roundUp(run, math.group);
   const all = count * run;
   const runs = {
     pixel: a.strideW * inC,
@@ -63,7 +66,7 @@ export function windowsOf(node: Node, math: LayerMath, from: Images, to: Images)
     column: (a.dilationW ?? 1) * inC,
     run: padded,
   };
-  const depth = gather ? filled(0, all, roundUp(all, math.pair)) : Array.from({ length: count }, (_, r) => filled(r * run, run, padded)).flat();
+  const depth = gather ? filled(0, all, roundUp(all, math.group)) : Array.from({ length: count }, (_, r) => filled(r * run, run, padded)).flat();
   const first = from.first - a.padTop * from.row - a.padLeft * inC;
   return { from, to, strideH: a.strideH, strideW: a.strideW, first, runs: { ...runs, ...(filterW === 1 ? { column: 0 } : {}) }, depth, gather };
 }
@@ -73,10 +76,11 @@ export type Gather = (windows: readonly Expr[]) => { readonly buffer: Buffer; re
 
 /** A tile's windows one after another: every run is one vector, and what it brings too much the next one overwrites. */
 export function gatherWindows(k: KernelBuilder, math: LayerMath, pixels: number, input: Buffer, w: Windows): Gather {
-  const type = vectorOf(math.pair === 2 ? "i16" : "f32");
+  const memory = INPUT_TYPES[math.group];
+  const type = vectorOf(memory);
   const depth = w.depth.length;
   const run = w.depth.filter((d) => d >= 0).length / (w.runs.rows * w.runs.columns);
-  const buffer = k.scratch("windows", math.pair === 2 ? "i16" : "f32", pixels * depth + VECTOR_BYTES / elementBytes(math));
+  const buffer = k.scratch("windows", memory, pixels * depth + VECTOR_BYTES / elementBytes(math));
   return (windows) => {
     for (const [p, from] of windows.entries()) {
       k.for("ky", 0, k.int("filter_rows", w.runs.rows), (ky) =>
@@ -106,6 +110,6 @@ export function isFlat(node: Node, from: Images): boolean {
 export function convWish(node: Node, math: LayerMath): LayoutWish {
   const a = attributesOf<WindowAttributes>(node);
   const { run } = runOf(node);
-  const tail = gathers(node, math) ? VECTOR_BYTES / elementBytes(math) : run % math.pair;
-  return { border: { top: a.padTop, bottom: a.padBottom, left: a.padLeft, right: a.padRight }, tail };
+  const tail = gathers(node, math) ? VECTOR_BYTES / elementBytes(math) : roundUp(run, math.group) - run;
+  return { border: { top: a.padTop, bottom: a.padBottom, left: a.padLeft, right: a.padRight }, tail, unsigned: math.group === 4 };
 }
