@@ -4,6 +4,7 @@ export * from "./case-graph.ts";
 export * from "./conv.ts";
 export * from "./dense.ts";
 export * from "./fixed.ts";
+export * from "./gradients/index.ts";
 export * from "./op.ts";
 export * from "./pool.ts";
 export * from "./quantization.ts";

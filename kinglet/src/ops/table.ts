@@ -26,6 +26,13 @@ import { l2Normalization } from "./l2-normalization.ts";
 import { reshape } from "./reshape.ts";
 import { resizeBilinear, resizeNearest } from "./resize.ts";
 import { averagePool2d, maxPool2d } from "./pool.ts";
+import { activationGradient } from "./activation-gradient.ts";
+import { batchNormGradient, batchNormTraining } from "./batch-norm-training.ts";
+import { conv2dFilterGradient, conv2dInputGradient, depthwiseConv2dFilterGradient, depthwiseConv2dInputGradient } from "./conv-gradient.ts";
+import { softmaxCrossEntropy } from "./cross-entropy.ts";
+import { dropout } from "./dropout.ts";
+import { adamUpdate, movingAverage, rmsPropUpdate, sgdUpdate } from "./optimizer-updates.ts";
+import { averagePool2dGradient, maxPool2dGradient } from "./pool-gradient.ts";
 
 /** Every operator by name. A family's file gives its operators; this is the only place that lists them. */
 export const OPS = {
@@ -119,6 +126,21 @@ export const OPS = {
   resizeNearest,
   cumsum,
   l2Normalization,
+  activationGradient,
+  conv2dInputGradient,
+  conv2dFilterGradient,
+  depthwiseConv2dInputGradient,
+  depthwiseConv2dFilterGradient,
+  averagePool2dGradient,
+  maxPool2dGradient,
+  batchNormTraining,
+  batchNormGradient,
+  softmaxCrossEntropy,
+  dropout,
+  sgdUpdate,
+  adamUpdate,
+  rmsPropUpdate,
+  movingAverage,
 } satisfies Record<string, OpDef>;
 
 export type OpName = keyof typeof OPS;
