@@ -1,11 +1,13 @@
 export * from "./accumulate.ts";
 export { type CommonScale, commonScale, type FusedAttributes } from "./arithmetic.ts";
+export type { BatchNormAttributes } from "./batch-norm.ts";
 export * from "./case-graph.ts";
 export * from "./conv.ts";
 export * from "./dense.ts";
 export * from "./fixed.ts";
 export * from "./gradients/index.ts";
 export * from "./op.ts";
+export * from "./parameters.ts";
 export * from "./pool.ts";
 export * from "./quantization.ts";
 export * from "./table.ts";

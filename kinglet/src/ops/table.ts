@@ -8,6 +8,7 @@ import { abs, ceil, cos, exp, floor, log, neg, round, rsqrt, sin, sqrt, square }
 import { conv2d, depthwiseConv2d } from "./conv.ts";
 import { fullyConnected } from "./dense.ts";
 import { batchMatmul } from "./batch-matmul.ts";
+import { batchNorm } from "./batch-norm.ts";
 import { lstm } from "./lstm.ts";
 import { mean, reduceMax, reduceMin, reduceProd, sum } from "./reduce.ts";
 import { svdf } from "./svdf.ts";
@@ -39,6 +40,7 @@ export const OPS = {
   conv2d,
   depthwiseConv2d,
   fullyConnected,
+  batchNorm,
   averagePool2d,
   maxPool2d,
   add,
