@@ -1,15 +1,10 @@
 import { elementCount, sameShape } from "../base/index.ts";
 import type { Node, ValueType } from "../graph/index.ts";
 import { type Buffer, type Expr, f32, type KernelBuilder, type KernelInstance, type Variable } from "../loops/index.ts";
+import type { BatchNormAttributes } from "./batch-norm.ts";
 import { activatePlain } from "./elementwise.ts";
 import { attributesOf, inputOf, type OpDef, refuse, typeAt, unsupportedTypes } from "./op.ts";
 import type { Activation } from "./quantization.ts";
-
-/** Ioffe & Szegedy, "Batch Normalization", ICML 2015. */
-export interface BatchNormAttributes {
-  readonly epsilon: number;
-  readonly activation: Activation;
-}
 
 function needFloats(node: Node): void {
   if ([...node.inputs, ...node.outputs].some((value) => value !== null && value.dtype !== "float32")) throw unsupportedTypes(node);

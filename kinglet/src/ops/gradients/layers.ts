@@ -1,6 +1,6 @@
 import { elementCount } from "../../base/index.ts";
 import type { Node, Value } from "../../graph/index.ts";
-import type { BatchNormAttributes } from "../batch-norm-training.ts";
+import type { BatchNormAttributes } from "../batch-norm.ts";
 import { attributesOf, badNode, inputOf, outputOf } from "../op.ts";
 import type { PoolAttributes } from "../pool.ts";
 import type { WindowAttributes } from "../window.ts";

@@ -1,0 +1,3 @@
+export * from "./optimizer.ts";
+export * from "./session.ts";
+export * from "./step.ts";
