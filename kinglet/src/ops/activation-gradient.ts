@@ -30,7 +30,10 @@ function geluSlope(k: KernelBuilder, x: Expr): Expr {
 }
 
 function hardSwishSlope(x: Expr): Expr {
-  const slope = x.add(x).add(3).mul(f32(1 / 6));
+  const slope = x
+    .add(x)
+    .add(3)
+    .mul(f32(1 / 6));
   return x.le(f32(-3)).select(zero, x.ge(f32(3)).select(f32(1), slope));
 }
 

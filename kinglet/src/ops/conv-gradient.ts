@@ -28,7 +28,7 @@ function checkPositions(op: string, x: readonly number[], dy: ValueType, filter:
   if (dy.shape[1] !== h || dy.shape[2] !== w || dy.shape[0] !== x[0]) refuse(op, `a gradient of [${x[0]},${h},${w},…] is needed`);
 }
 
-/** Visits the window positions that read input pixel (iy, ix): the filter element they read it with, and their pixel. */
+/** Visits the window positions that read input pixel (iy, ix), in their order: the filter element they read it with, and their pixel. */
 function eachReader(
   k: KernelBuilder,
   s: WindowSizes,
@@ -39,11 +39,13 @@ function eachReader(
   body: (ky: Expr, kx: Expr, pixel: Expr) => void,
 ): void {
   const [strideH, strideW] = [k.int("stride_h", a.strideH), k.int("stride_w", a.strideW)];
-  k.for("ky", 0, s.filterH, (ky) => {
+  k.for("above", 0, s.filterH, (above) => {
+    const ky = k.let("ky", s.filterH.sub(1).sub(above));
     const y = k.let("y", iy.add(k.int("pad_top", a.padTop)).sub(ky.mul(k.int("dilation_h", a.dilationH ?? 1))));
     const oy = k.let("oy", y.max(0).div(strideH));
     k.if(y.eq(oy.mul(strideH)).and(oy.lt(s.outH)), () =>
-      k.for("kx", 0, s.filterW, (kx) => {
+      k.for("before", 0, s.filterW, (before) => {
+        const kx = k.let("kx", s.filterW.sub(1).sub(before));
         const x = k.let("x", ix.add(k.int("pad_left", a.padLeft)).sub(kx.mul(k.int("dilation_w", a.dilationW ?? 1))));
         const ox = k.let("ox", x.max(0).div(strideW));
         k.if(x.eq(ox.mul(strideW)).and(ox.lt(s.outW)), () => body(ky, kx, k.let("pixel", n.mul(s.outH).add(oy).mul(s.outW).add(ox))));
@@ -81,7 +83,10 @@ function inputGradientLoops(k: KernelBuilder, node: Node): KernelInstance {
       output.store(to.add(ic), acc.get());
     }),
   );
-  return k.finish("conv2d_input_gradient_f32", "Gradient of a convolution with respect to its input: each element gathers the results it took part in.");
+  return k.finish(
+    "conv2d_input_gradient_f32",
+    "Gradient of a convolution with respect to its input: each element gathers the results it took part in.",
+  );
 }
 
 function filterGradientLoops(k: KernelBuilder, node: Node): KernelInstance {

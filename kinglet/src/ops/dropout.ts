@@ -13,7 +13,13 @@ function loops(k: KernelBuilder, node: Node): KernelInstance {
   const { rate, salt } = attributesOf<DropoutAttributes>(node);
   if (inputOf(node, 0).dtype !== "float32") throw unsupportedTypes(node);
   const [x, seed, y] = [k.input(0, "x"), k.input(1, "seed"), k.output(0, "y")];
-  const start = k.let("start", seed.load(0).wrapMul(i32(0x27d4eb2f)).wrapAdd(k.int("salt", Math.imul(salt + 1, 0x165667b1))));
+  const start = k.let(
+    "start",
+    seed
+      .load(0)
+      .wrapMul(i32(0x27d4eb2f))
+      .wrapAdd(k.int("salt", Math.imul(salt + 1, 0x165667b1))),
+  );
   eachElement(k, inputOf(node, 0).shape, (i) => {
     // The finalizer of MurmurHash3: every bit of the index and the seed reaches every bit of the result.
     const a = k.let("a", start.wrapAdd(i.wrapMul(i32(0x9e3779b1 | 0))));

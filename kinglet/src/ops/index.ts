@@ -3,9 +3,11 @@ export { type CommonScale, commonScale, type FusedAttributes } from "./arithmeti
 export type { BatchNormAttributes } from "./batch-norm.ts";
 export * from "./case-graph.ts";
 export * from "./conv.ts";
+export type { FilterGradientAttributes, InputGradientAttributes } from "./conv-gradient.ts";
 export * from "./dense.ts";
 export * from "./fixed.ts";
 export * from "./gradients/index.ts";
+export type { AdamAttributes, SgdAttributes } from "./optimizer-updates.ts";
 export * from "./op.ts";
 export * from "./parameters.ts";
 export * from "./pool.ts";

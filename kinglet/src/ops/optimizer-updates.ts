@@ -64,8 +64,20 @@ function adamLoops(k: KernelBuilder, node: Node): KernelInstance {
   eachWeight(k, node, (i) => {
     const weight = k.let("weight", w.load(i));
     const gradient = k.let("gradient", decayed(k, g.load(i), weight, decoupled ? 0 : weightDecay));
-    const m = k.let("m", mean.load(i).mul(k.float("beta1", beta1)).add(gradient.mul(k.float("rest1", 1 - beta1))));
-    const v = k.let("v", square.load(i).mul(k.float("beta2", beta2)).add(gradient.mul(gradient).mul(k.float("rest2", 1 - beta2))));
+    const m = k.let(
+      "m",
+      mean
+        .load(i)
+        .mul(k.float("beta1", beta1))
+        .add(gradient.mul(k.float("rest1", 1 - beta1))),
+    );
+    const v = k.let(
+      "v",
+      square
+        .load(i)
+        .mul(k.float("beta2", beta2))
+        .add(gradient.mul(gradient).mul(k.float("rest2", 1 - beta2))),
+    );
     mean.store(i, m);
     square.store(i, v);
     const moved = weight.sub(step.mul(m).div(v.sqrt().mul(root).add(k.float("epsilon", epsilon))));
@@ -82,7 +94,13 @@ function rmsPropLoops(k: KernelBuilder, node: Node): KernelInstance {
   eachWeight(k, node, (i) => {
     const weight = k.let("weight", w.load(i));
     const gradient = k.let("gradient", decayed(k, g.load(i), weight, weightDecay));
-    const v = k.let("v", square.load(i).mul(k.float("decay", decay)).add(gradient.mul(gradient).mul(k.float("rest", 1 - decay))));
+    const v = k.let(
+      "v",
+      square
+        .load(i)
+        .mul(k.float("decay", decay))
+        .add(gradient.mul(gradient).mul(k.float("rest", 1 - decay))),
+    );
     square.store(i, v);
     w.store(i, weight.sub(step.mul(gradient).div(v.sqrt().add(k.float("epsilon", epsilon)))));
   });
@@ -93,7 +111,15 @@ function emaLoops(k: KernelBuilder, node: Node): KernelInstance {
   const { decay } = attributesOf<{ decay: number }>(node);
   const average = k.input(0, "average", true);
   const x = k.input(1, "x");
-  eachWeight(k, node, (i) => average.store(i, average.load(i).mul(k.float("decay", decay)).add(x.load(i).mul(k.float("rest", 1 - decay)))));
+  eachWeight(k, node, (i) =>
+    average.store(
+      i,
+      average
+        .load(i)
+        .mul(k.float("decay", decay))
+        .add(x.load(i).mul(k.float("rest", 1 - decay))),
+    ),
+  );
   return k.finish("moving_average_f32", "Moves a running average on.");
 }
 
@@ -110,7 +136,8 @@ function update(name: string, states: number, rates: number, loops: OpDef["loops
     infer(types) {
       const w = typeAt(name, types, 0);
       const count = elementCount(w.shape);
-      for (let i = 1; i <= states; i++) if (elementCount(typeAt(name, types, i).shape) !== count) refuse(name, "weights, memory and gradient differ in size");
+      for (let i = 1; i <= states; i++)
+        if (elementCount(typeAt(name, types, i).shape) !== count) refuse(name, "weights, memory and gradient differ in size");
       if (rates > 0 && elementCount(typeAt(name, types, states + 1).shape) !== rates) refuse(name, `${rates} rates are needed`);
       return [];
     },

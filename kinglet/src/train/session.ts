@@ -53,7 +53,8 @@ export class TrainingSession {
 
   private setFloats(input: number, data: Float32Array): void {
     const { length } = this.compiled.program.buffers[this.compiled.program.inputs[input]!.buffer]!;
-    if (data.length !== length) throw new KingletError("bad-input", `"${this.step.graph.inputs[input]!.name}" takes ${length} numbers, not ${data.length}`);
+    if (data.length !== length)
+      throw new KingletError("bad-input", `"${this.step.graph.inputs[input]!.name}" takes ${length} numbers, not ${data.length}`);
     this.runner.setInput(input, bytesOf(data));
   }
 
@@ -84,7 +85,8 @@ export class TrainingSession {
     for (const { name } of this.step.state) {
       const saved = variables.get(name);
       const to = this.bufferOf(name);
-      if (saved === undefined || saved.byteLength !== to.length) throw new KingletError("bad-input", `the saved state does not have "${name}" as this network needs it`);
+      if (saved === undefined || saved.byteLength !== to.length)
+        throw new KingletError("bad-input", `the saved state does not have "${name}" as this network needs it`);
       to.set(bytesOf(saved));
     }
     this.count = steps;
@@ -108,7 +110,11 @@ export function withConstants(network: Graph, contents: ReadonlyMap<Value, Float
   return {
     ...network,
     values: network.values.map(now),
-    nodes: network.nodes.map((node) => ({ ...node, inputs: node.inputs.map((value) => (value === null ? null : now(value))), outputs: node.outputs.map(now) })),
+    nodes: network.nodes.map((node) => ({
+      ...node,
+      inputs: node.inputs.map((value) => (value === null ? null : now(value))),
+      outputs: node.outputs.map(now),
+    })),
     inputs: network.inputs.map(now),
     outputs: network.outputs.map(now),
   };

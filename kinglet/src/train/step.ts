@@ -55,7 +55,10 @@ class StepWriter {
   }
 
   private variable(constant: Value): Value {
-    const variable = { name: constant.name, value: this.builder.variable(constant.name, { dtype: constant.dtype, shape: constant.shape }, constant.data) };
+    const variable = {
+      name: constant.name,
+      value: this.builder.variable(constant.name, { dtype: constant.dtype, shape: constant.shape }, constant.data),
+    };
     this.state.push(variable);
     this.trained.push({ constant, variable });
     this.values.set(constant.id, variable.value);
