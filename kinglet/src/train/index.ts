@@ -1,3 +1,6 @@
+export * from "./evaluate.ts";
+export * from "./fit.ts";
 export * from "./optimizer.ts";
+export * from "./schedule.ts";
 export * from "./session.ts";
 export * from "./step.ts";

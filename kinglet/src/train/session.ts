@@ -5,10 +5,15 @@ import type { ProgramRunner } from "../loops/index.ts";
 import { createJsRunner } from "../targets/js/index.ts";
 import { createWasmRunner } from "../targets/wasm/index.ts";
 import { type Optimizer, ratesFor } from "./optimizer.ts";
-import { type StepOptions, type TrainingStep, trainingStep } from "./step.ts";
+import { LOSS_NODE, type StepOptions, type TrainingStep, trainingStep } from "./step.ts";
 
 /** Where training computes: WebAssembly with SIMD, or plain JavaScript (slow, the definition). */
 export type TrainingTarget = "wasm" | "plain";
+
+/** A copy of floats in a runner's memory. */
+function asFloats(bytes: Uint8Array): Float32Array {
+  return new Float32Array(bytes.slice().buffer);
+}
 
 /** What a step gives back. */
 export interface StepResult {
@@ -28,6 +33,9 @@ export class TrainingSession {
   private readonly optimizer: Optimizer;
   private readonly runner: ProgramRunner;
   private readonly buffers: ReadonlyMap<string, number>;
+  /** The step that computes the losses, and where they lie. No update comes before it: all gradients follow from it. */
+  private readonly lossStep: number;
+  private readonly lossBuffer: number;
   private count = 0;
 
   /** @throws what `trainingStep` and compiling throw. */
@@ -38,6 +46,8 @@ export class TrainingSession {
     const { program, plan } = this.compiled;
     this.runner = target === "wasm" ? createWasmRunner(program, plan) : createJsRunner(program, plan);
     const places = new Map(program.buffers.map((buffer, i) => [buffer.value, i]));
+    this.lossStep = program.steps.findIndex(({ name }) => name === LOSS_NODE);
+    this.lossBuffer = program.buffers.findIndex(({ value }) => value === this.step.losses.id);
     this.buffers = new Map(this.step.state.map(({ name, value }) => [name, places.get(value.id)!]));
   }
 
@@ -58,16 +68,42 @@ export class TrainingSession {
     this.runner.setInput(input, bytesOf(data));
   }
 
-  /** Runs one batch: inputs in the network's order, targets [batch, classes or …], and the learning rate. */
+  /**
+   * Runs one batch. Where the loss is not finite it is NaN, no weight changes and the step does not count.
+   * @param inputs in the network's order. @param targets [batch, classes] or as the output. @param rate the learning rate.
+   */
   run(inputs: readonly Float32Array[], targets: Float32Array, rate: number): StepResult {
     inputs.forEach((data, i) => this.setFloats(i, data));
     this.setFloats(this.step.targetsInput, targets);
     this.setFloats(this.step.ratesInput, ratesFor(this.optimizer, rate, this.count + 1));
     if (this.step.seedInput !== null) this.runner.setInput(this.step.seedInput, bytesOf(Int32Array.of(this.count + 1)));
-    this.runner.run();
+    const { steps } = this.compiled.program;
+    for (let k = 0; k <= this.lossStep; k++) this.runner.runStep(k);
+    if (!asFloats(this.runner.buffer(this.lossBuffer)).every(Number.isFinite)) return { loss: Number.NaN, results: new Float32Array(0) };
+    for (let k = this.lossStep + 1; k < steps.length; k++) this.runner.runStep(k);
     this.count++;
-    const floats = (output: number): Float32Array => new Float32Array(this.runner.output(output).slice().buffer);
-    return { loss: floats(0)[0]!, results: floats(1) };
+    return { loss: asFloats(this.runner.output(0))[0]!, results: asFloats(this.runner.output(1)) };
+  }
+
+  /**
+   * Names the first node up to the loss whose result is not finite when the batch is run again; empty where all are. A step
+   * whose loss is not finite changes no weight, so the batch can be.
+   */
+  whereNotFinite(inputs: readonly Float32Array[], targets: Float32Array): string {
+    const { program } = this.compiled;
+    inputs.forEach((data, i) => this.setFloats(i, data));
+    this.setFloats(this.step.targetsInput, targets);
+    for (const [k, step] of program.steps.slice(0, this.lossStep + 1).entries()) {
+      this.runner.runStep(k);
+      const made = new Set(this.step.graph.nodes.find((node) => node.name === step.name)?.outputs.map(({ id }) => id));
+      const buffers = program.buffers.flatMap((buffer, i) => (buffer.value !== undefined && made.has(buffer.value) ? [i] : []));
+      if (buffers.some((i) => !asFloats(this.runner.buffer(i)).every(Number.isFinite))) return `, first in "${step.name}"`;
+    }
+    return "";
+  }
+
+  private floatsOf(name: string): Float32Array {
+    return asFloats(this.bufferOf(name));
   }
 
   private bufferOf(name: string): Uint8Array {
@@ -76,7 +112,7 @@ export class TrainingSession {
 
   /** A copy of all variables by name, and how many steps made them: what a checkpoint holds. */
   save(): SessionState {
-    const variables = new Map(this.step.state.map(({ name }) => [name, new Float32Array(this.bufferOf(name).slice().buffer)]));
+    const variables = new Map(this.step.state.map(({ name }) => [name, this.floatsOf(name)]));
     return { steps: this.count, variables };
   }
 
@@ -94,7 +130,7 @@ export class TrainingSession {
 
   /** The network's constants with the trained contents, by value. */
   trainedConstants(): Map<Value, Float32Array> {
-    return new Map(this.step.trained.map(({ constant, variable }) => [constant, new Float32Array(this.bufferOf(variable.name).slice().buffer)]));
+    return new Map(this.step.trained.map(({ constant, variable }) => [constant, this.floatsOf(variable.name)]));
   }
 }
 

@@ -19,6 +19,9 @@ export interface StepOptions {
   readonly frozen?: (name: string) => boolean;
 }
 
+/** The node that computes the loss of each sample. */
+export const LOSS_NODE = "losses";
+
 /** A training step as a graph: forward, loss, backward, updates. Its state are variables, kept from step to step. */
 export interface TrainingStep {
   readonly graph: Graph;
@@ -30,6 +33,8 @@ export interface TrainingStep {
   readonly targetsInput: number;
   readonly ratesInput: number;
   readonly seedInput: number | null;
+  /** The loss of each sample, [batch]. */
+  readonly losses: Value;
 }
 
 const STATISTICS = [3, 4] as const;
@@ -143,9 +148,9 @@ function lossOf(builder: GraphBuilder, output: Value, targets: Value, kind: Step
   if (kind === "meanSquare") {
     const squares = applyOp(builder, "squaredDifference", [output, targets], { activation: "none" }, "squares")[0]!;
     const axes = squares.shape.slice(1).map((_, d) => d + 1);
-    return { loss: applyOp(builder, "mean", [squares], { axes, keepDims: false }, "losses")[0]!, result: output };
+    return { loss: applyOp(builder, "mean", [squares], { axes, keepDims: false }, LOSS_NODE)[0]!, result: output };
   }
-  const [loss, result] = applyOp(builder, "softmaxCrossEntropy", [output, targets], {}, "losses") as [Value, Value];
+  const [loss, result] = applyOp(builder, "softmaxCrossEntropy", [output, targets], {}, LOSS_NODE) as [Value, Value];
   return { loss, result };
 }
 
@@ -185,5 +190,6 @@ export function trainingStep(network: Graph, options: StepOptions): TrainingStep
     targetsInput: place(targets)!,
     ratesInput: place(rates)!,
     seedInput: place(writer.seedInput),
+    losses: loss,
   };
 }
