@@ -19,4 +19,23 @@ export {
 } from "./driver/index.ts";
 export { type NpyArray, readModel, readNpy, writeNpy } from "./formats/index.ts";
 export { checkGraph, type Graph, GraphBuilder, type Node, printGraph, type Quantization, type Value, type ValueType } from "./graph/index.ts";
+export { parameterValues, trainableParametersOf } from "./ops/index.ts";
 export { renderReport, type ReportData, reportData } from "./report/index.ts";
+export {
+  autoencoder,
+  cnn1d,
+  dsCnn,
+  efficientnet,
+  gru,
+  mcunet,
+  mlp,
+  mobilenetV1,
+  mobilenetV2,
+  mobilenetV3,
+  NETWORKS,
+  type NetworkName,
+  type NetworkOptions,
+  resnet8,
+  shufflenetV1,
+  shufflenetV2,
+} from "./zoo/index.ts";
