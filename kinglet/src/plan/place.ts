@@ -111,16 +111,19 @@ function sharedBytes(layout: Layout, offsets: ArrayLike<number>, a: number, b: n
   return Math.max(0, end - Math.max(offsets[a]!, offsets[b]!));
 }
 
-function solve(layout: Layout, lifetimes: readonly Lifetime[], bound: number): { offsets: ArrayLike<number>; exhausted: boolean } {
+/** Where nothing may overlap, memory is not what matters: the search then does this share of the work. */
+const QUICK = 0.04;
+
+function solve(layout: Layout, lifetimes: readonly Lifetime[], bound: number, effort: number): { offsets: ArrayLike<number>; exhausted: boolean } {
   const seeds = seedOrders(
     layout,
     lifetimes.map((l) => l.first),
     lifetimes.map((l) => l.last),
   );
-  const tries = Math.ceil(PLACEMENTS / Math.max(1, layout.sizes.length));
+  const tries = Math.ceil((effort * PLACEMENTS) / Math.max(1, layout.sizes.length));
   const found = searchOrders(layout, seeds, bound, tries);
   if (found.top <= bound) return { offsets: found.addresses, exhausted: false };
-  const exact = searchExactly(layout, found.top, bound, Math.ceil((NODES * 40) / Math.max(40, layout.sizes.length)));
+  const exact = searchExactly(layout, found.top, bound, Math.ceil((effort * NODES * 40) / Math.max(40, layout.sizes.length)));
   return { offsets: exact.addresses ?? found.addresses, exhausted: exact.exhausted };
 }
 
@@ -135,7 +138,7 @@ export function placeBuffers(program: Program, options: PlanOptions = {}): Plan 
   const rowPairs = pinned || options.overlap === false ? [] : findRowPairs(program, uses, presence, kinds);
   const layout = layoutOf(program, presence, rowPairs, kinds, pairs, pinned);
   const bound = pinned ? layout.sizes.reduce((a, b) => a + b, 0) : lowerBound(presence, layout.sizes, kinds, pairs, rowPairs);
-  const solution = pinned ? { offsets: sideBySide(layout), exhausted: true } : solve(layout, lifetimes, bound);
+  const solution = pinned ? { offsets: sideBySide(layout), exhausted: true } : solve(layout, lifetimes, bound, options.overlap === false ? QUICK : 1);
   const offsets = Array.from(solution.offsets);
   const arenaBytes = offsets.reduce((top, offset, i) => Math.max(top, offset + layout.sizes[i]!), 0);
   const overlaps = pairs
