@@ -95,7 +95,10 @@ class FolderStore implements SampleStore {
   }
 
   private cut(shard: number): never {
-    throw new KingletError("bad-file", "the file is shorter than the data set's manifest says", { place: this.path(shard), hint: "Import the data again." });
+    throw new KingletError("bad-file", "the file is shorter than the data set's manifest says", {
+      place: this.path(shard),
+      hint: "Import the data again.",
+    });
   }
 
   private async readPiece(handle: FileHandle, shard: number, offset: number, into: Uint8Array): Promise<void> {
@@ -249,4 +252,3 @@ class MemoryStore implements SampleStore {
 
   async close(): Promise<void> {}
 }
-

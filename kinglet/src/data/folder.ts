@@ -4,7 +4,7 @@ import { KingletError } from "../base/index.ts";
 import { INDEX_FILE, MANIFEST_FILE, NORMALIZATION_FILE } from "./manifest.ts";
 
 const OURS = /^data-\d{5}\.bin$/;
-const NAMED = new Set([MANIFEST_FILE, INDEX_FILE, NORMALIZATION_FILE]);
+const NAMED = new Set([MANIFEST_FILE, INDEX_FILE, NORMALIZATION_FILE, `${NORMALIZATION_FILE}.new`]);
 const OLD = "-old";
 
 function hasCode(error: unknown, ...codes: readonly string[]): boolean {

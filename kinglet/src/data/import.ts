@@ -99,14 +99,16 @@ function labelOf(recording: Recording, path: string, rules: Rules): string {
   if (rule.from === "none") return "all";
   const stated = rule.from === "file" || rule.from === "column" || !rules.labelIsChosen ? recording.label : undefined;
   const label = (stated ?? nameFromPath(rule, path))?.trim();
-  if (label === undefined || label === "") throw new KingletError("bad-input", "no label was found", { place: path, hint: `Say with --label where it is: ${RULES}.` });
+  if (label === undefined || label === "")
+    throw new KingletError("bad-input", "no label was found", { place: path, hint: `Say with --label where it is: ${RULES}.` });
   return label;
 }
 
 function groupOf(recording: Recording, path: string, rule: NameRule): string | undefined {
   if (rule.from === "none") return undefined;
   const group = rule.from === "column" || rule.from === "file" ? recording.group : nameFromPath(rule, path);
-  if (group === undefined) throw new KingletError("bad-input", "no group was found", { place: path, hint: `Say with --group where it is: ${RULES}.` });
+  if (group === undefined)
+    throw new KingletError("bad-input", "no group was found", { place: path, hint: `Say with --group where it is: ${RULES}.` });
   return group;
 }
 
@@ -128,7 +130,13 @@ async function addFile(file: SourceFile, source: number, bytes: Uint8Array, scra
       const path = recording.origin === undefined ? file.name : `${file.name.replace(/\.npz$/i, "")}/${recording.origin}`;
       if (only !== undefined && !matches(only, path)) continue;
       const part = file.part ?? partOfPath(file.name) ?? recording.part;
-      await scratch.add(prepared(recording, options), { label: labelOf(recording, path, rules), group: groupOf(recording, path, rules.group), part, source, place: path });
+      await scratch.add(prepared(recording, options), {
+        label: labelOf(recording, path, rules),
+        group: groupOf(recording, path, rules.group),
+        part,
+        source,
+        place: path,
+      });
     }
   } catch (error) {
     // A file counts whole or not at all.
@@ -142,7 +150,8 @@ interface ReadAll {
   readonly skipped: { place: string; reason: string }[];
 }
 
-const isRefusal = (error: unknown): error is KingletError => error instanceof KingletError && (error.code === "bad-input" || error.code === "unsupported");
+const isRefusal = (error: unknown): error is KingletError =>
+  error instanceof KingletError && (error.code === "bad-input" || error.code === "unsupported");
 
 async function readAll(files: readonly SourceFile[], scratch: Scratch, options: ImportOptions, rules: Rules): Promise<ReadAll> {
   const [sources, skipped]: [ReadAll["sources"], ReadAll["skipped"]] = [[], []];

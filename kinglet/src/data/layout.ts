@@ -26,7 +26,14 @@ function sameRate(kept: readonly Kept[]): number | null {
   const other = kept.find((each) => each.rateHz !== first!.rateHz);
   if (other !== undefined) {
     const text = (rate: number | undefined): string => (rate === undefined ? "no stated rate" : `${rate} Hz`);
-    disagree("sampling rates", text(first!.rateHz), text(other.rateHz), first!, other, "Resample the files to one rate, or import a part of them with --only.");
+    disagree(
+      "sampling rates",
+      text(first!.rateHz),
+      text(other.rateHz),
+      first!,
+      other,
+      "Resample the files to one rate, or import a part of them with --only.",
+    );
   }
   return first!.rateHz ?? null;
 }
@@ -38,14 +45,23 @@ function pictureShape(kept: readonly Kept[]): Shape {
   if (other !== undefined) disagree("the pictures' sizes", size(first!), size(other), first!, other, "Resize them: --size 96x96, for example.");
   const channels = Math.max(...new Set(kept.map((each) => each.shape[2]!)));
   const odd = kept.find((each) => each.shape[2] !== channels && !(each.shape[2] === 1 && channels === 3));
-  if (odd !== undefined) disagree("the pictures' channels", String(channels), String(odd.shape[2]), kept.find((each) => each.shape[2] === channels)!, odd);
+  if (odd !== undefined)
+    disagree("the pictures' channels", String(channels), String(odd.shape[2]), kept.find((each) => each.shape[2] === channels)!, odd);
   return [first!.shape[0]!, first!.shape[1]!, channels];
 }
 
 function signalWindow(kept: readonly Kept[], wanted: WindowOptions | null): { window: WindowOptions; channels: number } {
   const [first] = kept;
   const other = kept.find((each) => each.shape[1] !== first!.shape[1]);
-  if (other !== undefined) disagree("the numbers of channels", String(first!.shape[1]), String(other.shape[1]), first!, other, "Import one kind of recording at a time with --only.");
+  if (other !== undefined)
+    disagree(
+      "the numbers of channels",
+      String(first!.shape[1]),
+      String(other.shape[1]),
+      first!,
+      other,
+      "Import one kind of recording at a time with --only.",
+    );
   return { window: wanted ?? wholeRecordings(kept.map((each) => each.shape[0]!)), channels: first!.shape[1]! };
 }
 
@@ -68,7 +84,8 @@ function commonChannels(kept: readonly Kept[]): readonly string[] | null {
 export function commonLayout(kept: readonly Kept[], wanted: WindowOptions | null): Layout {
   const [first] = kept;
   const other = kept.find((each) => each.shape.length !== first!.shape.length);
-  if (other !== undefined) disagree("kinds of samples", shapeText(first!.shape), shapeText(other.shape), first!, other, "Import pictures and signals apart.");
+  if (other !== undefined)
+    disagree("kinds of samples", shapeText(first!.shape), shapeText(other.shape), first!, other, "Import pictures and signals apart.");
   const common = { ...commonType(kept), rateHz: sameRate(kept), channels: commonChannels(kept) };
   if (first!.shape.length === 3) {
     if (wanted !== null) throw new KingletError("misuse", "windows are cut from signals, and these are pictures");

@@ -82,7 +82,8 @@ const isText = (value: unknown): value is string => typeof value === "string";
 const isCount = (value: unknown): value is number => Number.isSafeInteger(value) && (value as number) >= 0;
 const listOf = (value: unknown, each: (item: unknown) => boolean): boolean => Array.isArray(value) && value.every(each);
 const isStored = (value: unknown): boolean => isObject(value) && isText(value["file"]) && isCount(value["bytes"]) && isText(value["sha256"]);
-const isSource = (value: unknown): boolean => isObject(value) && isText(value["name"]) && isCount(value["bytes"]) && isText(value["sha256"]) && isCount(value["samples"]);
+const isSource = (value: unknown): boolean =>
+  isObject(value) && isText(value["name"]) && isCount(value["bytes"]) && isText(value["sha256"]) && isCount(value["samples"]);
 const isSkipped = (value: unknown): boolean => isObject(value) && isText(value["place"]) && isText(value["reason"]);
 const isFinite = (value: unknown): boolean => typeof value === "number" && Number.isFinite(value);
 const isRange = (value: unknown): boolean => isObject(value) && ["min", "max", "mean", "std"].every((key) => isFinite(value[key]));
@@ -131,7 +132,8 @@ export function parseManifest(text: string, place: string, indexBytes: number): 
     return fail("the data set's manifest is damaged");
   }
   if (!isObject(value) || value["format"] !== FORMAT) return fail("this is not the manifest of a data set");
-  if (value["version"] !== VERSION) return fail(`the data set has version ${String(value["version"]).slice(0, 20)}, and this Kinglet reads ${VERSION}`);
+  if (value["version"] !== VERSION)
+    return fail(`the data set has version ${String(value["version"]).slice(0, 20)}, and this Kinglet reads ${VERSION}`);
   const { format: _format, version: _version, ...rest } = value;
   for (const [key, check] of Object.entries(CHECKS)) if (!check(rest[key])) return fail(`"${key}" is missing or wrong in the data set's manifest`);
   const info = rest as unknown as DatasetInfo;

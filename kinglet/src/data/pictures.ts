@@ -44,7 +44,10 @@ export function resizePicture<T extends SampleArray>(data: T, shape: readonly nu
   for (let y = 0; y < height; y++)
     columns.forEach(({ first, weights }, x) => {
       for (let c = 0; c < channels; c++)
-        middle[(y * size.width + x) * channels + c] = weights.reduce((sum, weight, i) => sum + weight * data[(y * width + first + i) * channels + c]!, 0);
+        middle[(y * size.width + x) * channels + c] = weights.reduce(
+          (sum, weight, i) => sum + weight * data[(y * width + first + i) * channels + c]!,
+          0,
+        );
     });
   const out = new (data.constructor as new (length: number) => T)(size.height * size.width * channels);
   const row = size.width * channels;

@@ -32,7 +32,15 @@ export function encodeEntry(entry: SampleEntry, view: DataView, at: number): voi
 
 export function emptyIndex(samples: number): SampleIndex {
   const column = (): Int32Array => new Int32Array(samples);
-  return { labels: column(), groups: column(), sources: column(), parts: column(), recordings: column(), starts: column(), hashes: new Float64Array(samples) };
+  return {
+    labels: column(),
+    groups: column(),
+    sources: column(),
+    parts: column(),
+    recordings: column(),
+    starts: column(),
+    hashes: new Float64Array(samples),
+  };
 }
 
 interface Limits {

@@ -118,6 +118,7 @@ export async function listSources(paths: readonly string[], testPaths: readonly 
       ignored += found.ignored;
     }
   }
-  if (files.length === 0) throw new KingletError("bad-input", "no file with samples was found", { place: paths.join(", "), hint: `Kinglet reads ${KNOWN_FORMATS}.` });
+  if (files.length === 0)
+    throw new KingletError("bad-input", "no file with samples was found", { place: paths.join(", "), hint: `Kinglet reads ${KNOWN_FORMATS}.` });
   return { files, ignored };
 }

@@ -17,7 +17,7 @@ export function windowStarts(length: number, window: WindowOptions): number[] {
 }
 
 /** Padding beyond this factor over the usual length is more likely a mistake than a wish. */
-const MOST_PADDING = 6;
+const MOST_PADDING = 4;
 
 /**
  * The windows for recordings without a stated window: their common length, or the longest, to which the others are filled up.

@@ -107,7 +107,12 @@ class Tally {
   }
 }
 
-async function writeRecording(raw: SampleArray, kept: Kept, found: Findings, files: { shards: ShardWriter; index: HashedFile; tally: Tally }): Promise<void> {
+async function writeRecording(
+  raw: SampleArray,
+  kept: Kept,
+  found: Findings,
+  files: { shards: ShardWriter; index: HashedFile; tally: Tally },
+): Promise<void> {
   const { shards, index, tally } = files;
   const entry = {
     labels: found.classes.indexOf(kept.label),
@@ -131,7 +136,11 @@ async function writeRecording(raw: SampleArray, kept: Kept, found: Findings, fil
   tally.recordings += samples > 0 ? 1 : 0;
 }
 
-async function writeSamples(folder: string, found: Findings, perShard: number): Promise<Pick<DatasetInfo, "samples" | "shards" | "index"> & { tally: Tally }> {
+async function writeSamples(
+  folder: string,
+  found: Findings,
+  perShard: number,
+): Promise<Pick<DatasetInfo, "samples" | "shards" | "index"> & { tally: Tally }> {
   const shards = new ShardWriter(folder, perShard);
   const index = await HashedFile.create(folder, INDEX_FILE);
   const tally = new Tally(found.sources.length, found.layout.shape.at(-1)!);

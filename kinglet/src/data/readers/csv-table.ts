@@ -73,7 +73,8 @@ function firstRow(text: string): [number, string] | null {
 }
 
 /** Whether a cell is meant as a number, even one that is refused later. */
-const isNumeric = (cell: string, decimalComma: boolean): boolean => cell === "" || /^[-+]?(nan|inf(inity)?)$/i.test(cell) || !Number.isNaN(numberIn(cell, decimalComma));
+const isNumeric = (cell: string, decimalComma: boolean): boolean =>
+  cell === "" || /^[-+]?(nan|inf(inity)?)$/i.test(cell) || !Number.isNaN(numberIn(cell, decimalComma));
 
 /**
  * Reads the frame of a table of text: separator (comma, semicolon, tab or blanks), header (a first line without any number).

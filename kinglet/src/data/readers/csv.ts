@@ -45,7 +45,9 @@ function chooseColumns(table: CsvTable, options: CsvOptions, name: string): Colu
     wanted === undefined ? usual(table, names) : find(table, wanted, name);
   const [label, group] = [role(options.label, USUAL_LABELS), role(options.group, [])];
   const recording = role(options.recording, [USUAL_RECORDING]);
-  const free = table.names.map((_, i) => i).filter((i) => ![label, group, recording].includes(i) && !NOT_VALUES.includes(table.names[i]!.toLowerCase()));
+  const free = table.names
+    .map((_, i) => i)
+    .filter((i) => ![label, group, recording].includes(i) && !NOT_VALUES.includes(table.names[i]!.toLowerCase()));
   const values = options.columns?.map((each) => find(table, each, name)) ?? free;
   if (values.length === 0) refuse(name, "no column is left for values");
   return { label, group, recording, values };
@@ -92,7 +94,8 @@ export function* readCsv(bytes: Uint8Array, name: string, options: CsvOptions = 
   const table = readCsvTable(bytes, name);
   const columns = chooseColumns(table, options, name);
   const steps = options.steps === true || table.divided || columns.recording !== null || columns.label === null;
-  const keyOf = (cells: readonly string[]): string => JSON.stringify([columns.label, columns.group, columns.recording].map((i) => (i === null ? "" : cells[i])));
+  const keyOf = (cells: readonly string[]): string =>
+    JSON.stringify([columns.label, columns.group, columns.recording].map((i) => (i === null ? "" : cells[i])));
   let [rows, key, any] = [new Rows(), "", false];
   for (const { line, cells } of table.rows()) {
     const next = cells === null ? "" : keyOf(cells);

@@ -45,7 +45,8 @@ function recordingOf(document: unknown, name: string): Recording {
   const data = new Float32Array(values.length * sensors.length);
   fill(data, values, sensors.length, name);
   requireFinite(data, name);
-  const sound = sensors.length === 1 && sensors[0]!["units"] === SOUND_UNIT && data.every((value) => Number.isInteger(value) && Math.abs(value) <= INT16_SCALE);
+  const sound =
+    sensors.length === 1 && sensors[0]!["units"] === SOUND_UNIT && data.every((value) => Number.isInteger(value) && Math.abs(value) <= INT16_SCALE);
   return {
     ...(sound ? { data: Int16Array.from(data), dtype: "int16", fullScale: INT16_SCALE } : { data, dtype: "float32", fullScale: 1 }),
     shape: [values.length, sensors.length],

@@ -33,7 +33,8 @@ export function readIdx(bytes: Uint8Array, name: string): IdxArray {
   if (bytes.length < 4 || reader.u16() !== 0) refuse(name, "the file is not an idx file: it does not begin with two zero bytes");
   const kind = KINDS[reader.u8()];
   const rank = reader.u8();
-  if (kind === undefined || rank === 0 || rank > MOST_DIMENSIONS) return refuse(name, "the idx header names no known element type or number of dimensions");
+  if (kind === undefined || rank === 0 || rank > MOST_DIMENSIONS)
+    return refuse(name, "the idx header names no known element type or number of dimensions");
   const shape = Array.from({ length: rank }, () => reader.u32(false));
   const needed = elementCount(shape) * kind.bytes;
   if (needed !== reader.left) refuse(name, `the array ${shape.join("×")} needs ${needed} bytes and the file holds ${reader.left}`);

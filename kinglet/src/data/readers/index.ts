@@ -44,7 +44,7 @@ async function readIdxPair({ bytes, place, sibling }: FileContent): Promise<Iter
   const labels = readIdx(unpacked(file, labelsName), labelsName);
   const n = array.shape[0]!;
   if (labels.shape.length !== 1 || labels.shape[0] !== n) refuse(place, `there are ${n} samples and ${labels.data.length} labels`);
-  return idxRecordings(array, labels.data, n, /^(t10k|test)/i.test(base) ? "test" : "train");
+  return idxRecordings(array, labels.data, n, /(^|[-_.])(t10k|test)[-_.]/i.test(base) ? "test" : "train");
 }
 
 function* idxRecordings(array: ReturnType<typeof readIdx>, labels: ArrayLike<number>, n: number, part: "train" | "test"): Iterable<Recording> {
@@ -70,7 +70,8 @@ const READERS: readonly (readonly [pattern: RegExp, reader: Reader])[] = [
 ];
 
 /** What is read, for messages. */
-export const KNOWN_FORMATS = "wav, csv, png, jpg, idx, npy, npz, CIFAR .bin, Edge Impulse .json and .cbor (each but the last also as .gz), and zip files of these";
+export const KNOWN_FORMATS =
+  "wav, csv, png, jpg, idx, npy, npz, CIFAR .bin, Edge Impulse .json and .cbor (each but the last also as .gz), and zip files of these";
 
 const plainName = (name: string): string => name.toLowerCase().replace(/\.gz$/, "");
 

@@ -46,7 +46,13 @@ function survey(bytes: Uint8Array, name: string): Frame {
 
 function decode(bytes: Uint8Array, name: string): { width: number; height: number; data: Uint8Array } {
   try {
-    return jpeg.decode(bytes, { useTArray: true, formatAsRGBA: false, tolerantDecoding: false, maxMemoryUsageInMB: MOST_MEGABYTES, maxResolutionInMP: 40 });
+    return jpeg.decode(bytes, {
+      useTArray: true,
+      formatAsRGBA: false,
+      tolerantDecoding: false,
+      maxMemoryUsageInMB: MOST_MEGABYTES,
+      maxResolutionInMP: 40,
+    });
   } catch (error) {
     return refuse(name, `the picture is damaged (${error instanceof Error ? error.message.split("\n")[0] : "unknown"})`);
   }
@@ -60,7 +66,8 @@ export function readJpeg(bytes: Uint8Array, name: string): Recording {
     refuse(name, `${bytes.length} bytes cannot hold the declared ${width}×${height} pixels`);
   const picture = decode(bytes, name);
   const grey = components === 1;
-  if (picture.width !== width || picture.height !== height || picture.data.length !== 3 * pixels) refuse(name, "the picture's size differs from its header");
+  if (picture.width !== width || picture.height !== height || picture.data.length !== 3 * pixels)
+    refuse(name, "the picture's size differs from its header");
   const data = grey ? picture.data.filter((_, i) => i % 3 === 0) : new Uint8Array(picture.data);
   return { data, dtype: "uint8", shape: [height, width, grey ? 1 : 3], fullScale: 255 };
 }

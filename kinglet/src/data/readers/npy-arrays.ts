@@ -112,7 +112,10 @@ const isLabels = ({ shape, dtype }: NpyArray): boolean => shape.length === 1 && 
 /** The labels of an array: the whole numbers of the same count whose name is most alike ("x_test" and "y_test"). */
 function labelsOf([name, array]: Named, arrays: readonly Named[]): Named | null {
   const fitting = arrays.filter(([, other]) => other !== array && isLabels(other) && other.shape[0] === array.shape[0]);
-  return fitting.reduce<Named | null>((best, each) => (best === null || commonLetters(name, each[0]) > commonLetters(name, best[0]) ? each : best), null);
+  return fitting.reduce<Named | null>(
+    (best, each) => (best === null || commonLetters(name, each[0]) > commonLetters(name, best[0]) ? each : best),
+    null,
+  );
 }
 
 function partOf(name: string): { part?: "train" | "test" } {

@@ -28,7 +28,8 @@ function readHeader(data: Uint8Array, name: string): Picture & { interlaced: boo
   const reader = new ByteReader(data, name);
   const [width, height] = [reader.u32(false), reader.u32(false)];
   const [depth, colour, compression, filter, interlace] = [reader.u8(), reader.u8(), reader.u8(), reader.u8(), reader.u8()];
-  if (!(DEPTHS[colour]?.includes(depth) ?? false) || compression !== 0 || filter !== 0 || interlace > 1) refuse(name, "the picture's header is damaged");
+  if (!(DEPTHS[colour]?.includes(depth) ?? false) || compression !== 0 || filter !== 0 || interlace > 1)
+    refuse(name, "the picture's header is damaged");
   if (width === 0 || height === 0 || width * height > MOST_PIXELS) refuse(name, `the picture declares ${width}×${height} pixels`);
   return { width, height, depth, colour, samples: SAMPLES[colour]!, interlaced: interlace === 1 };
 }
@@ -59,7 +60,8 @@ function readChunks(bytes: Uint8Array, name: string): Parts {
     const [length, start] = [reader.u32(false), reader.at];
     tag = reader.tag();
     const data = reader.take(length);
-    if (reader.u32(false) !== crc32(bytes.subarray(start, start + 4 + length))) refuse(name, `the chunk at byte ${start} is damaged: its checksum differs`);
+    if (reader.u32(false) !== crc32(bytes.subarray(start, start + 4 + length)))
+      refuse(name, `the chunk at byte ${start} is damaged: its checksum differs`);
     if (tag === "IHDR") header = readHeader(data, name);
     if (tag === "PLTE") palette = new Uint8Array(data);
     if (tag === "IDAT") pieces.push(data);

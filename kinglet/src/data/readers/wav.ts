@@ -56,7 +56,7 @@ function decoder(format: Format, data: DataView): (offset: number) => number {
     case 16:
       return (at) => data.getInt16(at, true);
     case 24:
-      return (at) => ((data.getUint16(at, true) | (data.getInt8(at + 2) << 16)) * 2 ** -23);
+      return (at) => (data.getUint16(at, true) | (data.getInt8(at + 2) << 16)) * 2 ** -23;
     default:
       return (at) => data.getInt32(at, true) * 2 ** -31;
   }
