@@ -14,6 +14,7 @@ const ROWS: readonly (readonly string[])[] = [
   ["graph", "loops"],
   ["ops"],
   ["formats", "passes", "plan", "fusion", "zoo"],
+  ["data"],
   ["targets"],
   ["boards"],
   ["driver"],

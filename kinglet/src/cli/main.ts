@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { addCompile } from "./compile.ts";
+import { addData } from "./data.ts";
 import { addDoctor } from "./doctor.ts";
 import { report } from "./errors.ts";
 import { addInspect } from "./inspect.ts";
@@ -13,6 +14,7 @@ Examples:
   kinglet inspect model.tflite
   kinglet compile model.tflite --target c --board nucleo-l4r5zi --out firmware/
   kinglet verify model.tflite --via js,wasm,c,cortex-m4
+  kinglet data import recordings/ --window 16000
 
 Exit codes: 0 done, 1 a failed check or a refused file, 2 misuse.
 kinglet COMMAND --help tells everything about a command.`;
@@ -41,6 +43,7 @@ function programFor(io: Io, outcome: Outcome): Command {
   addRun(program, io);
   addCompile(program, io);
   addVerify(program, io, outcome);
+  addData(program, io);
   addDoctor(program, io);
   return program;
 }
