@@ -4,3 +4,4 @@ export * from "./optimizer.ts";
 export * from "./schedule.ts";
 export * from "./session.ts";
 export * from "./step.ts";
+export * from "./classifier.ts";
