@@ -18,7 +18,7 @@ const ROWS: readonly (readonly string[])[] = [
   ["targets"],
   ["boards"],
   ["driver"],
-  ["report"],
+  ["report", "train"],
   ["cli", "demo", "."],
 ];
 

@@ -49,6 +49,8 @@ export interface FitResult {
   readonly memoryBytes: number;
 }
 
+const SMALLER_STEPS = "A smaller learning rate or clipNorm often helps; look at the largest numbers in the data, too.";
+
 function checkBatch(batch: TrainingBatch, epoch: number, number: number): Float32Array {
   const bad = batch.data.findIndex((x) => !Number.isFinite(x));
   const where = `batch ${number} of epoch ${epoch}`;
@@ -78,7 +80,7 @@ async function runEpoch(session: TrainingSession, options: FitOptions, epoch: nu
         "check-failed",
         `the loss is not a number any more in batch ${sums.batches} of epoch ${epoch}${session.whereNotFinite([batch.data], targets)}`,
         {
-          hint: "A smaller learning rate or clipNorm often helps.",
+          hint: SMALLER_STEPS,
         },
       );
     const classes = results.length / batch.labels.length;
@@ -104,6 +106,8 @@ export async function fit(network: Graph, options: FitOptions): Promise<FitResul
   for (let epoch = options.resume?.epochs ?? 0; epoch < options.epochs; epoch++) {
     const start = performance.now();
     const { loss, right, samples, rate, batches } = await runEpoch(session, options, epoch);
+    const lost = session.notFinite();
+    if (lost !== undefined) throw new KingletError("check-failed", `"${lost}" is no longer finite after epoch ${epoch}`, { hint: SMALLER_STEPS });
     const validation = (await options.validate?.(now())) ?? null;
     const report = { epoch, loss: loss / batches, accuracy: right / samples, rate, samples, seconds: (performance.now() - start) / 1000, validation };
     reports.push(report);

@@ -102,6 +102,11 @@ export class TrainingSession {
     return "";
   }
 
+  /** The first variable that holds a number which is not finite, or undefined: activations can hide one from the loss. */
+  notFinite(): string | undefined {
+    return this.step.state.find(({ name }) => !this.floatsOf(name).every(Number.isFinite))?.name;
+  }
+
   private floatsOf(name: string): Float32Array {
     return asFloats(this.bufferOf(name));
   }
