@@ -1,0 +1,3 @@
+export * from "./calibrate.ts";
+export * from "./noise.ts";
+export * from "./values.ts";
