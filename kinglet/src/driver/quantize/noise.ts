@@ -7,6 +7,8 @@ import { createValueRunner, sampleFor } from "./values.ts";
 export class Noise {
   readonly signal: Float64Array;
   readonly error: Float64Array;
+  /** False until something was compared. */
+  seen = false;
 
   constructor(channels: number) {
     this.signal = new Float64Array(channels);
@@ -15,6 +17,7 @@ export class Noise {
 
   add(real: Float32Array, got: Float32Array): void {
     const channels = this.signal.length;
+    this.seen = true;
     real.forEach((x, i) => {
       const c = i % channels;
       this.signal[c]! += x * x;
@@ -48,10 +51,7 @@ function channelsOf(value: Value): number {
 /** Pairs of a value in the floating-point graph and what stands for it. */
 type Pairs = readonly (readonly [Value, Value])[];
 
-/**
- * Runs two graphs on the same samples and measures how far each right-hand value is from its left-hand one.
- * `offsets` are subtracted from the right-hand values' channels first.
- */
+/** Runs two graphs on the same samples and measures how far each right-hand value is from its left-hand one. */
 function compare(left: Graph, right: Graph, pairs: Pairs, samples: readonly Sample[]): Map<number, Noise> {
   const [a, b] = [createValueRunner(left), createValueRunner(right)];
   const noises = new Map(pairs.map(([value]) => [value.id, new Noise(channelsOf(value))]));
@@ -65,7 +65,7 @@ function compare(left: Graph, right: Graph, pairs: Pairs, samples: readonly Samp
       }),
     );
   }
-  return noises;
+  return new Map([...noises].filter(([, noise]) => noise.seen));
 }
 
 function pairsOf(model: QuantizedModel): Pairs {

@@ -127,6 +127,8 @@ export class Histogram {
   /** Migacz, "8-bit inference with TensorRT" (2017): the clipping threshold of least Kullback-Leibler divergence. */
   private leastDivergence(): Range {
     const { counts, width } = this.magnitudes();
+    // Zeros, of which a ReLU makes many, are exact in every range: they must not outweigh the rest.
+    counts[0] = counts[1]!;
     let [best, least] = [BINS, Infinity];
     for (let bins = LEVELS; bins <= BINS; bins += 4) {
       const divergence = clippedDivergence(counts, bins);
