@@ -1,5 +1,5 @@
 import type { Graph } from "../../graph/index.ts";
-import { absorbBias, equalize, prepareForQuantization, type QuantizedModel, quantizeGraph, type QuantizeOptions } from "../../passes/index.ts";
+import { absorbBias, equalize, obstacle, prepareForQuantization, type QuantizedModel, quantizeGraph, type QuantizeOptions, ruleOf } from "../../passes/index.ts";
 import type { Sample } from "../execute.ts";
 import { calibrate, type CalibrateOptions } from "./calibrate.ts";
 import { layerNoise, type Noise, outputQuality, type OutputQuality } from "./noise.ts";
@@ -59,9 +59,24 @@ function overridden(shop: Workshop, state: State, what: string, solve: typeof co
 
 function widened(state: State, indices: readonly number[]): State {
   const wide = new Set([...(state.options.wide ?? []), ...indices.flatMap((index) => [...islandAround(state.source, index)])]);
-  // Rounding and correction belong to the input scales that they were found with.
-  const overrides = new Map([...(state.options.overrides ?? [])].filter(([index]) => !wide.has(index)));
-  return { source: state.source, options: { ...state.options, wide, overrides }, detail: indices.map((index) => state.source.nodes[index]!.name).join(", ") };
+  const detail = indices.map((index) => state.source.nodes[index]!.name).join(", ");
+  return { source: state.source, options: { ...state.options, wide }, detail };
+}
+
+/** Rounds anew: a bias that was corrected for other weights is corrected again for these. */
+function rounded(shop: Workshop, state: State): State {
+  const corrected = [...(state.options.overrides?.values() ?? [])].some(({ biasShift }) => biasShift !== undefined);
+  const { overrides: _, ...options } = state.options;
+  const next = overridden(shop, { ...state, options }, "AdaRound", roundAdaptively);
+  return corrected ? { ...overridden(shop, next, "bias correction", correctBias), detail: `${next.detail}, biases corrected again` } : next;
+}
+
+/** Sixteen bits for the layer that loses most by itself, where its scale is its own and there are kernels. */
+function widenedWorst(shop: Workshop, state: State): State | undefined {
+  if (state.options.activations === "int16") return undefined;
+  const reports = layerReports(modelOf(state), shop.samples.slice(0, MEASURED), state.options);
+  const worst = worstLayer(reports.filter(({ index, domain }) => domain === "int8" && obstacle(state.source.nodes[index]!, "int16") === undefined && ruleOf(state.source.nodes[index]!)?.kind !== "fixed"));
+  return worst === undefined ? undefined : widened(state, [worst.index]);
 }
 
 /** The state after a remedy, or undefined where it has nothing to work on. */
@@ -76,11 +91,9 @@ function applyRemedy(shop: Workshop, state: State, remedy: Remedy): State | unde
     case "correct-bias":
       return overridden(shop, state, "bias correction", correctBias);
     case "adaround":
-      return overridden(shop, state, "AdaRound", roundAdaptively);
-    case "int16": {
-      const worst = worstLayer(layerReports(modelOf(state), shop.samples));
-      return worst === undefined || state.options.activations === "int16" ? undefined : widened(state, [worst.index]);
-    }
+      return rounded(shop, state);
+    case "int16":
+      return widenedWorst(shop, state);
     default:
       return remedy satisfies never;
   }

@@ -15,9 +15,9 @@ import { canSample, Patches } from "./patches.ts";
 import { createValueRunner, sampleFor, type ValueRunner } from "./values.ts";
 
 /** Output positions that remedies look at in every sample. */
-const PER_SAMPLE = { correct: 256, round: 16 };
-/** Rounding learns from so many samples, and correction from twice as many, at most. */
-const MOST_SAMPLES = 32;
+const PER_SAMPLE = { correct: 256, round: 32 };
+/** Rounding and correction learn from so many samples at most. */
+const MOST_SAMPLES = 64;
 
 /** Mean, deviation and least of every channel of the layers' outputs. */
 export function channelStatistics(graph: Graph, samples: readonly Sample[]): Map<number, ChannelStatistics[]> {
@@ -113,12 +113,11 @@ function meanError(weights: Float64Array, stored: Float64Array, rows: { real: Fl
 
 function shiftOf(layer: QuantizedNode, patches: Patches): LayerOverride {
   const view = layerView(layer.source);
-  const inputScale = inputOf(layer.node, 0).quantization!.scales[0]!;
   const rowsOf = rowsByChannel(patches);
   const biasShift = Float64Array.from({ length: view.outputs }, (_, o) => {
     const scale = weightScale(layer, o);
     const stored = realWeight(layer.node, o).map((q) => q * scale);
-    return meanError(realWeight(layer.source, o), stored, rowsOf(o)) / (inputScale * scale);
+    return meanError(realWeight(layer.source, o), stored, rowsOf(o));
   });
   return { biasShift };
 }
@@ -128,7 +127,7 @@ function shiftOf(layer: QuantizedNode, patches: Patches): LayerOverride {
  * before, adds to each output channel on the calibration samples is taken off its bias, layer after layer.
  */
 export function correctBias(source: Graph, options: QuantizeOptions, samples: readonly Sample[], tell?: Tell): Map<number, LayerOverride> {
-  return solveInOrder(source, options, samples.slice(0, 2 * MOST_SAMPLES), PER_SAMPLE.correct, shiftOf, tell);
+  return solveInOrder(source, options, samples.slice(0, MOST_SAMPLES), PER_SAMPLE.correct, shiftOf, tell);
 }
 
 /** Multiply-accumulates that all of AdaRound may take, so that large networks stay within minutes. */
@@ -169,7 +168,7 @@ export function roundAdaptively(source: Graph, options: QuantizeOptions, samples
         weights[o * view.stepO + k * view.stepK] = q;
       });
     }
-    return { weights };
+    return { weights, scales: inputOf(layer.node, 1).quantization!.scales };
   };
   const few = samples.slice(0, MOST_SAMPLES);
   return solveInOrder(source, options, few, Math.max(PER_SAMPLE.round, Math.ceil(256 / few.length)), solve, tell);

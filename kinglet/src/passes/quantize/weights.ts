@@ -45,11 +45,18 @@ export interface QuantizedLayer {
   readonly biasQuantization: Quantization;
 }
 
-/** Replacements that a remedy worked out for a layer: they belong to the scales that the same options give. */
+/** Replacements that a remedy worked out for a layer. */
 export interface LayerOverride {
+  /** Stored weights, used where the layer's scales are the ones that they were found for. */
   readonly weights?: Int8Array;
-  /** In units of input scale · weight scale, added to the bias. */
+  readonly scales?: readonly number[];
+  /** Real numbers, added to the bias. */
   readonly biasShift?: Float64Array;
+}
+
+function overridden({ weights, scales }: LayerOverride, quantization: Quantization): Int8Array | undefined {
+  const fits = scales?.length === quantization.scales.length && scales.every((scale, o) => scale === quantization.scales[o]);
+  return fits ? weights : undefined;
 }
 
 /** Nearest stored weights, halves away from zero. */
@@ -83,9 +90,9 @@ export function quantizeLayer(
   const { outputs } = layerView(node);
   const biasScales = quantization.scales.map((scale) => Math.fround(Math.fround(inputScale) * scale));
   const scaleAt = (o: number): number => inputScale * quantization.scales[quantization.scales.length > 1 ? o : 0]!;
-  const stored = Float64Array.from({ length: outputs }, (_, o) => roundAway((bias?.[o] ?? 0) / scaleAt(o) + (override.biasShift?.[o] ?? 0)));
+  const stored = Float64Array.from({ length: outputs }, (_, o) => roundAway(((bias?.[o] ?? 0) + (override.biasShift?.[o] ?? 0)) / scaleAt(o)));
   return {
-    weights: override.weights ?? roundWeights(node, quantization, options.bits ?? 8),
+    weights: overridden(override, quantization) ?? roundWeights(node, quantization, options.bits ?? 8),
     quantization,
     bias: domain === "int16" ? BigInt64Array.from(stored, BigInt) : Int32Array.from(stored),
     biasQuantization: { scales: biasScales.map((scale) => (scale > 0 ? scale : 1e-38)), zeroPoints: biasScales.map(() => 0), axis: 0 },
