@@ -1,5 +1,14 @@
 import type { Graph } from "../../graph/index.ts";
-import { absorbBias, equalize, obstacle, prepareForQuantization, type QuantizedModel, quantizeGraph, type QuantizeOptions, ruleOf } from "../../passes/index.ts";
+import {
+  absorbBias,
+  equalize,
+  obstacle,
+  prepareForQuantization,
+  type QuantizedModel,
+  quantizeGraph,
+  type QuantizeOptions,
+  ruleOf,
+} from "../../passes/index.ts";
 import type { Sample } from "../execute.ts";
 import { calibrate, type CalibrateOptions } from "./calibrate.ts";
 import { layerNoise, type Noise, outputQuality, type OutputQuality } from "./noise.ts";
@@ -75,7 +84,12 @@ function rounded(shop: Workshop, state: State): State {
 function widenedWorst(shop: Workshop, state: State): State | undefined {
   if (state.options.activations === "int16") return undefined;
   const reports = layerReports(modelOf(state), shop.samples.slice(0, MEASURED), state.options);
-  const worst = worstLayer(reports.filter(({ index, domain }) => domain === "int8" && obstacle(state.source.nodes[index]!, "int16") === undefined && ruleOf(state.source.nodes[index]!)?.kind !== "fixed"));
+  const worst = worstLayer(
+    reports.filter(
+      ({ index, domain }) =>
+        domain === "int8" && obstacle(state.source.nodes[index]!, "int16") === undefined && ruleOf(state.source.nodes[index]!)?.kind !== "fixed",
+    ),
+  );
   return worst === undefined ? undefined : widened(state, [worst.index]);
 }
 

@@ -23,7 +23,9 @@ const MOST_SAMPLES = 64;
 export function channelStatistics(graph: Graph, samples: readonly Sample[]): Map<number, ChannelStatistics[]> {
   const runner = createValueRunner(graph);
   const values = graph.nodes.filter(canSample).map((node) => outputOf(node));
-  const sums = new Map(values.map((value) => [value.id, Array.from({ length: value.shape.at(-1)! }, () => ({ n: 0, sum: 0, squares: 0, least: Infinity }))]));
+  const sums = new Map(
+    values.map((value) => [value.id, Array.from({ length: value.shape.at(-1)! }, () => ({ n: 0, sum: 0, squares: 0, least: Infinity }))]),
+  );
   for (const sample of samples) {
     runner.run(sample, (read) => {
       for (const value of values) {
@@ -54,7 +56,14 @@ function readable(graph: Graph, value: Value): Value {
 type Solve = (layer: QuantizedNode, patches: Patches) => LayerOverride;
 
 /** Sees the layers in order, each with its inputs as the network with all earlier layers solved computes them. */
-function solveInOrder(source: Graph, options: QuantizeOptions, samples: readonly Sample[], perSample: number, solve: Solve, tell: Tell): Map<number, LayerOverride> {
+function solveInOrder(
+  source: Graph,
+  options: QuantizeOptions,
+  samples: readonly Sample[],
+  perSample: number,
+  solve: Solve,
+  tell: Tell,
+): Map<number, LayerOverride> {
   const overrides = new Map(options.overrides ?? []);
   const runner = createValueRunner(source);
   const { layers } = quantizeGraph(source, options);
@@ -140,7 +149,13 @@ export function roundingIterations(source: Graph): number {
   return Math.max(100, Math.min(1000, Math.floor(MOST_WORK / (2 * BATCH * Math.max(1, weights)))));
 }
 
-function problemOf(layer: QuantizedNode, patches: Patches, o: number, rows: { real: Float32Array; got: Float32Array }, limit: number): RoundingProblem {
+function problemOf(
+  layer: QuantizedNode,
+  patches: Patches,
+  o: number,
+  rows: { real: Float32Array; got: Float32Array },
+  limit: number,
+): RoundingProblem {
   const scale = weightScale(layer, o);
   const weights = realWeight(layer.source, o).map((w) => w / scale);
   const bias = Number(layer.source.inputs[2]?.data?.[o] ?? 0) / scale;

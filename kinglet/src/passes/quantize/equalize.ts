@@ -29,7 +29,13 @@ function keepsChannels(node: Node): boolean {
 }
 
 function isLayer(node: Node): boolean {
-  return LAYERS.has(node.op) && isFloat(node.inputs[0]) && isFloat(node.inputs[1]) && node.inputs[1].data !== undefined && (!node.inputs[2] || node.inputs[2].data !== undefined);
+  return (
+    LAYERS.has(node.op) &&
+    isFloat(node.inputs[0]) &&
+    isFloat(node.inputs[1]) &&
+    node.inputs[1].data !== undefined &&
+    (!node.inputs[2] || node.inputs[2].data !== undefined)
+  );
 }
 
 class Uses {
@@ -38,7 +44,8 @@ class Uses {
 
   constructor(graph: Graph) {
     this.outputs = new Set(graph.outputs.map((value) => value.id));
-    for (const node of graph.nodes) for (const value of node.inputs) if (value !== null) this.consumers.set(value.id, [...(this.consumers.get(value.id) ?? []), node]);
+    for (const node of graph.nodes)
+      for (const value of node.inputs) if (value !== null) this.consumers.set(value.id, [...(this.consumers.get(value.id) ?? []), node]);
   }
 
   /** The one node that reads a value, if there is just one and the value is no output. */
@@ -83,7 +90,9 @@ export class Edits {
 
   /** The graph with the new contents, and nodes changed by `change`. */
   apply(graph: Graph, change: (node: Node) => Node = (node) => node): Graph {
-    const changed = new Map(graph.values.map((value) => [value, this.contents.has(value.id) ? { ...value, data: Float32Array.from(this.contents.get(value.id)!) } : value]));
+    const changed = new Map(
+      graph.values.map((value) => [value, this.contents.has(value.id) ? { ...value, data: Float32Array.from(this.contents.get(value.id)!) } : value]),
+    );
     const nodes = graph.nodes.map((node) => ({ ...change(node), inputs: node.inputs.map((value) => (value === null ? null : changed.get(value)!)) }));
     return { ...graph, values: [...changed.values()], nodes };
   }
