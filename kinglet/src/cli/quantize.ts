@@ -80,6 +80,18 @@ function weightOnly(graph: Graph, options: QuantizeCliOptions): Result {
   return { graph: made, samples: 0 };
 }
 
+/** Between two lines about what goes on lie at least so many milliseconds. */
+const PAUSE_MS = 3000;
+
+function quietly(io: Io): (what: string) => void {
+  let last = Date.now();
+  return (what) => {
+    if (Date.now() - last < PAUSE_MS) return;
+    last = Date.now();
+    io.err(`${what} …\n`);
+  };
+}
+
 function networkOptions(graph: Graph, options: QuantizeCliOptions, io: Io): QuantizeNetworkOptions {
   const unknown = (options.int16 ?? []).find((name) => !prepareForQuantization(graph).nodes.some((node) => node.name === name));
   if (unknown !== undefined)
@@ -93,7 +105,7 @@ function networkOptions(graph: Graph, options: QuantizeCliOptions, io: Io): Quan
     ...(options.perTensor === true ? { perAxis: false } : {}),
     ...(options.remedy === undefined ? {} : { remedies: options.remedy }),
     ...(options.int16 === undefined ? {} : { int16Layers: options.int16 }),
-    onProgress: (what) => io.err(`${what} …\n`),
+    onProgress: quietly(io),
   };
 }
 

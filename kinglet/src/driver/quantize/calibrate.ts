@@ -10,8 +10,6 @@ export interface CalibrateOptions {
   readonly method?: CalibrationMethod;
   /** For the percentile method: how many per cent of the elements the range must hold (default 99.99). */
   readonly percentile?: number;
-  /** Told before each sample; every sample is run twice where the method needs histograms. */
-  readonly onSample?: (done: number, total: number) => void;
 }
 
 /** Values whose ranges are wanted: everything in floating point that is not constant. */
@@ -54,21 +52,24 @@ export function calibrate(graph: Graph, samples: readonly Sample[], options: Cal
   const values = observed(graph);
   const observers = new Map(values.map((value) => [value.id, new RangeObserver(value.name)]));
   pass(runner, values, samples, (value, data) => observers.get(value.id)!.observe(data));
-  const extremes = new Map(values.map((value) => [value.id, observers.get(value.id)!.range(method === "moving-average" ? method : "minmax")]));
-  const ranges = needsHistogram(method) ? byHistogram(runner, values, samples, extremes, options) : extremes;
-  const seen = new Map([...ranges].filter(([id]) => Number.isFinite(extremes.get(id)!.low)));
-  fillAliases(graph, seen);
-  return seen;
+  const kind = method === "moving-average" ? method : "minmax";
+  const seen = values.flatMap((value) => {
+    const range = observers.get(value.id)!.range(kind);
+    return range === undefined ? [] : [[value, range] as const];
+  });
+  const ranges = needsHistogram(method) ? byHistogram(runner, seen, samples, options) : new Map(seen.map(([value, range]) => [value.id, range]));
+  fillAliases(graph, ranges);
+  return ranges;
 }
 
 function byHistogram(
   runner: ValueRunner,
-  values: readonly Value[],
+  seen: readonly (readonly [Value, Range])[],
   samples: readonly Sample[],
-  extremes: ReadonlyMap<number, Range>,
   { method, percentile = 99.99 }: CalibrateOptions,
 ): Map<number, Range> {
-  const histograms = new Map(values.map((value) => [value.id, new Histogram(extremes.get(value.id)!)]));
+  const values = seen.map(([value]) => value);
+  const histograms = new Map(seen.map(([value, range]) => [value.id, new Histogram(range)]));
   pass(runner, values, samples, (value, data) => histograms.get(value.id)!.observe(data));
   return new Map([...histograms].map(([id, histogram]) => [id, histogram.choose(method as "percentile" | "mse" | "entropy", percentile)]));
 }

@@ -120,11 +120,10 @@ function modelOf({ source, options }: State): QuantizedModel {
 function start(graph: Graph, samples: readonly Sample[], options: QuantizeNetworkOptions, perAxis: boolean): { shop: Workshop; state: State } {
   const original = prepareForQuantization(graph);
   const tell = options.onProgress ?? (() => undefined);
-  const { remedies: _r, int16Layers: _l, onProgress: _p, method, percentile, onSample, ...rest } = options;
+  const { remedies: _r, int16Layers: _l, onProgress: _p, method, percentile, ...rest } = options;
   const calibration: CalibrateOptions = {
     ...(method === undefined ? {} : { method }),
     ...(percentile === undefined ? {} : { percentile }),
-    ...(onSample === undefined ? {} : { onSample }),
   };
   const ranges = calibrate(original, samples, calibration);
   return { shop: { original, samples, calibration, tell }, state: { source: original, options: { ...rest, perAxis, ranges } } };

@@ -38,9 +38,9 @@ export class RangeObserver {
     this.average = this.average === undefined ? seen : { low: mix(this.average.low, low), high: mix(this.average.high, high) };
   }
 
-  range(method: "minmax" | "moving-average"): Range {
-    const range = method === "minmax" ? this.total : this.average;
-    return range ?? { low: 0, high: 0 };
+  /** Undefined where nothing was seen. */
+  range(method: "minmax" | "moving-average"): Range | undefined {
+    return method === "minmax" ? this.total : this.average;
   }
 }
 
