@@ -5,6 +5,7 @@ import { addDoctor } from "./doctor.ts";
 import { report } from "./errors.ts";
 import { addInspect } from "./inspect.ts";
 import type { Io } from "./io.ts";
+import { addQuantize } from "./quantize.ts";
 import { addRun } from "./run.ts";
 import { addVerify } from "./verify.ts";
 import { version } from "./version.ts";
@@ -13,6 +14,7 @@ const HELP = `
 Examples:
   kinglet inspect model.tflite
   kinglet compile model.tflite --target c --board nucleo-l4r5zi --out firmware/
+  kinglet quantize float.tflite --calibrate samples.npy --out model.kinglet
   kinglet verify model.tflite --via js,wasm,c,cortex-m4
   kinglet data import recordings/ --window 16000
 
@@ -42,6 +44,7 @@ function programFor(io: Io, outcome: Outcome): Command {
   addInspect(program, io);
   addRun(program, io);
   addCompile(program, io);
+  addQuantize(program, io);
   addVerify(program, io, outcome);
   addData(program, io);
   addDoctor(program, io);
