@@ -49,13 +49,13 @@ export interface QuantizedModel {
  * @throws KingletError `unsupported` for a batch norm that is still there.
  */
 export function prepareForQuantization(graph: Graph): Graph {
-  const norm = graph.nodes.find((node) => node.op.toLowerCase().startsWith("batchnorm"));
-  if (norm !== undefined)
-    throw new KingletError("unsupported", `the ${norm.op} node "${norm.name}" is not folded into the layer before it`, {
-      place: graph.name,
-      hint: "Fold batch norms first: quantized networks have none.",
-    });
-  return runPasses(graph);
+  const ready = runPasses(graph);
+  const norm = ready.nodes.find((node) => node.op.toLowerCase().startsWith("batchnorm"));
+  if (norm === undefined) return ready;
+  throw new KingletError("unsupported", `the ${norm.op} node "${norm.name}" does not fold into the layer before it`, {
+    place: graph.name,
+    hint: "Quantized networks have no batch normalization: put it right behind a layer that nothing else reads.",
+  });
 }
 
 /**
