@@ -21,6 +21,10 @@ import { mirrorPad } from "./mirror.ts";
 import { pad, slice, stridedSlice } from "./slice.ts";
 import { assignVariable, readVariable } from "./variables.ts";
 import type { OpDef } from "./op.ts";
+import { fftAutoScale, filterBankLog, filterBankSquareRoot, signalWindow, spectrumEnergy } from "./audio-frontend.ts";
+import { pcanGain, spectralSubtraction } from "./audio-gain.ts";
+import { filterBank, filterBankAccumulate } from "./filter-bank.ts";
+import { rfft, spectrumPower } from "./rfft.ts";
 import { cumsum } from "./cumsum.ts";
 import { l2Normalization } from "./l2-normalization.ts";
 import { reshape } from "./reshape.ts";
@@ -119,6 +123,17 @@ export const OPS = {
   resizeNearest,
   cumsum,
   l2Normalization,
+  rfft,
+  spectrumPower,
+  filterBank,
+  signalWindow,
+  fftAutoScale,
+  spectrumEnergy,
+  filterBankAccumulate,
+  filterBankSquareRoot,
+  spectralSubtraction,
+  pcanGain,
+  filterBankLog,
 } satisfies Record<string, OpDef>;
 
 export type OpName = keyof typeof OPS;
