@@ -24,7 +24,11 @@ import type { OpDef } from "./op.ts";
 import { fftAutoScale, filterBankLog, filterBankSquareRoot, signalWindow, spectrumEnergy } from "./audio-frontend.ts";
 import { pcanGain, spectralSubtraction } from "./audio-gain.ts";
 import { filterBank, filterBankAccumulate } from "./filter-bank.ts";
+import { biquad } from "./biquad.ts";
+import { frames, spectrogram } from "./frames.ts";
+import { pcen } from "./pcen.ts";
 import { rfft, spectrumPower } from "./rfft.ts";
+import { timeStatistics } from "./time-statistics.ts";
 import { cumsum } from "./cumsum.ts";
 import { l2Normalization } from "./l2-normalization.ts";
 import { reshape } from "./reshape.ts";
@@ -123,9 +127,14 @@ export const OPS = {
   resizeNearest,
   cumsum,
   l2Normalization,
+  frames,
   rfft,
   spectrumPower,
   filterBank,
+  spectrogram,
+  pcen,
+  biquad,
+  timeStatistics,
   signalWindow,
   fftAutoScale,
   spectrumEnergy,
