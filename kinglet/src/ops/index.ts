@@ -8,4 +8,5 @@ export * from "./op.ts";
 export * from "./pool.ts";
 export * from "./quantization.ts";
 export * from "./table.ts";
+export { STATISTICS, type Statistic } from "./time-statistics.ts";
 export * from "./window.ts";
