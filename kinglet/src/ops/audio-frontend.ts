@@ -196,7 +196,7 @@ export interface FilterBankLogAttributes {
   readonly outputScale: number;
 }
 
-/** uint32 → int16: outputScale · ln(x · 2^correctionBits), 0 up to 1, interpolated from a table of log2. */
+/** uint32 → int16: outputScale · ln(x · 2^correctionBits), 0 up to 1, with a table of log2 for the fraction. */
 export const filterBankLog: OpDef = {
   name: "filterBankLog",
   infer(inputs, attributes) {

@@ -29,14 +29,19 @@ const framing = (options: FrameOptions): { length: number; step: number; padEnd:
   padEnd: options.padEnd ?? false,
 });
 
+/** int16 samples stand for −1 to 1; the factor is a power of two, so it changes no digit of a window. */
+function windowFor(b: GraphBuilder, x: Value, options: FrameOptions): Value {
+  const window = options.window ?? hannWindow(options.frameLength);
+  return floats(b, "window", [options.frameLength], x.dtype === "int16" ? window.map((w) => w * 2 ** -15) : window);
+}
+
 /**
  * Short-time Fourier transform as tf.signal.stft has it: samples [n, samples] → [n, frames, bins, 2], real and
  * imaginary part. int16 samples count as whole numbers.
  */
 export function stft(b: GraphBuilder, x: Value, options: FrameOptions): Value {
-  const window = floats(b, "window", [options.frameLength], options.window ?? hannWindow(options.frameLength));
   const framed = addNode(b, "frames", [asFloat(b, x)], framing(options));
-  return addNode(b, "rfft", [binary(b, "mul", framed, window, "windowed")], { fftLength: fftLengthOf(options) }, "stft");
+  return addNode(b, "rfft", [binary(b, "mul", framed, windowFor(b, x, options), "windowed")], { fftLength: fftLengthOf(options) }, "stft");
 }
 
 export interface SpectrogramOptions extends FrameOptions {
@@ -46,18 +51,12 @@ export interface SpectrogramOptions extends FrameOptions {
   readonly filters?: { readonly bands: number; readonly weights: Float32Array };
 }
 
-/** int16 samples stand for −1 to 1; the factor is a power of two, so it changes no digit of a window. */
-function windowFor(x: Value, window: Float32Array): Float32Array {
-  return x.dtype === "int16" ? window.map((w) => w * 2 ** -15) : window;
-}
-
 /**
  * Samples [n, samples] → sizes of the spectrum [n, frames, bins], or [n, frames, bands] under filters. Only one
  * frame's spectrum is in memory at a time. float32, or int16 for −1 to 1 in steps of 1/32768.
  */
 export function spectrogram(b: GraphBuilder, x: Value, options: SpectrogramOptions): Value {
-  const window = windowFor(x, options.window ?? hannWindow(options.frameLength));
-  const inputs = [x, floats(b, "window", [options.frameLength], window)];
+  const inputs = [x, windowFor(b, x, options)];
   const { filters } = options;
   if (filters !== undefined) inputs.push(floats(b, "filters", [binsOf(options), filters.bands], filters.weights));
   return addNode(b, "spectrogram", inputs, { ...framing(options), fftLength: fftLengthOf(options), power: options.power ?? 1 });
