@@ -18,6 +18,16 @@ export {
   writeOutputFolder,
 } from "./driver/index.ts";
 export { type NpyArray, readModel, readNpy, writeNpy } from "./formats/index.ts";
-export { checkGraph, type Graph, GraphBuilder, joinGraphs, type Node, printGraph, type Quantization, type Value, type ValueType } from "./graph/index.ts";
+export {
+  checkGraph,
+  type Graph,
+  GraphBuilder,
+  joinGraphs,
+  type Node,
+  printGraph,
+  type Quantization,
+  type Value,
+  type ValueType,
+} from "./graph/index.ts";
 export { renderReport, type ReportData, reportData } from "./report/index.ts";
 export * from "./signal/index.ts";

@@ -14,7 +14,10 @@ function checkFits(from: Value, to: Value): void {
  */
 export function joinGraphs(name: string, before: Graph, after: Graph): Graph {
   if (before.outputs.length !== after.inputs.length)
-    throw new KingletError("bad-graph", `${before.outputs.length} outputs of "${before.name}" do not fit ${after.inputs.length} inputs of "${after.name}"`);
+    throw new KingletError(
+      "bad-graph",
+      `${before.outputs.length} outputs of "${before.name}" do not fit ${after.inputs.length} inputs of "${after.name}"`,
+    );
   const fed = new Map<number, Value>();
   after.inputs.forEach((input, i) => {
     checkFits(before.outputs[i]!, input);

@@ -16,7 +16,10 @@ function apply(op: OpName, inputs: readonly { type: ValueType; data: TypedArray 
   );
 }
 
-const vector = (dtype: ValueType["dtype"], data: TypedArray): { type: ValueType; data: TypedArray } => ({ type: { dtype, shape: [data.length] }, data });
+const vector = (dtype: ValueType["dtype"], data: TypedArray): { type: ValueType; data: TypedArray } => ({
+  type: { dtype, shape: [data.length] },
+  data,
+});
 
 describe("square roots of unsigned numbers", () => {
   const roots = (numbers: readonly bigint[], bits = 0): number[] =>
@@ -47,7 +50,9 @@ describe("logarithms in fixed point", () => {
   });
 
   it("stop at the largest number of 16 bits", () => {
-    expect(apply("filterBankLog", [vector("uint32", Uint32Array.of(2 ** 32 - 1))], { correctionBits: 0, outputScale: 2000 })[0]).toEqual(Int16Array.of(32767));
+    expect(apply("filterBankLog", [vector("uint32", Uint32Array.of(2 ** 32 - 1))], { correctionBits: 0, outputScale: 2000 })[0]).toEqual(
+      Int16Array.of(32767),
+    );
   });
 });
 

@@ -44,7 +44,10 @@ export const signalWindow: OpDef = {
     k.for("row", 0, k.int("rows", elementCount(inputOf(node, 0).shape) / size), (row) => {
       const first = k.let("first", row.mul(k.int("size", size)));
       k.for("i", 0, k.int("size", size), (i) => {
-        const product = x.load(first.add(i)).mul(window.load(i)).shr(k.int("shift", attributesOf<SignalWindowAttributes>(node).shift));
+        const product = x
+          .load(first.add(i))
+          .mul(window.load(i))
+          .shr(k.int("shift", attributesOf<SignalWindowAttributes>(node).shift));
         y.store(first.add(i), product.clamp(-32768, 32767));
       });
     });
@@ -68,7 +71,12 @@ function autoScaleLoops(k: KernelBuilder, node: Node): KernelInstance {
     const next = value.gt(largest.get()).select(value, mirrored.gt(largest.get()).select(wrapShort(mirrored), largest.get()));
     largest.set(next);
   });
-  const scale = k.let("scale", i32(15).sub(significantBits(k.let("size", largest.get()))).max(0));
+  const scale = k.let(
+    "scale",
+    i32(15)
+      .sub(significantBits(k.let("size", largest.get())))
+      .max(0),
+  );
   bits.store(0, scale);
   eachElement(k, inputOf(node, 0).shape, (i) => y.store(i, x.load(i).shl(scale)));
   return k.finish("fft_auto_scale_s16", "Shifts numbers up until the largest uses all 15 bits.");
@@ -144,9 +152,20 @@ const squareRoot: Func = defineFunction("square_root_u64", "Square root of an un
   const bit = f.variable("bit", constant(1, "i64").shl(place.to("i64")));
   f.for("step", 0, x!.ne(0).select(place.shr(1).add(1), i32(0)), () => {
     const next = f.let("next", root.get().wrapAdd(bit.get()));
-    const fits = f.let("fits", rest.get().xor(constant(TOP, "i64")).ge(next.xor(constant(TOP, "i64"))));
+    const fits = f.let(
+      "fits",
+      rest
+        .get()
+        .xor(constant(TOP, "i64"))
+        .ge(next.xor(constant(TOP, "i64"))),
+    );
     rest.set(fits.select(rest.get().wrapSub(next), rest.get()));
-    root.set(root.get().shru(1).add(fits.select(bit.get(), constant(0, "i64"))));
+    root.set(
+      root
+        .get()
+        .shru(1)
+        .add(fits.select(bit.get(), constant(0, "i64"))),
+    );
     bit.set(bit.get().shru(2));
   });
   const limit = f.let("limit", narrow.select(constant(0xffff, "i64"), constant(0xffffffff, "i64")));
@@ -176,7 +195,14 @@ export const filterBankSquareRoot: OpDef = {
       ["of 64 bits", 2 ** 50, 2 ** 50 + 2 ** 31],
     ] as const
   ).map(([name, low, high]) =>
-    makeCase(name, [{ dtype: "uint64", shape: [40], low, high }, { dtype: "int32", shape: [], low: 0, high: 14 }], { dtype: "uint32", shape: [40] }),
+    makeCase(
+      name,
+      [
+        { dtype: "uint64", shape: [40], low, high },
+        { dtype: "int32", shape: [], low: 0, high: 14 },
+      ],
+      { dtype: "uint32", shape: [40] },
+    ),
   ),
 };
 
@@ -230,4 +256,3 @@ export const filterBankLog: OpDef = {
     makeCase("corrected, small", [unsignedCase([60], 40)], typed("int16", [60]), { correctionBits: 3, outputScale: 1600 }),
   ],
 };
-

@@ -33,8 +33,7 @@ function subtractionLoops(k: KernelBuilder, node: Node): KernelInstance {
   const [y, noise] = [k.output(0, "y"), k.output(1, "noise")];
   const [up, bits] = [k.int("smoothing_bits", a.smoothingBits), k.int("bits", a.bits)];
   const wide = (product: Expr): Expr => product.shru(bits.to("i64"));
-  const weight = (name: string, even: number, odd: number, isOdd: Expr): Expr =>
-    isOdd.select(k.int(`odd_${name}`, odd), k.int(name, even)).to("i64");
+  const weight = (name: string, even: number, odd: number, isOdd: Expr): Expr => isOdd.select(k.int(`odd_${name}`, odd), k.int(name, even)).to("i64");
   eachElement(k, inputOf(node, 0).shape, (i) => {
     const value = k.let("value", x.load(i));
     const odd = k.let("odd", i.and(1).ne(0));
@@ -110,13 +109,22 @@ function gainOf(k: KernelBuilder, gains: Buffer, x: Expr): Expr {
   const small = k.let("small", x.shru(1).eq(0).or(x.eq(2)));
   const at = k.let("at", small.select(x.and(3), interval.mul(4).sub(6).max(0)));
   const up = x.shl(i32(11).sub(interval).max(0));
-  const part = k.let("part", interval.lt(11).select(up, x.shru(interval.sub(11).max(0))).and(0x3ff));
+  const part = k.let(
+    "part",
+    interval
+      .lt(11)
+      .select(up, x.shru(interval.sub(11).max(0)))
+      .and(0x3ff),
+  );
   const slope = gains
     .load(at.add(2).min(GAINS - 1))
     .mul(part)
     .shr(5)
     .add(gains.load(at.add(1)).shl(5));
-  const polynomial = slope.wrapMul(part).wrapAdd(1 << 14).shr(15);
+  const polynomial = slope
+    .wrapMul(part)
+    .wrapAdd(1 << 14)
+    .shr(15);
   const first = k.let("gain_first", gains.load(at));
   return small.select(first, wrapShort(polynomial.add(first)));
 }

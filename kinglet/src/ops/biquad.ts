@@ -36,7 +36,13 @@ function biquadLoops(k: KernelBuilder, node: Node): KernelInstance {
           const c = k.let("c", section.mul(PER_SECTION));
           const [b0, b1, b2, a1, a2] = [0, 1, 2, 3, 4].map((i) => table.load(c.add(i))) as [typeof c, typeof c, typeof c, typeof c, typeof c];
           const output = k.let("output", b0.mul(input).add(memory.load(first)));
-          memory.store(first, b1.mul(input).sub(a1.mul(output)).add(memory.load(first.add(1))));
+          memory.store(
+            first,
+            b1
+              .mul(input)
+              .sub(a1.mul(output))
+              .add(memory.load(first.add(1))),
+          );
           memory.store(first.add(1), b2.mul(input).sub(a2.mul(output)));
           value.set(output);
         });
@@ -59,7 +65,8 @@ export const biquad: OpDef = {
     if (sections.length === 0 || sections.length % PER_SECTION !== 0 || !sections.every(Number.isFinite))
       refuse(NAME, `${sections.length} coefficients are not five a section`);
     const wanted = 2 * (sections.length / PER_SECTION) * x.shape[0]! * x.shape[2]!;
-    if (inputs[1] && elementCount(inputs[1].shape) !== wanted) refuse(NAME, `the state must have ${wanted} elements, not ${elementCount(inputs[1].shape)}`);
+    if (inputs[1] && elementCount(inputs[1].shape) !== wanted)
+      refuse(NAME, `the state must have ${wanted} elements, not ${elementCount(inputs[1].shape)}`);
     return [{ dtype: x.dtype, shape: x.shape }];
   },
   loops: biquadLoops,

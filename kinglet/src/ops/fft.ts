@@ -72,14 +72,18 @@ function radicesOf(half: number): Radices {
   return bits % 2 === 0 ? { first: 4, more: bits / 2 - 1 } : { first: 2, more: (bits - 1) / 2 };
 }
 
-/** For each group of the first pass, where its first input lies: the digits of its number (base 4) in reverse. */
-function reversedDigits(digits: number): TypedArray {
-  const groups = Array.from({ length: 4 ** digits }, (_, group) => {
-    let index = 0;
-    for (let d = 0, rest = group; d < digits; d++, rest >>= 2) index = index * 4 + (rest & 3);
-    return index;
-  });
-  return groups.length <= 256 ? Uint8Array.from(groups) : Uint16Array.from(groups);
+/**
+ * Where the first input of a group of the first pass lies: the digits of its number (base 4) in reverse. A table would
+ * be as fast, but the planner cannot look through one, and the output could not lie over the input.
+ */
+function reversedDigits(group: Expr, digits: number): Expr {
+  const moved = Array.from({ length: digits }, (_, d) =>
+    group
+      .shr(2 * d)
+      .and(3)
+      .shl(2 * (digits - 1 - d)),
+  );
+  return moved.length === 0 ? i32(0) : moved.reduce((sum, digit) => sum.add(digit));
 }
 
 /** Real and imaginary parts of e^(−2πi · turns(t)) for t = 0 … count − 1. */
@@ -105,7 +109,6 @@ export class FftWriter {
   private readonly arithmetic: FftArithmetic;
   private readonly length: number;
   private readonly radices: Radices;
-  private readonly order: Buffer;
   private readonly factors: Buffer | undefined;
   private readonly split: Buffer;
 
@@ -116,8 +119,6 @@ export class FftWriter {
     this.length = length;
     const half = length / 2;
     this.radices = radicesOf(half);
-    const order = reversedDigits(this.radices.more);
-    this.order = k.constant("order", order instanceof Uint8Array ? "u8" : "u16", order);
     const table = (name: string, parts: number[]): Buffer => k.constant(name, arithmetic.memory, arithmetic.table(parts));
     this.factors =
       this.radices.more === 0
@@ -158,7 +159,7 @@ export class FftWriter {
     const radix = this.radices.first;
     const groups = this.length / 2 / radix;
     k.for("group", 0, k.int("groups", groups), (group) => {
-      const from = k.let("from", this.order.load(group).mul(2));
+      const from = k.let("from", reversedDigits(group, this.radices.more).mul(2));
       const inputs = Array.from({ length: radix }, (_, part): Complex => {
         const at = part === 0 ? from : k.let(`from_${part}`, from.add(k.int(`part_${part}`, 2 * groups * part)));
         const one = (i: Expr): Expr => arithmetic.shrink(this.padded(input, i, part, radix), radix);

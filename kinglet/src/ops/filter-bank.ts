@@ -153,12 +153,17 @@ export const filterBankAccumulate: OpDef = {
   loops: accumulateLoops,
   macs: (node) => 2 * attributesOf<FilterBankAccumulateAttributes>(node).widths.reduce((sum, width) => sum + Math.max(0, width), 0),
   cases: [
-    makeCase("three channels", [unsignedCase([20])], { dtype: "uint64", shape: [3] }, {
-      weights: [0, 1024, 2048, 3072, 500, 1500, 2500, 3500, 4000, 100],
-      unweights: [4096, 3072, 2048, 1024, 3596, 2596, 1596, 596, 96, 3996],
-      frequencyStarts: [2, 6, 9, 14],
-      weightStarts: [0, 3, 4, 8],
-      widths: [4, 3, 4, 2],
-    }),
+    makeCase(
+      "three channels",
+      [unsignedCase([20])],
+      { dtype: "uint64", shape: [3] },
+      {
+        weights: [0, 1024, 2048, 3072, 500, 1500, 2500, 3500, 4000, 100],
+        unweights: [4096, 3072, 2048, 1024, 3596, 2596, 1596, 596, 96, 3996],
+        frequencyStarts: [2, 6, 9, 14],
+        weightStarts: [0, 3, 4, 8],
+        widths: [4, 3, 4, 2],
+      },
+    ),
   ],
 };

@@ -15,7 +15,7 @@ export interface FramesAttributes {
 }
 
 /** How many frames there are, as tf.signal.frame counts. */
-export function frameCount(samples: number, { length, step, padEnd }: FramesAttributes): number {
+function frameCount(samples: number, { length, step, padEnd }: FramesAttributes): number {
   return padEnd ? Math.ceil(samples / step) : Math.max(0, 1 + Math.floor((samples - length) / step));
 }
 

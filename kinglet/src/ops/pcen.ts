@@ -53,7 +53,8 @@ export const pcen: OpDef = {
     const x = typeAt("pcen", inputs, 0, 3);
     const a = attributesOf<PcenAttributes>({ attributes });
     if (!(a.smoothing > 0 && a.smoothing <= 1)) refuse("pcen", `the smoothing ${a.smoothing} does not lie between 0 and 1`);
-    if (!(a.epsilon > 0 && a.bias >= 0 && a.power > 0 && a.gain >= 0)) refuse("pcen", "gain and bias must not be negative, epsilon and power positive");
+    if (!(a.epsilon > 0 && a.bias >= 0 && a.power > 0 && a.gain >= 0))
+      refuse("pcen", "gain and bias must not be negative, epsilon and power positive");
     const state = inputs[1];
     if (state && (state.shape.length !== 2 || state.shape[0] !== x.shape[0] || state.shape[1] !== x.shape[2]))
       refuse("pcen", `the running mean must be [${x.shape[0]},${x.shape[2]}], not [${state.shape.join(",")}]`);
@@ -63,10 +64,12 @@ export const pcen: OpDef = {
   cases: [false, true].map((streaming) =>
     makeCase(
       streaming ? "goes on from run to run" : "starts anew",
-      [{ ...typed("float32", [2, 6, 5]), low: 0, high: 4 }, ...(streaming ? [{ ...typed("float32", [2, 5]), low: 0.1, high: 2, variable: true }] : [])],
+      [
+        { ...typed("float32", [2, 6, 5]), low: 0, high: 4 },
+        ...(streaming ? [{ ...typed("float32", [2, 5]), low: 0.1, high: 2, variable: true }] : []),
+      ],
       typed("float32", [2, 6, 5]),
       { smoothing: 0.025, gain: 0.98, bias: 2, power: 0.5, epsilon: 1e-6 },
     ),
   ),
 };
-

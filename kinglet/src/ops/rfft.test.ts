@@ -62,5 +62,6 @@ test("a cosine lies in its bin alone, and its phase is that of the cosine", () =
 });
 
 test("lengths that are no power of two from 8 to 4096 are refused", () => {
-  for (const length of [4, 12, 8192, 0, -8, 8.5]) expect(() => rfft.infer([{ dtype: "float32", shape: [8] }], { fftLength: length })).toThrow("power of two");
+  for (const length of [4, 12, 8192, 0, -8, 8.5])
+    expect(() => rfft.infer([{ dtype: "float32", shape: [8] }], { fftLength: length })).toThrow("power of two");
 });

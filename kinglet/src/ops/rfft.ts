@@ -109,7 +109,5 @@ export const spectrumPower: OpDef = {
     return k.finish(`spectrum_${power === 1 ? "magnitude" : "energy"}_f32`, "Size of complex numbers.");
   },
   macs: (node) => 2 * elementCount(outputOf(node).shape),
-  cases: [1, 2].map((power) =>
-    makeCase(power === 1 ? "magnitude" : "energy", [typed("float32", [3, 5, 2])], typed("float32", [3, 5]), { power }),
-  ),
+  cases: [1, 2].map((power) => makeCase(power === 1 ? "magnitude" : "energy", [typed("float32", [3, 5, 2])], typed("float32", [3, 5]), { power })),
 };

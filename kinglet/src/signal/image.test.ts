@@ -22,9 +22,16 @@ describe("images", () => {
   });
 
   it("get mean 0 and deviation 1 by channel", () => {
-    const [mean, std] = [[10, 20, 30], [2, 4, 8]];
+    const [mean, std] = [
+      [10, 20, 30],
+      [2, 4, 8],
+    ];
     const got = run([1, 4, 6, 3], bytes, (b, x) => normalise(b, x, { mean, std }));
-    expectNear(got.data, Array.from(bytes, (v, i) => (v - mean[i % 3]!) / std[i % 3]!), 1e-6);
+    expectNear(
+      got.data,
+      Array.from(bytes, (v, i) => (v - mean[i % 3]!) / std[i % 3]!),
+      1e-6,
+    );
     expect(() => run([1, 4, 6, 3], bytes, (b, x) => normalise(b, x, { mean: [1, 2], std: 1 }))).toThrow("3 channels");
     expect(() => run([1, 4, 6, 3], bytes, (b, x) => normalise(b, x, { mean: 0, std: 0 }))).toThrow("not positive");
   });
@@ -32,6 +39,10 @@ describe("images", () => {
   it("become grey", () => {
     const got = run([1, 4, 6, 3], bytes, grey);
     expect(got.shape).toEqual([1, 4, 6, 1]);
-    expectNear(got.data, Array.from({ length: 24 }, (_, i) => 0.2989 * bytes[3 * i]! + 0.587 * bytes[3 * i + 1]! + 0.114 * bytes[3 * i + 2]!), 1e-6);
+    expectNear(
+      got.data,
+      Array.from({ length: 24 }, (_, i) => 0.2989 * bytes[3 * i]! + 0.587 * bytes[3 * i + 1]! + 0.114 * bytes[3 * i + 2]!),
+      1e-6,
+    );
   });
 });

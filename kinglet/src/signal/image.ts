@@ -41,7 +41,13 @@ export function normalise(b: GraphBuilder, x: Value, { mean, std }: NormaliseOpt
     return floats(b, name, [list.length], Float32Array.from(list, of));
   };
   if ((typeof std === "number" ? [std] : std).some((s) => !(s > 0))) misuse("a standard deviation is not positive");
-  const centered = binary(b, "sub", asFloat(b, x), constant("mean", mean, (v) => v), "centered");
+  const centered = binary(
+    b,
+    "sub",
+    asFloat(b, x),
+    constant("mean", mean, (v) => v),
+    "centered",
+  );
   return binary(
     b,
     "mul",

@@ -25,10 +25,9 @@ function features(input: Value): Graph {
 }
 
 /** A chirp of half the range, and a sine that swells: the audio of a test. */
-const AUDIO: readonly Sample[] = [
-  (n: number): number => 16000 * Math.sin((n * n) / 40000),
-  (n: number): number => n * Math.sin(n / 7),
-].map((signal) => [bytesOf(Int16Array.from({ length: SAMPLE_RATE }, (_, n) => signal(n)))]);
+const AUDIO: readonly Sample[] = [(n: number): number => 16000 * Math.sin((n * n) / 40000), (n: number): number => n * Math.sin(n / 7)].map(
+  (signal) => [bytesOf(Int16Array.from({ length: SAMPLE_RATE }, (_, n) => signal(n)))],
+);
 
 function keywordSpotter(precision: "int8" | "float32"): Graph {
   const network = dsCnn({ precision });

@@ -55,7 +55,9 @@ describe("mel bands", () => {
   });
 
   it("as logarithms", () => {
-    const wanted = directMel(x, 5, 1).flat().map((energy) => Math.log(energy + 1e-6));
+    const wanted = directMel(x, 5, 1)
+      .flat()
+      .map((energy) => Math.log(energy + 1e-6));
     const got = run([1, 640], x, (b, v) => logMel(b, v, options));
     expect(got.shape).toEqual([1, 5, 20]);
     expectNear(got.data, wanted, 1e-5);
@@ -74,7 +76,9 @@ describe("mel bands", () => {
   });
 
   it("in decibels", () => {
-    const wanted = directMel(x, 5, 2).flat().map((energy) => 10 * Math.log10(energy));
+    const wanted = directMel(x, 5, 2)
+      .flat()
+      .map((energy) => 10 * Math.log10(energy));
     expectNear(run([1, 640], x, (b, v) => mfe(b, v, options)).data, wanted, 1e-5);
   });
 });

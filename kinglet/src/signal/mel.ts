@@ -19,7 +19,8 @@ const melOf = (hz: number): number => 1127 * Math.log(1 + hz / 700);
  * @throws KingletError `misuse` for edges out of order or above half the sample rate.
  */
 export function melWeights(bins: number, { bands, sampleRate, lowHz, highHz }: MelBank): Float32Array {
-  if (!(lowHz >= 0 && lowHz < highHz && highHz <= sampleRate / 2)) misuse(`mel bands from ${lowHz} to ${highHz} Hz at ${sampleRate} samples a second`);
+  if (!(lowHz >= 0 && lowHz < highHz && highHz <= sampleRate / 2))
+    misuse(`mel bands from ${lowHz} to ${highHz} Hz at ${sampleRate} samples a second`);
   const [low, high] = [melOf(lowHz), melOf(highHz)];
   const edge = (i: number): number => low + ((high - low) * i) / (bands + 1);
   const weights = new Float32Array(bins * bands);

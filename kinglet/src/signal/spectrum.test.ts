@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { Value } from "../graph/index.ts";
-import { GraphBuilder } from "../graph/index.ts";
+import type { GraphBuilder } from "../graph/index.ts";
 import { addNode, floats } from "./node.ts";
 import { melWeights } from "./mel.ts";
 import { dft, expectNear, noise, run } from "./signal-testing.ts";

@@ -14,7 +14,7 @@ export interface FrameOptions {
   readonly padEnd?: boolean;
 }
 
-export function fftLengthOf(options: FrameOptions): number {
+function fftLengthOf(options: FrameOptions): number {
   return options.fftLength ?? Math.max(8, 2 ** Math.ceil(Math.log2(options.frameLength)));
 }
 

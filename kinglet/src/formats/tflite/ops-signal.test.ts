@@ -16,7 +16,12 @@ function crc32(bytes: Uint8Array): string {
 }
 
 interface Stored {
-  readonly samples: readonly { readonly ops: readonly { readonly op: string; readonly out: readonly { readonly name?: string; readonly index: number; readonly crc32: string }[] }[] }[];
+  readonly samples: readonly {
+    readonly ops: readonly {
+      readonly op: string;
+      readonly out: readonly { readonly name?: string; readonly index: number; readonly crc32: string }[];
+    }[];
+  }[];
 }
 
 describe("the audio front end of TensorFlow Lite Micro", () => {
