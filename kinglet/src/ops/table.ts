@@ -28,6 +28,7 @@ import { biquad } from "./biquad.ts";
 import { frames, spectrogram } from "./frames.ts";
 import { pcen } from "./pcen.ts";
 import { rfft, spectrumPower } from "./rfft.ts";
+import { streamFrames } from "./stream-frames.ts";
 import { timeStatistics } from "./time-statistics.ts";
 import { cumsum } from "./cumsum.ts";
 import { l2Normalization } from "./l2-normalization.ts";
@@ -135,6 +136,7 @@ export const OPS = {
   pcen,
   biquad,
   timeStatistics,
+  streamFrames,
   signalWindow,
   fftAutoScale,
   spectrumEnergy,

@@ -1,3 +1,4 @@
+export { STATISTICS, type Statistic } from "../ops/index.ts";
 export { type ButterworthOptions, butterworth, type FilterOptions, filterTime } from "./filter.ts";
 export { type CropOptions, cropImage, grey, type NormaliseOptions, normalise, type ResizeOptions, resizeImage } from "./image.ts";
 export {

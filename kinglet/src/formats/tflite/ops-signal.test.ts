@@ -1,7 +1,9 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { builder } from "flatbuffers/mjs/flexbuffers.js";
 import { describe, expect, it } from "vitest";
 import { execute } from "../../driver/index.ts";
+import { runPasses } from "../../passes/index.ts";
 import { needShared } from "../test-files.ts";
 import { readTflite } from "./read.ts";
 import { int32Bytes, testModel } from "./test-model.ts";
@@ -41,6 +43,44 @@ describe("the audio front end of TensorFlow Lite Micro", () => {
         }
       }
     }
+  });
+});
+
+/** A map of numbers in bytes, as flatbuffers writes it. */
+function flexMap(entries: Readonly<Record<string, number | boolean>>): Uint8Array {
+  const b = builder();
+  b.startMap();
+  for (const [name, value] of Object.entries(entries)) {
+    b.addKey(name);
+    if (typeof value === "boolean") b.add(value);
+    else b.addInt(value);
+  }
+  b.end();
+  return b.finish();
+}
+
+describe("streams", () => {
+  const model = (op: string, options: Uint8Array, from: number[], to: number[]): Uint8Array => {
+    const tensors = [
+      { type: "int16" as const, shape: from },
+      { type: "int16" as const, shape: to },
+      { type: "bool" as const, shape: [] },
+    ];
+    return testModel([{ tensors, inputs: [0], outputs: [1, 2], operators: [{ op, inputs: [0], outputs: [1, 2], customOptions: options }] }]);
+  };
+
+  it("are framed, with a memory for each row", () => {
+    const graph = readTflite(model("SignalFramer", flexMap({ frame_size: 480, frame_step: 320, prefill: true }), [2, 640], [2, 2, 480]), "framer");
+    expect(graph.nodes[0]!.attributes).toEqual({ chunk: 320, size: 480, step: 320, prefill: true, repeatFirst: 0, flat: false });
+    expect(graph.nodes[0]!.inputs[1]).toMatchObject({ variable: true, shape: [2, 642] });
+    expect(runPasses(graph).nodes).toHaveLength(1);
+  });
+
+  it("of feature vectors are stacked", () => {
+    const options = flexMap({ num_channels: 40, stacker_left_context: 2, stacker_right_context: 1, stacker_step: 3 });
+    const graph = readTflite(model("SignalStacker", options, [40], [160]), "stacker");
+    expect(graph.nodes[0]!.attributes).toEqual({ chunk: 40, size: 160, step: 120, prefill: false, repeatFirst: 2, flat: true });
+    expect(runPasses(graph).nodes).toHaveLength(1);
   });
 });
 

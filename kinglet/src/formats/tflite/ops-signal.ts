@@ -1,4 +1,6 @@
+import { elementCount } from "../../base/index.ts";
 import type { Attributes } from "../../graph/index.ts";
+import { type StreamFramesAttributes, streamState } from "../../ops/index.ts";
 import { type OperatorRow, type OperatorRows, row, type Site } from "./site.ts";
 
 /** The spectrum's values lie one after another; only the transforms that Kinglet has are read. */
@@ -39,8 +41,35 @@ const subtraction: OperatorRow = {
   state: (site) => ({ dtype: "uint32", shape: site.shape(0) }),
 };
 
+function framer(site: Site): StreamFramesAttributes {
+  const step = site.positive(site.customInt("frame_step"), "the step of frames");
+  const size = site.positive(site.customInt("frame_size"), "the size of a frame");
+  return { chunk: step, size, step, prefill: site.customInt("prefill") !== 0, repeatFirst: 0, flat: false };
+}
+
+function stacker(site: Site): StreamFramesAttributes {
+  const chunk = site.positive(site.customInt("num_channels"), "the number of channels");
+  const left = site.customInt("stacker_left_context");
+  const right = site.customInt("stacker_right_context");
+  const step = chunk * site.positive(site.customInt("stacker_step"), "the step of the stacker");
+  return { chunk, size: chunk * (left + right + 1), step, prefill: false, repeatFirst: left, flat: true };
+}
+
+/** Frames of a stream: what is left over is kept for each row. */
+function streamRow(read: (site: Site) => StreamFramesAttributes): OperatorRow {
+  return {
+    ...row("streamFrames", "x", (site) => ({ ...read(site) })),
+    state: (site) => {
+      const shape = site.shape(0);
+      return streamState(elementCount(shape.slice(0, -1)), read(site));
+    },
+  };
+}
+
 /** Custom operators of TensorFlow Lite Micro's signal library. */
 export const SIGNAL_ROWS: OperatorRows = {
+  SignalFramer: streamRow(framer),
+  SignalStacker: streamRow(stacker),
   SignalWindow: row("signalWindow", "xx", (site) => ({ shift: site.customInt("shift") })),
   SignalFftAutoScale: row("fftAutoScale", "x"),
   SignalRfft: row("rfft", "x", rfft),
