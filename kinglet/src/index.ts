@@ -18,7 +18,17 @@ export {
   writeOutputFolder,
 } from "./driver/index.ts";
 export { type NpyArray, readModel, readNpy, writeNpy } from "./formats/index.ts";
-export { checkGraph, type Graph, GraphBuilder, type Node, printGraph, type Quantization, type Value, type ValueType } from "./graph/index.ts";
+export {
+  checkGraph,
+  type Graph,
+  GraphBuilder,
+  joinGraphs,
+  type Node,
+  printGraph,
+  type Quantization,
+  type Value,
+  type ValueType,
+} from "./graph/index.ts";
 export { parameterValues, trainableParametersOf } from "./ops/index.ts";
 export { renderReport, type ReportData, reportData } from "./report/index.ts";
 export {
@@ -39,3 +49,4 @@ export {
   shufflenetV1,
   shufflenetV2,
 } from "./zoo/index.ts";
+export * from "./signal/index.ts";

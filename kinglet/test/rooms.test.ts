@@ -13,7 +13,7 @@ const ROWS: readonly (readonly string[])[] = [
   ["base"],
   ["graph", "loops"],
   ["ops"],
-  ["formats", "passes", "plan", "fusion", "zoo"],
+  ["formats", "passes", "plan", "fusion", "zoo", "signal"],
   ["data"],
   ["targets"],
   ["boards"],

@@ -142,6 +142,8 @@ export function suffixOf(dtype: DType): string {
     float32: "f32",
     bool: "bool",
     uint16: "u16",
+    uint32: "u32",
+    uint64: "u64",
   };
   return names[dtype] ?? dtype;
 }

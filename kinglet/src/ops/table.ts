@@ -22,6 +22,15 @@ import { mirrorPad } from "./mirror.ts";
 import { pad, slice, stridedSlice } from "./slice.ts";
 import { assignVariable, readVariable } from "./variables.ts";
 import type { OpDef } from "./op.ts";
+import { fftAutoScale, filterBankLog, filterBankSquareRoot, signalWindow, spectrumEnergy } from "./audio-frontend.ts";
+import { pcanGain, spectralSubtraction } from "./audio-gain.ts";
+import { filterBank, filterBankAccumulate } from "./filter-bank.ts";
+import { biquad } from "./biquad.ts";
+import { frames, spectrogram } from "./frames.ts";
+import { pcen } from "./pcen.ts";
+import { rfft, spectrumPower } from "./rfft.ts";
+import { streamFrames } from "./stream-frames.ts";
+import { timeStatistics } from "./time-statistics.ts";
 import { cumsum } from "./cumsum.ts";
 import { l2Normalization } from "./l2-normalization.ts";
 import { reshape } from "./reshape.ts";
@@ -143,6 +152,23 @@ export const OPS = {
   adamUpdate,
   rmsPropUpdate,
   movingAverage,
+  frames,
+  rfft,
+  spectrumPower,
+  filterBank,
+  spectrogram,
+  pcen,
+  biquad,
+  timeStatistics,
+  streamFrames,
+  signalWindow,
+  fftAutoScale,
+  spectrumEnergy,
+  filterBankAccumulate,
+  filterBankSquareRoot,
+  spectralSubtraction,
+  pcanGain,
+  filterBankLog,
 } satisfies Record<string, OpDef>;
 
 export type OpName = keyof typeof OPS;
