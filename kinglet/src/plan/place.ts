@@ -6,6 +6,7 @@ import { searchOrders, seedOrders } from "./firstfit.ts";
 import { alignUp, type Conflict, type Layout } from "./layout.ts";
 import { lifetimesOf } from "./lifetimes.ts";
 import { forbidden, type Presence, presenceOf, type RowPair } from "./presence.ts";
+import { withoutPermanent } from "./permanent.ts";
 import type { Distance, Lifetime, Overlap, Plan, PlanOptions } from "./types.ts";
 import { alignmentOf, blockBytes, type BufferKind, bufferKinds, type StepUse, stepUses } from "./usage.ts";
 
@@ -112,9 +113,13 @@ function sharedBytes(layout: Layout, offsets: ArrayLike<number>, a: number, b: n
 }
 
 /** Where nothing may overlap, memory is not what matters: the search then does this share of the work. */
-const QUICK = 0.04;
+const QUICK = 0.01;
 
-function solve(layout: Layout, lifetimes: readonly Lifetime[], bound: number, effort: number): { offsets: ArrayLike<number>; exhausted: boolean } {
+/** Permanent blocks lie first; the others are searched for behind them. */
+function solve(whole: Layout, all: readonly Lifetime[], wholeBound: number, effort: number): { offsets: ArrayLike<number>; exhausted: boolean } {
+  const { base, rest: layout, blocks, join } = withoutPermanent(whole);
+  const lifetimes = blocks.map((block) => all[block]!);
+  const bound = wholeBound - base;
   const seeds = seedOrders(
     layout,
     lifetimes.map((l) => l.first),
@@ -122,9 +127,9 @@ function solve(layout: Layout, lifetimes: readonly Lifetime[], bound: number, ef
   );
   const tries = Math.ceil((effort * PLACEMENTS) / Math.max(1, layout.sizes.length));
   const found = searchOrders(layout, seeds, bound, tries);
-  if (found.top <= bound) return { offsets: found.addresses, exhausted: false };
+  if (found.top <= bound) return { offsets: join(found.addresses), exhausted: false };
   const exact = searchExactly(layout, found.top, bound, Math.ceil((effort * NODES * 40) / Math.max(40, layout.sizes.length)));
-  return { offsets: exact.addresses ?? found.addresses, exhausted: exact.exhausted };
+  return { offsets: join(exact.addresses ?? found.addresses), exhausted: exact.exhausted };
 }
 
 /** Gives every buffer of a program its place in one arena. */
