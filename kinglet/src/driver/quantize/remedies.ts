@@ -153,7 +153,7 @@ const MOST_WORK = 3e10;
 const BATCH = 32;
 
 /** Optimiser steps that keep the whole network within bounds. */
-export function roundingIterations(source: Graph): number {
+function roundingIterations(source: Graph): number {
   const weights = source.nodes.filter(canSample).reduce((sum, node) => sum + inputOf(node, 1).data!.length, 0);
   return Math.max(100, Math.min(1000, Math.floor(MOST_WORK / (2 * BATCH * Math.max(1, weights)))));
 }
