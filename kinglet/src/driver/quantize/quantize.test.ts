@@ -1,10 +1,16 @@
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { unzipSync } from "fflate";
 import { describe, expect, test, type TestContext } from "vitest";
 import { bytesOf, Xorshift32 } from "../../base/index.ts";
 import { coreById } from "../../boards/index.ts";
 import { coreTools, needTools } from "../../boards/tool-gate.ts";
+import { readModel } from "../../formats/index.ts";
+import { needShared } from "../../formats/test-files.ts";
 import { clipped, imbalanced } from "../../passes/quantize/test-networks.ts";
-import { type QuantizedModel, quantizeDynamic } from "../../passes/index.ts";
+import { prepareForQuantization, type QuantizedModel, quantizeDynamic } from "../../passes/index.ts";
 import { execute, type Sample, type Via } from "../execute.ts";
+import { seededSample } from "../samples.ts";
 import { diagnose, layerReports, quantizeNetwork } from "./diagnose.ts";
 import { outputQuality } from "./noise.ts";
 import { asModel, cifar, correct, goldenModel, hum } from "./quantize-testing.ts";
@@ -131,9 +137,9 @@ describe("public networks", () => {
     await expectEqualEverywhere(context, model, [pictures[0]!.sample, pictures[1]!.sample], VIAS);
   });
 
-  test("ResNet-8 with 4-bit weights is repaired by rounding and bias correction", (context) => {
+  test("ResNet-8 with 4-bit weights is repaired by rounding and bias correction", { timeout: 300_000 }, (context) => {
     const source = goldenModel(context, "mlperf_pretrainedResnet");
-    const calibration = cifar(context, "train", 48).map(({ sample }) => sample);
+    const calibration = cifar(context, "train", 40).map(({ sample }) => sample);
     const pictures = cifar(context, "test", 150);
     const nearest = quantizeNetwork(source, calibration, { bits: 4 });
     const repaired = quantizeNetwork(source, calibration, { bits: 4, remedies: ["correct-bias", "adaround"] });
@@ -179,4 +185,17 @@ describe("public networks", () => {
     const dynamic = quantizeDynamic(source);
     expect(outputQuality(source, asModel(source, dynamic), samples).snrDb).toBeGreaterThan(25);
   });
+
+  // A small depthwise network, an unrolled LSTM, and a detector with paddings, resizes and weights that were of half precision.
+  for (const name of ["tinymaix-mnist_dw_f.tflite", "dtln-model_1.tflite", "mediapipe-face_detection_short_range.tflite"]) {
+    test(`${name} is integer from end to end`, async (context) => {
+      const files = unzipSync(readFileSync(needShared(context, join("data", "models", "zoo.zip"))), { filter: (file) => file.name === name });
+      const source = prepareForQuantization(readModel(files[name]!, name));
+      const samples = [1, 2, 3].map((seed) => seededSample(source, seed));
+      const model = quantizeNetwork(source, samples, { io: "int8" });
+      expect(model.kept).toEqual([]);
+      expect(outputQuality(source, model, samples).snrDb).toBeGreaterThan(15);
+      await expectEqualEverywhere(context, model, samples.slice(0, 1), ["js", "wasm"]);
+    });
+  }
 });
