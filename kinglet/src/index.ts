@@ -5,19 +5,30 @@ export {
   type ArtefactOptions,
   type Compiled,
   type CompileOptions,
+  type Diagnosis,
+  calibrate,
+  type CalibrateOptions,
   compileGraph,
+  diagnose,
   type Execution,
   execute,
   type Inspection,
+  type LayerReport,
   inspectGraph,
   makeArtefact,
+  outputQuality,
+  type OutputQuality,
+  quantizeNetwork,
+  type QuantizeNetworkOptions,
+  type Remedy,
+  type RemedyReport,
   type Sample,
   type Verification,
   type Via,
   verifyGraph,
   writeOutputFolder,
 } from "./driver/index.ts";
-export { type NpyArray, readModel, readNpy, writeNpy } from "./formats/index.ts";
+export { type NpyArray, readKinglet, readModel, readNpy, writeKinglet, writeNpy } from "./formats/index.ts";
 export {
   checkGraph,
   type Graph,
@@ -30,6 +41,18 @@ export {
   type ValueType,
 } from "./graph/index.ts";
 export { parameterValues, trainableParametersOf } from "./ops/index.ts";
+export {
+  absorbBias,
+  type CalibrationMethod,
+  equalize,
+  prepareForQuantization,
+  quantizeDynamic,
+  type QuantizedModel,
+  quantizeGraph,
+  type QuantizeOptions,
+  type Range,
+  roundToFloat16,
+} from "./passes/index.ts";
 export { renderReport, type ReportData, reportData } from "./report/index.ts";
 export {
   autoencoder,

@@ -12,7 +12,7 @@ const TITLES: Readonly<Record<RemedyReport["remedy"], string>> = {
   int16: "int16 activations for one layer",
 };
 
-export function decibels(value: number): string {
+function decibels(value: number): string {
   return value === Infinity ? "exact" : value === -Infinity ? "lost" : value.toFixed(1);
 }
 

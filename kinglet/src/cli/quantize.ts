@@ -148,6 +148,13 @@ function storageNote(options: QuantizeCliOptions): string[] {
   return [];
 }
 
+/** Layers that have 16 bits where the others have 8. */
+function wideText({ model }: Result): string[] {
+  const wide = model?.layers.filter(({ domain }) => domain === "int16") ?? [];
+  if (wide.length === 0 || wide.length === model?.layers.length) return [];
+  return [wrapText(plain(`16-bit activations in ${wide.map(({ source }) => source.name).join(", ")}`, 400))];
+}
+
 function resultText(path: string, made: Result, before: number, after: number, fileBytes: number | undefined, options: QuantizeCliOptions): string {
   const types = `${options.weights} weights, ${options.activations} activations, ${options.activations === "float" ? "float" : options.io} inputs and outputs`;
   const lines = [
@@ -158,6 +165,7 @@ function resultText(path: string, made: Result, before: number, after: number, f
       ? []
       : [wrapText(`outputs: ${qualityText(made.quality, made.samples)}`)].map((line) => `  ${line.replaceAll("\n", "\n  ")}`)),
     ...(fileBytes === undefined ? [] : [`  written to   ${plain(options.out ?? "")}, ${bytes(fileBytes)}`]),
+    ...wideText(made),
     ...storageNote(options),
     ...(made.model === undefined ? [] : keptText(made.model)),
   ];

@@ -129,6 +129,9 @@ function start(graph: Graph, samples: readonly Sample[], options: QuantizeNetwor
   return { shop: { original, samples, calibration, tell }, state: { source: original, options: { ...rest, perAxis, ranges } } };
 }
 
+/** Biases are corrected for the weights as they will be, which saves doing it twice. */
+const WORK_ORDER = ["equalize", "absorb-bias", "adaround", "correct-bias"] as const;
+
 /**
  * Quantizes a floating-point network on calibration samples (its inputs as float bytes), with the remedies asked for.
  * @throws KingletError as `calibrate` and `quantizeGraph`; `misuse` for a layer that does not exist.
@@ -137,7 +140,7 @@ export function quantizeNetwork(graph: Graph, samples: readonly Sample[], option
   const { shop, state } = start(graph, samples, options, options.perAxis ?? true);
   const asked = options.int16Layers ?? [];
   const indices = state.source.nodes.flatMap((node, i) => (asked.includes(node.name) ? [i] : []));
-  const order = REMEDIES.filter((remedy) => (options.remedies as readonly Remedy[] | undefined)?.includes(remedy));
+  const order = WORK_ORDER.filter((remedy) => options.remedies?.includes(remedy));
   const solved = order.reduce((at, remedy) => applyRemedy(shop, at, remedy) ?? at, indices.length === 0 ? state : widened(state, indices));
   return modelOf(solved);
 }

@@ -12,12 +12,12 @@ import {
 } from "../../passes/index.ts";
 import type { Sample } from "../execute.ts";
 import { canSample, Patches } from "./patches.ts";
-import { createValueRunner, sampleFor, type ValueRunner } from "./values.ts";
+import { createValueRunner, realNumbers, sampleFor, type ValueRunner } from "./values.ts";
 
 /** Output positions that remedies look at in every sample. */
 const PER_SAMPLE = { correct: 256, round: 32 };
 /** Rounding and correction learn from so many samples at most. */
-const MOST_SAMPLES = 64;
+const MOST_SAMPLES = { correct: 32, round: 64 };
 
 /** Mean, deviation and least of every channel of the layers' outputs. */
 export function channelStatistics(graph: Graph, samples: readonly Sample[]): Map<number, ChannelStatistics[]> {
@@ -79,12 +79,21 @@ function solveInOrder(
   return overrides;
 }
 
+/** Reads one value of a graph for any sample; nothing that comes after it is compiled or run. */
+function createReader(graph: Graph, value: Value): (sample: Sample) => Float32Array | undefined {
+  const input = graph.inputs.indexOf(value);
+  if (input >= 0) return (sample) => realNumbers(value, sample[input]!);
+  const runner = createValueRunner({ ...graph, outputs: [value] });
+  return (sample) => runner.run(sample, (read) => read(value));
+}
+
 function fill(patches: Patches, runner: ValueRunner, source: Graph, graph: Graph, layer: QuantizedNode, samples: readonly Sample[]): void {
-  const [real, got] = [readable(source, inputOf(layer.source, 0)), readable(graph, inputOf(layer.node, 0))];
-  const quantized = createValueRunner(graph);
+  const real = readable(source, inputOf(layer.source, 0));
+  const input = source.inputs.indexOf(real);
+  const readGot = createReader(graph, readable(graph, inputOf(layer.node, 0)));
   for (const sample of samples) {
-    const x = runner.run(sample, (read) => read(real));
-    const y = quantized.run(sampleFor(graph, source, sample), (read) => read(got));
+    const x = input >= 0 ? realNumbers(real, sample[input]!) : runner.run(sample, (read) => read(real));
+    const y = readGot(sampleFor(graph, source, sample));
     if (x !== undefined && y !== undefined) patches.add(x, y);
   }
 }
@@ -136,7 +145,7 @@ function shiftOf(layer: QuantizedNode, patches: Patches): LayerOverride {
  * before, adds to each output channel on the calibration samples is taken off its bias, layer after layer.
  */
 export function correctBias(source: Graph, options: QuantizeOptions, samples: readonly Sample[], tell?: Tell): Map<number, LayerOverride> {
-  return solveInOrder(source, options, samples.slice(0, MOST_SAMPLES), PER_SAMPLE.correct, shiftOf, tell);
+  return solveInOrder(source, options, samples.slice(0, MOST_SAMPLES.correct), PER_SAMPLE.correct, shiftOf, tell);
 }
 
 /** Multiply-accumulates that all of AdaRound may take, so that large networks stay within minutes. */
@@ -144,7 +153,7 @@ const MOST_WORK = 3e10;
 const BATCH = 32;
 
 /** Optimiser steps that keep the whole network within bounds. */
-export function roundingIterations(source: Graph): number {
+function roundingIterations(source: Graph): number {
   const weights = source.nodes.filter(canSample).reduce((sum, node) => sum + inputOf(node, 1).data!.length, 0);
   return Math.max(100, Math.min(1000, Math.floor(MOST_WORK / (2 * BATCH * Math.max(1, weights)))));
 }
@@ -185,7 +194,7 @@ export function roundAdaptively(source: Graph, options: QuantizeOptions, samples
     }
     return { weights, scales: inputOf(layer.node, 1).quantization!.scales };
   };
-  const few = samples.slice(0, MOST_SAMPLES);
+  const few = samples.slice(0, MOST_SAMPLES.round);
   return solveInOrder(source, options, few, Math.max(PER_SAMPLE.round, Math.ceil(256 / few.length)), solve, tell);
 }
 

@@ -9,7 +9,7 @@ import { checkSample, plainValue, type Sample } from "../execute.ts";
 export type ValueReader = (value: Value) => Float32Array | undefined;
 
 /** Real numbers of a tensor's bytes. */
-function realNumbers(value: Value, bytes: Uint8Array): Float32Array {
+export function realNumbers(value: Value, bytes: Uint8Array): Float32Array {
   const data = fromBytes(value.dtype, bytes);
   if (value.dtype === "float32") return data as Float32Array;
   const [scale, zero] = [value.quantization?.scales[0] ?? 1, value.quantization?.zeroPoints[0] ?? 0];

@@ -56,3 +56,12 @@ export function imbalanced(factor: number): Graph {
   const y = net.conv(net.conv(net.conv(x, 8, "relu", first), 8, "relu", second), 5, "none");
   return net.finish(y);
 }
+
+/** One channel of the first layer has weights 1000 times the others', but a ReLU6 keeps all activations below 6. */
+export function clipped(factor: number): Graph {
+  const net = new TestNetwork("clipped");
+  const x = net.input([1, 6, 6, 4]);
+  const first = net.floats(8 * 4);
+  for (let k = 0; k < 4; k++) first[k]! *= factor;
+  return net.finish(net.conv(net.conv(net.conv(x, 8, "relu6", first), 8, "relu6"), 5, "none"));
+}
