@@ -13,11 +13,12 @@ const ROWS: readonly (readonly string[])[] = [
   ["base"],
   ["graph", "loops"],
   ["ops"],
-  ["formats", "passes", "plan", "fusion", "zoo"],
+  ["formats", "passes", "plan", "fusion", "zoo", "signal"],
+  ["data"],
   ["targets"],
   ["boards"],
   ["driver"],
-  ["report"],
+  ["report", "train"],
   ["cli", "demo", "."],
 ];
 

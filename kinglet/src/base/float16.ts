@@ -12,3 +12,29 @@ export function float16ToNumber(bits: number): number {
 export function decodeFloat16(bits: Uint16Array): Float32Array {
   return Float32Array.from(bits, float16ToNumber);
 }
+
+const FLOAT = new Float32Array(1);
+const BITS = new Uint32Array(FLOAT.buffer);
+
+/** A number, rounded to single and then to half precision (ties to even); what is too large becomes infinite. */
+export function numberToFloat16(x: number): number {
+  FLOAT[0] = x;
+  const bits = BITS[0]!;
+  const sign = (bits >>> 16) & 0x8000;
+  const exponent = ((bits >>> 23) & 255) - 112;
+  const fraction = bits & 0x7fffff;
+  if (exponent >= 31) return sign | 0x7c00 | (exponent === 143 && fraction !== 0 ? 0x200 : 0);
+  if (exponent < -10) return sign;
+  // Below the normal range the leading one is part of what is shifted out.
+  const [mantissa, drop] = exponent > 0 ? [fraction, 13] : [fraction | 0x800000, 14 - exponent];
+  const kept = mantissa >>> drop;
+  const rest = mantissa & ((1 << drop) - 1);
+  const half = 1 << (drop - 1);
+  const up = rest > half || (rest === half && (kept & 1) === 1) ? 1 : 0;
+  return sign | ((Math.max(0, exponent) << 10) + kept + up);
+}
+
+/** Half-precision bits of single-precision numbers, each rounded to the nearest. */
+export function encodeFloat16(data: Float32Array): Uint16Array {
+  return Uint16Array.from(data, numberToFloat16);
+}

@@ -179,7 +179,7 @@ export function addCompile(program: Command, io: Io): void {
   program
     .command("compile")
     .description("Makes the deployable thing: C for firmware, WebAssembly, or JavaScript.")
-    .argument("<model>", "a .tflite file")
+    .argument("<model>", "a .tflite or .kinglet file")
     .addOption(new Option("--target <kind>", "what to make").choices(["c", "wasm", "js"]).makeOptionMandatory())
     .requiredOption("--out <dir>", "folder to write; replaced only if Kinglet made it")
     .option("--board <name>", "check that it fits this board and build for its processor")

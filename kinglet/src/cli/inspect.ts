@@ -77,7 +77,7 @@ export function addInspect(program: Command, io: Io): void {
   program
     .command("inspect")
     .description("What a network is, the exact memory it needs, and which boards it fits.")
-    .argument("<model>", "a .tflite file")
+    .argument("<model>", "a .tflite or .kinglet file")
     .option("--json", "one JSON document on stdout")
     .addHelpText("after", "\nExamples:\n  kinglet inspect model.tflite\n  kinglet inspect model.tflite --json")
     .action(async (path: string, options: CommonOptions) => {

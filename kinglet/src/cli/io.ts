@@ -2,6 +2,8 @@
 export interface Io {
   out(text: string): void;
   err(text: string): void;
+  /** Whether the reader of `out` understands colours. */
+  readonly colour?: boolean;
   /** Show stacks of unexpected errors. */
   readonly debug?: boolean;
 }

@@ -1,9 +1,11 @@
 import { Command } from "commander";
 import { addCompile } from "./compile.ts";
+import { addData } from "./data.ts";
 import { addDoctor } from "./doctor.ts";
 import { report } from "./errors.ts";
 import { addInspect } from "./inspect.ts";
 import type { Io } from "./io.ts";
+import { addQuantize } from "./quantize.ts";
 import { addRun } from "./run.ts";
 import { addVerify } from "./verify.ts";
 import { version } from "./version.ts";
@@ -12,7 +14,9 @@ const HELP = `
 Examples:
   kinglet inspect model.tflite
   kinglet compile model.tflite --target c --board nucleo-l4r5zi --out firmware/
+  kinglet quantize float.tflite --calibrate samples.npy --out model.kinglet
   kinglet verify model.tflite --via js,wasm,c,cortex-m4
+  kinglet data import recordings/ --window 16000
 
 Exit codes: 0 done, 1 a failed check or a refused file, 2 misuse.
 kinglet COMMAND --help tells everything about a command.`;
@@ -40,7 +44,9 @@ function programFor(io: Io, outcome: Outcome): Command {
   addInspect(program, io);
   addRun(program, io);
   addCompile(program, io);
+  addQuantize(program, io);
   addVerify(program, io, outcome);
+  addData(program, io);
   addDoctor(program, io);
   return program;
 }

@@ -15,6 +15,7 @@ export async function runProcess(argv: readonly string[]): Promise<void> {
   process.exitCode = await main(argv, {
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
+    colour: process.stdout.isTTY === true && process.env["NO_COLOR"] === undefined,
     debug: process.env["KINGLET_DEBUG"] === "1",
   });
 }

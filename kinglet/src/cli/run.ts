@@ -53,7 +53,7 @@ export function addRun(program: Command, io: Io): void {
   program
     .command("run")
     .description("Runs one inference and writes its outputs.")
-    .argument("<model>", "a .tflite file")
+    .argument("<model>", "a .tflite or .kinglet file")
     .requiredOption(
       "--input <file...>",
       "a .npy or raw little-endian .bin file for every input, in the graph's order",

@@ -84,7 +84,7 @@ export function addVerify(program: Command, io: Io, outcome: Outcome): void {
   program
     .command("verify")
     .description("Proves that every back end and emulated core computes what the plain loops say.")
-    .argument("<model>", "a .tflite file")
+    .argument("<model>", "a .tflite or .kinglet file")
     .option("--via <a,b,...>", "js, wasm, wasm-scalar, c, plain, cortex-m0, m3, m4, m7, m33,\nm55, rv32", "js,wasm,c,cortex-m4")
     .option("--cases <dir>", "also compare with stored cases: in1.bin, out1.bin, …\n(in1_0.bin … for several tensors), or in0.npy, out0.npy")
     .option("--layers", "compare every layer and name the first that differs")

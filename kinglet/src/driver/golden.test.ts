@@ -35,6 +35,7 @@ const SMALL = [
   "ad01",
   "mlperf_ad01_fp32",
   "strww",
+  "audio_preprocessor_float",
 ];
 const LARGE = ["kws", "person_detect", "vww96", "mlperf_vww_96_float", "resnet8", "mlperf_pretrainedResnet", "mcunet_vww", "mcunetv2_large"];
 /** Large models that run on every core, too: between them they have every kernel. */

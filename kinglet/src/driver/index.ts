@@ -8,3 +8,4 @@ export * from "./output-folder.ts";
 export * from "./profile.ts";
 export * from "./samples.ts";
 export * from "./verify.ts";
+export * from "./quantize/index.ts";

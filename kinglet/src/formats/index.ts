@@ -1,7 +1,9 @@
 import { KingletError } from "../base/index.ts";
 import type { Graph } from "../graph/index.ts";
+import { isKinglet, readKinglet } from "./kinglet/index.ts";
 import { isTflite, readTflite } from "./tflite/index.ts";
 
+export { isKinglet, readKinglet, writeKinglet } from "./kinglet/index.ts";
 export { type NpyArray, readNpy, writeNpy } from "./npy.ts";
 export { readTflite } from "./tflite/index.ts";
 
@@ -11,8 +13,9 @@ export { readTflite } from "./tflite/index.ts";
  */
 export function readModel(bytes: Uint8Array, name: string): Graph {
   if (isTflite(bytes)) return readTflite(bytes, name);
+  if (isKinglet(bytes)) return readKinglet(bytes, name);
   throw new KingletError("bad-file", `the file of ${bytes.length} bytes is not a model that Kinglet can read`, {
     place: name,
-    hint: "A TensorFlow Lite model (.tflite) is expected: it carries TFL3 in its bytes 4 to 7.",
+    hint: "Expected is a TensorFlow Lite model (.tflite: TFL3 in its bytes 4 to 7) or one of Kinglet's own (.kinglet).",
   });
 }

@@ -15,6 +15,22 @@ export class GraphBuilder {
     this.name = name;
   }
 
+  /** Goes on with a graph: its values keep their identity. */
+  static from(graph: Graph, name = graph.name): GraphBuilder {
+    const builder = new GraphBuilder(name);
+    builder.values.push(...graph.values);
+    builder.nodes.push(...graph.nodes);
+    builder.inputs.push(...graph.inputs);
+    builder.outputs.push(...graph.outputs);
+    Object.assign(builder.metadata, graph.metadata);
+    return builder;
+  }
+
+  /** The nodes so far, in order. */
+  get written(): readonly Node[] {
+    return this.nodes;
+  }
+
   private add(value: Omit<Value, "id">): Value {
     const added: Value = { ...value, id: this.values.length };
     this.values.push(added);

@@ -1,4 +1,5 @@
 export * from "./builder.ts";
 export * from "./check.ts";
 export * from "./graph.ts";
+export * from "./join.ts";
 export * from "./print.ts";

@@ -8,7 +8,7 @@ export type VectorType = "i8x16" | "i16x8" | "i32x4" | "i64x2" | "f32x4";
 
 export type ValueKind = ScalarType | VectorType;
 
-/** What a buffer in memory can hold. */
+/** What a buffer in memory can hold. Unsigned numbers of 32 and 64 bits lie as signed ones of the same bits. */
 export type MemoryType = "i8" | "u8" | "i16" | "u16" | "i32" | "i64" | "f32";
 
 const MEMORY_OF: Partial<Record<DType, MemoryType>> = {
@@ -18,7 +18,9 @@ const MEMORY_OF: Partial<Record<DType, MemoryType>> = {
   int16: "i16",
   uint16: "u16",
   int32: "i32",
+  uint32: "i32",
   int64: "i64",
+  uint64: "i64",
   bool: "u8",
 };
 

@@ -75,6 +75,10 @@ export const VECTOR_OPS = {
   "f32x4.pmax": { args: ["f32x4", "f32x4"], result: "f32x4", opcode: 0xeb },
   "f32x4.multiply_add": { args: ["f32x4", "f32x4", "f32x4"], result: "f32x4" },
   "f32x4.add": { args: ["f32x4", "f32x4"], result: "f32x4", opcode: 0xe4 },
+  "f32x4.sub": { args: ["f32x4", "f32x4"], result: "f32x4", opcode: 0xe5 },
+  "f32x4.sqrt": { args: ["f32x4"], result: "f32x4", opcode: 0xe3 },
+  "f32x4.gt": { args: ["f32x4", "f32x4"], result: "i32x4", opcode: 0x44 },
+  "f32x4.lt": { args: ["f32x4", "f32x4"], result: "i32x4", opcode: 0x43 },
   "f32x4.div": { args: ["f32x4", "f32x4"], result: "f32x4", opcode: 0xe7 },
   "f32x4.mul": { args: ["f32x4", "f32x4"], result: "f32x4", opcode: 0xe6 },
 } as const satisfies Record<string, VectorOp>;

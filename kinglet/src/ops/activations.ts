@@ -139,6 +139,7 @@ export const prelu: OpDef = {
     return [{ dtype: x.dtype, shape }];
   },
   loops: preluLoops,
+  parameters: [1],
   cases: [
     makeCase(
       "int8",

@@ -143,6 +143,7 @@ export const conv2d: OpDef = {
     return [{ dtype: x.dtype, shape: convShape("conv2d", x, w, a, oc) }];
   },
   loops: conv2dLoops,
+  parameters: [1, 2],
   macs: (node) =>
     outputOf(node).shape.reduce((p, d) => p * d, 1) *
     inputOf(node, 1)
@@ -245,6 +246,7 @@ export const depthwiseConv2d: OpDef = {
     return [{ dtype: x.dtype, shape: convShape("depthwiseConv2d", x, w, a, channels) }];
   },
   loops: depthwiseLoops,
+  parameters: [1, 2],
   macs: (node) => outputOf(node).shape.reduce((p, d) => p * d, 1) * inputOf(node, 1).shape[1]! * inputOf(node, 1).shape[2]!,
   cases: [
     {

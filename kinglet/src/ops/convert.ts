@@ -2,16 +2,17 @@ import type { DType } from "../base/index.ts";
 import type { Node } from "../graph/index.ts";
 import type { Expr, KernelBuilder, KernelInstance } from "../loops/index.ts";
 import { makeCase, scaleOf, typed, unaryLoops, zeroPointOf } from "./elementwise.ts";
-import { requantize } from "./fixed.ts";
+import { requantize, unsignedWide } from "./fixed.ts";
 import { attributesOf, inputOf, type OpDef, outputOf, suffixOf, typeAt, unsupportedTypes } from "./op.ts";
 import { quantizeMultiplier, rangeOfDType } from "./quantization.ts";
 import { roundAwayFloat } from "./round.ts";
 
-const CASTS: readonly DType[] = ["float32", "int8", "uint8", "int16", "int32", "int64", "bool"];
+const CASTS: readonly DType[] = ["float32", "int8", "uint8", "int16", "int32", "uint32", "int64", "bool"];
 
 /** Bounds that are floats: the largest below 2^31 and 2^63 for the wide types. */
 function floatRange(dtype: DType): { low: number; high: number } {
   if (dtype === "int64") return { low: -(2 ** 63), high: 2 ** 63 - 2 ** 39 };
+  if (dtype === "uint32") return { low: 0, high: 2 ** 32 - 256 };
   return dtype === "int32" ? { low: -(2 ** 31), high: 2 ** 31 - 128 } : rangeOfDType(dtype);
 }
 
@@ -20,9 +21,13 @@ function castLoops(k: KernelBuilder, node: Node): KernelInstance {
   if (!CASTS.includes(x) || !CASTS.includes(y)) throw unsupportedTypes(node);
   const { low, high } = floatRange(y);
   const target = y === "float32" ? "f32" : y === "int64" ? "i64" : "i32";
-  unaryLoops(k, node, (value) => {
+  unaryLoops(k, node, (stored) => {
+    // The upper half of uint32 has no place in 32 signed bits.
+    const value = x === "uint32" ? unsignedWide(stored) : stored;
     if (y === "bool") return value.ne(0);
-    return x === "float32" && y !== "float32" ? value.clamp(low, high).to(target) : value.to(target);
+    if (x !== "float32" || y === "float32") return value.to(target);
+    const bounded = value.clamp(low, high);
+    return y === "uint32" ? bounded.to("i64").to("i32") : bounded.to(target);
   });
   return k.finish(`cast_${suffixOf(x)}_${suffixOf(y)}`, "Changes the element type; floats are truncated and clamped, wide integers wrap.");
 }

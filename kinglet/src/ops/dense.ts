@@ -83,6 +83,7 @@ export const fullyConnected: OpDef = {
     return [{ dtype: x.dtype, shape: a.keepDims ? [...x.shape.slice(0, -1), outC] : [total / inC, outC] }];
   },
   loops: denseLoops,
+  parameters: [1, 2],
   macs: (node) => elementCount(outputOf(node).shape) * inputOf(node, 1).shape[1]!,
   cases: [
     {

@@ -93,4 +93,47 @@ describe("fixed-point arithmetic", () => {
     expect(quantizeMultiplier(2 ** -40)).toEqual({ multiplier: 0, shift: 0 });
     expect(quantizeMultiplier(2 ** 40)).toEqual({ multiplier: 2 ** 31 - 1, shift: 30 });
   });
+
+  // Factor, its decomposition, and (where it is stated) how many of |x| <= 200,000 come out otherwise with one rounding.
+  test.each([
+    [
+      0.0123456,
+      1696766344,
+      -6,
+      [
+        [-176945, -2185],
+        [1000, 12],
+        [-12345, -152],
+      ],
+      2952,
+    ],
+    [0.0003, 1319413953, -11, [[-198333, -60]], 120],
+    [0.00117, 1286428604, -9, [[-199572, -234]], 392],
+    [
+      0.5,
+      1073741824,
+      0,
+      [
+        [12345, 6173],
+        [-12345, -6172],
+      ],
+      0,
+    ],
+    [1.3, 1395864371, 1, [[12345, 16048]], 0],
+  ] as const)("the published vectors of %d", (real, multiplier31, shift, vectors, differences) => {
+    expect(quantizeMultiplier(real)).toEqual({ multiplier: multiplier31, shift });
+    for (const [x, want] of vectors) expect(made.requantize(x, multiplier31, shift), String(x)).toBe(want);
+    const [m, drop] = [BigInt(multiplier31), BigInt(31 - shift)];
+    let differ = 0;
+    for (let x = -200_000; x <= 200_000; x++) {
+      const once = Number((BigInt(x) * m + (1n << (drop - 1n))) >> drop);
+      if (made.requantize(x, multiplier31, shift) !== once) differ++;
+    }
+    expect(differ).toBe(differences);
+  });
+
+  // The one that saturates, -2^31 times -2^31, cannot come up: multipliers are positive.
+  test("the published corner cases", () => {
+    expect([made.rounding_shift(-5, 1), made.rounding_shift(5, 1), made.rounding_shift(-6, 2), made.rounding_shift(6, 2)]).toEqual([-3, 3, -2, 2]);
+  });
 });

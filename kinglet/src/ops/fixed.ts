@@ -1,4 +1,4 @@
-import { constant, defineFunction, type Func, i32, intrinsic } from "../loops/index.ts";
+import { constant, defineFunction, type Expr, type Func, i32, intrinsic } from "../loops/index.ts";
 
 /**
  * floor-based rounding division by a power of two, ties away from zero (gemmlowp's RoundingDivideByPOT).
@@ -56,4 +56,14 @@ export const requantize64: Func = defineFunction(
 /** A 31-bit multiplier rounded to 15 bits, as the 16x8 kernels use it. */
 export function reducedMultiplier(multiplier: number): number {
   return multiplier < 0x7fff0000 ? (multiplier + (1 << 15)) >> 16 : 0x7fff;
+}
+
+/** The bits of an unsigned 32-bit number as a 64-bit one. */
+export function unsignedWide(x: Expr): Expr {
+  return x.to("i64").and(0xffffffff);
+}
+
+/** The low 16 bits as a signed number: what storing to int16 and loading again gives. */
+export function wrapShort(x: Expr): Expr {
+  return x.shl(16).shr(16);
 }

@@ -1,11 +1,18 @@
 export * from "./accumulate.ts";
 export { type CommonScale, commonScale, type FusedAttributes } from "./arithmetic.ts";
+export type { BatchNormAttributes } from "./batch-norm.ts";
 export * from "./case-graph.ts";
 export * from "./conv.ts";
+export type { FilterGradientAttributes, InputGradientAttributes } from "./conv-gradient.ts";
 export * from "./dense.ts";
 export * from "./fixed.ts";
+export * from "./gradients/index.ts";
+export type { AdamAttributes, SgdAttributes } from "./optimizer-updates.ts";
 export * from "./op.ts";
+export * from "./parameters.ts";
 export * from "./pool.ts";
 export * from "./quantization.ts";
 export * from "./table.ts";
+export { type StreamFramesAttributes, streamState } from "./stream-frames.ts";
+export { STATISTICS, type Statistic } from "./time-statistics.ts";
 export * from "./window.ts";

@@ -40,6 +40,11 @@ export interface OpDef {
   loops(k: KernelBuilder, node: Node): KernelInstance;
   /** Multiply-accumulates of one run; 0 where absent. */
   macs?(node: Node): number;
+  /**
+   * The inputs that are parameters of a network where they are constants: weights, biases, scales. Other constants (running
+   * statistics, shapes, tables) are not. None where absent.
+   */
+  readonly parameters?: readonly number[];
   /** True where output 0 is input 0 under another shape: no code, no bytes of its own. */
   readonly alias?: boolean;
   readonly cases: readonly OpCase[];
@@ -139,6 +144,8 @@ export function suffixOf(dtype: DType): string {
     float32: "f32",
     bool: "bool",
     uint16: "u16",
+    uint32: "u32",
+    uint64: "u64",
   };
   return names[dtype] ?? dtype;
 }

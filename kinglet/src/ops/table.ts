@@ -8,6 +8,7 @@ import { abs, ceil, cos, exp, floor, log, neg, round, rsqrt, sin, sqrt, square }
 import { conv2d, depthwiseConv2d } from "./conv.ts";
 import { fullyConnected } from "./dense.ts";
 import { batchMatmul } from "./batch-matmul.ts";
+import { batchNorm } from "./batch-norm.ts";
 import { lstm } from "./lstm.ts";
 import { mean, reduceMax, reduceMin, reduceProd, sum } from "./reduce.ts";
 import { svdf } from "./svdf.ts";
@@ -21,17 +22,34 @@ import { mirrorPad } from "./mirror.ts";
 import { pad, slice, stridedSlice } from "./slice.ts";
 import { assignVariable, readVariable } from "./variables.ts";
 import type { OpDef } from "./op.ts";
+import { fftAutoScale, filterBankLog, filterBankSquareRoot, signalWindow, spectrumEnergy } from "./audio-frontend.ts";
+import { pcanGain, spectralSubtraction } from "./audio-gain.ts";
+import { filterBank, filterBankAccumulate } from "./filter-bank.ts";
+import { biquad } from "./biquad.ts";
+import { frames, spectrogram } from "./frames.ts";
+import { pcen } from "./pcen.ts";
+import { rfft, spectrumPower } from "./rfft.ts";
+import { streamFrames } from "./stream-frames.ts";
+import { timeStatistics } from "./time-statistics.ts";
 import { cumsum } from "./cumsum.ts";
 import { l2Normalization } from "./l2-normalization.ts";
 import { reshape } from "./reshape.ts";
 import { resizeBilinear, resizeNearest } from "./resize.ts";
 import { averagePool2d, maxPool2d } from "./pool.ts";
+import { activationGradient } from "./activation-gradient.ts";
+import { batchNormGradient, batchNormTraining } from "./batch-norm-training.ts";
+import { conv2dFilterGradient, conv2dInputGradient, depthwiseConv2dFilterGradient, depthwiseConv2dInputGradient } from "./conv-gradient.ts";
+import { softmaxCrossEntropy } from "./cross-entropy.ts";
+import { dropout } from "./dropout.ts";
+import { adamUpdate, movingAverage, rmsPropUpdate, sgdUpdate } from "./optimizer-updates.ts";
+import { averagePool2dGradient, maxPool2dGradient } from "./pool-gradient.ts";
 
 /** Every operator by name. A family's file gives its operators; this is the only place that lists them. */
 export const OPS = {
   conv2d,
   depthwiseConv2d,
   fullyConnected,
+  batchNorm,
   averagePool2d,
   maxPool2d,
   add,
@@ -119,6 +137,38 @@ export const OPS = {
   resizeNearest,
   cumsum,
   l2Normalization,
+  activationGradient,
+  conv2dInputGradient,
+  conv2dFilterGradient,
+  depthwiseConv2dInputGradient,
+  depthwiseConv2dFilterGradient,
+  averagePool2dGradient,
+  maxPool2dGradient,
+  batchNormTraining,
+  batchNormGradient,
+  softmaxCrossEntropy,
+  dropout,
+  sgdUpdate,
+  adamUpdate,
+  rmsPropUpdate,
+  movingAverage,
+  frames,
+  rfft,
+  spectrumPower,
+  filterBank,
+  spectrogram,
+  pcen,
+  biquad,
+  timeStatistics,
+  streamFrames,
+  signalWindow,
+  fftAutoScale,
+  spectrumEnergy,
+  filterBankAccumulate,
+  filterBankSquareRoot,
+  spectralSubtraction,
+  pcanGain,
+  filterBankLog,
 } satisfies Record<string, OpDef>;
 
 export type OpName = keyof typeof OPS;

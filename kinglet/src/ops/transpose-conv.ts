@@ -176,6 +176,7 @@ export const transposeConv2d: OpDef = {
     return [{ dtype: x.dtype, shape: [x.shape[0]!, a.outputHeight, a.outputWidth, channels] }];
   },
   loops: transposeConvLoops,
+  parameters: [1, 2],
   macs: (node) => elementCount(inputOf(node, 0).shape) * elementCount(inputOf(node, 1).shape.slice(0, 3)),
   cases,
 };

@@ -1,1 +1,3 @@
 export * from "./pipeline.ts";
+export * from "./differentiate.ts";
+export * from "./quantize/index.ts";

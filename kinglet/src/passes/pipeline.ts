@@ -1,6 +1,7 @@
 import { checkGraph, type Graph, printGraph } from "../graph/index.ts";
 import { checkTypes } from "./check-types.ts";
 import { depthwiseToConv } from "./depthwise-to-conv.ts";
+import { foldBatchNorm } from "./fold-batch-norm.ts";
 import { foldPadding } from "./fold-padding.ts";
 import { removeDead } from "./remove-dead.ts";
 
@@ -12,6 +13,7 @@ interface Pass {
 /** Every pass in the order they run. */
 const PASSES: readonly Pass[] = [
   { name: "check types", run: checkTypes },
+  { name: "fold batch normalization", run: foldBatchNorm },
   { name: "fold padding", run: foldPadding },
   { name: "depthwise of one channel to convolution", run: depthwiseToConv },
   { name: "remove dead nodes", run: removeDead },

@@ -1,6 +1,7 @@
 export { type ReportExtras, type ReportRun, reportData } from "./data.ts";
 export { count, plain, plural, wrapText } from "./format.ts";
 export { renderReport } from "./html.ts";
+export { halfBlocks, sparkline, type TerminalPicture } from "./picture.ts";
 export { type Column, formatTable } from "./table.ts";
 export { boardsText, checksText, figuresText, layersText, memoryText, networkText, reportText } from "./terminal.ts";
 export type { ReportBlock, ReportBoard, ReportCheck, ReportData, ReportLayer, ReportPort, ReportTimeline } from "./types.ts";

@@ -2,6 +2,12 @@ import { createHash } from "node:crypto";
 import { bytesOf, type TypedArray } from "../base/index.ts";
 import type { MemoryType, ProgramConstant } from "../loops/index.ts";
 
+/** The loop language has no unsigned 32 or 64-bit elements: the same bits, seen as signed numbers. */
+function signed(data: TypedArray): TypedArray {
+  if (data instanceof Uint32Array) return new Int32Array(data.buffer, data.byteOffset, data.length);
+  return data instanceof BigUint64Array ? new BigInt64Array(data.buffer, data.byteOffset, data.length) : data;
+}
+
 /** The tables of a program; equal contents are kept once. */
 export class ConstantPool {
   readonly list: ProgramConstant[] = [];
@@ -13,7 +19,7 @@ export class ConstantPool {
     const key = `${type}:${createHash("sha1").update(bytesOf(data)).digest("hex")}`;
     const before = this.known.get(key);
     if (before !== undefined) return before;
-    this.list.push({ name: this.unique(identifier(name)), type, data });
+    this.list.push({ name: this.unique(identifier(name)), type, data: signed(data) });
     this.known.set(key, this.list.length - 1);
     return this.list.length - 1;
   }

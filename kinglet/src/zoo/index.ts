@@ -1,4 +1,15 @@
+export * from "./autoencoder.ts";
 export * from "./catalogue.ts";
+export * from "./cnn1d.ts";
 export * from "./ds-cnn.ts";
+export * from "./efficientnet.ts";
+export * from "./gru.ts";
+export { type DeployableOptions, divisibleByEight, type NetworkOptions, type Precision } from "./layers.ts";
+export * from "./mcunet.ts";
+export * from "./mlp.ts";
 export * from "./mobilenet-v1.ts";
 export * from "./mobilenet-v2.ts";
+export * from "./mobilenet-v3.ts";
+export * from "./resnet8.ts";
+export * from "./shufflenet-v1.ts";
+export * from "./shufflenet-v2.ts";

@@ -1,17 +1,8 @@
-import type { Graph } from "../graph/index.ts";
-import { LayerWriter, type Precision } from "./layers.ts";
+import type { Graph, Value } from "../graph/index.ts";
+import { type DeployableOptions, imageInput, type Layers, nameOf } from "./layers.ts";
+import { layersFor } from "./writer.ts";
 
-export interface MobileNetOptions {
-  /** Multiplies the channels of every layer. */
-  readonly width: number;
-  /** Pixels of the square image. */
-  readonly resolution: number;
-  readonly precision: Precision;
-  /** The default is 1000. */
-  readonly classes?: number;
-}
-
-/** Output channels at width 1 and stride of every depthwise separable block. */
+/** Output channels at width 1 and stride of every block. */
 const BLOCKS: readonly (readonly [channels: number, stride: number])[] = [
   [64, 1],
   [128, 2],
@@ -28,14 +19,27 @@ const BLOCKS: readonly (readonly [channels: number, stride: number])[] = [
   [1024, 1],
 ];
 
-/** MobileNetV1 (Howard et al., arXiv 1704.04861): image [1, r, r, 3] to probabilities [1, classes]. Channels are cut to whole numbers. */
-export function mobilenetV1({ width, resolution, precision, classes = 1000 }: MobileNetOptions): Graph {
-  const channels = (atWidthOne: number): number => Math.floor(atWidthOne * width);
-  const net = new LayerWriter(`mobilenet_v1_${width}_${resolution}_${precision}`, precision, 2017);
-  let x = net.conv("conv", net.input("image", [1, resolution, resolution, 3]), channels(32), [3, 3], 2, "relu6");
-  BLOCKS.forEach(([atWidthOne, stride], i) => {
-    x = net.depthwise(`depthwise_${i + 1}`, x, stride, "relu6");
-    x = net.conv(`pointwise_${i + 1}`, x, channels(atWidthOne), [1, 1], 1, "relu6");
+export interface MobileNetV1Options extends DeployableOptions {
+  /** `full` is the twin that the paper compares with: each pair of depthwise and pointwise layers is one whole 3 × 3 convolution. */
+  readonly convolutions?: "separable" | "full";
+}
+
+/** The numbered block: what one layer does in the full network takes two in the separable one. */
+function block(net: Layers, x: Value, number: number, [channels, stride]: readonly [number, number], full: boolean): Value {
+  if (full) return net.conv(`conv_${number}`, x, { channels, filter: [3, 3], stride, activation: "relu6" });
+  const filtered = net.depthwise(`depthwise_${number}`, x, { stride, activation: "relu6" });
+  return net.conv(`pointwise_${number}`, filtered, { channels, activation: "relu6" });
+}
+
+/** MobileNetV1 (Howard et al., arXiv 1704.04861): image [n, r, r, 3] to [n, classes]. Channels are cut to whole numbers. */
+export function mobilenetV1(options: MobileNetV1Options = {}): Graph {
+  const { width = 1, resolution = 224, precision, classes = 1000, convolutions = "separable" } = options;
+  const full = convolutions === "full";
+  const scaled = (atWidthOne: number): number => Math.max(1, Math.floor(atWidthOne * width));
+  const net = layersFor(nameOf("mobilenet_v1", full ? "full" : undefined, width, resolution, precision), options, 2017);
+  let x = net.conv("conv", imageInput(net, resolution, options), { channels: scaled(32), filter: [3, 3], stride: 2, activation: "relu6" });
+  BLOCKS.forEach(([channels, stride], i) => {
+    x = block(net, x, i + 1, [scaled(channels), stride], full);
   });
   return net.build(net.classify(x, classes), `MobileNetV1, width ${width}, ${resolution} × ${resolution} pixels.`);
 }

@@ -114,7 +114,7 @@ describe("a hostile file", () => {
     expect(damage(original, MUTATIONS, 2024)).toEqual(["bad-file", "graph", "unsupported"]);
   });
 
-  for (const model of ["hello_world", "trained_lstm_int8", "kws"]) {
+  for (const model of ["hello_world", "trained_lstm_int8", "kws", "audio_preprocessor_float"]) {
     it(`of a real model (${model}) too`, { timeout: 120_000 }, (context) => {
       const file = join(needShared(context, "golden"), model, "model.tflite");
       expect(damage(new Uint8Array(readFileSync(file)), 1000, 7)).toContain("bad-file");

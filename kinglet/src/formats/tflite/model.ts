@@ -10,10 +10,11 @@ export function isTflite(bytes: Uint8Array): boolean {
   return bytes.length >= 8 && [...IDENTIFIER].every((letter, i) => bytes[4 + i] === letter.charCodeAt(0));
 }
 
-/** What an operator of the file is: its builtin number, and a name for people. */
+/** What an operator of the file is: its builtin number, and a name for people; custom ones share a number and have a name of their own. */
 export interface OperatorKind {
   readonly code: number;
   readonly name: string;
+  readonly custom?: string;
 }
 
 export interface StoredOperator {
@@ -23,6 +24,8 @@ export interface StoredOperator {
   readonly outputs: readonly number[];
   readonly intermediates: readonly number[];
   readonly options: Table;
+  /** What a custom operator's options are; empty for others. */
+  readonly customOptions: Uint8Array;
 }
 
 /** A subgraph with its tensors read and its operators not yet understood. */
@@ -83,6 +86,7 @@ export class Model {
       outputs: table.ints(OPERATOR.outputs),
       intermediates: table.ints(OPERATOR.intermediates),
       options: (table.byte(OPERATOR.optionsType) === 0 ? null : table.table(OPERATOR.options, where)) ?? emptyTable(where),
+      customOptions: table.data(OPERATOR.customOptions) ?? new Uint8Array(0),
     };
   }
 
@@ -151,7 +155,8 @@ function operatorKind(table: Table): OperatorKind {
   // The number outgrew its byte; older files have only the byte, newer ones a placeholder there.
   const code = Math.max(table.byte(OPERATOR_CODE.shortCode), table.int(OPERATOR_CODE.code));
   if (code !== CUSTOM) return { code, name: operatorName(code) };
-  return { code, name: `custom operator "${table.text(OPERATOR_CODE.custom)}"` };
+  const custom = table.text(OPERATOR_CODE.custom);
+  return { code, name: `custom operator "${custom}"`, custom };
 }
 
 function signatureText(signature: Table): string {

@@ -1,9 +1,9 @@
 import { elementCount, KingletError, type TypedArray } from "../../base/index.ts";
 import { checkGraph, type Graph, GraphBuilder, type Value } from "../../graph/index.ts";
 import { foldShapes, isShapeOperator } from "./fold.ts";
-import { Model, type StoredOperator, type Subgraph } from "./model.ts";
+import { Model, type OperatorKind, type StoredOperator, type Subgraph } from "./model.ts";
 import { openShape } from "./open-shapes.ts";
-import { OPERATORS } from "./operators.ts";
+import { rowOf } from "./operators.ts";
 import { operatorCode } from "./schema.ts";
 import { type OperatorRow, Site } from "./site.ts";
 import { type Tensor, tensorType, widenFloat16 } from "./tensor.ts";
@@ -13,15 +13,15 @@ const DEQUANTIZE = operatorCode("DEQUANTIZE");
 const DENSIFY = operatorCode("DENSIFY");
 
 /** Operators that vanish while reading, beside those in the table. */
-function isKnown(code: number): boolean {
-  return OPERATORS.has(code) || isBookkeeping(code) || isShapeOperator(code) || code === DENSIFY;
+function isKnown(kind: OperatorKind): boolean {
+  return rowOf(kind) !== undefined || isBookkeeping(kind.code) || isShapeOperator(kind.code) || kind.code === DENSIFY;
 }
 
 /** One error that names every operator Kinglet lacks, with how often each occurs. */
 function refuseUnknown(model: Model, subgraph: Subgraph): void {
   const counts = new Map<string, number>();
   for (const { kind } of subgraph.operators) {
-    if (!isKnown(kind.code)) counts.set(kind.name, (counts.get(kind.name) ?? 0) + 1);
+    if (!isKnown(kind)) counts.set(kind.name, (counts.get(kind.name) ?? 0) + 1);
   }
   if (counts.size === 0) return;
   const list = [...counts].map(([name, count]) => `${name} (${count}×)`).join(", ");
@@ -121,7 +121,7 @@ class Translation {
     if (isBookkeeping(operator.kind.code)) return;
     const site = this.settledSite(operator);
     if (this.fold(operator, site)) return;
-    const row = OPERATORS.get(operator.kind.code);
+    const row = rowOf(operator.kind);
     if (row === undefined)
       return this.model.file.unsupported(
         operator.where,
@@ -129,6 +129,7 @@ class Translation {
         "Export the model with fixed shapes and dense weights.",
       );
     const inputs = this.nodeInputs(operator, row, site);
+    if (row.state !== undefined) inputs.push(this.builder.variable(`${site.output(0).name}_state`, row.state(site)));
     const attributes = row.read(site);
     const outputs = site.outputs.map((tensor) => this.produce(tensor, operator.where));
     this.builder.node(row.op, inputs, outputs, attributes);
@@ -150,6 +151,7 @@ class Translation {
       {
         where,
         options: operator.options,
+        customOptions: operator.customOptions,
         inputs: this.optionalTensors(operator.inputs, where),
         outputs: operator.outputs.map((index) => this.tensor(index, where)),
         intermediates: this.optionalTensors(operator.intermediates, where),

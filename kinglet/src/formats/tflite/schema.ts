@@ -4,7 +4,7 @@ import type { DType } from "../../base/index.ts";
 export const MODEL = { version: 0, operatorCodes: 1, subgraphs: 2, description: 3, buffers: 4, metadata: 6, signatures: 7 } as const;
 export const OPERATOR_CODE = { shortCode: 0, custom: 1, version: 2, code: 3 } as const;
 export const SUBGRAPH = { tensors: 0, inputs: 1, outputs: 2, operators: 3, name: 4 } as const;
-export const OPERATOR = { code: 0, inputs: 1, outputs: 2, optionsType: 3, options: 4, intermediates: 8 } as const;
+export const OPERATOR = { code: 0, inputs: 1, outputs: 2, optionsType: 3, options: 4, customOptions: 5, intermediates: 8 } as const;
 export const TENSOR = { shape: 0, type: 1, buffer: 2, name: 3, quantization: 4, isVariable: 5, sparsity: 6, signature: 7 } as const;
 export const QUANTIZATION = { scale: 2, zeroPoint: 3, detailsType: 4, dimension: 6 } as const;
 export const BUFFER = { data: 0, offset: 1, size: 2 } as const;

@@ -1,5 +1,6 @@
-import type { Attributes } from "../../graph/index.ts";
+import type { Attributes, ValueType } from "../../graph/index.ts";
 import type { FlatFile, Table } from "./flatfile.ts";
+import { readFlexNumbers } from "./flexbuffers.ts";
 import type { Tensor } from "./tensor.ts";
 
 /** What an attribute reader sees of one operator of the file. */
@@ -10,17 +11,20 @@ export class Site {
   readonly inputs: readonly (Tensor | null)[];
   readonly outputs: readonly Tensor[];
   readonly intermediates: readonly (Tensor | null)[];
+  private readonly customOptions: Uint8Array;
+  private custom: ReadonlyMap<string, number> | undefined;
   private readonly file: FlatFile;
   private readonly constantOf: (tensor: Tensor) => readonly number[] | null;
 
   constructor(
     file: FlatFile,
-    parts: Pick<Site, "where" | "options" | "inputs" | "outputs" | "intermediates">,
+    parts: Pick<Site, "where" | "options" | "inputs" | "outputs" | "intermediates"> & { readonly customOptions: Uint8Array },
     constantOf: (tensor: Tensor) => readonly number[] | null,
   ) {
     this.file = file;
     this.where = parts.where;
     this.options = parts.options;
+    this.customOptions = parts.customOptions;
     this.inputs = parts.inputs;
     this.outputs = parts.outputs;
     this.intermediates = parts.intermediates;
@@ -92,6 +96,14 @@ export class Site {
     return numbers;
   }
 
+  /** The whole number that a custom operator's options have under `name`. */
+  customInt(name: string): number {
+    this.custom ??= readFlexNumbers(this.customOptions, (message) => this.fail(message));
+    const value = this.custom.get(name) ?? this.fail(`the custom options lack "${name}"`);
+    if (!Number.isSafeInteger(value)) this.fail(`the custom option "${name}" is ${value}, not a whole number`);
+    return value;
+  }
+
   /** Counts a dimension from the end where it is negative. */
   axis(axis: number, rank: number): number {
     const normal = axis < 0 ? axis + rank : axis;
@@ -119,6 +131,8 @@ export interface OperatorRow {
   readonly read: AttributeReader;
   /** Where the node takes its values in another order than the file: positions among the kept ones. */
   readonly order?: readonly number[];
+  /** The type of a variable that the operator keeps to itself; the node takes it as its last input. */
+  readonly state?: (site: Site) => ValueType;
 }
 
 export type OperatorRows = Readonly<Record<string, OperatorRow>>;

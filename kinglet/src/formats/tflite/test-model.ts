@@ -97,6 +97,7 @@ export interface TestOperator {
   /** Which of the schema's tables `options` is; the reader goes by the operator. */
   readonly optionsType?: number;
   readonly intermediates?: readonly number[];
+  readonly customOptions?: Uint8Array;
 }
 
 export interface TestSubgraph {
@@ -165,6 +166,7 @@ function operatorFields(operator: TestOperator, kinds: string[]): Fields {
     [OPERATOR.inputs]: { ints: operator.inputs },
     [OPERATOR.outputs]: { ints: operator.outputs },
     ...(operator.options && { [OPERATOR.optionsType]: { byte: operator.optionsType ?? 1 }, [OPERATOR.options]: { table: operator.options } }),
+    ...(operator.customOptions && { [OPERATOR.customOptions]: { bytes: operator.customOptions } }),
     ...(operator.intermediates && { [OPERATOR.intermediates]: { ints: operator.intermediates } }),
   };
 }

@@ -51,6 +51,7 @@ export function arenaAlignment(program: Program): number {
 }
 
 function elementType(port: Port, program: Program): string {
+  if (port.dtype === "uint32" || port.dtype === "uint64") return `${port.dtype}_t`;
   return STORED[program.buffers[port.buffer]!.type];
 }
 

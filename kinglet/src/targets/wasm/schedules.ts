@@ -5,6 +5,7 @@ import { convScheduleFor, denseScheduleFor } from "./conv.ts";
 import { depthwiseScheduleFor } from "./depthwise.ts";
 import type { ByteForm } from "./layer.ts";
 import { averagePoolScheduleFor } from "./pool.ts";
+import { withTraining } from "./training/index.ts";
 
 function schedulesFor(form: ByteForm): Schedules {
   return {
@@ -17,7 +18,7 @@ function schedulesFor(form: ByteForm): Schedules {
 }
 
 /** Faster ways to run layers with 128-bit vectors; every one gives exactly the plain loops' result. */
-export const wasmSchedules: Schedules = schedulesFor("words");
+export const wasmSchedules: Schedules = withTraining(schedulesFor("words"));
 
 /** The same where an engine multiplies bytes four at a time: bytes are stored as they are, unsigned. */
 export const wasmDotSchedules: Schedules = schedulesFor("dots");

@@ -1,0 +1,127 @@
+// `npm run bench:train [-- --json] [MODEL…]`: training steps a second, one thread, all networks interleaved in one process.
+import { elementCount } from "../kinglet/src/base/index.ts";
+import { TrainingSession } from "../kinglet/src/train/index.ts";
+import { dsCnn, mlp, mobilenetV1, resnet8 } from "../kinglet/src/zoo/index.ts";
+import type { Graph } from "../kinglet/src/graph/index.ts";
+import { figure, NONE, ratio, terminal } from "./table.ts";
+
+/** Samples a second of other engines on one thread of a like machine, when they were last measured; not in this process. */
+interface Peers {
+  /** PyTorch 1.13, the better of its two layouts. */
+  readonly torch: number;
+  /** The fastest library in JavaScript. */
+  readonly javascript: number;
+  /** The least that Kinglet's speed divided by PyTorch's is to be. */
+  readonly target: number;
+}
+
+interface Subject extends Peers {
+  readonly model: string;
+  readonly make: () => Graph;
+}
+
+const SUBJECTS: readonly Subject[] = [
+  { model: "ds_cnn", make: () => dsCnn({ batch: 32 }), torch: 1343, javascript: 35.2, target: 1.3 },
+  { model: "resnet8", make: () => resnet8({ batch: 32 }), torch: 777, javascript: 3.18, target: 0.75 },
+  {
+    model: "mobilenet_v1_0.25_96",
+    make: () => mobilenetV1({ batch: 32, width: 0.25, resolution: 96, classes: 2 }),
+    torch: 687,
+    javascript: 8.3,
+    target: 1,
+  },
+  { model: "mlp_784_128_10", make: () => mlp({ batch: 64 }), torch: 124_900, javascript: 45_100, target: 0.5 },
+];
+
+/** Processor time for each network, and how long a slice of a round is. */
+const BUDGET_MS = 8000;
+const SLICE_MS = 60;
+
+interface Candidate {
+  readonly subject: Subject;
+  readonly batch: number;
+  readonly compileMs: number;
+  readonly memoryBytes: number;
+  readonly step: () => number;
+  readonly times: number[];
+}
+
+interface Result extends Peers {
+  readonly model: string;
+  readonly batch: number;
+  readonly samplesPerSecond: number;
+  readonly median: number;
+  readonly compileMs: number;
+  readonly memoryBytes: number;
+}
+
+function candidateOf(subject: Subject): Candidate {
+  const graph = subject.make();
+  const start = performance.now();
+  const session = new TrainingSession(graph, { optimizer: { kind: "sgd", momentum: 0.9 } });
+  const compileMs = performance.now() - start;
+  const [batch, classes] = graph.outputs[0]!.shape as [number, number];
+  const data = Float32Array.from({ length: elementCount(graph.inputs[0]!.shape) }, (_, i) => Math.sin(0.37 * i));
+  const targets = Float32Array.from({ length: batch * classes }, (_, i) => (i % classes === Math.floor(i / classes) % classes ? 1 : 0));
+  return { subject, batch, compileMs, memoryBytes: session.memoryBytes, step: () => session.run([data], targets, 0.001).loss, times: [] };
+}
+
+/** Processor milliseconds of one step. */
+function timed(step: () => number): number {
+  const before = process.cpuUsage();
+  step();
+  const { user, system } = process.cpuUsage(before);
+  return (user + system) / 1000;
+}
+
+/** All networks in turn, a slice each, until every one has had its time. */
+function interleave(candidates: readonly Candidate[]): void {
+  for (const { step } of candidates) for (let i = 0; i < 5; i++) step();
+  const rounds = Math.ceil(BUDGET_MS / SLICE_MS);
+  for (let round = 0; round < rounds; round++) {
+    for (const { step, times } of candidates) {
+      for (let spent = 0; spent < SLICE_MS; ) {
+        const ms = timed(step);
+        times.push(ms);
+        spent += Math.max(ms, 0.01);
+      }
+    }
+  }
+}
+
+function resultOf({ subject, batch, compileMs, memoryBytes, times }: Candidate): Result {
+  const sorted = times.toSorted((a, b) => a - b);
+  const speed = (share: number): number => (1000 * batch) / sorted[Math.floor(share * (sorted.length - 1))]!;
+  const { model, torch, javascript, target } = subject;
+  return { model, torch, javascript, target, batch, samplesPerSecond: speed(0.1), median: speed(0.5), compileMs: Math.round(compileMs), memoryBytes };
+}
+
+function print(results: readonly Result[]): void {
+  const titles = ["network", "batch", "samples/s", "median", "PyTorch", "÷ PyTorch", "target", "fastest JS", "÷ JS", "memory B", "compile ms"];
+  const rows = results.map((r) => [
+    r.model,
+    String(r.batch),
+    figure(r.samplesPerSecond),
+    figure(r.median),
+    figure(r.torch),
+    ratio(r.samplesPerSecond, r.torch, 2),
+    `≥ ${r.target} ${r.samplesPerSecond / r.torch >= r.target ? "hit" : "MISS"}`,
+    r.javascript < 100 ? r.javascript.toFixed(1) : figure(r.javascript),
+    r.javascript > 0 ? ratio(r.samplesPerSecond, r.javascript, 1) : NONE,
+    figure(r.memoryBytes),
+    figure(r.compileMs),
+  ]);
+  console.log("Training steps with SGD and momentum, float32, one thread: tenth percentile and median of processor time.\n");
+  console.log(terminal({ titles, rows }));
+  console.log("\nPyTorch (native, one thread) and the fastest JavaScript library are figures from a like machine, not of this run.");
+}
+
+const args = process.argv.slice(2);
+const wanted = args.filter((arg) => !arg.startsWith("-"));
+const unknown = wanted.filter((name) => !SUBJECTS.some(({ model }) => model === name));
+if (unknown.length > 0) throw new Error(`no network ${unknown.join(", ")}; there are ${SUBJECTS.map(({ model }) => model).join(", ")}`);
+const candidates = SUBJECTS.filter(({ model }) => wanted.length === 0 || wanted.includes(model)).map(candidateOf);
+interleave(candidates);
+const results = candidates.map(resultOf);
+if (args.includes("--json")) console.log(JSON.stringify(results, null, 2));
+else print(results);

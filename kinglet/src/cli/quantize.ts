@@ -1,0 +1,242 @@
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { KingletError } from "../base/index.ts";
+import {
+  type Diagnosis,
+  diagnose,
+  outputQuality,
+  type OutputQuality,
+  quantizeNetwork,
+  type QuantizeNetworkOptions,
+  REMEDIES,
+  type Remedy,
+  type Sample,
+} from "../driver/index.ts";
+import type { Graph } from "../graph/index.ts";
+import {
+  CALIBRATION_METHODS,
+  type CalibrationMethod,
+  prepareForQuantization,
+  quantizeDynamic,
+  type QuantizedModel,
+  roundToFloat16,
+} from "../passes/index.ts";
+import { readCalibration } from "./calibration.ts";
+import { bytes, plain, plural, wrapText } from "./format.ts";
+import { answer, type CommonOptions, type Io } from "./io.ts";
+import { loadModel } from "./model.ts";
+import { checkModelFile, writeModelFile } from "./model-file.ts";
+import { explainQuantization, keptText, qualityText } from "./quantize-text.ts";
+
+type AskedRemedy = Exclude<Remedy, "per-axis" | "int16">;
+
+interface QuantizeCliOptions extends CommonOptions {
+  readonly calibrate?: string;
+  readonly out?: string;
+  readonly method: CalibrationMethod;
+  readonly percentile?: number;
+  readonly weights: "int8" | "int4" | "float16";
+  readonly activations: "int8" | "int16" | "float";
+  readonly io: "float" | "int8" | "int16";
+  readonly perTensor?: boolean;
+  readonly remedy?: readonly AskedRemedy[];
+  readonly int16?: readonly string[];
+  readonly samples: number;
+  readonly explain?: boolean;
+}
+
+/** What came out, whichever way. */
+interface Result {
+  readonly graph: Graph;
+  readonly model?: QuantizedModel;
+  readonly quality?: OutputQuality;
+  readonly diagnosis?: Diagnosis;
+  readonly samples: number;
+}
+
+function remedyList(text: string): AskedRemedy[] {
+  const names = text.split(",").map((name) => name.trim());
+  const known: readonly string[] = REMEDIES.filter((remedy) => remedy !== "per-axis" && remedy !== "int16");
+  const wrong = names.find((name) => !known.includes(name));
+  if (wrong !== undefined) throw new InvalidArgumentError(`"${wrong}" is none of ${known.join(", ")}.`);
+  return names as AskedRemedy[];
+}
+
+function positive(text: string): number {
+  if (!/^\d+$/.test(text) || Number(text) < 1) throw new InvalidArgumentError("Give a whole number of at least 1.");
+  return Number(text);
+}
+
+function percent(text: string): number {
+  const value = Number(text);
+  if (!(value > 50 && value <= 100)) throw new InvalidArgumentError("Give a number of per cent above 50, as 99.9.");
+  return value;
+}
+
+/** Weights alone are made smaller: no samples are needed. */
+function weightOnly(graph: Graph, options: QuantizeCliOptions): Result {
+  const prepared = prepareForQuantization(graph);
+  const bits = options.weights === "int4" ? 4 : 8;
+  const made = options.weights === "float16" ? roundToFloat16(prepared) : quantizeDynamic(prepared, { bits, perAxis: options.perTensor !== true });
+  return { graph: made, samples: 0 };
+}
+
+/** Between two lines about what goes on lie at least so many milliseconds. */
+const PAUSE_MS = 3000;
+
+function quietly(io: Io): (what: string) => void {
+  let last = Date.now();
+  return (what) => {
+    if (Date.now() - last < PAUSE_MS) return;
+    last = Date.now();
+    io.err(`${what} …\n`);
+  };
+}
+
+function networkOptions(graph: Graph, options: QuantizeCliOptions, io: Io): QuantizeNetworkOptions {
+  const unknown = (options.int16 ?? []).find((name) => !prepareForQuantization(graph).nodes.some((node) => node.name === name));
+  if (unknown !== undefined)
+    throw new KingletError("misuse", `the network has no layer "${unknown}"`, { hint: "kinglet inspect --json lists their names." });
+  return {
+    method: options.method,
+    bits: options.weights === "int4" ? 4 : 8,
+    activations: options.activations === "int16" ? "int16" : "int8",
+    io: options.io,
+    ...(options.percentile === undefined ? {} : { percentile: options.percentile }),
+    ...(options.perTensor === true ? { perAxis: false } : {}),
+    ...(options.remedy === undefined ? {} : { remedies: options.remedy }),
+    ...(options.int16 === undefined ? {} : { int16Layers: options.int16 }),
+    onProgress: quietly(io),
+  };
+}
+
+function calibrated(graph: Graph, samples: readonly Sample[], options: QuantizeCliOptions, io: Io): Result {
+  io.err(`calibrating on ${plural(samples.length, "sample")} …\n`);
+  const settings = networkOptions(graph, options, io);
+  if (options.explain === true) {
+    const diagnosis = diagnose(graph, samples, settings);
+    return { graph: diagnosis.model.graph, model: diagnosis.model, quality: diagnosis.final, diagnosis, samples: samples.length };
+  }
+  const model = quantizeNetwork(graph, samples, settings);
+  const quality = outputQuality(prepareForQuantization(graph), model, samples);
+  return { graph: model.graph, model, quality, samples: samples.length };
+}
+
+/** Bytes of the constants that nodes read: weights and biases, without what a target adds. */
+function constantBytes(graph: Graph): number {
+  const constants = new Set(graph.nodes.flatMap((node) => node.inputs.map((value) => value?.data)));
+  return [...constants].reduce((sum, data) => sum + (data?.byteLength ?? 0), 0);
+}
+
+function checkOptions(options: QuantizeCliOptions): void {
+  if (options.out === undefined && options.explain !== true)
+    throw new KingletError("misuse", "name the file to write with --out, or ask for --explain");
+  if (options.weights === "float16" && options.activations !== "float")
+    throw new KingletError("misuse", "weights of half precision go with --activations float");
+  if (options.activations === "float" && options.explain === true) throw new KingletError("misuse", "--explain needs integer activations");
+  if (options.activations !== "float" && options.calibrate === undefined)
+    throw new KingletError("misuse", "integer activations need samples: name them with --calibrate", {
+      hint: "--activations float needs none: weights alone become smaller.",
+    });
+}
+
+/** What a reader of the result must know about how weights are stored. */
+function storageNote(options: QuantizeCliOptions): string[] {
+  if (options.weights === "int4")
+    return [wrapText("4-bit weights take half a byte in the .kinglet file; compiled code keeps each in a byte, for want of a packed kernel.")];
+  if (options.weights === "float16")
+    return [wrapText("Half-precision weights take two bytes in the .kinglet file; compiled code keeps them in single precision.")];
+  return [];
+}
+
+/** Layers that have 16 bits where the others have 8. */
+function wideText({ model }: Result): string[] {
+  const wide = model?.layers.filter(({ domain }) => domain === "int16") ?? [];
+  if (wide.length === 0 || wide.length === model?.layers.length) return [];
+  return [wrapText(plain(`16-bit activations in ${wide.map(({ source }) => source.name).join(", ")}`, 400))];
+}
+
+function resultText(path: string, made: Result, before: number, after: number, fileBytes: number | undefined, options: QuantizeCliOptions): string {
+  const types = `${options.weights} weights, ${options.activations} activations, ${options.activations === "float" ? "float" : options.io} inputs and outputs`;
+  const lines = [
+    `${plain(path)}: ${types}`,
+    "",
+    `  weights      ${bytes(after)} (${((after / before) * 100).toFixed(1)} % of ${bytes(before)})`,
+    ...(made.quality === undefined
+      ? []
+      : [wrapText(`outputs: ${qualityText(made.quality, made.samples)}`)].map((line) => `  ${line.replaceAll("\n", "\n  ")}`)),
+    ...(fileBytes === undefined ? [] : [`  written to   ${plain(options.out ?? "")}, ${bytes(fileBytes)}`]),
+    ...wideText(made),
+    ...storageNote(options),
+    ...(made.model === undefined ? [] : keptText(made.model)),
+  ];
+  return [...(made.diagnosis === undefined ? [] : [explainQuantization(made.diagnosis), ""]), ...lines].join("\n");
+}
+
+/** JSON has no infinities: an exact layer has no ratio. */
+function finite(_key: string, value: unknown): unknown {
+  return typeof value === "number" && !Number.isFinite(value) ? null : value;
+}
+
+function resultJson(path: string, made: Result, before: number, after: number, fileBytes: number | undefined, options: QuantizeCliOptions): unknown {
+  const found = made.diagnosis;
+  const json = {
+    model: path,
+    out: options.out ?? null,
+    samples: made.samples,
+    weights: options.weights,
+    activations: options.activations,
+    weightBytesBefore: before,
+    weightBytes: after,
+    fileBytes: fileBytes ?? null,
+    weightsPacked: options.weights === "int4" ? false : null,
+    outputs: made.quality ?? null,
+    float: made.model?.kept.map(({ source, why }) => ({ name: source.name, op: source.op, why })) ?? [],
+    ...(found === undefined
+      ? {}
+      : {
+          start: found.start,
+          worst: found.worst?.name ?? null,
+          layers: found.layers,
+          remedies: found.remedies,
+          final: found.final,
+          finalLayers: found.finalLayers,
+        }),
+  };
+  return JSON.parse(JSON.stringify(json, finite));
+}
+
+async function quantize(path: string, options: QuantizeCliOptions, io: Io): Promise<void> {
+  checkOptions(options);
+  const { graph } = await loadModel(path);
+  if (options.out !== undefined) await checkModelFile(options.out);
+  const samples = options.activations === "float" ? [] : await readCalibration(options.calibrate!, graph, options.samples);
+  const made = options.activations === "float" ? weightOnly(graph, options) : calibrated(graph, samples, options, io);
+  const [before, after] = [constantBytes(graph), constantBytes(made.graph)];
+  const fileBytes = options.out === undefined ? undefined : await writeModelFile(options.out, made.graph);
+  answer(io, options, resultJson(path, made, before, after, fileBytes, options), () => resultText(path, made, before, after, fileBytes, options));
+}
+
+export function addQuantize(program: Command, io: Io): void {
+  program
+    .command("quantize")
+    .description("Makes an integer network of a floating-point one, and says what that costs.")
+    .argument("<model>", "a .tflite or .kinglet file with floating-point layers")
+    .option("--calibrate <path>", "real samples: a .npy or .bin file, or a folder of them")
+    .option("--out <file>", "the .kinglet file to write")
+    .option("--samples <n>", "use at most so many samples", positive, 200)
+    .addOption(new Option("--method <name>", "how ranges are chosen").choices(CALIBRATION_METHODS).default("minmax"))
+    .option("--percentile <p>", "for that method, per cent of the elements to hold (default 99.99)", percent)
+    .addOption(new Option("--weights <type>", "element type of weights").choices(["int8", "int4", "float16"]).default("int8"))
+    .addOption(new Option("--activations <type>", "float: weights alone (dynamic range)").choices(["int8", "int16", "float"]).default("int8"))
+    .addOption(new Option("--io <type>", "element type of inputs and outputs").choices(["float", "int8", "int16"]).default("float"))
+    .option("--per-tensor", "one scale for all weights of a layer")
+    .option("--remedy <a,b,...>", "equalize, absorb-bias, correct-bias, adaround", remedyList)
+    .option("--int16 <layer...>", "16 bits for the outputs of these layers")
+    .option("--explain", "measure every layer, try all remedies in order of cost, keep what helps")
+    .option("--json", "one JSON document on stdout, with every channel's figures")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  kinglet quantize float.tflite --calibrate samples.npy --io int8 --out q.kinglet\n  kinglet quantize float.tflite --calibrate samples/ --explain\n  kinglet quantize float.tflite --activations float --out dynamic.kinglet",
+    )
+    .action((path: string, options: QuantizeCliOptions) => quantize(path, options, io));
+}

@@ -1,0 +1,43 @@
+import { exp } from "../portable-math.ts";
+import { between, gaussian } from "../seed.ts";
+import type { Augment } from "./augment.ts";
+
+const NEPER_PER_DECIBEL = 0.11512925464970229;
+
+/** Moves a signal by up to `most` steps either way; zeros come in. */
+export function audioShift(most: number): Augment {
+  return (sample, shape, random) => {
+    const channels = shape.at(-1)!;
+    const offset = random.int(-most, most) * channels;
+    const out = new Float32Array(sample.length);
+    if (offset >= 0) out.set(sample.subarray(0, Math.max(0, sample.length - offset)), Math.min(offset, sample.length));
+    else out.set(sample.subarray(Math.min(-offset, sample.length)));
+    return out;
+  };
+}
+
+/** Makes a signal louder or softer by `low` to `high` decibels. */
+export function audioGain(low: number, high: number): Augment {
+  return (sample, _shape, random) => {
+    const factor = exp(between(random, low, high) * NEPER_PER_DECIBEL);
+    return sample.map((value) => value * factor);
+  };
+}
+
+/** Adds about normal noise, whose standard deviation is drawn from 0 to `most`. */
+export function audioNoise(most: number): Augment {
+  return (sample, _shape, random) => {
+    const level = between(random, 0, most);
+    return sample.map((value) => value + level * gaussian(random));
+  };
+}
+
+/** Adds a piece of one of the recorded noises, whose loudness is drawn from 0 to `most` times the recording's. Noises repeat where they are short. */
+export function audioBackground(noises: readonly Float32Array[], most: number): Augment {
+  return (sample, _shape, random) => {
+    if (noises.length === 0) return sample.slice();
+    const noise = noises[random.int(0, noises.length - 1)]!;
+    const [start, level] = [random.int(0, noise.length - 1), between(random, 0, most)];
+    return sample.map((value, i) => value + level * noise[(start + i) % noise.length]!);
+  };
+}

@@ -1,0 +1,6 @@
+export { audioBackground, audioGain, audioNoise, audioShift } from "./audio.ts";
+export { type Augment, sometimes } from "./augment.ts";
+export { mixup, smoothLabels } from "./batch.ts";
+export { brightness, colour, contrast, flipHorizontal, flipVertical, randomCrop } from "./image.ts";
+export { frequencyMask, type MaskOptions, timeMask } from "./masking.ts";
+export { jitter, motionScale, rotate3d, timeWarp } from "./motion.ts";

@@ -1,0 +1,2 @@
+export { isKinglet, readKinglet } from "./read.ts";
+export { writeKinglet } from "./write.ts";

@@ -1,0 +1,102 @@
+import { elementCount } from "../../base/index.ts";
+import type { Node, Value } from "../../graph/index.ts";
+import type { BatchNormAttributes } from "../batch-norm.ts";
+import { attributesOf, badNode, inputOf, outputOf } from "../op.ts";
+import type { PoolAttributes } from "../pool.ts";
+import type { WindowAttributes } from "../window.ts";
+import { binary, channelSums, type GradientContext, type GradientRule, one, reshaped, scaledBy, throughActivation } from "./rule.ts";
+
+/** Where a window lies and how it moves, without its activation. */
+function windowOf(node: Node): Record<string, number | string> {
+  const a = attributesOf<WindowAttributes>(node);
+  const { strideH, strideW, padTop, padBottom, padLeft, padRight, dilationH = 1, dilationW = 1 } = a;
+  return { strideH, strideW, padTop, padBottom, padLeft, padRight, dilationH, dilationW, activation: "none" };
+}
+
+function biasGradient(g: GradientContext, node: Node, dz: Value): Value | null {
+  const bias = node.inputs[2];
+  return bias && g.wanted(2) ? channelSums(g, dz, bias.shape) : null;
+}
+
+/** Both kinds of convolutions; `inputOp` and `filterOp` are the operators of their gradients. */
+function convGradient(inputOp: string, filterOp: string): GradientRule {
+  return (g, node, [dy]) => {
+    const dz = throughActivation(g, node, dy!);
+    const [x, w] = [inputOf(node, 0), inputOf(node, 1)];
+    const window = windowOf(node);
+    const dx = g.wanted(0) ? one(g, inputOp, [dz, w], { ...window, shape: [...x.shape] }) : null;
+    const size = { filterH: w.shape[1]!, filterW: w.shape[2]!, groupChannels: w.shape[3]! };
+    const dw = g.wanted(1) ? one(g, filterOp, [x, dz], { ...window, ...size }) : null;
+    return [dx, dw, biasGradient(g, node, dz)];
+  };
+}
+
+export const conv2d = convGradient("conv2dInputGradient", "conv2dFilterGradient");
+export const depthwiseConv2d = convGradient("depthwiseConv2dInputGradient", "depthwiseConv2dFilterGradient");
+
+/** A 1x1 window over rows as pixels. */
+const ROWS = { strideH: 1, strideW: 1, padTop: 0, padBottom: 0, padLeft: 0, padRight: 0, activation: "none" };
+
+/** A fully connected layer is a 1x1 convolution of its rows. */
+export const fullyConnected: GradientRule = (g, node, [dy]) => {
+  const [x, w] = [inputOf(node, 0), inputOf(node, 1)];
+  const [outC, inC] = w.shape as [number, number];
+  const dz = throughActivation(g, node, dy!);
+  const rows = elementCount(dz.shape) / outC;
+  const pixels = reshaped(g, dz, [1, 1, rows, outC]);
+  const filter = reshaped(g, w, [outC, 1, 1, inC]);
+  const dx = g.wanted(0) ? reshaped(g, one(g, "conv2dInputGradient", [pixels, filter], { ...ROWS, shape: [1, 1, rows, inC] }), x.shape) : null;
+  const from = (): Value => reshaped(g, x, [1, 1, rows, inC]);
+  const size = { filterH: 1, filterW: 1, groupChannels: inC };
+  const dw = g.wanted(1) ? reshaped(g, one(g, "conv2dFilterGradient", [from(), pixels], { ...ROWS, ...size }), w.shape) : null;
+  return [dx, dw, biasGradient(g, node, dz)];
+};
+
+function poolWindow(node: Node): Record<string, number | string> {
+  const { filterH, filterW } = attributesOf<PoolAttributes>(node);
+  return { ...windowOf(node), filterH, filterW };
+}
+
+export const averagePool2d: GradientRule = (g, node, [dy]) => {
+  const dz = throughActivation(g, node, dy!);
+  return [one(g, "averagePool2dGradient", [dz], { ...poolWindow(node), shape: [...inputOf(node, 0).shape] })];
+};
+
+export const maxPool2d: GradientRule = (g, node, [dy]) => {
+  const dz = throughActivation(g, node, dy!);
+  return [one(g, "maxPool2dGradient", [inputOf(node, 0), dz], poolWindow(node))];
+};
+
+export const batchNormTraining: GradientRule = (g, node, [dy, ...rest]) => {
+  if (rest.some((each) => each !== null)) throw badNode(node, "has statistics that a loss depends on, which has no gradient here");
+  const { epsilon, activation } = attributesOf<BatchNormAttributes>(node);
+  const y = activation === "none" ? null : outputOf(node);
+  const inputs = [inputOf(node, 0), y, dy!, inputOf(node, 1), outputOf(node, 1), outputOf(node, 2)];
+  return [...g.apply("batchNormGradient", inputs, { epsilon, activation })];
+};
+
+/** dx = y · (dy − Σ dy · y) over the last dimension, times beta. */
+export const softmax: GradientRule = (g, node, [dy]) => {
+  const y = outputOf(node);
+  const axes = [y.shape.length - 1];
+  const total = one(g, "sum", [binary(g, "mul", dy!, y)], { axes, keepDims: true });
+  return [scaledBy(g, binary(g, "mul", y, binary(g, "sub", dy!, total)), attributesOf<{ beta: number }>(node).beta)];
+};
+
+/** dx = dy − softmax(x) · Σ dy */
+export const logSoftmax: GradientRule = (g, node, [dy]) => {
+  const y = outputOf(node);
+  const total = one(g, "sum", [dy!], { axes: [y.shape.length - 1], keepDims: true });
+  return [binary(g, "sub", dy!, binary(g, "mul", one(g, "exp", [y]), total))];
+};
+
+/** d logits = (softmax(logits) · Σ targets − targets) · d loss; targets get none. */
+export const softmaxCrossEntropy: GradientRule = (g, node, [dLoss, dProbabilities]) => {
+  if (dProbabilities !== null && dProbabilities !== undefined) throw badNode(node, "has probabilities that a loss depends on: use softmax for those");
+  const targets = inputOf(node, 1);
+  const weights = one(g, "sum", [targets], { axes: [1], keepDims: true });
+  const slope = binary(g, "sub", binary(g, "mul", outputOf(node, 1), weights), targets);
+  return [binary(g, "mul", slope, reshaped(g, dLoss!, [targets.shape[0]!, 1])), null];
+};
+
+export const dropout: GradientRule = (g, node, [dy]) => [one(g, "dropout", [dy!, inputOf(node, 1)], node.attributes), null];

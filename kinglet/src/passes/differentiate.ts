@@ -1,0 +1,86 @@
+import { elementCount, KingletError, type Shape } from "../base/index.ts";
+import type { Attributes, GraphBuilder, Node, Value } from "../graph/index.ts";
+import { findGradient, findOp, type GradientContext } from "../ops/index.ts";
+
+/** Adds a node whose types follow from its shape rule. */
+export function applyOp(builder: GraphBuilder, op: string, inputs: readonly (Value | null)[], attributes: Attributes = {}, name?: string): Value[] {
+  const called = name ?? `${op}_${builder.written.length}`;
+  const types = findOp(op)!.infer(inputs, attributes);
+  const outputs = types.map((type, i) => builder.value(types.length === 1 ? called : `${called}_${i}`, type));
+  builder.node(op, inputs, outputs, attributes, called);
+  return outputs;
+}
+
+/** Values whose gradients are needed on the way to the wanted ones: everything that depends on one of them. */
+function dependents(nodes: readonly Node[], wanted: readonly Value[]): Set<number> {
+  const ids = new Set(wanted.map(({ id }) => id));
+  for (const node of nodes) {
+    if (node.inputs.some((value) => value !== null && ids.has(value.id))) for (const output of node.outputs) ids.add(output.id);
+  }
+  return ids;
+}
+
+class Differentiation {
+  private readonly builder: GraphBuilder;
+  private readonly needed: ReadonlySet<number>;
+  /** What is known of each value's gradient: terms that are still to be added up. */
+  private readonly terms = new Map<number, Value[]>();
+
+  constructor(builder: GraphBuilder, needed: ReadonlySet<number>) {
+    this.builder = builder;
+    this.needed = needed;
+  }
+
+  private constant(name: string, shape: Shape, data: Float32Array): Value {
+    return this.builder.constant(`${name}_${this.builder.written.length}`, { dtype: "float32", shape }, data);
+  }
+
+  private contextOf(node: Node): GradientContext {
+    return {
+      apply: (op, inputs, attributes) => applyOp(this.builder, op, inputs, attributes),
+      constant: (name, shape, data) => this.constant(name, shape, data),
+      wanted: (index) => this.needed.has(node.inputs[index]?.id ?? -1),
+    };
+  }
+
+  seed(loss: Value): void {
+    this.terms.set(loss.id, [this.constant("one", loss.shape, new Float32Array(elementCount(loss.shape)).fill(1))]);
+  }
+
+  /** The gradient of a value, its terms added up; null where the loss does not depend on it. */
+  gradientOf(value: Value): Value | null {
+    const terms = this.terms.get(value.id) ?? [];
+    if (terms.length === 0) return null;
+    const total = terms.reduce((sum, term) => applyOp(this.builder, "add", [sum, term], { activation: "none" })[0]!);
+    this.terms.set(value.id, [total]);
+    return total;
+  }
+
+  through(node: Node): void {
+    if (!node.inputs.some((value) => value !== null && this.needed.has(value.id))) return;
+    const dy = node.outputs.map((output) => this.gradientOf(output));
+    if (dy.every((each) => each === null)) return;
+    const rule = findGradient(node.op);
+    if (rule === undefined) throw new KingletError("unsupported", `${node.op} has no gradient (node "${node.name}")`);
+    const gradients = rule(this.contextOf(node), node, dy);
+    node.inputs.forEach((value, i) => {
+      const gradient = gradients[i];
+      if (value === null || !gradient || !this.needed.has(value.id)) return;
+      this.terms.set(value.id, [...(this.terms.get(value.id) ?? []), gradient]);
+    });
+  }
+}
+
+/**
+ * Reverse-mode differentiation: appends to `builder` the nodes that compute the gradient of the sum of `loss` with respect to each
+ * of `wanted`. Nodes that none of them depends on get no backward part. Every operator's rule is in `ops/gradients/`.
+ * @returns for each of `wanted` its gradient (of its shape), or null where the loss does not depend on it.
+ * @throws KingletError `unsupported` that names the first node whose operator has no gradient.
+ */
+export function differentiate(builder: GraphBuilder, loss: Value, wanted: readonly Value[]): (Value | null)[] {
+  const nodes = [...builder.written];
+  const differentiation = new Differentiation(builder, dependents(nodes, wanted));
+  differentiation.seed(loss);
+  for (const node of nodes.reverse()) differentiation.through(node);
+  return wanted.map((value) => differentiation.gradientOf(value));
+}

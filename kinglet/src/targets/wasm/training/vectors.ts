@@ -1,0 +1,41 @@
+import type { Node } from "../../../graph/index.ts";
+import { type Buffer, type Expr, type KernelBuilder, vector, vectorLoad } from "../../../loops/index.ts";
+import { isActivation } from "../layer.ts";
+
+/** Floats of a vector. */
+export const LANES = 4;
+
+export function load(buffer: Buffer, at: Expr): Expr {
+  return vectorLoad("f32x4", buffer, at);
+}
+
+/** One element in every lane. */
+export function splat(buffer: Buffer, at: Expr): Expr {
+  return vectorLoad("f32x4", buffer, at, "splat");
+}
+
+export function store(k: KernelBuilder, buffer: Buffer, at: Expr, value: Expr): void {
+  k.emit({ kind: "vectorStore", buffer, index: at, value, form: "full" });
+}
+
+/** a · b + sum */
+export function multiplyAdd(a: Expr, b: Expr, sum: Expr): Expr {
+  return vector("f32x4.multiply_add", [a, b, sum]);
+}
+
+export const add = (a: Expr, b: Expr): Expr => vector("f32x4.add", [a, b]);
+export const sub = (a: Expr, b: Expr): Expr => vector("f32x4.sub", [a, b]);
+export const mul = (a: Expr, b: Expr): Expr => vector("f32x4.mul", [a, b]);
+export const div = (a: Expr, b: Expr): Expr => vector("f32x4.div", [a, b]);
+export const sqrt = (a: Expr): Expr => vector("f32x4.sqrt", [a]);
+
+/** A number of the layer in every lane. */
+export function everywhere(k: KernelBuilder, name: string, value: number): Expr {
+  return vector("f32x4.splat", [k.float(name, value)]);
+}
+
+/** Floats that lie in the arena, with weights that may change from run to run. */
+export function isFloatStep(node: Node, values: readonly number[]): boolean {
+  const all = [...node.inputs, ...node.outputs].every((value) => value === null || value.dtype === "float32");
+  return all && values.every((index) => isActivation(node.inputs[index]!));
+}

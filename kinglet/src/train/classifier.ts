@@ -1,0 +1,111 @@
+import { KingletError } from "../base/index.ts";
+import { type Augment, batchCount, batches, type Dataset, type Normalization, type Split } from "../data/index.ts";
+import type { Graph, Value } from "../graph/index.ts";
+import { type Evaluation, evaluate } from "./evaluate.ts";
+import { type EpochReport, fit, type TrainingBatch } from "./fit.ts";
+import type { RateSchedule } from "./schedule.ts";
+import { type TrainingSession, withConstants } from "./session.ts";
+import type { StepOptions } from "./step.ts";
+
+export interface ClassifierOptions extends Omit<StepOptions, "loss"> {
+  readonly epochs: number;
+  readonly batchSize: number;
+  readonly schedule: RateSchedule;
+  /** Of weights, order and augmentation. Default 1. */
+  readonly seed?: number;
+  readonly augment?: readonly Augment[];
+  readonly normalization?: Normalization;
+  /** Share of a target that is spread over all classes (Szegedy et al. 2016). Default 0. */
+  readonly labelSmoothing?: number;
+  /** How much a class counts; default 1 for each. */
+  readonly classWeights?: readonly number[];
+  /** Epochs without a better validation until it stops; needs a validation part. */
+  readonly patience?: number;
+  readonly onEpoch?: (report: EpochReport, session: TrainingSession) => void | Promise<void>;
+  readonly resume?: { readonly epochs: number; readonly restore: (session: TrainingSession) => void };
+}
+
+export interface Classifier {
+  /** The trained network for one sample at a time. */
+  readonly network: Graph;
+  readonly reports: readonly EpochReport[];
+  readonly memoryBytes: number;
+}
+
+/** Samples that a network judges at once while it is evaluated. */
+const EVALUATION_BATCH = 32;
+
+/** The same network for another batch, with the contents that the constants of these names have. */
+export function withNamedConstants(network: Graph, from: Graph): Graph {
+  const known = new Map(from.values.flatMap((value) => (value.data === undefined ? [] : [[value.name, value] as const])));
+  const contents = new Map<Value, Float32Array>();
+  for (const value of network.values) {
+    if (value.data === undefined || value.dtype !== "float32") continue;
+    const other = known.get(value.name);
+    if (other?.data === undefined || other.data.length !== value.data.length)
+      throw new KingletError("internal", `the network has no constant "${value.name}" of ${value.data.length} numbers for another batch`);
+    contents.set(value, other.data as Float32Array);
+  }
+  return withConstants(network, contents);
+}
+
+/** Targets as the loss wants them: smoothed, and weighted by class. */
+function adjusted(batch: TrainingBatch, classes: number, smoothing: number, weights: readonly number[] | undefined): TrainingBatch {
+  const targets = batch.targets!;
+  for (let i = 0; i < batch.count; i++) {
+    const weight = weights?.[batch.labels[i]!] ?? 1;
+    for (let c = 0; c < classes; c++) targets[i * classes + c] = weight * (targets[i * classes + c]! * (1 - smoothing) + smoothing / classes);
+  }
+  return batch;
+}
+
+async function* each(source: AsyncIterable<TrainingBatch>, change: (batch: TrainingBatch) => TrainingBatch): AsyncGenerator<TrainingBatch> {
+  for await (const batch of source) yield change(batch);
+}
+
+/** The samples at some positions in their order, as they are judged. */
+export function evaluationBatches(dataset: Dataset, positions: Int32Array, normalization?: Normalization): AsyncIterable<TrainingBatch> {
+  return batches(dataset, positions, { batchSize: EVALUATION_BATCH, shuffle: false, ...(normalization === undefined ? {} : { normalization }) });
+}
+
+/** How well a classifier does on some samples of a data set. */
+export async function evaluateOn(network: Graph, dataset: Dataset, positions: Int32Array, normalization?: Normalization): Promise<Evaluation> {
+  return await evaluate(network, evaluationBatches(dataset, positions, normalization));
+}
+
+/**
+ * Trains a classifier on the training part of a data set. `make` writes the same network, with the same weights, for any batch; its
+ * output are logits or probabilities of the data set's classes.
+ * @throws KingletError `bad-input` where network and data do not fit, and what `fit` throws.
+ */
+export async function trainClassifier(
+  make: (batch: number) => Graph,
+  dataset: Dataset,
+  split: Split,
+  options: ClassifierOptions,
+): Promise<Classifier> {
+  const { batchSize, seed = 1, augment, normalization, labelSmoothing = 0, classWeights, ...rest } = options;
+  const classes = dataset.info.classes.length;
+  const network = make(batchSize);
+  if (network.outputs[0]!.shape.at(-1) !== classes)
+    throw new KingletError("bad-input", `the network has ${network.outputs[0]!.shape.at(-1)} classes and the data set ${classes}`);
+  const source = (epoch: number): AsyncIterable<TrainingBatch> =>
+    batches(dataset, split.train, {
+      batchSize,
+      seed,
+      epoch,
+      last: "drop",
+      oneHot: true,
+      ...(augment === undefined ? {} : { augment }),
+      ...(normalization === undefined ? {} : { normalization }),
+    });
+  const validating = split.validation.length > 0;
+  const judged = (trained: Graph): Graph => withNamedConstants(make(EVALUATION_BATCH), trained);
+  const { network: trained, ...result } = await fit(network, {
+    ...rest,
+    batches: (epoch) => each(source(epoch), (batch) => adjusted(batch, classes, labelSmoothing, classWeights)),
+    batchesPerEpoch: batchCount(split.train.length, { batchSize, last: "drop" }),
+    ...(validating ? { validate: async (graph: Graph) => (await evaluateOn(judged(graph), dataset, split.validation, normalization)).accuracy } : {}),
+  });
+  return { network: withNamedConstants(make(1), trained), ...result };
+}

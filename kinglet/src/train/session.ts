@@ -1,0 +1,162 @@
+import { bytesOf, KingletError } from "../base/index.ts";
+import { type Compiled, compileGraph } from "../driver/index.ts";
+import type { Graph, Value } from "../graph/index.ts";
+import type { ProgramRunner } from "../loops/index.ts";
+import { createJsRunner } from "../targets/js/index.ts";
+import { createWasmRunner } from "../targets/wasm/index.ts";
+import { type Optimizer, ratesFor } from "./optimizer.ts";
+import { LOSS_NODE, type StepOptions, type TrainingStep, trainingStep } from "./step.ts";
+
+/** Where training computes: WebAssembly with SIMD, or plain JavaScript (slow, the definition). */
+export type TrainingTarget = "wasm" | "plain";
+
+/** A copy of floats in a runner's memory. */
+function asFloats(bytes: Uint8Array): Float32Array {
+  return new Float32Array(bytes.slice().buffer);
+}
+
+/** What a step gives back. */
+export interface StepResult {
+  /** Mean loss of the batch. */
+  readonly loss: number;
+  /** Class probabilities or outputs, [batch, …]. */
+  readonly results: Float32Array;
+}
+
+/**
+ * A training step, compiled and loaded, with its state in its memory. The same seed, data and options give the same bits on
+ * every machine.
+ */
+export class TrainingSession {
+  readonly step: TrainingStep;
+  readonly compiled: Compiled;
+  private readonly optimizer: Optimizer;
+  private readonly runner: ProgramRunner;
+  private readonly buffers: ReadonlyMap<string, number>;
+  /** The step that computes the losses, and where they lie. No update comes before it: all gradients follow from it. */
+  private readonly lossStep: number;
+  private readonly lossBuffer: number;
+  private count = 0;
+
+  /** @throws what `trainingStep` and compiling throw. */
+  constructor(network: Graph, options: StepOptions, target: TrainingTarget = "wasm") {
+    this.step = trainingStep(network, options);
+    this.optimizer = options.optimizer;
+    this.compiled = compileGraph(this.step.graph, { target, overlap: false });
+    const { program, plan } = this.compiled;
+    this.runner = target === "wasm" ? createWasmRunner(program, plan) : createJsRunner(program, plan);
+    const places = new Map(program.buffers.map((buffer, i) => [buffer.value, i]));
+    this.lossStep = program.steps.findIndex(({ name }) => name === LOSS_NODE);
+    this.lossBuffer = program.buffers.findIndex(({ value }) => value === this.step.losses.id);
+    this.buffers = new Map(this.step.state.map(({ name, value }) => [name, places.get(value.id)!]));
+  }
+
+  /** Bytes of everything that a step needs: weights, their memory, values and gradients. */
+  get memoryBytes(): number {
+    return this.compiled.plan.arenaBytes;
+  }
+
+  /** Steps done. */
+  get steps(): number {
+    return this.count;
+  }
+
+  private setFloats(input: number, data: Float32Array): void {
+    const { length } = this.compiled.program.buffers[this.compiled.program.inputs[input]!.buffer]!;
+    if (data.length !== length)
+      throw new KingletError("bad-input", `"${this.step.graph.inputs[input]!.name}" takes ${length} numbers, not ${data.length}`);
+    this.runner.setInput(input, bytesOf(data));
+  }
+
+  /**
+   * Runs one batch. Where the loss is not finite it is NaN, no weight changes and the step does not count.
+   * @param inputs in the network's order. @param targets [batch, classes] or as the output. @param rate the learning rate.
+   */
+  run(inputs: readonly Float32Array[], targets: Float32Array, rate: number): StepResult {
+    inputs.forEach((data, i) => this.setFloats(i, data));
+    this.setFloats(this.step.targetsInput, targets);
+    this.setFloats(this.step.ratesInput, ratesFor(this.optimizer, rate, this.count + 1));
+    if (this.step.seedInput !== null) this.runner.setInput(this.step.seedInput, bytesOf(Int32Array.of(this.count + 1)));
+    const { steps } = this.compiled.program;
+    for (let k = 0; k <= this.lossStep; k++) this.runner.runStep(k);
+    if (!asFloats(this.runner.buffer(this.lossBuffer)).every(Number.isFinite)) return { loss: Number.NaN, results: new Float32Array(0) };
+    for (let k = this.lossStep + 1; k < steps.length; k++) this.runner.runStep(k);
+    this.count++;
+    return { loss: asFloats(this.runner.output(0))[0]!, results: asFloats(this.runner.output(1)) };
+  }
+
+  /**
+   * Names the first node up to the loss whose result is not finite when the batch is run again; empty where all are. A step
+   * whose loss is not finite changes no weight, so the batch can be.
+   */
+  whereNotFinite(inputs: readonly Float32Array[], targets: Float32Array): string {
+    const { program } = this.compiled;
+    inputs.forEach((data, i) => this.setFloats(i, data));
+    this.setFloats(this.step.targetsInput, targets);
+    for (const [k, step] of program.steps.slice(0, this.lossStep + 1).entries()) {
+      this.runner.runStep(k);
+      const made = new Set(this.step.graph.nodes.find((node) => node.name === step.name)?.outputs.map(({ id }) => id));
+      const buffers = program.buffers.flatMap((buffer, i) => (buffer.value !== undefined && made.has(buffer.value) ? [i] : []));
+      if (buffers.some((i) => !asFloats(this.runner.buffer(i)).every(Number.isFinite))) return `, first in "${step.name}"`;
+    }
+    return "";
+  }
+
+  /** The first variable that holds a number which is not finite, or undefined: activations can hide one from the loss. */
+  notFinite(): string | undefined {
+    return this.step.state.find(({ name }) => !this.floatsOf(name).every(Number.isFinite))?.name;
+  }
+
+  private floatsOf(name: string): Float32Array {
+    return asFloats(this.bufferOf(name));
+  }
+
+  private bufferOf(name: string): Uint8Array {
+    return this.runner.buffer(this.buffers.get(name)!);
+  }
+
+  /** A copy of all variables by name, and how many steps made them: what a checkpoint holds. */
+  save(): SessionState {
+    const variables = new Map(this.step.state.map(({ name }) => [name, this.floatsOf(name)]));
+    return { steps: this.count, variables };
+  }
+
+  /** Goes on from a saved state, bit for bit. @throws KingletError `bad-input` where it is of another network or optimizer. */
+  restore({ steps, variables }: SessionState): void {
+    for (const { name } of this.step.state) {
+      const saved = variables.get(name);
+      const to = this.bufferOf(name);
+      if (saved === undefined || saved.byteLength !== to.length)
+        throw new KingletError("bad-input", `the saved state does not have "${name}" as this network needs it`);
+      to.set(bytesOf(saved));
+    }
+    this.count = steps;
+  }
+
+  /** The network's constants with the trained contents, by value. */
+  trainedConstants(): Map<Value, Float32Array> {
+    return new Map(this.step.trained.map(({ constant, variable }) => [constant, this.floatsOf(variable.name)]));
+  }
+}
+
+export interface SessionState {
+  readonly steps: number;
+  readonly variables: ReadonlyMap<string, Float32Array>;
+}
+
+/** The network with other contents in some of its constants. */
+export function withConstants(network: Graph, contents: ReadonlyMap<Value, Float32Array>): Graph {
+  const replaced = new Map(network.values.map((value) => [value, contents.has(value) ? { ...value, data: contents.get(value)! } : value]));
+  const now = (value: Value): Value => replaced.get(value)!;
+  return {
+    ...network,
+    values: network.values.map(now),
+    nodes: network.nodes.map((node) => ({
+      ...node,
+      inputs: node.inputs.map((value) => (value === null ? null : now(value))),
+      outputs: node.outputs.map(now),
+    })),
+    inputs: network.inputs.map(now),
+    outputs: network.outputs.map(now),
+  };
+}

@@ -1,0 +1,195 @@
+import { KingletError } from "../base/index.ts";
+import { type Graph, GraphBuilder, type Node, type Value } from "../graph/index.ts";
+import { parameterValues } from "../ops/index.ts";
+import { applyOp, differentiate } from "../passes/index.ts";
+import { checkOptimizer, type Optimizer, rateCount, type StateVariable, writeUpdate } from "./optimizer.ts";
+
+/** What one training step computes. */
+export interface StepOptions {
+  readonly optimizer: Optimizer;
+  /** Cross-entropy of the network's logits with a distribution over classes, or the mean square of output − target. */
+  readonly loss?: "crossEntropy" | "meanSquare";
+  /** Gradients longer than this, all together as one vector, are shortened to it. */
+  readonly clipNorm?: number;
+  /** Share of the inputs of the last fully connected layer that are dropped. */
+  readonly dropout?: number;
+  /** How much of the running statistics of a batch normalization a step keeps. */
+  readonly statisticsDecay?: number;
+  /** Parameters that stay as they are; a batch normalization whose scale is frozen keeps its statistics, too. */
+  readonly frozen?: (name: string) => boolean;
+}
+
+/** The node that computes the loss of each sample. */
+export const LOSS_NODE = "losses";
+
+/** A training step as a graph: forward, loss, backward, updates. Its state are variables, kept from step to step. */
+export interface TrainingStep {
+  readonly graph: Graph;
+  /** The network's own constants, by the variable that stands for each while it is trained. */
+  readonly trained: readonly { readonly constant: Value; readonly variable: StateVariable }[];
+  /** All variables: parameters, statistics, the optimizer's memory. */
+  readonly state: readonly StateVariable[];
+  /** Places in `graph.inputs`: the network's inputs come first; `seed` is there with dropout only. */
+  readonly targetsInput: number;
+  readonly ratesInput: number;
+  readonly seedInput: number | null;
+  /** The loss of each sample, [batch]. */
+  readonly losses: Value;
+}
+
+const STATISTICS = [3, 4] as const;
+
+class StepWriter {
+  readonly builder: GraphBuilder;
+  readonly state: StateVariable[] = [];
+  readonly trained: { constant: Value; variable: StateVariable }[] = [];
+  /** Running statistics are state, but nothing that gradients change. */
+  readonly statistics = new Set<Value>();
+  private readonly network: Graph;
+  private readonly options: StepOptions;
+  private readonly values = new Map<number, Value>();
+  private readonly parameters: ReadonlySet<Value>;
+
+  constructor(network: Graph, options: StepOptions) {
+    this.network = network;
+    this.options = options;
+    this.builder = new GraphBuilder(`training step of ${network.name}`);
+    const frozen = options.frozen ?? (() => false);
+    this.parameters = new Set(parameterValues(network).filter((value) => value.dtype === "float32" && !frozen(value.name)));
+    for (const input of network.inputs) this.values.set(input.id, this.builder.input(input.name, input));
+  }
+
+  private variable(constant: Value): Value {
+    const variable = {
+      name: constant.name,
+      value: this.builder.variable(constant.name, { dtype: constant.dtype, shape: constant.shape }, constant.data),
+    };
+    this.state.push(variable);
+    this.trained.push({ constant, variable });
+    this.values.set(constant.id, variable.value);
+    return variable.value;
+  }
+
+  /** The step's own value for one of the network's. */
+  of(value: Value): Value {
+    const known = this.values.get(value.id);
+    if (known !== undefined) return known;
+    if (value.data === undefined) throw new KingletError("unsupported", `"${value.name}" keeps state from run to run, which training does not have`);
+    if (this.parameters.has(value)) return this.variable(value);
+    const constant = this.builder.constant(value.name, value, value.data);
+    this.values.set(value.id, constant);
+    return constant;
+  }
+
+  private copy(node: Node): void {
+    const inputs = node.inputs.map((value) => (value === null ? null : this.of(value)));
+    const outputs = node.outputs.map((value) => this.builder.value(value.name, value));
+    node.outputs.forEach((value, i) => this.values.set(value.id, outputs[i]!));
+    this.builder.node(node.op, inputs, outputs, node.attributes, node.name);
+  }
+
+  /** By the batch's own statistics, which move the running ones on. */
+  private batchNorm(node: Node): void {
+    const [x, scale, offset] = node.inputs.slice(0, 3).map((value) => this.of(value!)) as [Value, Value, Value];
+    const [y, ...statistics] = applyOp(this.builder, "batchNormTraining", [x, scale, offset], node.attributes, node.name) as [Value, ...Value[]];
+    this.values.set(node.outputs[0]!.id, y);
+    const decay = this.options.statisticsDecay ?? 0.9;
+    STATISTICS.forEach((index, i) => {
+      const running = this.variable(node.inputs[index]!);
+      this.statistics.add(running);
+      this.builder.node("movingAverage", [running, statistics[i]!], [], { decay }, `${node.name} statistics ${i}`);
+    });
+  }
+
+  private seed: Value | null = null;
+
+  private dropInputs(node: Node, rate: number): void {
+    this.seed = this.builder.input("seed", { dtype: "int32", shape: [1] });
+    const x = node.inputs[0]!;
+    this.values.set(x.id, applyOp(this.builder, "dropout", [this.of(x), this.seed], { rate, salt: 0 }, `${node.name} dropout`)[0]!);
+  }
+
+  /** Writes the network and gives its output before a final softmax. */
+  forward(): Value {
+    const { nodes } = this.network;
+    let output = this.network.outputs[0]!;
+    const last = nodes.find((node) => node.outputs.includes(output));
+    if (last?.op === "softmax" && this.options.loss !== "meanSquare") output = last.inputs[0]!;
+    const dense = nodes.findLast((node) => node.op === "fullyConnected");
+    for (const node of nodes) {
+      if (node === last && output !== this.network.outputs[0]) continue;
+      if (node === dense && (this.options.dropout ?? 0) > 0) this.dropInputs(node, this.options.dropout!);
+      if (node.op === "batchNorm" && this.parameters.has(node.inputs[1]!)) this.batchNorm(node);
+      else this.copy(node);
+    }
+    return this.of(output);
+  }
+
+  get seedInput(): Value | null {
+    return this.seed;
+  }
+}
+
+/** Shortens all gradients together to a length of at most `most` (Pascanu et al., ICML 2013). */
+function clipped(builder: GraphBuilder, gradients: readonly Value[], most: number): Value[] {
+  const apply = (op: string, inputs: Value[], attributes = {}): Value => applyOp(builder, op, inputs, attributes)[0]!;
+  const number = (name: string, value: number): Value => builder.constant(name, { dtype: "float32", shape: [1] }, Float32Array.of(value));
+  const squares = gradients.map((g) => {
+    const axes = g.shape.map((_, d) => d);
+    return apply("reshape", [apply("sum", [apply("square", [g])], { axes, keepDims: false })], { shape: [1] });
+  });
+  const total = squares.length === 1 ? squares[0]! : apply("addN", squares);
+  const length = apply("maximum", [apply("sqrt", [total]), number("clip_norm", most)]);
+  const factor = apply("div", [number("clip_norm_again", most), length], { activation: "none" });
+  return gradients.map((g) => apply("mul", [g, factor], { activation: "none" }));
+}
+
+function lossOf(builder: GraphBuilder, output: Value, targets: Value, kind: StepOptions["loss"]): { loss: Value; result: Value } {
+  if (kind === "meanSquare") {
+    const squares = applyOp(builder, "squaredDifference", [output, targets], { activation: "none" }, "squares")[0]!;
+    const axes = squares.shape.slice(1).map((_, d) => d + 1);
+    return { loss: applyOp(builder, "mean", [squares], { axes, keepDims: false }, LOSS_NODE)[0]!, result: output };
+  }
+  const [loss, result] = applyOp(builder, "softmaxCrossEntropy", [output, targets], {}, LOSS_NODE) as [Value, Value];
+  return { loss, result };
+}
+
+/**
+ * Writes the training step of a float network whose batch is the first dimension of its input. Outputs: the mean loss [1], and
+ * the results [batch, …] (class probabilities with cross-entropy).
+ * @throws KingletError `unsupported` for operators without a gradient; `misuse` for options that make no sense.
+ */
+export function trainingStep(network: Graph, options: StepOptions): TrainingStep {
+  checkOptimizer(options.optimizer);
+  const writer = new StepWriter(network, options);
+  const { builder } = writer;
+  const output = writer.forward();
+  const targets = builder.input("targets", { dtype: "float32", shape: output.shape });
+  const rates = builder.input("rates", { dtype: "float32", shape: [rateCount(options.optimizer)] });
+  const { loss, result } = lossOf(builder, output, targets, options.loss);
+  const mean = applyOp(builder, "mean", [loss], { axes: [0], keepDims: true }, "loss")[0]!;
+  const parameters = writer.state.filter(({ value }) => !writer.statistics.has(value));
+  if (parameters.length === 0) throw new KingletError("misuse", "the network has no parameter to train");
+  const gradients = differentiate(
+    builder,
+    mean,
+    parameters.map(({ value }) => value),
+  );
+  const updated = parameters.flatMap(({ value }, i) => (gradients[i] === null ? [] : [{ value, gradient: gradients[i]! }]));
+  const all = updated.map(({ gradient }) => gradient);
+  const ready = options.clipNorm === undefined ? all : clipped(builder, all, options.clipNorm);
+  updated.forEach(({ value }, i) => writer.state.push(...writeUpdate(builder, options.optimizer, value, ready[i]!, rates)));
+  builder.output(mean);
+  builder.output(result);
+  const graph = builder.build();
+  const place = (value: Value | null): number | null => (value === null ? null : graph.inputs.indexOf(value));
+  return {
+    graph,
+    trained: writer.trained,
+    state: writer.state,
+    targetsInput: place(targets)!,
+    ratesInput: place(rates)!,
+    seedInput: place(writer.seedInput),
+    losses: loss,
+  };
+}

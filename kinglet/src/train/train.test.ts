@@ -1,0 +1,139 @@
+import { describe, expect, test } from "vitest";
+import { Xorshift32 } from "../base/index.ts";
+import { datasetFromArrays, splitDataset } from "../data/index.ts";
+import type { Graph } from "../graph/index.ts";
+import { dsCnn, mlp } from "../zoo/index.ts";
+import { evaluateOn, type Optimizer, type SessionState, trainClassifier, TrainingSession } from "./index.ts";
+
+/** A small network with every kind of layer that training treats apart. */
+const network = (batch: number): Graph => dsCnn({ variant: "digits", size: [8, 8], batch, classes: 3, width: 0.5, seed: 3 });
+
+const OPTIMIZERS: readonly Optimizer[] = [
+  { kind: "sgd", momentum: 0.9, nesterov: true, weightDecay: 1e-3 },
+  { kind: "adam", weightDecay: 1e-2, decoupled: true },
+  { kind: "rmsprop" },
+];
+
+function batchOf(graph: Graph, seed: number): { data: Float32Array; targets: Float32Array } {
+  const random = new Xorshift32(seed);
+  const [batch, classes] = graph.outputs[0]!.shape as [number, number];
+  const data = Float32Array.from({ length: graph.inputs[0]!.shape.reduce((p, d) => p * d, 1) }, () => random.float());
+  const targets = new Float32Array(batch * classes);
+  for (let i = 0; i < batch; i++) targets[i * classes + (i % classes)] = 1;
+  return { data, targets };
+}
+
+function run(session: TrainingSession, graph: Graph, from: number, to: number): number[] {
+  return Array.from({ length: to - from }, (_, i) => {
+    const { data, targets } = batchOf(graph, from + i + 1);
+    return session.run([data], targets, 0.01).loss;
+  });
+}
+
+function expectSame(a: SessionState, b: SessionState): void {
+  expect(a.steps).toBe(b.steps);
+  for (const [name, values] of a.variables) expect(values, name).toEqual(b.variables.get(name));
+}
+
+describe.each(OPTIMIZERS)("training with $kind", (optimizer) => {
+  test("gives the plain loops' bits in WebAssembly", () => {
+    const graph = network(6);
+    const sessions = (["plain", "wasm"] as const).map((target) => new TrainingSession(graph, { optimizer, clipNorm: 1, dropout: 0.2 }, target));
+    const losses = sessions.map((session) => run(session, graph, 0, 2));
+    expect(losses[1]).toEqual(losses[0]);
+    expectSame(sessions[1]!.save(), sessions[0]!.save());
+  });
+
+  test("goes on from a saved state bit for bit", () => {
+    const graph = network(6);
+    const whole = new TrainingSession(graph, { optimizer, dropout: 0.2 });
+    run(whole, graph, 0, 4);
+    const first = new TrainingSession(graph, { optimizer, dropout: 0.2 });
+    run(first, graph, 0, 2);
+    const second = new TrainingSession(graph, { optimizer, dropout: 0.2 });
+    second.restore(first.save());
+    run(second, graph, 2, 4);
+    expectSame(second.save(), whole.save());
+  });
+});
+
+const sgd: Optimizer = { kind: "sgd" };
+
+test("a frozen network trains only what is left of it", () => {
+  const graph = network(6);
+  const session = new TrainingSession(graph, { optimizer: sgd, frozen: (name) => !name.startsWith("logits") });
+  const names = session.step.trained.map(({ variable }) => variable.name);
+  expect(names.length).toBeGreaterThan(0);
+  expect(names.every((name) => name.startsWith("logits"))).toBe(true);
+  const backward = session.step.graph.nodes.map(({ op }) => op);
+  expect(backward).not.toContain("depthwiseConv2dFilterGradient");
+  expect(backward).not.toContain("batchNormTraining");
+});
+
+test("a loss that is not a number changes nothing and says where", () => {
+  const graph = mlp({ batch: 3 });
+  const session = new TrainingSession(graph, { optimizer: sgd });
+  const { data, targets } = batchOf(graph, 1);
+  const before = session.save();
+  const large = data.map(() => 3e38);
+  expect(session.run([large], targets, 0.1).loss).toBeNaN();
+  expectSame(session.save(), before);
+  expect(session.whereNotFinite([large], targets)).toMatch(/first in "dense_1"/);
+});
+
+test("a batch of another size, and a state of another network, are refused", () => {
+  const session = new TrainingSession(mlp({ batch: 2 }), { optimizer: sgd });
+  expect(() => session.run([new Float32Array(3)], new Float32Array(20), 0.1)).toThrow(/takes 1568 numbers, not 3/);
+  expect(() => session.restore({ steps: 1, variables: new Map() })).toThrow(/does not have/);
+  expect(() => new TrainingSession(mlp({ batch: 2 }), { optimizer: { kind: "sgd", momentum: Number.NaN } })).toThrow(/momentum/);
+});
+
+/** Three kinds of 8x8 pictures: a row, a column, a dot, somewhere, in noise. */
+function shapes(samples: number): ReturnType<typeof datasetFromArrays> {
+  const random = new Xorshift32(9);
+  const data = new Float32Array(samples * 64);
+  const labels = Int32Array.from({ length: samples }, (_, s) => s % 3);
+  labels.forEach((label, s) => {
+    for (let i = 0; i < 64; i++) data[s * 64 + i] = 0.2 * random.float();
+    const [at, to] = [random.int(1, 6), random.int(1, 6)];
+    for (let i = 0; i < 8; i++) data[s * 64 + (label === 0 ? at * 8 + i : label === 1 ? i * 8 + at : at * 8 + to)]! += 1;
+  });
+  return datasetFromArrays({ shape: [8, 8, 1], data, labels, classes: ["row", "column", "dot"] });
+}
+
+test("a classifier learns, the same way each time, and its network runs one sample at a time", async () => {
+  const dataset = shapes(360);
+  const split = splitDataset(dataset, { test: 0.25, validation: 0.1 });
+  const options = { epochs: 6, batchSize: 30, optimizer: { kind: "adam" }, schedule: { kind: "cosine", rate: 0.02 } } as const;
+  const trained = await trainClassifier(network, dataset, split, options);
+  const again = await trainClassifier(network, dataset, split, options);
+  expect(again.reports.map(({ loss }) => loss)).toEqual(trained.reports.map(({ loss }) => loss));
+  expect(trained.reports.at(-1)!.validation).not.toBeNull();
+  const { accuracy, confusion, samples, mistakes } = await evaluateOn(trained.network, dataset, split.test);
+  expect(trained.network.inputs[0]!.shape[0]).toBe(1);
+  expect(samples).toBe(split.test.length);
+  expect(mistakes.length).toBe(samples - Math.round(accuracy * samples));
+  expect(confusion.flat().reduce((a, b) => a + b, 0)).toBe(samples);
+  expect(accuracy).toBeGreaterThan(0.95);
+});
+
+test("numbers that are missing in the data are found", async () => {
+  const dataset = shapes(60);
+  const split = splitDataset(dataset, { test: 0.2 });
+  const broken = datasetFromArrays({
+    shape: [8, 8, 1],
+    data: new Float32Array(60 * 64).fill(Number.NaN),
+    labels: dataset.index.labels,
+    classes: dataset.info.classes,
+  });
+  const training = trainClassifier(network, broken, split, { epochs: 1, batchSize: 6, optimizer: sgd, schedule: { kind: "constant", rate: 0.1 } });
+  await expect(training).rejects.toThrow(/batch 0 of epoch 0 has NaN at element 0/);
+});
+
+test("weights that run away are found at the end of the epoch, even where activations hide them", async () => {
+  const dataset = shapes(60);
+  const data = new Float32Array(60 * 64).fill(3e38);
+  const large = datasetFromArrays({ shape: [8, 8, 1], data, labels: dataset.index.labels, classes: dataset.info.classes });
+  const options = { epochs: 1, batchSize: 6, optimizer: sgd, schedule: { kind: "constant", rate: 0.1 } } as const;
+  await expect(trainClassifier(network, large, splitDataset(dataset, { test: 0.2 }), options)).rejects.toThrow(/is no longer finite after epoch 0/);
+});
