@@ -85,8 +85,8 @@ const isStored = (value: unknown): boolean => isObject(value) && isText(value["f
 const isSource = (value: unknown): boolean =>
   isObject(value) && isText(value["name"]) && isCount(value["bytes"]) && isText(value["sha256"]) && isCount(value["samples"]);
 const isSkipped = (value: unknown): boolean => isObject(value) && isText(value["place"]) && isText(value["reason"]);
-const isFinite = (value: unknown): boolean => typeof value === "number" && Number.isFinite(value);
-const isRange = (value: unknown): boolean => isObject(value) && ["min", "max", "mean", "std"].every((key) => isFinite(value[key]));
+const isFiniteNumber = (value: unknown): boolean => typeof value === "number" && Number.isFinite(value);
+const isRange = (value: unknown): boolean => isObject(value) && ["min", "max", "mean", "std"].every((key) => isFiniteNumber(value[key]));
 const orNull =
   (check: (value: unknown) => boolean) =>
   (value: unknown): boolean =>

@@ -4,7 +4,7 @@
  */
 
 const TERMS = 24;
-const LN2 = 0.6931471805599453;
+const LN2 = Math.LN2;
 
 /** e to the power of `x`, for |x| below 700. */
 export function exp(x: number): number {
