@@ -55,6 +55,7 @@ export function arenaTable(results: McuResults): Table {
     ["default", "layers"],
     ["fused", "fused"],
     ["streamed", "streamed"],
+    ["traded", "traded"],
   ] as const;
   const titles = [
     "model",
@@ -68,6 +69,7 @@ export function arenaTable(results: McuResults): Table {
     "streamed input",
     "target",
     "with MACs x1.2",
+    "target",
   ];
   const rows = figures.models(false).map((model) => {
     const [tflm, targets] = [peer(model, "cmsis-nn")?.arenaBytes, ARENA_TARGETS[model] ?? {}];
@@ -75,7 +77,7 @@ export function arenaTable(results: McuResults): Table {
       const is = figures.run(model, "cortex-m4", "balanced", plan)?.arenaBytes;
       return [figure(is), ...(plan === "default" ? [ratio(is, tflm)] : []), atMost(is, targets[target])];
     });
-    return [model, figure(tflm), figure(tinyEngine(model, "arenaBytes")), ...own, atMost(undefined, targets.traded)];
+    return [model, figure(tflm), figure(tinyEngine(model, "arenaBytes")), ...own];
   });
   return { titles, rows };
 }
@@ -88,6 +90,7 @@ export function planTable(results: McuResults): Table {
     ["default", "by layers"],
     ["fused", "fused stages"],
     ["streamed", "streamed input"],
+    ["traded", "streamed, MACs x1.2"],
   ];
   const rows = figures.models(false).flatMap((model) => {
     const whole = figures.run(model, "cortex-m4", "balanced");

@@ -8,7 +8,7 @@ import type { JsMeasured } from "./js/measure.ts";
 import type { ThreadsMeasured } from "./js/threads.ts";
 
 /** How the memory plan was asked for; see `PLANS` in jobs.ts. */
-export type PlanName = "default" | "fused" | "streamed";
+export type PlanName = "default" | "fused" | "streamed" | "traded";
 
 /** One network on one emulated core. Every figure is exact: it depends on the compiler's version and on nothing else (instructions: see `TICK`). */
 export interface McuRun {

@@ -95,8 +95,8 @@ const orNull =
 const CHECKS: Readonly<Record<keyof DatasetInfo, (value: unknown) => boolean>> = {
   shape: (value) => listOf(value, (dim) => isCount(dim) && dim > 0) && [2, 3].includes((value as unknown[]).length),
   dtype: (value) => isText(value) && Object.hasOwn(ITEM_BYTES, value),
-  fullScale: (value) => isFinite(value) && (value as number) > 0,
-  rateHz: orNull(isFinite),
+  fullScale: (value) => isFiniteNumber(value) && (value as number) > 0,
+  rateHz: orNull(isFiniteNumber),
   channels: orNull((value) => listOf(value, isText)),
   classes: (value) => listOf(value, isText),
   groups: (value) => listOf(value, isText),
