@@ -134,14 +134,15 @@ test("a residual network's shared channels go in all layers of the sum, by γ", 
 });
 
 test("what is left trains on and quantizes", () => {
-  const { graph } = pruneChannels(dsCnn({ variant: "digits", size: [8, 8], classes: 3 }), { parameters: 0.4 });
+  const net = new Net();
+  const { graph } = pruneChannels(net.end(net.conv("b", net.conv("a", net.input([1, 2, 2, 4]), 8, []), 8, [])), { parameters: 0.4 });
   const session = new TrainingSession(withBatch(graph, 4), { optimizer: { kind: "sgd" } }, "plain");
-  const data = new Float32Array(4 * 64).map((_, i) => (i % 7) / 7);
+  const data = new Float32Array(4 * 16).map((_, i) => (i % 7) / 7);
   const targets = Float32Array.of(1, 0, 0, 0, 1, 0, 0, 0, 1, 1, 0, 0);
-  const losses = Array.from({ length: 5 }, () => session.run([data], targets, 0.05).loss);
+  const losses = Array.from({ length: 5 }, () => session.run([data], targets, 0.0001).loss);
   expect(losses.at(-1)).toBeLessThan(losses[0]!);
   const source = prepareForQuantization(graph);
-  const quantized = quantizeGraph(source, { ranges: calibrate(source, [[bytesOf(data.slice(0, 64))]]), io: "int8" });
+  const quantized = quantizeGraph(source, { ranges: calibrate(source, [[bytesOf(data.slice(0, 16))]]), io: "int8" });
   expect(compileGraph(quantized.graph, { target: "plain" }).macs).toBe(compileGraph(graph, { target: "plain" }).macs);
 });
 
