@@ -123,7 +123,8 @@ export async function fit(network: Graph, options: FitOptions): Promise<FitResul
     const report = { epoch, loss: loss / batches, accuracy: right / samples, rate, samples, seconds: (performance.now() - start) / 1000, validation };
     reports.push(report);
     await options.onEpoch?.(report, session);
-    if (validation === null) continue;
+    // A network that is not yet as sparse as it shall be is not the best one.
+    if (validation === null || pruner?.done === false) continue;
     if (best === undefined || validation > best.validation) best = { network: now(), validation, epoch };
     if (options.patience !== undefined && epoch - best.epoch >= options.patience) break;
   }

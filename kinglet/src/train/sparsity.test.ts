@@ -61,6 +61,23 @@ test("the whole network has its exact share of zeros", async () => {
   expect(all[0]!.zeros).not.toBe(Math.round(0.7 * all[0]!.of));
 });
 
+test("patience never gives back a network from before the goal", async () => {
+  const { network: best } = await fit(network(), {
+    optimizer: adam,
+    schedule: { kind: "constant", rate: 0.01 },
+    epochs: EPOCHS,
+    batches: batchesOf,
+    batchesPerEpoch: STEPS,
+    sparsity: { goal: 0.5, every: 2, end: 0.6 },
+    patience: 1,
+    validate: (
+      (worse) => async () =>
+        (worse -= 0.1)
+    )(1),
+  });
+  for (const { zeros, of } of zerosOf(best)) expect(zeros).toBe(Math.round(0.5 * of));
+});
+
 test("two of four neighbours stay", async () => {
   const graph = await trained({ goal: { keep: 2, of: 4 } });
   const weights = graph.values.find(({ name }) => name === "dense_1_weights")!.data as Float32Array;

@@ -126,6 +126,11 @@ export class Sparsifier {
     return smallestMasks(weights, Math.round(share * weights.reduce((sum, { length }) => sum + length, 0)));
   }
 
+  /** The goal is reached. */
+  get done(): boolean {
+    return this.session.steps >= Math.max(1, this.last);
+  }
+
   /** To be called after each step. Patterns are chosen once, at the end of the ramp; shares follow the cubic schedule. */
   afterStep(): void {
     const step = this.session.steps;

@@ -76,6 +76,13 @@ describe("channels that are always 0 can go without a trace", () => {
     expectNoTrace(net.end(net.conv("a", net.input([2, 3, 2, 4]), 6, [1, 4])), DEAD, [[1, 4]]);
   });
 
+  test("into a fully connected layer that flattens by itself", () => {
+    const net = new Net();
+    const x = net.conv("a", net.input([2, 3, 2, 4]), 6, [1, 4]);
+    net.builder.output(net.apply("fullyConnected", "scores", [x, net.constant("scores_w", [3, 36]), null], DENSE));
+    expectNoTrace(net.builder.build(), DEAD, [[1, 4]]);
+  });
+
   test("through a concatenation, at its offset", () => {
     const net = new Net();
     const x = net.input([2, 3, 2, 4]);

@@ -28,13 +28,22 @@ function vector(ties: Ties, y: Value, value: Value | null | undefined): void {
   if (value) ties.tieAxes(y, last(y), value, last(value));
 }
 
+/** The number of elements of the last dimensions, how many of them ever it takes, is this one. */
+function hasSuffix(shape: readonly number[], size: number): boolean {
+  let product = 1;
+  return [...shape].reverse().some((dim) => (product *= dim) === size);
+}
+
 /** Weights [outputs, …, inputs]: each output is a filter, and each input a slice of all of them. */
 function sums(ties: Ties, node: Node): void {
   const [x, w, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
   if (w.data === undefined) refuse(node, "its weights are no constant");
-  if (x.shape.at(-1) !== w.shape.at(-1)) refuse(node, `each of its ${x.shape.at(-1)} input channels is not seen by every output`);
+  const [channels, columns] = [x.shape.at(-1)!, w.shape.at(-1)!];
+  // A fully connected layer may flatten a map by itself.
+  const flattens = node.op === "fullyConnected" && hasSuffix(x.shape, columns);
+  if (channels !== columns && !flattens) refuse(node, `each of its ${channels} input channels is not seen by every output`);
   ties.tieAxes(y, last(y), w, 0);
-  ties.tieAxes(x, last(x), w, last(w));
+  for (let k = 0; k < columns; k++) ties.tie(w, last(w), k, x, last(x), k % channels);
   vector(ties, y, node.inputs[2]);
 }
 
@@ -83,12 +92,6 @@ function split(ties: Ties, node: Node): void {
     for (let c = 0; c < value.shape.at(-1)!; c++) ties.tie(x, last(x), offset + c, value, last(value), c);
     if (isLast(node)) offset += value.shape.at(-1)!;
   }
-}
-
-/** The number of elements of the last dimensions, how many of them ever it takes, is this one. */
-function hasSuffix(shape: readonly number[], size: number): boolean {
-  let product = 1;
-  return [...shape].reverse().some((dim) => (product *= dim) === size);
 }
 
 /** A flattened map repeats its channels, pixel by pixel; the reverse gathers them again. */
