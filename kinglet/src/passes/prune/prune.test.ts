@@ -123,7 +123,7 @@ describe("half the work of", () => {
   test.each(NETWORKS)("%s", (_, graph) => {
     const { graph: pruned, macs, removed, parameters } = pruneChannels(graph, { macs: 0.5, multiple: 4 });
     expect(macs.after).toBeLessThanOrEqual(macs.before / 2);
-    expect(macs.after).toBeGreaterThan(macs.before * 0.4);
+    expect(macs.after).toBeGreaterThan(macs.before * 0.45);
     expect(trainableParametersOf(pruned)).toBe(parameters.after);
     expect(compileGraph(pruned, { target: "wasm" }).macs).toBe(macs.after);
     expect(pruned.outputs[0]!.shape).toEqual(graph.outputs[0]!.shape);

@@ -78,29 +78,34 @@ function unitsOf(set: ChannelSet, options: PruneOptions): Unit[] {
   return units;
 }
 
-/** Takes the units with the smallest scores of the whole network until the goal is reached. */
-function chooseGlobally(
-  sets: readonly ChannelSet[],
-  options: PruneOptions,
-  costOf: (removed: ReadonlySet<number>) => number,
-  share: number,
-): Set<number> {
-  const removed = new Set<number>();
-  const goal = share * costOf(removed);
-  const queue = sets.flatMap((set) => unitsOf(set, options)).sort((a, b) => a.score - b.score);
-  for (const { channels } of queue) {
-    if (costOf(removed) <= goal) return removed;
+type Cost = (removed: ReadonlySet<number>) => number;
+
+/** Gives back, the largest scores first, what the goal is reached without: the last unit of a wide map may be a large step. */
+function giveBack(taken: readonly (Unit & { readonly set: ChannelSet })[], removed: Set<number>, costOf: Cost, goal: number): void {
+  const settled = new Set<ChannelSet>();
+  for (const { set, channels } of [...taken].reverse()) {
+    if (settled.has(set)) continue;
+    for (const { id } of channels) removed.delete(id);
+    if (costOf(removed) <= goal) continue;
     for (const { id } of channels) removed.add(id);
+    settled.add(set);
   }
+}
+
+/** Takes the units with the smallest scores of the whole network until the goal is reached. */
+function chooseGlobally(sets: readonly ChannelSet[], options: PruneOptions, costOf: Cost, share: number): Set<number> {
+  const removed = new Set<number>();
+  const whole = costOf(removed);
+  const goal = share * whole;
+  const queue = sets.flatMap((set) => unitsOf(set, options).map((unit) => ({ ...unit, set }))).sort((a, b) => a.score - b.score);
+  let taken = 0;
+  for (; taken < queue.length && costOf(removed) > goal; taken++) for (const { id } of queue[taken]!.channels) removed.add(id);
   const reached = costOf(removed);
   if (reached > goal)
-    throw new KingletError(
-      "does-not-fit",
-      `with at least ${options.least ?? 0.125} of each layer ${((100 * reached) / costOf(new Set())).toFixed(1)} % stay`,
-      {
-        hint: "Ask for less, or allow layers to become smaller with `least`.",
-      },
-    );
+    throw new KingletError("does-not-fit", `with at least ${options.least ?? 0.125} of each layer ${((100 * reached) / whole).toFixed(1)} % stay`, {
+      hint: "Ask for less, or allow layers to become smaller with `least`.",
+    });
+  giveBack(queue.slice(0, taken), removed, costOf, goal);
   return removed;
 }
 
