@@ -72,9 +72,11 @@ async function learn(title: string, make: (batch: number) => Graph, options: Par
 
 async function unstructured(): Promise<void> {
   const make = (batch: number): Graph => mlp({ hidden: [800, 800], batch, seed: SEED });
-  await learn("784-800-800-10", make, {});
-  const sparse = await learn("80 % of each layer 0", make, { sparsity: { goal: 0.8, begin: 0.1, end: 0.6 } });
-  await learn("2 of 4", make, { sparsity: { goal: { keep: 2, of: 4 }, end: 0.4 } });
+  const whole = await learn("784-800-800-10", make, {});
+  const again = (batch: number): Graph => withBatch(whole, batch);
+  const schedule = { kind: "oneCycle", rate: 0.0005 } as const;
+  const sparse = await learn("80 % of each layer 0, trained on", again, { schedule, sparsity: { goal: 0.8 } });
+  await learn("2 of 4, trained on", again, { schedule, sparsity: { goal: { keep: 2, of: 4 }, end: 0.1 } });
   for (const { weights, zeros, of } of zerosOf(sparse)) console.log(`  ${weights}: ${zeros} of ${of} are 0`);
   console.log("Zeros bring bytes where the module is compressed, and nothing while it runs: the kernels are dense.");
 }
