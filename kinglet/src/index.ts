@@ -53,7 +53,20 @@ export {
   type Range,
   roundToFloat16,
 } from "./passes/index.ts";
+export { type ChannelCriterion, pruneChannels, type Pruned, type PruneOptions, type RemovedChannels, withBatch } from "./passes/index.ts";
 export { renderReport, type ReportData, reportData } from "./report/index.ts";
+export {
+  type Classifier,
+  type ClassifierOptions,
+  cubicSparsity,
+  type Distillation,
+  fit,
+  type FitOptions,
+  type FitResult,
+  type Sparsity,
+  trainClassifier,
+  zerosOf,
+} from "./train/index.ts";
 export {
   autoencoder,
   cnn1d,

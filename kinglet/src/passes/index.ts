@@ -1,3 +1,5 @@
 export * from "./pipeline.ts";
 export * from "./differentiate.ts";
 export * from "./quantize/index.ts";
+export * from "./prune/index.ts";
+export * from "./with-batch.ts";

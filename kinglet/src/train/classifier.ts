@@ -5,6 +5,7 @@ import { type Evaluation, evaluate } from "./evaluate.ts";
 import { type EpochReport, fit, type TrainingBatch } from "./fit.ts";
 import type { RateSchedule } from "./schedule.ts";
 import { type TrainingSession, withConstants } from "./session.ts";
+import type { Sparsity } from "./sparsity.ts";
 import type { StepOptions } from "./step.ts";
 
 export interface ClassifierOptions extends Omit<StepOptions, "loss"> {
@@ -17,6 +18,8 @@ export interface ClassifierOptions extends Omit<StepOptions, "loss"> {
   readonly normalization?: Normalization;
   /** Share of a target that is spread over all classes (Szegedy et al. 2016). Default 0. */
   readonly labelSmoothing?: number;
+  /** Prunes weights while it trains. */
+  readonly sparsity?: Sparsity;
   /** How much a class counts; default 1 for each. */
   readonly classWeights?: readonly number[];
   /** Epochs without a better validation until it stops; needs a validation part. */

@@ -3,6 +3,7 @@ import type { Graph } from "../graph/index.ts";
 import { argMax } from "./evaluate.ts";
 import { type RateSchedule, rateAt } from "./schedule.ts";
 import { TrainingSession, withConstants } from "./session.ts";
+import { Sparsifier, type Sparsity } from "./sparsity.ts";
 import type { StepOptions } from "./step.ts";
 
 /** Samples to learn from: `data` [batch, …], `targets` [batch, classes], `labels` [batch]; the first `count` are real. */
@@ -32,6 +33,8 @@ export interface FitOptions extends StepOptions {
   /** Batches of an epoch, all of the network's own batch size: the same for the same epoch. */
   readonly batches: (epoch: number) => AsyncIterable<TrainingBatch>;
   readonly batchesPerEpoch: number;
+  /** Prunes weights while it trains. */
+  readonly sparsity?: Sparsity;
   /** Judges the network after an epoch; larger is better. */
   readonly validate?: (network: Graph) => Promise<number>;
   /** Stops after so many epochs without a better validation, and gives back the best network. */
@@ -68,7 +71,12 @@ interface Sums {
   samples: number;
 }
 
-async function runEpoch(session: TrainingSession, options: FitOptions, epoch: number): Promise<Sums & { rate: number; batches: number }> {
+async function runEpoch(
+  session: TrainingSession,
+  options: FitOptions,
+  epoch: number,
+  pruner?: Sparsifier,
+): Promise<Sums & { rate: number; batches: number }> {
   const sums = { loss: 0, right: 0, samples: 0, rate: 0, batches: 0 };
   const steps = options.epochs * options.batchesPerEpoch;
   for await (const batch of options.batches(epoch)) {
@@ -83,6 +91,7 @@ async function runEpoch(session: TrainingSession, options: FitOptions, epoch: nu
           hint: SMALLER_STEPS,
         },
       );
+    pruner?.afterStep();
     const classes = results.length / batch.labels.length;
     for (let i = 0; i < batch.count; i++) if (argMax(results, i * classes, classes) === batch.labels[i]) sums.right++;
     sums.loss += loss;
@@ -100,19 +109,22 @@ async function runEpoch(session: TrainingSession, options: FitOptions, epoch: nu
 export async function fit(network: Graph, options: FitOptions): Promise<FitResult> {
   const session = new TrainingSession(network, options);
   options.resume?.restore(session);
+  const steps = options.epochs * options.batchesPerEpoch;
+  const pruner = options.sparsity === undefined ? undefined : new Sparsifier(network, session, options.sparsity, steps);
   const reports: EpochReport[] = [];
   let best: { network: Graph; validation: number; epoch: number } | undefined;
   const now = (): Graph => withConstants(network, session.trainedConstants());
   for (let epoch = options.resume?.epochs ?? 0; epoch < options.epochs; epoch++) {
     const start = performance.now();
-    const { loss, right, samples, rate, batches } = await runEpoch(session, options, epoch);
+    const { loss, right, samples, rate, batches } = await runEpoch(session, options, epoch, pruner);
     const lost = session.notFinite();
     if (lost !== undefined) throw new KingletError("check-failed", `"${lost}" is no longer finite after epoch ${epoch}`, { hint: SMALLER_STEPS });
     const validation = (await options.validate?.(now())) ?? null;
     const report = { epoch, loss: loss / batches, accuracy: right / samples, rate, samples, seconds: (performance.now() - start) / 1000, validation };
     reports.push(report);
     await options.onEpoch?.(report, session);
-    if (validation === null) continue;
+    // A network that is not yet as sparse as it shall be is not the best one.
+    if (validation === null || pruner?.done === false) continue;
     if (best === undefined || validation > best.validation) best = { network: now(), validation, epoch };
     if (options.patience !== undefined && epoch - best.epoch >= options.patience) break;
   }

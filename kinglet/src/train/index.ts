@@ -5,3 +5,5 @@ export * from "./schedule.ts";
 export * from "./session.ts";
 export * from "./step.ts";
 export * from "./classifier.ts";
+export * from "./distill.ts";
+export * from "./sparsity.ts";

@@ -5,7 +5,8 @@ import type { ProgramRunner } from "../loops/index.ts";
 import { createJsRunner } from "../targets/js/index.ts";
 import { createWasmRunner } from "../targets/wasm/index.ts";
 import { type Optimizer, ratesFor } from "./optimizer.ts";
-import { LOSS_NODE, type StepOptions, type TrainingStep, trainingStep } from "./step.ts";
+import { LOSS_NODE } from "./distill.ts";
+import { type StepOptions, type TrainingStep, trainingStep } from "./step.ts";
 
 /** Where training computes: WebAssembly with SIMD, or plain JavaScript (slow, the definition). */
 export type TrainingTarget = "wasm" | "plain";
@@ -37,6 +38,7 @@ export class TrainingSession {
   private readonly lossStep: number;
   private readonly lossBuffer: number;
   private count = 0;
+  private masks: ReadonlyMap<string, Uint8Array> = new Map();
 
   /** @throws what `trainingStep` and compiling throw. */
   constructor(network: Graph, options: StepOptions, target: TrainingTarget = "wasm") {
@@ -82,6 +84,7 @@ export class TrainingSession {
     if (!asFloats(this.runner.buffer(this.lossBuffer)).every(Number.isFinite)) return { loss: Number.NaN, results: new Float32Array(0) };
     for (let k = this.lossStep + 1; k < steps.length; k++) this.runner.runStep(k);
     this.count++;
+    this.applyMasks();
     return { loss: asFloats(this.runner.output(0))[0]!, results: asFloats(this.runner.output(1)) };
   }
 
@@ -113,6 +116,28 @@ export class TrainingSession {
 
   private bufferOf(name: string): Uint8Array {
     return this.runner.buffer(this.buffers.get(name)!);
+  }
+
+  /** A copy of a variable. */
+  variable(name: string): Float32Array {
+    return this.floatsOf(name);
+  }
+
+  /**
+   * Sets weights to 0 where their mask is 0, now and after each step: so every forward pass sees exact zeros, whatever the
+   * optimizer remembers of them.
+   */
+  mask(masks: ReadonlyMap<string, Uint8Array>): void {
+    this.masks = masks;
+    this.applyMasks();
+  }
+
+  private applyMasks(): void {
+    for (const [name, mask] of this.masks) {
+      const bytes = this.bufferOf(name);
+      const weights = new Float32Array(bytes.buffer, bytes.byteOffset, mask.length);
+      for (let i = 0; i < mask.length; i++) if (mask[i] === 0) weights[i] = 0;
+    }
   }
 
   /** A copy of all variables by name, and how many steps made them: what a checkpoint holds. */

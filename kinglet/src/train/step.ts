@@ -2,6 +2,7 @@ import { KingletError } from "../base/index.ts";
 import { type Graph, GraphBuilder, type Node, type Value } from "../graph/index.ts";
 import { parameterValues } from "../ops/index.ts";
 import { applyOp, differentiate } from "../passes/index.ts";
+import { type Distillation, distillationLoss, LOSS_NODE } from "./distill.ts";
 import { checkOptimizer, type Optimizer, rateCount, type StateVariable, writeUpdate } from "./optimizer.ts";
 
 /** What one training step computes. */
@@ -9,6 +10,8 @@ export interface StepOptions {
   readonly optimizer: Optimizer;
   /** Cross-entropy of the network's logits with a distribution over classes, or the mean square of output − target. */
   readonly loss?: "crossEntropy" | "meanSquare";
+  /** Learns from a teacher's answers beside the labels; only with the cross-entropy. */
+  readonly distill?: Distillation;
   /** Gradients longer than this, all together as one vector, are shortened to it. */
   readonly clipNorm?: number;
   /** Share of the inputs of the last fully connected layer that are dropped. */
@@ -18,9 +21,6 @@ export interface StepOptions {
   /** Parameters that stay as they are; a batch normalization whose scale is frozen keeps its statistics, too. */
   readonly frozen?: (name: string) => boolean;
 }
-
-/** The node that computes the loss of each sample. */
-export const LOSS_NODE = "losses";
 
 /** A training step as a graph: forward, loss, backward, updates. Its state are variables, kept from step to step. */
 export interface TrainingStep {
@@ -144,7 +144,9 @@ function clipped(builder: GraphBuilder, gradients: readonly Value[], most: numbe
   return gradients.map((g) => apply("mul", [g, factor], { activation: "none" }));
 }
 
-function lossOf(builder: GraphBuilder, output: Value, targets: Value, kind: StepOptions["loss"]): { loss: Value; result: Value } {
+function lossOf(builder: GraphBuilder, output: Value, targets: Value, { loss: kind, distill }: StepOptions): { loss: Value; result: Value } {
+  if (distill !== undefined && kind === "meanSquare") throw new KingletError("misuse", "distillation needs classes and the cross-entropy");
+  if (distill !== undefined) return distillationLoss(builder, output, targets, distill);
   if (kind === "meanSquare") {
     const squares = applyOp(builder, "squaredDifference", [output, targets], { activation: "none" }, "squares")[0]!;
     const axes = squares.shape.slice(1).map((_, d) => d + 1);
@@ -166,7 +168,7 @@ export function trainingStep(network: Graph, options: StepOptions): TrainingStep
   const output = writer.forward();
   const targets = builder.input("targets", { dtype: "float32", shape: output.shape });
   const rates = builder.input("rates", { dtype: "float32", shape: [rateCount(options.optimizer)] });
-  const { loss, result } = lossOf(builder, output, targets, options.loss);
+  const { loss, result } = lossOf(builder, output, targets, options);
   const mean = applyOp(builder, "mean", [loss], { axes: [0], keepDims: true }, "loss")[0]!;
   const parameters = writer.state.filter(({ value }) => !writer.statistics.has(value));
   if (parameters.length === 0) throw new KingletError("misuse", "the network has no parameter to train");
