@@ -5,3 +5,4 @@ export * from "./schedule.ts";
 export * from "./session.ts";
 export * from "./step.ts";
 export * from "./classifier.ts";
+export * from "./checkpoint.ts";
