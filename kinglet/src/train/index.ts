@@ -6,3 +6,4 @@ export * from "./session.ts";
 export * from "./step.ts";
 export * from "./classifier.ts";
 export * from "./checkpoint.ts";
+export * from "./metrics.ts";
