@@ -58,7 +58,7 @@ function scoresOf(graph: Graph, bytes: Uint8Array): ArrayLike<number> {
  * @throws KingletError `bad-input` where the batches do not fit the network.
  */
 export async function evaluate(graph: Graph, batches: AsyncIterable<TrainingBatch> | Iterable<TrainingBatch>): Promise<Evaluation> {
-  const { program, plan } = compileGraph(graph, { target: "wasm" });
+  const { program, plan } = compileGraph(graph, { target: "wasm", overlap: false });
   const runner = createWasmRunner(program, plan);
   const input = elementCount(graph.inputs[0]!.shape);
   const own = graph.inputs[0]!.shape[0]!;
