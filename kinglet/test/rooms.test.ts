@@ -19,6 +19,7 @@ const ROWS: readonly (readonly string[])[] = [
   ["boards"],
   ["driver"],
   ["report", "train"],
+  ["project"],
   ["cli", "demo", "."],
 ];
 

@@ -8,6 +8,7 @@ export type ErrorCode =
   | "does-not-fit"
   | "check-failed"
   | "misuse"
+  | "interrupted"
   | "internal";
 
 /** Where the trouble is and what a person can do about it. */

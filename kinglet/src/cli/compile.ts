@@ -18,6 +18,7 @@ import type { Optimize } from "../targets/share.ts";
 import { bytes, count, plain } from "./format.ts";
 import { announceIfLarge, answer, type CommonOptions, type Io, withProgress } from "./io.ts";
 import { type LoadedModel, loadModel } from "./model.ts";
+import { projectToCompile } from "./project-model.ts";
 import { explainText } from "./explain.ts";
 import { version } from "./version.ts";
 
@@ -34,6 +35,8 @@ interface CliCompileOptions extends CommonOptions {
   readonly profile?: boolean;
   readonly explain?: boolean;
 }
+
+type AskedOptions = Omit<CliCompileOptions, "target" | "out"> & Partial<Pick<CliCompileOptions, "target" | "out">>;
 
 /** "32768", or "32k" and "1M" in kibibytes and mebibytes. */
 function memorySize(text: string): number {
@@ -146,7 +149,21 @@ async function profileOf(model: LoadedModel, made: Artefact, options: CliCompile
   });
 }
 
-async function compile(path: string, options: CliCompileOptions, io: Io): Promise<void> {
+/** What a person did not say: a project knows it; without one it must be said. */
+async function completed(given: string | undefined, asked: AskedOptions, io: Io): Promise<[path: string, options: CliCompileOptions]> {
+  if (given === undefined) {
+    const { path, name, board, out } = await projectToCompile(io.folder ?? ".", io);
+    const target = asked.target ?? "c";
+    const onBoard = board === null || target !== "c" ? {} : { board };
+    return [path, { name, ...onBoard, ...asked, target, out: asked.out ?? out }];
+  }
+  for (const name of ["target", "out"] as const)
+    if (asked[name] === undefined) throw new KingletError("misuse", `say --${name}`, { hint: "kinglet compile --help shows what is possible." });
+  return [given, asked as CliCompileOptions];
+}
+
+async function compile(given: string | undefined, asked: AskedOptions, io: Io): Promise<void> {
+  const [path, options] = await completed(given, asked, io);
   const model = await loadModel(path);
   await checkOutputFolder(options.out);
   announceIfLarge(io, model.bytes, `compiling ${path}`);
@@ -179,9 +196,9 @@ export function addCompile(program: Command, io: Io): void {
   program
     .command("compile")
     .description("Makes the deployable thing: C for firmware, WebAssembly, or JavaScript.")
-    .argument("<model>", "a .tflite or .kinglet file")
-    .addOption(new Option("--target <kind>", "what to make").choices(["c", "wasm", "js"]).makeOptionMandatory())
-    .requiredOption("--out <dir>", "folder to write; replaced only if Kinglet made it")
+    .argument("[model]", "a .tflite or .kinglet file (default: the project's quantized one)")
+    .addOption(new Option("--target <kind>", "what to make (default in a project: c)").choices(["c", "wasm", "js"]))
+    .option("--out <dir>", "folder to write; replaced only if Kinglet made it (default in a project: firmware)")
     .option("--board <name>", "check that it fits this board and build for its processor")
     .option("--name <id>", "start of all names in the output (default: the file's name)")
     .addOption(
@@ -196,7 +213,7 @@ export function addCompile(program: Command, io: Io): void {
     .option("--json", "one JSON document on stdout")
     .addHelpText(
       "after",
-      "\nExamples:\n  kinglet compile model.tflite --target c --board nucleo-l4r5zi --out firmware/\n  kinglet compile model.tflite --target c --ram 32k --stream-input --out firmware/\n  kinglet compile model.tflite --target wasm --out web/ --name keyword",
+      "\nExamples:\n  kinglet compile --board nano-33-ble\n  kinglet compile model.tflite --target c --board nucleo-l4r5zi --out firmware/\n  kinglet compile model.tflite --target c --ram 32k --stream-input --out firmware/\n  kinglet compile model.tflite --target wasm --out web/ --name keyword",
     )
-    .action((path: string, options: CliCompileOptions) => compile(path, options, io));
+    .action((path: string | undefined, options: AskedOptions) => compile(path, options, io));
 }

@@ -4,6 +4,12 @@ export interface Io {
   err(text: string): void;
   /** Whether the reader of `out` understands colours. */
   readonly colour?: boolean;
+  /** Whether `err` is a terminal whose lines can be written anew. */
+  readonly live?: boolean;
+  /** Where commands without a path work; the process's own folder by default. */
+  readonly folder?: string;
+  /** Calls back when a person wants to stop (Ctrl-C); what it gives ends the waiting. */
+  readonly onStop?: (stop: () => void) => () => void;
   /** Show stacks of unexpected errors. */
   readonly debug?: boolean;
 }

@@ -3,10 +3,13 @@ import { addCompile } from "./compile.ts";
 import { addData } from "./data.ts";
 import { addDoctor } from "./doctor.ts";
 import { report } from "./errors.ts";
+import { addEvaluate } from "./evaluate.ts";
+import { addInit } from "./init.ts";
 import { addInspect } from "./inspect.ts";
 import type { Io } from "./io.ts";
 import { addQuantize } from "./quantize.ts";
 import { addRun } from "./run.ts";
+import { addTrain } from "./train.ts";
 import { addVerify } from "./verify.ts";
 import { version } from "./version.ts";
 
@@ -16,7 +19,9 @@ Examples:
   kinglet compile model.tflite --target c --board nucleo-l4r5zi --out firmware/
   kinglet quantize float.tflite --calibrate samples.npy --out model.kinglet
   kinglet verify model.tflite --via js,wasm,c,cortex-m4
+  kinglet init my-words --from sound
   kinglet data import recordings/ --window 16000
+  kinglet train
 
 Exit codes: 0 done, 1 a failed check or a refused file, 2 misuse.
 kinglet COMMAND --help tells everything about a command.`;
@@ -41,12 +46,15 @@ function programFor(io: Io, outcome: Outcome): Command {
     })
     .showHelpAfterError("(--help shows what is possible)")
     .addHelpText("after", HELP);
+  addInit(program, io);
+  addData(program, io);
+  addTrain(program, io);
+  addQuantize(program, io);
+  addEvaluate(program, io);
   addInspect(program, io);
   addRun(program, io);
   addCompile(program, io);
-  addQuantize(program, io);
   addVerify(program, io, outcome);
-  addData(program, io);
   addDoctor(program, io);
   return program;
 }

@@ -8,6 +8,16 @@ function endQuietlyWhenReaderLeaves(stream: NodeJS.WriteStream): void {
   });
 }
 
+/** The first Ctrl-C asks to end, a second one ends at once. */
+function onStop(stop: () => void): () => void {
+  process.once("SIGINT", stop);
+  process.once("SIGTERM", stop);
+  return () => {
+    process.off("SIGINT", stop);
+    process.off("SIGTERM", stop);
+  };
+}
+
 /** The command line as a process: real streams, and the exit code set when all is written. */
 export async function runProcess(argv: readonly string[]): Promise<void> {
   endQuietlyWhenReaderLeaves(process.stdout);
@@ -16,6 +26,8 @@ export async function runProcess(argv: readonly string[]): Promise<void> {
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
     colour: process.stdout.isTTY === true && process.env["NO_COLOR"] === undefined,
+    live: process.stderr.isTTY === true && process.env["TERM"] !== "dumb",
+    onStop,
     debug: process.env["KINGLET_DEBUG"] === "1",
   });
 }

@@ -1,3 +1,4 @@
+import { join } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { KingletError } from "../base/index.ts";
 import {
@@ -25,6 +26,9 @@ import { bytes, plain, plural, wrapText } from "./format.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
 import { loadModel } from "./model.ts";
 import { checkModelFile, writeModelFile } from "./model-file.ts";
+import { constantBytes } from "./judge.ts";
+import { MODEL_FILE, QUANTIZED_FILE } from "./project-files.ts";
+import { checkTrained, projectCalibration } from "./project-model.ts";
 import { explainQuantization, keptText, qualityText } from "./quantize-text.ts";
 
 type AskedRemedy = Exclude<Remedy, "per-axis" | "int16">;
@@ -92,6 +96,12 @@ function quietly(io: Io): (what: string) => void {
   };
 }
 
+/** Features and normalization of a project's network stay in floating point: spectra span too many orders of magnitude for integers. */
+function featureNodes(prepared: Graph): ReadonlySet<number> {
+  const end = prepared.metadata["features"] === undefined ? 0 : prepared.nodes.findIndex(({ name }) => name === "arranged");
+  return new Set(Array.from({ length: Math.max(0, end) }, (_, i) => i));
+}
+
 function networkOptions(graph: Graph, options: QuantizeCliOptions, io: Io): QuantizeNetworkOptions {
   const unknown = (options.int16 ?? []).find((name) => !prepareForQuantization(graph).nodes.some((node) => node.name === name));
   if (unknown !== undefined)
@@ -105,6 +115,7 @@ function networkOptions(graph: Graph, options: QuantizeCliOptions, io: Io): Quan
     ...(options.perTensor === true ? { perAxis: false } : {}),
     ...(options.remedy === undefined ? {} : { remedies: options.remedy }),
     ...(options.int16 === undefined ? {} : { int16Layers: options.int16 }),
+    keep: featureNodes(prepareForQuantization(graph)),
     onProgress: quietly(io),
   };
 }
@@ -119,12 +130,6 @@ function calibrated(graph: Graph, samples: readonly Sample[], options: QuantizeC
   const model = quantizeNetwork(graph, samples, settings);
   const quality = outputQuality(prepareForQuantization(graph), model, samples);
   return { graph: model.graph, model, quality, samples: samples.length };
-}
-
-/** Bytes of the constants that nodes read: weights and biases, without what a target adds. */
-function constantBytes(graph: Graph): number {
-  const constants = new Set(graph.nodes.flatMap((node) => node.inputs.map((value) => value?.data)));
-  return [...constants].reduce((sum, data) => sum + (data?.byteLength ?? 0), 0);
 }
 
 function checkOptions(options: QuantizeCliOptions): void {
@@ -205,11 +210,28 @@ function resultJson(path: string, made: Result, before: number, after: number, f
   return JSON.parse(JSON.stringify(json, finite));
 }
 
-async function quantize(path: string, options: QuantizeCliOptions, io: Io): Promise<void> {
+/** Without a model it is the project's, and so are the place of the result and the samples. */
+function withProject(model: string | undefined, options: QuantizeCliOptions, io: Io): [path: string, options: QuantizeCliOptions] {
+  if (model !== undefined) return [model, options];
+  const folder = io.folder ?? ".";
+  return [join(folder, MODEL_FILE), { out: join(folder, QUANTIZED_FILE), calibrate: folder, ...options }];
+}
+
+async function calibrationOf(given: string | undefined, graph: Graph, options: QuantizeCliOptions, io: Io): Promise<Sample[]> {
+  if (options.activations === "float") return [];
+  const ofProject = given === undefined && options.calibrate === (io.folder ?? ".");
+  return ofProject
+    ? await projectCalibration(options.calibrate!, graph, options.samples)
+    : await readCalibration(options.calibrate!, graph, options.samples);
+}
+
+async function quantize(given: string | undefined, asked: QuantizeCliOptions, io: Io): Promise<void> {
+  const [path, options] = withProject(given, asked, io);
   checkOptions(options);
+  if (given === undefined) await checkTrained(io.folder ?? ".");
   const { graph } = await loadModel(path);
   if (options.out !== undefined) await checkModelFile(options.out);
-  const samples = options.activations === "float" ? [] : await readCalibration(options.calibrate!, graph, options.samples);
+  const samples = await calibrationOf(given, graph, options, io);
   const made = options.activations === "float" ? weightOnly(graph, options) : calibrated(graph, samples, options, io);
   const [before, after] = [constantBytes(graph), constantBytes(made.graph)];
   const fileBytes = options.out === undefined ? undefined : await writeModelFile(options.out, made.graph);
@@ -220,9 +242,9 @@ export function addQuantize(program: Command, io: Io): void {
   program
     .command("quantize")
     .description("Makes an integer network of a floating-point one, and says what that costs.")
-    .argument("<model>", "a .tflite or .kinglet file with floating-point layers")
-    .option("--calibrate <path>", "real samples: a .npy or .bin file, or a folder of them")
-    .option("--out <file>", "the .kinglet file to write")
+    .argument("[model]", "a .tflite or .kinglet file with floating-point layers (default: the project's)")
+    .option("--calibrate <path>", "real samples: a .npy or .bin file, or a folder of them (default: the project's training part)")
+    .option("--out <file>", `the .kinglet file to write (default in a project: ${QUANTIZED_FILE})`)
     .option("--samples <n>", "use at most so many samples", positive, 200)
     .addOption(new Option("--method <name>", "how ranges are chosen").choices(CALIBRATION_METHODS).default("minmax"))
     .option("--percentile <p>", "for that method, per cent of the elements to hold (default 99.99)", percent)
@@ -236,7 +258,7 @@ export function addQuantize(program: Command, io: Io): void {
     .option("--json", "one JSON document on stdout, with every channel's figures")
     .addHelpText(
       "after",
-      "\nExamples:\n  kinglet quantize float.tflite --calibrate samples.npy --io int8 --out q.kinglet\n  kinglet quantize float.tflite --calibrate samples/ --explain\n  kinglet quantize float.tflite --activations float --out dynamic.kinglet",
+      "\nExamples:\n  kinglet quantize\n  kinglet quantize float.tflite --calibrate samples.npy --io int8 --out q.kinglet\n  kinglet quantize float.tflite --calibrate samples/ --explain\n  kinglet quantize float.tflite --activations float --out dynamic.kinglet",
     )
-    .action((path: string, options: QuantizeCliOptions) => quantize(path, options, io));
+    .action((path: string | undefined, options: QuantizeCliOptions) => quantize(path, options, io));
 }

@@ -3,7 +3,7 @@ import type { Graph } from "../graph/index.ts";
 import { isKinglet, readKinglet } from "./kinglet/index.ts";
 import { isTflite, readTflite } from "./tflite/index.ts";
 
-export { isKinglet, readKinglet, writeKinglet } from "./kinglet/index.ts";
+export { crc32, isKinglet, readKinglet, writeKinglet } from "./kinglet/index.ts";
 export { type NpyArray, readNpy, writeNpy } from "./npy.ts";
 export { readTflite } from "./tflite/index.ts";
 

@@ -5,3 +5,5 @@ export { halfBlocks, sparkline, type TerminalPicture } from "./picture.ts";
 export { type Column, formatTable } from "./table.ts";
 export { boardsText, checksText, figuresText, layersText, memoryText, networkText, reportText } from "./terminal.ts";
 export type { ReportBlock, ReportBoard, ReportCheck, ReportData, ReportLayer, ReportPort, ReportTimeline } from "./types.ts";
+export { renderTraining } from "./training.ts";
+export type { CurvePoint, JudgedNetwork, ShownMistake, TrainingReport } from "./training-types.ts";

@@ -2,13 +2,13 @@ import { KingletError } from "../base/index.ts";
 import { type Augment, batchCount, batches, type Dataset, type Normalization, type Split } from "../data/index.ts";
 import type { Graph, Value } from "../graph/index.ts";
 import { type Evaluation, evaluate } from "./evaluate.ts";
-import { type EpochReport, fit, type TrainingBatch } from "./fit.ts";
+import { type EpochReport, fit, type FitOptions, type TrainingBatch } from "./fit.ts";
 import type { RateSchedule } from "./schedule.ts";
 import { type TrainingSession, withConstants } from "./session.ts";
 import type { Sparsity } from "./sparsity.ts";
 import type { StepOptions } from "./step.ts";
 
-export interface ClassifierOptions extends Omit<StepOptions, "loss"> {
+export interface ClassifierOptions extends Omit<StepOptions, "loss">, Pick<FitOptions, "onStart" | "onBatch" | "signal"> {
   readonly epochs: number;
   readonly batchSize: number;
   readonly schedule: RateSchedule;
@@ -45,6 +45,8 @@ export function withNamedConstants(network: Graph, from: Graph): Graph {
   for (const value of network.values) {
     if (value.data === undefined || value.dtype !== "float32") continue;
     const other = known.get(value.name);
+    // What a network holds for each sample of a batch, as the first state of a recurrent one, is its own and not learned.
+    if (other?.data?.length !== value.data.length && value.shape[0] === network.inputs[0]!.shape[0] && value.data.every((x) => x === 0)) continue;
     if (other?.data === undefined || other.data.length !== value.data.length)
       throw new KingletError("internal", `the network has no constant "${value.name}" of ${value.data.length} numbers for another batch`);
     contents.set(value, other.data as Float32Array);

@@ -4,6 +4,16 @@ import type { Graph } from "../graph/index.ts";
 import { createWasmRunner } from "../targets/wasm/index.ts";
 import type { TrainingBatch } from "./fit.ts";
 
+/** A sample that was taken for another class. */
+export interface Mistake {
+  /** Its place in the order given. */
+  readonly sample: number;
+  readonly label: number;
+  readonly answer: number;
+  /** The answer's score less that of the sample's class: how sure the network was. */
+  readonly margin: number;
+}
+
 /** How well a classifier does. */
 export interface Evaluation {
   readonly samples: number;
@@ -11,8 +21,8 @@ export interface Evaluation {
   readonly accuracy: number;
   /** [class][answer]: how many. */
   readonly confusion: readonly (readonly number[])[];
-  /** Samples that were taken for another class: their place in the order given, class, and answer. */
-  readonly mistakes: readonly { readonly sample: number; readonly label: number; readonly answer: number }[];
+  /** Samples that were taken for another class. */
+  readonly mistakes: readonly Mistake[];
 }
 
 /** The place of the largest number, the first of several. */
@@ -48,13 +58,14 @@ function scoresOf(graph: Graph, bytes: Uint8Array): ArrayLike<number> {
  * @throws KingletError `bad-input` where the batches do not fit the network.
  */
 export async function evaluate(graph: Graph, batches: AsyncIterable<TrainingBatch> | Iterable<TrainingBatch>): Promise<Evaluation> {
-  const { program, plan } = compileGraph(graph, { target: "wasm" });
+  const { program, plan } = compileGraph(graph, { target: "wasm", overlap: false });
   const runner = createWasmRunner(program, plan);
   const input = elementCount(graph.inputs[0]!.shape);
   const own = graph.inputs[0]!.shape[0]!;
   const classes = elementCount(graph.outputs[0]!.shape) / own;
   const confusion = Array.from({ length: classes }, () => new Array<number>(classes).fill(0));
-  const mistakes: { sample: number; label: number; answer: number }[] = [];
+  const mistakes: Mistake[] = [];
+  const unit = graph.outputs[0]!.quantization?.scales[0] ?? 1;
   let samples = 0;
   for await (const { data, labels, count } of batches) {
     const size = input / own;
@@ -69,7 +80,10 @@ export async function evaluate(graph: Graph, batches: AsyncIterable<TrainingBatc
         if (confusion[label] === undefined)
           throw new KingletError("bad-input", `there is a sample of class ${label}, and the network has ${classes} classes`);
         confusion[label][answer]!++;
-        if (label !== answer) mistakes.push({ sample: samples + i, label, answer });
+        if (label !== answer) {
+          const at = (i - first) * classes;
+          mistakes.push({ sample: samples + i, label, answer, margin: unit * (scores[at + answer]! - scores[at + label]!) });
+        }
       }
     }
     samples += count;

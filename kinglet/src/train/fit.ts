@@ -27,6 +27,13 @@ export interface EpochReport {
   readonly validation: number | null;
 }
 
+/** Where an epoch is. */
+export interface BatchProgress {
+  readonly epoch: number;
+  readonly batch: number;
+  readonly batches: number;
+}
+
 export interface FitOptions extends StepOptions {
   readonly epochs: number;
   readonly schedule: RateSchedule;
@@ -40,6 +47,12 @@ export interface FitOptions extends StepOptions {
   /** Stops after so many epochs without a better validation, and gives back the best network. */
   readonly patience?: number;
   readonly onEpoch?: (report: EpochReport, session: TrainingSession) => void | Promise<void>;
+  /** Comes once, before the first batch: what a step needs is known by then. */
+  readonly onStart?: (session: TrainingSession) => void;
+  /** Comes after each batch, counted from 1. */
+  readonly onBatch?: (progress: BatchProgress) => void;
+  /** Ends the training between two batches, with an `interrupted` error. */
+  readonly signal?: AbortSignal;
   /** Goes on after this many epochs, with the state that the session was restored to. */
   readonly resume?: { readonly epochs: number; readonly restore: (session: TrainingSession) => void };
 }
@@ -71,6 +84,20 @@ interface Sums {
   samples: number;
 }
 
+/** A signal arrives only where other work gets a turn: at least so often. */
+const TURN_MS = 50;
+
+/** Gives other work a turn now and then, and ends where somebody asked for it. */
+function pauses(signal: AbortSignal | undefined): () => Promise<void> {
+  let last = performance.now();
+  return async () => {
+    if (signal === undefined || performance.now() - last < TURN_MS) return;
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    last = performance.now();
+    if (signal.aborted) throw new KingletError("interrupted", "the training was stopped");
+  };
+}
+
 async function runEpoch(
   session: TrainingSession,
   options: FitOptions,
@@ -79,7 +106,9 @@ async function runEpoch(
 ): Promise<Sums & { rate: number; batches: number }> {
   const sums = { loss: 0, right: 0, samples: 0, rate: 0, batches: 0 };
   const steps = options.epochs * options.batchesPerEpoch;
+  const pause = pauses(options.signal);
   for await (const batch of options.batches(epoch)) {
+    await pause();
     const targets = checkBatch(batch, epoch, sums.batches);
     sums.rate = rateAt(options.schedule, session.steps, steps);
     const { loss, results } = session.run([batch.data], targets, sums.rate);
@@ -97,6 +126,7 @@ async function runEpoch(
     sums.loss += loss;
     sums.samples += batch.count;
     sums.batches++;
+    options.onBatch?.({ epoch, batch: sums.batches, batches: options.batchesPerEpoch });
   }
   if (sums.batches === 0) throw new KingletError("bad-input", "there is not one whole batch to train on");
   return sums;
@@ -111,6 +141,7 @@ export async function fit(network: Graph, options: FitOptions): Promise<FitResul
   options.resume?.restore(session);
   const steps = options.epochs * options.batchesPerEpoch;
   const pruner = options.sparsity === undefined ? undefined : new Sparsifier(network, session, options.sparsity, steps);
+  options.onStart?.(session);
   const reports: EpochReport[] = [];
   let best: { network: Graph; validation: number; epoch: number } | undefined;
   const now = (): Graph => withConstants(network, session.trainedConstants());

@@ -7,3 +7,5 @@ export * from "./step.ts";
 export * from "./classifier.ts";
 export * from "./distill.ts";
 export * from "./sparsity.ts";
+export * from "./checkpoint.ts";
+export * from "./metrics.ts";

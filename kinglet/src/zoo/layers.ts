@@ -71,7 +71,7 @@ export function sameWindow(x: Value, filter: Filter, stride: number): Readonly<R
   };
   const [padTop, padBottom] = around(x.shape[1]!, filter[0]);
   const [padLeft, padRight] = around(x.shape[2]!, filter[1]);
-  return { strideH: stride, strideW: stride, padTop, padBottom, padLeft, padRight };
+  return { strideH: stride, strideW: stride, dilationH: 1, dilationW: 1, padTop, padBottom, padLeft, padRight };
 }
 
 /** The nearest multiple of 8 that takes away at most a tenth, as the code of the MobileNet papers has it. */

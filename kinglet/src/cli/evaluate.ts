@@ -1,0 +1,98 @@
+import { readFile } from "node:fs/promises";
+import { join } from "node:path";
+import type { Command } from "commander";
+import { KingletError } from "../base/index.ts";
+import { openDataset } from "../data/index.ts";
+import { isProject, loadConfig, projectData, projectSplit } from "../project/index.ts";
+import type { CurvePoint } from "../report/index.ts";
+import { writeFiles } from "./files.ts";
+import { plain } from "./format.ts";
+import { answer, type CommonOptions, type Io } from "./io.ts";
+import { judge, type Jury, juryOf, trainingPage, type Verdict, verdictText } from "./judge.ts";
+import { loadModel } from "./model.ts";
+import { exists, isOlder, MODEL_FILE, projectName, QUANTIZED_FILE, REPORT_FILE, TRAINING_FILE } from "./project-files.ts";
+
+interface EvaluateOptions extends CommonOptions {
+  readonly data?: string;
+}
+
+/** The part of a data set that was kept from training, as far as can be known. */
+async function findJury(folder: string, data: string | undefined): Promise<Jury> {
+  if (data === undefined) {
+    const [config, dataset] = [await loadConfig(folder), await projectData(folder)];
+    return juryOf(dataset, projectSplit(config, dataset));
+  }
+  const dataset = await openDataset(data);
+  const all = Int32Array.from({ length: dataset.length }, (_, i) => i);
+  const test = all.filter((i) => dataset.index.parts[i] === 1);
+  return test.length > 0 ? { dataset, positions: test, name: "test part" } : { dataset, positions: all, name: "whole data set" };
+}
+
+/** The models of a project: float, and int8 where it was made. */
+async function projectModels(folder: string, io: Io): Promise<string[]> {
+  const [float, quantized] = [join(folder, MODEL_FILE), join(folder, QUANTIZED_FILE)];
+  if (!(await exists(float)))
+    throw new KingletError("bad-input", `there is no ${MODEL_FILE} here`, { place: folder, hint: "kinglet train makes it; or name a model." });
+  if (!(await exists(quantized))) return [float];
+  if (await isOlder(quantized, float)) io.err(`${QUANTIZED_FILE} is older than ${MODEL_FILE}: kinglet quantize makes it anew\n`);
+  return [float, quantized];
+}
+
+function isPoint(value: unknown): value is CurvePoint {
+  if (typeof value !== "object" || value === null) return false;
+  const { epoch, loss, accuracy, validation } = value as Record<string, unknown>;
+  return [epoch, loss, accuracy].every(Number.isFinite) && (validation === null || Number.isFinite(validation));
+}
+
+/** The learning curve that `kinglet train` left; a page without one is better than none. */
+async function storedCurve(folder: string): Promise<CurvePoint[]> {
+  try {
+    const { epochs } = JSON.parse(await readFile(join(folder, TRAINING_FILE), "utf8")) as { epochs?: unknown };
+    return Array.isArray(epochs) && epochs.every(isPoint) ? epochs : [];
+  } catch {
+    return [];
+  }
+}
+
+async function evaluateModels(models: readonly string[], jury: Jury, ofProject: string | null, options: EvaluateOptions, io: Io): Promise<void> {
+  const loaded = await Promise.all(models.map(loadModel));
+  const verdicts: Verdict[] = [];
+  for (const { graph, path } of loaded) verdicts.push(await judge(graph, path, jury));
+  const report = ofProject === null ? null : join(ofProject, REPORT_FILE);
+  if (ofProject !== null && report !== null) {
+    const page = await trainingPage(projectName(ofProject), loaded[0]!.graph, verdicts, jury, await storedCurve(ofProject));
+    await writeFiles(new Map([[report, page]]));
+  }
+  const json = {
+    judgedOn: jury.name,
+    samples: jury.positions.length,
+    classes: jury.dataset.info.classes,
+    networks: verdicts.map(({ network }) => network),
+    report,
+  };
+  answer(io, options, json, () => [verdictText(verdicts, jury), ...(report === null ? [] : ["", `Written: ${plain(report)}`])].join("\n"));
+}
+
+async function evaluate(model: string | undefined, options: EvaluateOptions, io: Io): Promise<void> {
+  const folder = io.folder ?? ".";
+  if (model !== undefined && options.data === undefined && !(await isProject(folder)))
+    throw new KingletError("misuse", "there is no project here: name the samples with --data");
+  const jury = await findJury(folder, options.data);
+  try {
+    const models = model === undefined ? await projectModels(folder, io) : [model];
+    await evaluateModels(models, jury, model === undefined && options.data === undefined ? folder : null, options, io);
+  } finally {
+    await jury.dataset.close();
+  }
+}
+
+export function addEvaluate(program: Command, io: Io): void {
+  program
+    .command("evaluate")
+    .description("How well a classifier does on samples it has not seen: accuracy, confusion, every class; float and int8 side by side.")
+    .argument("[model]", "a .tflite or .kinglet file (default: the project's, float and int8)")
+    .option("--data <dir>", "a data set: its test part, or all of it (default: the project's test part)")
+    .option("--json", "one JSON document on stdout")
+    .addHelpText("after", "\nExamples:\n  kinglet evaluate\n  kinglet evaluate model.tflite --data words/")
+    .action((model: string | undefined, options: EvaluateOptions) => evaluate(model, options, io));
+}

@@ -1,0 +1,27 @@
+import { stat } from "node:fs/promises";
+import { basename, resolve } from "node:path";
+
+/** Files of a project that commands leave for each other. */
+export const MODEL_FILE = "model.kinglet";
+export const QUANTIZED_FILE = "model.int8.kinglet";
+export const TRAINING_FILE = "training.json";
+export const REPORT_FILE = "report.html";
+export const FIRMWARE_FOLDER = "firmware";
+
+/** A project is called like its folder. */
+export function projectName(folder: string): string {
+  return basename(resolve(folder)) || "model";
+}
+
+export async function exists(path: string): Promise<boolean> {
+  return await stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+/** Whether the first file was written before the second. */
+export async function isOlder(path: string, than: string): Promise<boolean> {
+  const [first, second] = await Promise.all([stat(path), stat(than)]);
+  return first.mtimeMs < second.mtimeMs;
+}

@@ -1,0 +1,57 @@
+import { join } from "node:path";
+import { bytesOf, elementCount, KingletError } from "../base/index.ts";
+import type { Sample } from "../driver/index.ts";
+import type { Graph } from "../graph/index.ts";
+import { isProject, loadConfig, projectData, projectSplit, readSamples, spread } from "../project/index.ts";
+import type { Io } from "./io.ts";
+import { exists, FIRMWARE_FOLDER, isOlder, MODEL_FILE, projectName, QUANTIZED_FILE } from "./project-files.ts";
+
+/** @throws KingletError `misuse` outside a project, `bad-input` before training */
+export async function checkTrained(folder: string): Promise<void> {
+  if (!(await isProject(folder))) throw new KingletError("misuse", "name a model: there is no project here");
+  if (!(await exists(join(folder, MODEL_FILE))))
+    throw new KingletError("bad-input", `there is no ${MODEL_FILE} here`, { place: folder, hint: "kinglet train makes it." });
+}
+
+/** Samples of the training part, evenly spread, as the network's float input takes them. */
+export async function projectCalibration(folder: string, graph: Graph, most: number): Promise<Sample[]> {
+  const [config, dataset] = [await loadConfig(folder), await projectData(folder)];
+  try {
+    if (graph.inputs.length !== 1 || elementCount(graph.inputs[0]!.shape) !== elementCount(dataset.info.shape))
+      throw new KingletError("bad-input", "the data set's samples do not have the shape that the network was trained on", {
+        place: join(folder, MODEL_FILE),
+        hint: "Train again.",
+      });
+    const positions = spread(projectSplit(config, dataset).train, most);
+    return (await readSamples(dataset, positions)).map((sample) => [bytesOf(sample)]);
+  } finally {
+    await dataset.close();
+  }
+}
+
+/** A name that C accepts, of a folder's. */
+function identifier(name: string): string {
+  const plain = name.replace(/[^A-Za-z0-9]+/g, "_").replace(/^_+|_+$/g, "");
+  return /^[A-Za-z]/.test(plain) ? plain : `model_${plain}`.replace(/_$/, "");
+}
+
+export interface ProjectToCompile {
+  readonly path: string;
+  readonly name: string;
+  readonly board: string | null;
+  readonly out: string;
+}
+
+/** What `kinglet compile` makes of a project: its quantized network, for its board. */
+export async function projectToCompile(folder: string, io: Io): Promise<ProjectToCompile> {
+  await checkTrained(folder);
+  const { board } = await loadConfig(folder);
+  const path = join(folder, QUANTIZED_FILE);
+  if (!(await exists(path)))
+    throw new KingletError("bad-input", `there is no ${QUANTIZED_FILE} here`, {
+      place: folder,
+      hint: `kinglet quantize makes it; or name ${MODEL_FILE} to compile the float network.`,
+    });
+  if (await isOlder(path, join(folder, MODEL_FILE))) io.err(`${QUANTIZED_FILE} is older than ${MODEL_FILE}: kinglet quantize makes it anew\n`);
+  return { path, name: identifier(projectName(folder)), board, out: join(folder, FIRMWARE_FOLDER) };
+}

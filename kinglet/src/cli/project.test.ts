@@ -1,0 +1,62 @@
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { main } from "./main.ts";
+
+let [folder, project] = ["", ""];
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "kinglet-project-"));
+  project = join(folder, "tiny");
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+async function kinglet(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
+  let [out, err] = ["", ""];
+  const at = argv[0] === "init" ? folder : project;
+  const code = await main(argv, { out: (text) => void (out += text), err: (text) => void (err += text), folder: at });
+  return { code, out, err };
+}
+
+const CONFIG = `export default {
+  network: { name: "mlp", options: { hidden: [6] } },
+  epochs: 3, batch: 8, optimizer: { kind: "adam" }, schedule: { kind: "constant", rate: 0.02 },
+};`;
+
+/** Recordings of two classes: up and down. */
+async function recordings(): Promise<string> {
+  const rows = Array.from({ length: 60 }, (_, r) =>
+    Array.from({ length: 8 }, (_, t) => `${r},${r % 2 ? "up" : "down"},${(r % 2 ? t : -t) + (r % 7) / 7}`),
+  );
+  const path = join(folder, "moves.csv");
+  await writeFile(path, `recording,label,x\n${rows.flat().join("\n")}\n`);
+  return path;
+}
+
+test("a project goes from init to evaluate, and goes on bit for bit", async () => {
+  expect((await kinglet("init", "tiny", "--from", "motion")).code).toBe(0);
+  await writeFile(join(project, "kinglet.config.ts"), CONFIG);
+  const words = ["--label", "column:label", "--recording", "recording", "--columns", "x", "--window", "8", "--out", join(project, ".kinglet/data")];
+  expect((await kinglet("data", "import", await recordings(), ...words)).code).toBe(0);
+  expect(await kinglet("train")).toMatchObject({ code: 0 });
+  const whole = await readFile(join(project, "model.kinglet"));
+  await kinglet("train", "--epochs", "1");
+  const resumed = await kinglet("train", "--resume", "--json");
+  expect(JSON.parse(resumed.out)).toMatchObject({ judged: { on: "test part" }, epochs: [{ epoch: 0 }, { epoch: 1 }, { epoch: 2 }] });
+  expect(await readFile(join(project, "model.kinglet"))).toEqual(whole);
+  expect((await kinglet("train", "--resume", "--seed", "9")).err).toMatch(/another seed: 1, now 9/);
+  expect((await kinglet("quantize")).code).toBe(0);
+  const judged = JSON.parse((await kinglet("evaluate", "--json")).out) as { networks: unknown[] };
+  expect(judged.networks).toMatchObject([{ name: "float32" }, { name: "int8" }]);
+  expect((await readdir(project)).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+});
+
+test("wrong fields are told, each in a line", async () => {
+  await writeFile(
+    join(project, "kinglet.config.ts"),
+    `export default { network: { name: "abacus" }, epochs: 0, optimizer: { kind: "adam" }, schedule: { kind: "cosine" }, colour: 1 };`,
+  );
+  const { code, out, err } = await kinglet("train");
+  expect([code, out]).toEqual([1, ""]);
+  for (const field of ["network.name", "epochs", "schedule.rate", "colour"]) expect(err).toContain(`\n  ${field} is`);
+});

@@ -1,0 +1,130 @@
+import { join } from "node:path";
+import { KingletError } from "../base/index.ts";
+import { type Dataset, openDataset, type Split, splitDataset } from "../data/index.ts";
+import type { Graph } from "../graph/index.ts";
+import {
+  checkAgreed,
+  type Checkpoint,
+  type EpochReport,
+  type FitOptions,
+  readCheckpoint,
+  trainClassifier,
+  type TrainingSession,
+  writeCheckpoint,
+} from "../train/index.ts";
+import { augmentsOf } from "./augmentation.ts";
+import type { ProjectConfig } from "./config.ts";
+import { measureFeatures, projectNetwork } from "./network.ts";
+
+/** Where a project keeps its data set, and the state of its training, below its folder. */
+export const PROJECT_DATA = ".kinglet/data";
+export const PROJECT_CHECKPOINT = ".kinglet/checkpoint";
+
+/** What is told before the first batch. */
+export interface TrainingPlan {
+  readonly memoryBytes: number;
+  readonly samples: { readonly train: number; readonly validation: number; readonly test: number };
+  /** Epochs that a checkpoint had already. */
+  readonly done: number;
+  /** Their reports. */
+  readonly reports: readonly EpochReport[];
+}
+
+export interface LearnOptions extends Pick<FitOptions, "onBatch" | "signal"> {
+  readonly onPlan?: (plan: TrainingPlan) => void;
+  readonly onEpoch?: (report: EpochReport) => void;
+  /** File to keep the state in after every epoch; none without it. */
+  readonly checkpoint?: string;
+  /** Goes on from that file. */
+  readonly resume?: boolean;
+}
+
+export interface Learned {
+  readonly network: Graph;
+  readonly reports: readonly EpochReport[];
+  readonly memoryBytes: number;
+}
+
+/** The parts of a project's data: the same for everything that a project does. */
+export function projectSplit(config: ProjectConfig, dataset: Dataset): Split {
+  return splitDataset(dataset, { ...config.split, seed: config.seed });
+}
+
+/** The data set of a project. @throws KingletError `bad-input` where there is none */
+export async function projectData(folder: string): Promise<Dataset> {
+  return await openDataset(join(folder, PROJECT_DATA));
+}
+
+/** What must be the same for a checkpoint to mean anything. */
+function agreedOf(config: ProjectConfig, dataset: Dataset): Record<string, string> {
+  const { network, features, batch, optimizer, schedule, epochs, augmentation, split, seed } = config;
+  const text = (value: unknown): string => JSON.stringify(value);
+  return {
+    network: text(network),
+    features: text(features),
+    batch: text(batch),
+    optimizer: text(optimizer),
+    schedule: text(schedule),
+    // A schedule that moves is stretched over all epochs.
+    ...(schedule.kind === "constant" ? {} : { "number of epochs": text(epochs) }),
+    augmentation: text(augmentation),
+    split: text(split),
+    seed: text(seed),
+    "data set": text([dataset.info.samples, dataset.info.index.sha256, ...dataset.info.shards.map(({ sha256 }) => sha256)]),
+  };
+}
+
+function checkTrainable(config: ProjectConfig, dataset: Dataset, split: Split): void {
+  if (dataset.info.classes.length < 2)
+    throw new KingletError("bad-input", `a classifier needs two classes, and the data set has ${dataset.info.classes.length}`);
+  if (split.train.length < config.batch)
+    throw new KingletError("bad-input", `the training part has ${split.train.length} samples, fewer than one batch of ${config.batch}`, {
+      hint: "Make batch smaller in the configuration, or import more data.",
+    });
+}
+
+/** A session that keeps its state on disk after each epoch, behind the reports so far. */
+function keeper(
+  path: string,
+  agreed: Checkpoint["agreed"],
+  reports: EpochReport[],
+): (report: EpochReport, session: TrainingSession) => Promise<void> {
+  return async (report, session) => {
+    reports.push(report);
+    await writeCheckpoint(path, { epochs: report.epoch + 1, agreed, reports, state: session.save() });
+  };
+}
+
+/**
+ * Trains the network of a configuration on a data set. The same configuration and data give the same weights, bit for bit, also where a
+ * training was killed and went on.
+ * @throws KingletError `bad-input` where data and configuration do not fit, `interrupted` by the signal, and what training throws.
+ */
+export async function learn(config: ProjectConfig, dataset: Dataset, options: LearnOptions = {}): Promise<Learned> {
+  const split = projectSplit(config, dataset);
+  checkTrainable(config, dataset, split);
+  const agreed = agreedOf(config, dataset);
+  const before = options.resume === true && options.checkpoint !== undefined ? await readCheckpoint(options.checkpoint) : null;
+  if (before !== null) checkAgreed(before, agreed, options.checkpoint!);
+  const make = projectNetwork(config, dataset.info, await measureFeatures(config, dataset, split.train));
+  const reports = [...(before?.reports ?? [])];
+  const keep = options.checkpoint === undefined ? (report: EpochReport) => void reports.push(report) : keeper(options.checkpoint, agreed, reports);
+  const samples = { train: split.train.length, validation: split.validation.length, test: split.test.length };
+  const { network, memoryBytes } = await trainClassifier(make, dataset, split, {
+    epochs: config.epochs,
+    batchSize: config.batch,
+    optimizer: config.optimizer,
+    schedule: config.schedule,
+    seed: config.seed,
+    augment: augmentsOf(config.augmentation),
+    ...(before === null ? {} : { resume: { epochs: before.epochs, restore: (session: TrainingSession) => session.restore(before.state) } }),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    ...(options.onBatch === undefined ? {} : { onBatch: options.onBatch }),
+    onStart: (session) => options.onPlan?.({ memoryBytes: session.memoryBytes, samples, done: before?.epochs ?? 0, reports }),
+    onEpoch: async (report, session) => {
+      await keep(report, session);
+      options.onEpoch?.(report);
+    },
+  });
+  return { network, reports, memoryBytes };
+}
