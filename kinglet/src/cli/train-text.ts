@@ -11,7 +11,7 @@ const CLEAR_LINE = "\r\u001b[K";
 export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
 /** What a person wants to know before waiting. */
-export function planText({ samples, memoryBytes, done }: TrainingPlan, epochs: number): string {
+function planText({ samples, memoryBytes, done }: TrainingPlan, epochs: number): string {
   const from = done > 0 ? `, going on after epoch ${done}` : "";
   return [
     `training on ${count(samples.train)} samples, ${count(samples.validation)} to validate, ${count(samples.test)} to test`,
@@ -19,7 +19,7 @@ export function planText({ samples, memoryBytes, done }: TrainingPlan, epochs: n
   ].join("\n");
 }
 
-export function epochText({ epoch, loss, accuracy, validation, samples, seconds }: EpochReport, epochs: number): string {
+function epochText({ epoch, loss, accuracy, validation, samples, seconds }: EpochReport, epochs: number): string {
   const width = String(epochs).length;
   const judged = validation === null ? "" : `  validation ${percent(validation).padStart(7)}`;
   return `epoch ${String(epoch + 1).padStart(width)}/${epochs}  loss ${loss.toFixed(4)}  right ${percent(accuracy).padStart(7)}${judged}  ${count(Math.round(samples / Math.max(1e-9, seconds)))} samples/s`;
@@ -31,7 +31,7 @@ function curve(values: readonly number[], low: number, high: number): string {
 }
 
 /** Two lines: how loss and validation moved so far. */
-export function curveText(reports: readonly EpochReport[]): string[] {
+function curveText(reports: readonly EpochReport[]): string[] {
   const losses = reports.map(({ loss }) => loss);
   const judged = reports.map(({ validation, accuracy }) => validation ?? accuracy);
   const what = reports.at(-1)?.validation == null ? "right" : "validation";
