@@ -85,8 +85,8 @@ const isStored = (value: unknown): boolean => isObject(value) && isText(value["f
 const isSource = (value: unknown): boolean =>
   isObject(value) && isText(value["name"]) && isCount(value["bytes"]) && isText(value["sha256"]) && isCount(value["samples"]);
 const isSkipped = (value: unknown): boolean => isObject(value) && isText(value["place"]) && isText(value["reason"]);
-const isFinite = (value: unknown): boolean => typeof value === "number" && Number.isFinite(value);
-const isRange = (value: unknown): boolean => isObject(value) && ["min", "max", "mean", "std"].every((key) => isFinite(value[key]));
+const isNumber = (value: unknown): boolean => typeof value === "number" && Number.isFinite(value);
+const isRange = (value: unknown): boolean => isObject(value) && ["min", "max", "mean", "std"].every((key) => isNumber(value[key]));
 const orNull =
   (check: (value: unknown) => boolean) =>
   (value: unknown): boolean =>
@@ -95,8 +95,8 @@ const orNull =
 const CHECKS: Readonly<Record<keyof DatasetInfo, (value: unknown) => boolean>> = {
   shape: (value) => listOf(value, (dim) => isCount(dim) && dim > 0) && [2, 3].includes((value as unknown[]).length),
   dtype: (value) => isText(value) && Object.hasOwn(ITEM_BYTES, value),
-  fullScale: (value) => isFinite(value) && (value as number) > 0,
-  rateHz: orNull(isFinite),
+  fullScale: (value) => isNumber(value) && (value as number) > 0,
+  rateHz: orNull(isNumber),
   channels: orNull((value) => listOf(value, isText)),
   classes: (value) => listOf(value, isText),
   groups: (value) => listOf(value, isText),

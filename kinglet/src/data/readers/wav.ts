@@ -20,7 +20,8 @@ function readFormat(chunk: Uint8Array, name: string): Format {
   reader.take(6);
   const bits = reader.u16();
   // The extensible form carries the real coding as the first word of an identifier.
-  const coding = tag === EXTENSIBLE ? (reader.take(8), reader.u16()) : tag;
+  if (tag === EXTENSIBLE) reader.take(8);
+  const coding = tag === EXTENSIBLE ? reader.u16() : tag;
   if (channels === 0 || rateHz === 0) refuse(name, `the file declares ${channels} channels at ${rateHz} Hz`);
   const known = coding === PCM ? [8, 16, 24, 32].includes(bits) : coding === FLOAT && (bits === 32 || bits === 64);
   if (!known) unsupported(name, `the sound is stored as coding ${coding} with ${bits} bits`, "Convert it to PCM, 16 bits.");
