@@ -12,7 +12,7 @@ export function chunk(name: string, data: Uint8Array): Uint8Array {
   return out;
 }
 
-export function joined(...pieces: readonly Uint8Array[]): Uint8Array {
+function joined(...pieces: readonly Uint8Array[]): Uint8Array {
   return new Uint8Array(Buffer.concat(pieces));
 }
 
