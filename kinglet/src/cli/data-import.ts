@@ -74,7 +74,7 @@ function resultText(result: ImportResult, summary: ReturnType<typeof summarizeDa
   const { info } = result;
   const about = [
     `${plural(info.samples, "sample")} ${shapeText(info)}, ${plural(info.classes.length, "class", "classes")}, from ${plural(info.sources.length, "file")}`,
-    ...summary.classes.slice(0, 20).map((each) => classLine(each, info.samples)),
+    ...summary.classes.slice(0, 20).map((each) => classLine(each, info.samples, Math.max(...summary.classes.map(({ samples }) => samples)))),
     ...(summary.classes.length > 20 ? [`  and ${summary.classes.length - 20} more classes`] : []),
   ];
   if (info.groups.length > 0) about.push(`  ${plural(info.groups.length, "group")}: ${plain(info.groups.slice(0, 8).join(", "), 60)}`);

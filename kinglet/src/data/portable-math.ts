@@ -4,12 +4,11 @@
  */
 
 const TERMS = 24;
-const LN2 = Math.LN2;
 
 /** e to the power of `x`, for |x| below 700. */
 export function exp(x: number): number {
-  const twos = Math.round(x / LN2);
-  const rest = x - twos * LN2;
+  const twos = Math.round(x / Math.LN2);
+  const rest = x - twos * Math.LN2;
   let [sum, term] = [1, 1];
   for (let i = 1; i < TERMS; i++) {
     term = (term * rest) / i;
@@ -36,7 +35,7 @@ export function log(x: number): number {
     sum += power / i;
     power *= ratio * ratio;
   }
-  return 2 * sum + twos * LN2;
+  return 2 * sum + twos * Math.LN2;
 }
 
 /** Sine and cosine of an angle in radians, for |x| up to about 4. */

@@ -28,7 +28,7 @@ export function wholeRecordings(lengths: readonly number[]): WindowOptions {
   const [shortest, middle, longest] = [sorted[0]!, sorted[sorted.length >> 1]!, sorted[sorted.length - 1]!];
   if (longest > MOST_PADDING * middle)
     throw new KingletError("bad-input", `the recordings are ${shortest} to ${longest} steps long, most of them about ${middle}`, {
-      hint: `Cut them into windows: --window ${middle} --hop ${Math.max(1, middle >> 1)}, for example.`,
+      hint: `Say with --window how long a sample is: ${middle}, for example; shorter recordings are filled up with zeros, longer ones give several.`,
     });
   return { length: longest, hop: longest, short: "pad" };
 }
