@@ -111,11 +111,18 @@ export {
   type ClassifierOptions,
   cubicSparsity,
   type Distillation,
+  type EpochReport,
+  type Evaluation,
+  evaluateOn,
   fit,
   type FitOptions,
   type FitResult,
+  type Optimizer,
+  type RateSchedule,
   type Sparsity,
   trainClassifier,
+  type TrainingBatch,
+  TrainingSession,
   zerosOf,
 } from "./train/index.ts";
 export {

@@ -12,7 +12,7 @@ function targetsOf(batch: Batch): Float32Array {
 const power = (base: number, exponent: number): number => exp(Math.max(-600, exponent * log(base)));
 
 /** Draws from Beta(alpha, alpha) (Jöhnk 1964): for alpha below 1 mostly near 0 or 1. */
-function symmetricBeta(alpha: number, random: Xorshift32): number {
+export function symmetricBeta(alpha: number, random: Xorshift32): number {
   for (;;) {
     const [x, y] = [power(unit(random) + 2 ** -25, 1 / alpha), power(unit(random) + 2 ** -25, 1 / alpha)];
     if (x + y <= 1 && x + y > 0) return x / (x + y);
