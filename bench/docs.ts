@@ -1,7 +1,7 @@
 // `npm run bench:docs`: docs/benchmarks.md from the saved results and the text of bench/benchmarks.template.md.
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { browserRemarks, browserTable, remarks, startTable, timeTable } from "./js-tables.ts";
+import { browserRemarks, browserTable, remarks, startTable, threadTable, timeTable } from "./js-tables.ts";
 import { arenaTable, compileTable, coreTable, coreTargetTable, floatTable, goalTable, planTable, speedTable } from "./mcu-tables.ts";
 import { type JsResults, loadJs, loadMcu, type McuResults } from "./results.ts";
 import { markdown } from "./table.ts";
@@ -27,6 +27,7 @@ function parts(mcu: McuResults, js: JsResults): Readonly<Record<string, string>>
     jsTimes: markdown(timeTable(js.models)),
     jsStarts: markdown(startTable(js.models)),
     jsBrowser: markdown(browserTable(js.browser)),
+    jsThreads: markdown(threadTable(js.threads)),
     jsRemarks: [...remarks(js.models), ...browserRemarks(js.browser)].map((remark) => `- ${remark}`).join("\n"),
   };
 }

@@ -1,7 +1,8 @@
 import { ENGINES, type EngineName } from "./js/engines.mjs";
 import type { BrowserEngine, BrowserMeasured } from "./js/browser.ts";
 import type { EngineResult, JsMeasured } from "./js/measure.ts";
-import { gzipLimit, JS_TARGETS, RELAXED_TARGETS, START_TARGET } from "./js/targets.ts";
+import type { ThreadsMeasured } from "./js/threads.ts";
+import { gzipLimit, JS_TARGETS, RELAXED_TARGETS, START_TARGET, THREAD_TARGETS } from "./js/targets.ts";
 import { figure, NONE, type Table, verdict } from "./table.ts";
 
 const ALL = Object.keys(ENGINES) as EngineName[];
@@ -58,6 +59,17 @@ export function startTable(results: readonly JsMeasured[]): Table {
     return [model, ...starts, Number.isFinite(share) ? `${share.toFixed(2)} ≤ ${START_TARGET} ${verdict(share <= START_TARGET)}` : NONE, bytes];
   });
   return { titles: ["model", ...ALL.map((name) => `${name} ms`), "Kinglet ÷ fastest peer", "gzipped B"], rows };
+}
+
+/** One inference on the wall with one thread and with two. */
+export function threadTable(results: readonly ThreadsMeasured[]): Table {
+  const rows = results.map(({ model, oneP10Ms, oneMedianMs, twoP10Ms, twoMedianMs, gain }) => [
+    model,
+    `${ms(oneP10Ms)} (${ms(oneMedianMs)})`,
+    `${ms(twoP10Ms)} (${ms(twoMedianMs)})`,
+    ratioText(gain, THREAD_TARGETS[model]),
+  ]);
+  return { titles: ["model", "one thread ms", "two threads ms", "gain"], rows };
 }
 
 /** What did not run, and results that lie apart: not a mistake of either, but something to know. */

@@ -5,6 +5,7 @@ import type { CoreId } from "../kinglet/src/boards/index.ts";
 import type { Optimize } from "../kinglet/src/targets/share.ts";
 import type { BrowserMeasured } from "./js/browser.ts";
 import type { JsMeasured } from "./js/measure.ts";
+import type { ThreadsMeasured } from "./js/threads.ts";
 
 /** How the memory plan was asked for; see `PLANS` in jobs.ts. */
 export type PlanName = "default" | "fused" | "streamed";
@@ -45,6 +46,7 @@ export interface JsResults {
   readonly processor: string;
   readonly models: readonly JsMeasured[];
   readonly browser: readonly BrowserMeasured[];
+  readonly threads: readonly ThreadsMeasured[];
 }
 
 const fileOf = (name: "mcu" | "js"): string => fileURLToPath(new URL(`./results/${name}.json`, import.meta.url));
@@ -53,9 +55,14 @@ function load<T>(name: "mcu" | "js", empty: T): T {
   return existsSync(fileOf(name)) ? (JSON.parse(readFileSync(fileOf(name), "utf8")) as T) : empty;
 }
 
+const NO_JS_RESULTS: JsResults = { node: "", chromium: "", processor: "", models: [], browser: [], threads: [] };
+
 /** The figures of the last saved measurement. */
 export const loadMcu = (): McuResults => load("mcu", { tools: {}, models: [], runs: [] });
-export const loadJs = (): JsResults => load("js", { node: "", chromium: "", processor: "", models: [], browser: [] });
+export const loadJs = (): JsResults => ({
+  ...NO_JS_RESULTS,
+  ...load("js", NO_JS_RESULTS),
+});
 
 /** One entry a line, so that a change of one figure is a change of one line. */
 export function resultsText(results: McuResults | JsResults): string {
