@@ -23,7 +23,8 @@ function printText({ models: results, browser, threads }: JsResults): void {
   console.log(terminal(startTable(results)));
   if (browser.length > 0)
     console.log(`\nMilliseconds on the wall for one inference in Chromium: p10 (median).\n\n${terminal(browserTable(browser))}`);
-  if (threads.length > 0) console.log(`\nMilliseconds on the wall in Node with one thread and with two: p10 (median).\n\n${terminal(threadTable(threads))}`);
+  if (threads.length > 0)
+    console.log(`\nMilliseconds on the wall in Node with one thread and with two: p10 (median).\n\n${terminal(threadTable(threads))}`);
   console.log(["", ...remarks(results), ...browserRemarks(browser)].join("\n"));
   console.log("onnxruntime-node is native code: a yardstick, not a peer. The ceiling is the inner step alone (i32x4.dot_i16x8_s for int8, f32x4");
   console.log("multiply and add for float32), 4 × 8 tile, measured in the same rounds.");
