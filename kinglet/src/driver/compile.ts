@@ -15,6 +15,7 @@ import {
   SCALAR_SCHEDULES,
   SMALL_DSP_SCHEDULES,
   SMALL_SCALAR_SCHEDULES,
+  thriftyDspSchedules,
 } from "../targets/c/index.ts";
 import { lower } from "../targets/lower.ts";
 import type { Optimize } from "../targets/share.ts";
@@ -54,6 +55,11 @@ function schedulesFor(target: TargetId, optimize: Optimize, graph: Graph): Sched
   if (optimize === "size") return target === "c-dsp" ? SMALL_DSP_SCHEDULES : SMALL_SCALAR_SCHEDULES;
   if (target !== "c-dsp") return optimize === "speed" ? FAST_SCALAR_SCHEDULES : SCALAR_SCHEDULES;
   return optimize === "speed" ? FAST_DSP_SCHEDULES : balancedDspSchedules(graph);
+}
+
+/** Kernels with less working memory, tried by rows where a limit is not met with the usual ones. */
+function thriftySchedules(target: TargetId, optimize: Optimize, graph: Graph): Schedules | undefined {
+  return target === "c-dsp" && optimize !== "size" ? thriftyDspSchedules(graph) : undefined;
 }
 
 /** Engines compile functions again while they run; beyond so much code that costs more at the start than sizes of each layer's own save. */
@@ -98,15 +104,17 @@ export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
   const wasm = options.target === "wasm" || options.target === "wasm-dots";
   const optimize = options.optimize ?? (wasm ? "speed" : "balanced");
   const schedules = schedulesFor(options.target, optimize, ready);
-  const lowerFor = (how: Optimize, ...[stages, walks]: Parameters<LowerWith>): Program =>
-    lower(ready, { schedules, optimize: how, walks, stages, convert: convertLayout });
+  const lowerFor = (how: Optimize, stages: Parameters<LowerWith>[0], walks: Parameters<LowerWith>[1], own = schedules): Program =>
+    lower(ready, { schedules: own, optimize: how, walks, stages, convert: convertLayout });
   const memory = { ...options, rows: memoryByRows(options), backward: !wasm, overlap: !(wasm && worthThreads(ready)) };
   const lowerWith: LowerWith = (stages, walks) => {
     const program = lowerFor(optimize, stages, walks);
     const large = wasm && options.optimize === undefined && wasmCodeBytes(program) > QUICK_CODE;
     return large ? lowerFor("balanced", stages, walks) : program;
   };
-  const { program, plan, extraMacs = 0 } = chooseMemory(ready, memory, macsOf(ready), lowerWith);
+  const thrifty = thriftySchedules(options.target, optimize, ready);
+  const lowerings = [lowerWith, ...(thrifty === undefined ? [] : [((stages, walks) => lowerFor(optimize, stages, walks, thrifty)) as LowerWith])];
+  const { program, plan, extraMacs = 0 } = chooseMemory(ready, memory, macsOf(ready), lowerings);
   const check = checkPlan(program, plan);
   if (!check.ok) throw new KingletError("internal", `the memory plan failed its check: ${check.failures[0]?.message ?? ""}`, { place: graph.name });
   return {

@@ -121,7 +121,18 @@ interface RowOptions {
   readonly extraMacs: number;
 }
 
-function byRowsFor(graph: Graph, { streamInput, ram, extraMacs }: RowOptions, lowerWith: LowerWith): Placed | undefined {
+/** By rows with the usual kernels or, where those do not meet a limit, with thriftier ones. */
+function byRowsFor(graph: Graph, options: RowOptions, lowerings: readonly LowerWith[]): Placed | undefined {
+  let best: Placed | undefined;
+  for (const lowerWith of lowerings) {
+    const next = byRowsWith(graph, options, lowerWith);
+    best = best === undefined ? next : better(best, next);
+    if (options.ram === undefined || (best !== undefined && best.plan.arenaBytes <= options.ram)) break;
+  }
+  return best;
+}
+
+function byRowsWith(graph: Graph, { streamInput, ram, extraMacs }: RowOptions, lowerWith: LowerWith): Placed | undefined {
   const divisions = new Divisions(graph, streamInput, 0, lowerWith);
   const plain = (ram === undefined ? undefined : divisions.fitting(ram)) ?? divisions.least();
   if (extraMacs <= 0 || (ram !== undefined && plain !== undefined && plain.plan.arenaBytes <= ram)) return plain;
@@ -132,21 +143,21 @@ function byRowsFor(graph: Graph, { streamInput, ram, extraMacs }: RowOptions, lo
 }
 
 /** Bytes by each way of using memory, for a person whose limit none of them meets. */
-function menu(graph: Graph, options: MemoryOptions, lowerWith: LowerWith, images: Placed | undefined, rows: Placed | undefined): string {
+function menu(graph: Graph, options: MemoryOptions, lowerings: readonly LowerWith[], images: Placed | undefined, rows: Placed | undefined): string {
   const lines = [
     ...(images === undefined ? [] : [`${images.plan.arenaBytes} bytes by whole images`]),
     ...(rows === undefined ? [] : [`${rows.plan.arenaBytes} by rows${options.streamInput === true ? " with a streamed input" : ""}`]),
   ];
   if (options.streamInput !== true) {
-    const streamed = streamedIfAny(graph, lowerWith);
+    const streamed = streamedIfAny(graph, lowerings);
     if (streamed !== undefined) lines.push(`${streamed.plan.arenaBytes} by rows with a streamed input (--stream-input)`);
   }
   return `it would need ${lines.join("; ")}${options.trade === undefined ? "; --trade macs=1.2 lets rows be computed again" : ""}`;
 }
 
-function streamedIfAny(graph: Graph, lowerWith: LowerWith): Placed | undefined {
+function streamedIfAny(graph: Graph, lowerings: readonly LowerWith[]): Placed | undefined {
   try {
-    return byRowsFor(graph, { streamInput: true, extraMacs: 0 }, lowerWith);
+    return byRowsFor(graph, { streamInput: true, ram: 0, extraMacs: 0 }, lowerings);
   } catch (error) {
     if (error instanceof KingletError && error.code === "unsupported") return undefined;
     throw error;
@@ -155,23 +166,23 @@ function streamedIfAny(graph: Graph, lowerWith: LowerWith): Placed | undefined {
 
 /**
  * Chooses how the network uses memory, and places it.
+ * @param lowerings with the fastest kernels first, then with ones that need less working memory.
  * @throws KingletError `does-not-fit` with what each way would need; `unsupported` where the input cannot stream.
  */
-export function chooseMemory(graph: Graph, options: MemoryOptions, macs: number, lowerWith: LowerWith): Placed {
+export function chooseMemory(graph: Graph, options: MemoryOptions, macs: number, lowerings: readonly LowerWith[]): Placed {
   const extraMacs = Math.floor(((options.trade ?? 1) - 1) * macs);
   const { ram, streamInput = false, pinned = false } = options;
-  const images = streamInput ? undefined : wholeImages(graph, lowerWith, options);
+  const images = streamInput ? undefined : wholeImages(graph, lowerings[0]!, options);
   const fits = (placed: Placed | undefined): boolean => placed !== undefined && (ram === undefined || placed.plan.arenaBytes <= ram);
   if (pinned || (images !== undefined && options.fuse !== true && fits(images))) return images!;
-  // With a limit the fastest plan that meets it; without one, or where told to, the smallest.
-  const rows =
-    options.rows === false ? undefined : byRowsFor(graph, { streamInput, ram: options.fuse === true ? undefined : ram, extraMacs }, lowerWith);
+  // With a limit the fastest plan that meets it; without one the smallest with the usual kernels.
+  const rows = options.rows === false ? undefined : byRowsFor(graph, { streamInput, ram, extraMacs }, lowerings);
   const best = images === undefined ? rows! : better(images, rows);
   if (fits(best)) return best;
   if (options.rows === false)
     throw new KingletError("does-not-fit", `the network needs an arena of ${best.plan.arenaBytes} bytes and may use ${ram}`, { place: graph.name });
   throw new KingletError("does-not-fit", `the network needs an arena of ${best.plan.arenaBytes} bytes and may use ${ram}`, {
     place: graph.name,
-    hint: menu(graph, options, lowerWith, images, rows),
+    hint: menu(graph, options, lowerings, images, rows),
   });
 }

@@ -85,6 +85,11 @@ export function balancedDspSchedules(graph: Graph): Schedules {
   return dspSchedules({ shared: true, largeMap: Math.max(1, ...sizes) * NEAR_PEAK });
 }
 
+/** Depthwise layers read inputs where they lie, without working memory: for limits that the usual kernels do not meet. */
+export function thriftyDspSchedules(graph: Graph): Schedules {
+  return { ...balancedDspSchedules(graph), depthwiseConv2d: depthwiseSchedule(eachChannel) };
+}
+
 /** For speed: one kernel for each kind of layer, inner loops written out. */
 const fast = dspSchedules({ shared: false, largeMap: Infinity });
 
