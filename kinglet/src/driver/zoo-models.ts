@@ -74,6 +74,5 @@ export const REFUSED_FILES: Readonly<Record<string, string>> = {
   "mobilenet_v1_0.25_128_quant_edgetpu.tflite": "edgetpu-custom-op",
   "model_invoking_error.tflite": "fake-op-double",
   "split_concat_edgetpu.tflite": "edgetpu-custom-op",
-  "tflm-audio_preprocessor_float.tflite": "SignalWindow",
   "tfs-whitespace_tokenizer_flex.tflite": "FlexUnicodeDecodeWithOffsets",
 };
