@@ -90,12 +90,17 @@ describe("quantizeGraph", () => {
     expect(nodeOf(island, "maxPool2d").inputs[0]!.dtype).toBe("int8");
   });
 
-  test("a missing range, a batch norm and a network without anything to quantize are refused by name", () => {
-    expect(() => quantizeGraph(source, { ranges: new Map() })).toThrow(/no calibrated range for/);
+  test("a batch norm that does not fold stays in floating point and is named", () => {
     const net = new TestNetwork("norm");
     const statistics = ["scale", "offset", "mean", "variance"].map((name) => net.constant(name, [4], new Float32Array(4).fill(1)));
-    const norm = net.node("batchNorm", [net.input([1, 4]), ...statistics], [1, 4], { epsilon: 1e-3, activation: "none" });
-    expect(() => prepareForQuantization(net.finish(norm))).toThrow(/batchNorm node.*does not fold/);
+    const norm = net.node("batchNorm", [net.input([1, 2, 2, 4]), ...statistics], [1, 2, 2, 4], { epsilon: 1e-3, activation: "none" });
+    const graph = prepareForQuantization(net.finish(net.conv(norm, 3, "none")));
+    const { kept } = quantizeGraph(graph, { ranges: spread(graph) });
+    expect(kept.map(({ source: node, why }) => `${node.op}: ${why}`)).toEqual(["batchNorm: there is no integer rule for batchNorm"]);
+  });
+
+  test("a missing range and a network without anything to quantize are refused by name", () => {
+    expect(() => quantizeGraph(source, { ranges: new Map() })).toThrow(/no calibrated range for/);
     const sines = new TestNetwork("sines");
     const graph = prepareForQuantization(sines.finish(sines.node("sin", [sines.input([4])], [4])));
     expect(() => quantizeGraph(graph, { ranges: spread(graph) })).toThrow(/no integer rule for sin/);
