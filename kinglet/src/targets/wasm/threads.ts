@@ -10,7 +10,7 @@ export interface SharedMemory {
 export function threadsText(name: string, { pages, control }: SharedMemory): string {
   return `async function workerOf() {
   const address = new URL("./${name}.worker.js", import.meta.url);
-  if (typeof Worker === "function") return new Worker(address, { type: "module" });
+  if (typeof Worker === "function" && "addEventListener" in Worker.prototype) return new Worker(address, { type: "module" });
   const { Worker: NodeWorker } = await import(/* webpackIgnore: true */ /* @vite-ignore */ "node:worker_threads");
   const worker = new NodeWorker(address);
   worker.addEventListener = (kind, listener) => worker.once(kind, (data) => listener({ data }));
