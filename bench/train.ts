@@ -3,6 +3,7 @@ import { elementCount } from "../kinglet/src/base/index.ts";
 import { TrainingSession } from "../kinglet/src/train/index.ts";
 import { dsCnn, mlp, mobilenetV1, resnet8 } from "../kinglet/src/zoo/index.ts";
 import type { Graph } from "../kinglet/src/graph/index.ts";
+import { interleave, type Timing } from "./js/interleave.ts";
 import { figure, NONE, ratio, terminal } from "./table.ts";
 
 /** Samples a second of other engines on one thread of a like machine, when they were last measured; not in this process. */
@@ -33,9 +34,8 @@ const SUBJECTS: readonly Subject[] = [
   { model: "mlp_784_128_10", make: () => mlp({ batch: 64 }), torch: 124_900, javascript: 45_100, target: 0.5 },
 ];
 
-/** Processor time for each network, and how long a slice of a round is. */
-const BUDGET_MS = 8000;
-const SLICE_MS = 60;
+/** Each network gets some slices in every round. */
+const ROUNDS = { sliceMs: 60, budgetMs: 30_000, mostRounds: 400 };
 
 interface Candidate {
   readonly subject: Subject;
@@ -43,7 +43,6 @@ interface Candidate {
   readonly compileMs: number;
   readonly memoryBytes: number;
   readonly step: () => number;
-  readonly times: number[];
 }
 
 interface Result extends Peers {
@@ -63,37 +62,22 @@ function candidateOf(subject: Subject): Candidate {
   const [batch, classes] = graph.outputs[0]!.shape as [number, number];
   const data = Float32Array.from({ length: elementCount(graph.inputs[0]!.shape) }, (_, i) => Math.sin(0.37 * i));
   const targets = Float32Array.from({ length: batch * classes }, (_, i) => (i % classes === Math.floor(i / classes) % classes ? 1 : 0));
-  return { subject, batch, compileMs, memoryBytes: session.memoryBytes, step: () => session.run([data], targets, 0.001).loss, times: [] };
+  return { subject, batch, compileMs, memoryBytes: session.memoryBytes, step: () => session.run([data], targets, 0.001).loss };
 }
 
-/** Processor milliseconds of one step. */
-function timed(step: () => number): number {
-  const before = process.cpuUsage();
-  step();
-  const { user, system } = process.cpuUsage(before);
-  return (user + system) / 1000;
-}
-
-/** All networks in turn, a slice each, until every one has had its time. */
-function interleave(candidates: readonly Candidate[]): void {
-  for (const { step } of candidates) for (let i = 0; i < 5; i++) step();
-  const rounds = Math.ceil(BUDGET_MS / SLICE_MS);
-  for (let round = 0; round < rounds; round++) {
-    for (const { step, times } of candidates) {
-      for (let spent = 0; spent < SLICE_MS; ) {
-        const ms = timed(step);
-        times.push(ms);
-        spent += Math.max(ms, 0.01);
-      }
-    }
-  }
-}
-
-function resultOf({ subject, batch, compileMs, memoryBytes, times }: Candidate): Result {
-  const sorted = times.toSorted((a, b) => a - b);
-  const speed = (share: number): number => (1000 * batch) / sorted[Math.floor(share * (sorted.length - 1))]!;
+function resultOf({ subject, batch, compileMs, memoryBytes }: Candidate, { cpuP10Ms, cpuMedianMs }: Timing): Result {
   const { model, torch, javascript, target } = subject;
-  return { model, torch, javascript, target, batch, samplesPerSecond: speed(0.1), median: speed(0.5), compileMs: Math.round(compileMs), memoryBytes };
+  return {
+    model,
+    torch,
+    javascript,
+    target,
+    batch,
+    samplesPerSecond: (1000 * batch) / cpuP10Ms,
+    median: (1000 * batch) / cpuMedianMs,
+    compileMs: Math.round(compileMs),
+    memoryBytes,
+  };
 }
 
 function print(results: readonly Result[]): void {
@@ -121,7 +105,10 @@ const wanted = args.filter((arg) => !arg.startsWith("-"));
 const unknown = wanted.filter((name) => !SUBJECTS.some(({ model }) => model === name));
 if (unknown.length > 0) throw new Error(`no network ${unknown.join(", ")}; there are ${SUBJECTS.map(({ model }) => model).join(", ")}`);
 const candidates = SUBJECTS.filter(({ model }) => wanted.length === 0 || wanted.includes(model)).map(candidateOf);
-interleave(candidates);
-const results = candidates.map(resultOf);
+const times = await interleave(
+  candidates.map(({ subject, step }) => ({ name: subject.model, run: step })),
+  ROUNDS,
+);
+const results = candidates.map((candidate) => resultOf(candidate, times.get(candidate.subject.model)!));
 if (args.includes("--json")) console.log(JSON.stringify(results, null, 2));
 else print(results);

@@ -6,7 +6,6 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { type Dataset, datasetFromArrays, randomCrop, type Split } from "../kinglet/src/data/index.ts";
 import type { Graph } from "../kinglet/src/graph/index.ts";
-import { withBatch } from "../kinglet/src/passes/index.ts";
 import { type ClassifierOptions, type Evaluation, evaluateOn, trainClassifier } from "../kinglet/src/train/index.ts";
 import { mlp } from "../kinglet/src/zoo/index.ts";
 
@@ -31,7 +30,7 @@ const { dataset, split } = digits();
 
 async function learn(title: string, hidden: number[], options: Partial<ClassifierOptions> = {}): Promise<{ network: Graph; test: Evaluation }> {
   const start = performance.now();
-  const { network } = await trainClassifier((batch) => mlp({ hidden, batch, seed: SEED }), dataset, split, {
+  const { network } = await trainClassifier(mlp({ hidden, seed: SEED }), dataset, split, {
     epochs: EPOCHS,
     batchSize: BATCH,
     seed: SEED,
@@ -50,6 +49,6 @@ console.log(`MNIST, ${SAMPLES} training samples, ${EPOCHS} epochs, seed ${SEED}`
 const teaching = { epochs: 2 * EPOCHS, dropout: 0.5, augment: [randomCrop(2)] };
 const teacher = await learn("teacher 784-1200-1200-10, dropout, shifts", [1200, 1200], teaching);
 const alone = await learn("student 784-800-800-10 alone", [800, 800]);
-const distill = { teacher: withBatch(teacher.network, BATCH), temperature: TEMPERATURE, alpha: ALPHA };
+const distill = { teacher: teacher.network, temperature: TEMPERATURE, alpha: ALPHA };
 const taught = await learn(`student distilled at T = ${TEMPERATURE}`, [800, 800], { distill });
 console.log(`errors fall by ${(100 * (1 - taught.test.mistakes.length / alone.test.mistakes.length)).toFixed(0)} %`);

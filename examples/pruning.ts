@@ -8,7 +8,7 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { type Dataset, datasetFromArrays, flipHorizontal, randomCrop, type Split } from "../kinglet/src/data/index.ts";
 import { makeArtefact } from "../kinglet/src/driver/index.ts";
 import type { Graph } from "../kinglet/src/graph/index.ts";
-import { pruneChannels, withBatch } from "../kinglet/src/passes/index.ts";
+import { pruneChannels } from "../kinglet/src/passes/index.ts";
 import { type ClassifierOptions, evaluateOn, trainClassifier, zerosOf } from "../kinglet/src/train/index.ts";
 import { mlp, resnet8 } from "../kinglet/src/zoo/index.ts";
 
@@ -56,42 +56,39 @@ function cifar(): { dataset: Dataset; split: Split } {
 
 const { dataset, split } = TASK === "mnist" ? mnist() : cifar();
 
-async function learn(title: string, make: (batch: number) => Graph, options: Partial<ClassifierOptions>): Promise<Graph> {
+async function learn(title: string, network: Graph, options: Partial<ClassifierOptions>): Promise<Graph> {
   const start = performance.now();
   const common = { epochs: EPOCHS, batchSize: 64, seed: SEED, schedule: { kind: "oneCycle", rate: 0.001 } } as const;
-  const { network } = await trainClassifier(make, dataset, split, { ...common, optimizer: { kind: "adam" }, ...options });
-  const test = await evaluateOn(network, dataset, split.test);
-  const { files, compiled } = await makeArtefact(network, { target: "wasm", id: "net" });
+  const { network: trained } = await trainClassifier(network, dataset, split, { ...common, optimizer: { kind: "adam" }, ...options });
+  const test = await evaluateOn(trained, dataset, split.test);
+  const { files, compiled } = await makeArtefact(trained, { target: "wasm", id: "net" });
   const wasm = [...files].find(([name]) => name.endsWith(".wasm"))![1] as Uint8Array;
   const sizes = `wasm ${wasm.length} B, gzip ${gzipSync(wasm).length} B`;
   const seconds = ((performance.now() - start) / 1000).toFixed(0);
   const accuracy = (100 * test.accuracy).toFixed(2);
   console.log(`${title.padEnd(34)} ${accuracy} % of ${test.samples}, ${compiled.macs} MACs, ${sizes}, ${seconds} s`);
-  return network;
+  return trained;
 }
 
 async function unstructured(): Promise<void> {
-  const make = (batch: number): Graph => mlp({ hidden: [800, 800], batch, seed: SEED });
-  const whole = await learn("784-800-800-10", make, {});
-  const again = (batch: number): Graph => withBatch(whole, batch);
+  const whole = await learn("784-800-800-10", mlp({ hidden: [800, 800], seed: SEED }), {});
   const schedule = { kind: "oneCycle", rate: 0.0005 } as const;
-  const sparse = await learn("80 % of each layer 0, trained on", again, { schedule, sparsity: { goal: 0.8 } });
-  await learn("2 of 4, trained on", again, { schedule, sparsity: { goal: { keep: 2, of: 4 }, end: 0.1 } });
+  const sparse = await learn("80 % of each layer 0, trained on", whole, { schedule, sparsity: { goal: 0.8 } });
+  await learn("2 of 4, trained on", whole, { schedule, sparsity: { goal: { keep: 2, of: 4 }, end: 0.1 } });
   for (const { weights, zeros, of } of zerosOf(sparse)) console.log(`  ${weights}: ${zeros} of ${of} are 0`);
   console.log("Zeros bring bytes where the module is compressed, and nothing while it runs: the kernels are dense.");
 }
 
 async function channels(): Promise<void> {
   const shared: Partial<ClassifierOptions> = { augment: [flipHorizontal(), randomCrop(4)], batchSize: 32 };
-  const make = (batch: number): Graph => resnet8({ batch, seed: SEED });
-  const whole = await learn("ResNet-8", make, { ...shared, schedule: { kind: "oneCycle", rate: 0.005 } });
+  const whole = await learn("ResNet-8", resnet8({ seed: SEED }), { ...shared, schedule: { kind: "oneCycle", rate: 0.005 } });
   const pruned = pruneChannels(whole, { macs: 0.5, multiple: 4 });
   for (const { layers, channels: gone, of } of pruned.removed) console.log(`  ${layers.join(" + ")}: ${gone.length} of ${of} channels removed`);
   const { accuracy } = await evaluateOn(pruned.graph, dataset, split.test);
   console.log(`  before training on: ${(100 * accuracy).toFixed(2)} %, ${pruned.parameters.before} → ${pruned.parameters.after} parameters`);
   const schedule = { kind: "oneCycle", rate: 0.003 } as const;
-  await learn("half the work, trained on", (batch) => withBatch(pruned.graph, batch), { ...shared, schedule });
-  await learn("ResNet-8, trained on as long", (batch) => withBatch(whole, batch), { ...shared, schedule });
+  await learn("half the work, trained on", pruned.graph, { ...shared, schedule });
+  await learn("ResNet-8, trained on as long", whole, { ...shared, schedule });
 }
 
 console.log(`${TASK}, ${SAMPLES} training samples, ${EPOCHS} epochs, seed ${SEED}`);

@@ -127,7 +127,9 @@ class FolderStore implements SampleStore {
   }
 
   private async closeOldest(): Promise<void> {
-    const [[shard, handle]] = this.handles as unknown as [[number, Promise<FileHandle>]];
+    const oldest = this.handles.entries().next();
+    if (oldest.done === true) return;
+    const [shard, handle] = oldest.value;
     this.handles.delete(shard);
     await (await handle).close();
   }

@@ -2,6 +2,7 @@ import { bytesOf } from "../base/index.ts";
 import { randomCrop } from "../data/index.ts";
 import { calibrate, type Sample } from "../driver/index.ts";
 import type { Graph } from "../graph/index.ts";
+import { storedNumbers } from "../ops/index.ts";
 import { prepareForQuantization, quantizeGraph } from "../passes/index.ts";
 import { type EpochReport, evaluateOn, trainClassifier } from "../train/index.ts";
 import { dsCnn } from "../zoo/index.ts";
@@ -26,17 +27,11 @@ export interface Learned {
   readonly samples: readonly Sample[];
 }
 
-/** Real numbers as the quantized network's input stores them. */
-function storedSample(graph: Graph, picture: Float32Array): Uint8Array {
-  const { scales, zeroPoints } = graph.inputs[0]!.quantization!;
-  return bytesOf(Int8Array.from(picture, (x) => Math.max(-128, Math.min(127, Math.round(x / scales[0]!) + zeroPoints[0]!))));
-}
-
 /** Trains on real digits and quantizes to int8. The same weights on every machine. */
 export async function learnDigits(onEpoch: (report: EpochReport) => void): Promise<Learned> {
   const { dataset, split } = loadDigits();
   const start = performance.now();
-  const trained = await trainClassifier((batch) => dsCnn({ variant: "digits", batch, seed: 1 }), dataset, split, {
+  const trained = await trainClassifier(dsCnn({ variant: "digits", seed: 1 }), dataset, split, {
     epochs: EPOCHS,
     batchSize: 32,
     optimizer: { kind: "adam", weightDecay: 1e-4, decoupled: true },
@@ -71,6 +66,6 @@ export async function learnDigits(onEpoch: (report: EpochReport) => void): Promi
     trainSeconds,
     memoryBytes: trained.memoryBytes,
     reports: trained.reports,
-    samples: proof.map((picture) => [storedSample(quantized, picture)]),
+    samples: proof.map((picture) => [bytesOf(storedNumbers(quantized.inputs[0]!, picture))]),
   };
 }

@@ -1,5 +1,6 @@
 import { bytesOf, Xorshift32 } from "../base/index.ts";
 import type { Graph } from "../graph/index.ts";
+import { storedNumbers } from "../ops/index.ts";
 import { dsCnn } from "../zoo/index.ts";
 
 const [FRAMES, BANDS] = [49, 10];
@@ -22,7 +23,5 @@ function sampleFeatures(seed: number): Float32Array {
 
 /** Seeded features as the network's int8 input. */
 export function sampleInput(graph: Graph, seed: number): Uint8Array {
-  const { scales, zeroPoints } = graph.inputs[0]!.quantization!;
-  const stored = (x: number): number => Math.max(-128, Math.min(127, Math.round(x / scales[0]!) + zeroPoints[0]!));
-  return bytesOf(Int8Array.from(sampleFeatures(seed), stored));
+  return bytesOf(storedNumbers(graph.inputs[0]!, sampleFeatures(seed)));
 }

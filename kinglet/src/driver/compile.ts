@@ -106,7 +106,7 @@ export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
   const schedules = schedulesFor(options.target, optimize, ready);
   const lowerFor = (how: Optimize, stages: Parameters<LowerWith>[0], walks: Parameters<LowerWith>[1], own = schedules): Program =>
     lower(ready, { schedules: own, optimize: how, walks, stages, convert: convertLayout });
-  const memory = { ...options, rows: memoryByRows(options), backward: !wasm, overlap: !(wasm && worthThreads(ready)) };
+  const memory = { ...options, rows: memoryByRows(options), backward: !wasm, overlap: options.overlap ?? !(wasm && worthThreads(ready)) };
   const lowerWith: LowerWith = (stages, walks) => {
     const program = lowerFor(optimize, stages, walks);
     const large = wasm && options.optimize === undefined && wasmCodeBytes(program) > QUICK_CODE;

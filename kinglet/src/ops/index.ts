@@ -1,4 +1,5 @@
 export * from "./accumulate.ts";
+export * from "./apply.ts";
 export { type CommonScale, commonScale, type FusedAttributes } from "./arithmetic.ts";
 export type { BatchNormAttributes } from "./batch-norm.ts";
 export * from "./case-graph.ts";

@@ -1,4 +1,4 @@
-import type { DType } from "../base/index.ts";
+import { allocate, type DType, KingletError, type TypedArray } from "../base/index.ts";
 import type { Node, Value, ValueType } from "../graph/index.ts";
 import { badNode } from "./op.ts";
 
@@ -36,6 +36,20 @@ export function rangeOfDType(dtype: DType): { low: number; high: number } {
 /** Rounds half away from zero, as C's `round`. */
 export function roundAway(x: number): number {
   return x < 0 ? -Math.floor(-x + 0.5) : Math.floor(x + 0.5);
+}
+
+/**
+ * Real numbers as a value of this type stores them, rounded and clamped as the `quantize` operator does it; float32 as they are.
+ * @throws KingletError `unsupported` for a type without a scale for the whole tensor.
+ */
+export function storedNumbers({ dtype, quantization }: ValueType, real: Float32Array): TypedArray {
+  if (dtype === "float32") return real;
+  if (quantization?.scales.length !== 1)
+    throw new KingletError("unsupported", `real numbers cannot be stored as ${dtype} without a scale for all of them`);
+  const [scale, zeroPoint, { low, high }] = [quantization.scales[0]!, quantization.zeroPoints[0]!, rangeOfDType(dtype)];
+  const stored = allocate(dtype, real.length);
+  for (let i = 0; i < real.length; i++) stored[i] = Math.min(high, Math.max(low, roundAway(real[i]! / scale) + zeroPoint));
+  return stored;
 }
 
 /** A positive real factor as multiplier / 2^31 · 2^shift with 2^30 <= multiplier < 2^31. */

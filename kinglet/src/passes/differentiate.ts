@@ -1,15 +1,6 @@
 import { elementCount, KingletError, type Shape } from "../base/index.ts";
-import type { Attributes, GraphBuilder, Node, Value } from "../graph/index.ts";
-import { findGradient, findOp, type GradientContext } from "../ops/index.ts";
-
-/** Adds a node whose types follow from its shape rule. */
-export function applyOp(builder: GraphBuilder, op: string, inputs: readonly (Value | null)[], attributes: Attributes = {}, name?: string): Value[] {
-  const called = name ?? `${op}_${builder.written.length}`;
-  const types = findOp(op)!.infer(inputs, attributes);
-  const outputs = types.map((type, i) => builder.value(types.length === 1 ? called : `${called}_${i}`, type));
-  builder.node(op, inputs, outputs, attributes, called);
-  return outputs;
-}
+import type { GraphBuilder, Node, Value } from "../graph/index.ts";
+import { applyOp, findGradient, type GradientContext } from "../ops/index.ts";
 
 /** Values whose gradients are needed on the way to the wanted ones: everything that depends on one of them. */
 function dependents(nodes: readonly Node[], wanted: readonly Value[]): Set<number> {

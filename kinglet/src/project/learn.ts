@@ -106,11 +106,11 @@ export async function learn(config: ProjectConfig, dataset: Dataset, options: Le
   const agreed = agreedOf(config, dataset);
   const before = options.resume === true && options.checkpoint !== undefined ? await readCheckpoint(options.checkpoint) : null;
   if (before !== null) checkAgreed(before, agreed, options.checkpoint!);
-  const make = projectNetwork(config, dataset.info, await measureFeatures(config, dataset, split.train));
+  const given = projectNetwork(config, dataset.info, await measureFeatures(config, dataset, split.train));
   const reports = [...(before?.reports ?? [])];
   const keep = options.checkpoint === undefined ? (report: EpochReport) => void reports.push(report) : keeper(options.checkpoint, agreed, reports);
   const samples = { train: split.train.length, validation: split.validation.length, test: split.test.length };
-  const { network, memoryBytes } = await trainClassifier(make, dataset, split, {
+  const { network, memoryBytes } = await trainClassifier(given, dataset, split, {
     epochs: config.epochs,
     batchSize: config.batch,
     optimizer: config.optimizer,

@@ -2,7 +2,7 @@ import { bytesOf, elementCount, fromBytes, KingletError } from "../base/index.ts
 import type { Dataset, DatasetInfo, Normalization } from "../data/index.ts";
 import { execute } from "../driver/index.ts";
 import { type Graph, GraphBuilder, joinGraphs, type Value } from "../graph/index.ts";
-import { applyOp } from "../passes/index.ts";
+import { applyOp } from "../ops/index.ts";
 import { mfcc, motionFeatures, normalise } from "../signal/index.ts";
 import { NETWORKS, type NetworkName, type NetworkOptions } from "../zoo/index.ts";
 import type { Features, ProjectConfig } from "./config.ts";
@@ -44,9 +44,9 @@ function rawFeatures(b: GraphBuilder, x: Value, features: Features, info: Datase
 }
 
 /** Samples as the data set has them, in units of its full scale, and their features. */
-function featureGraph(batch: number, config: ProjectConfig, info: DatasetInfo, finish: (b: GraphBuilder, x: Value) => Value): Graph {
+function featureGraph(config: ProjectConfig, info: DatasetInfo, finish: (b: GraphBuilder, x: Value) => Value): Graph {
   const b = new GraphBuilder("features");
-  const x = b.input("samples", { dtype: "float32", shape: [batch, ...info.shape] });
+  const x = b.input("samples", { dtype: "float32", shape: [1, ...info.shape] });
   b.output(finish(b, rawFeatures(b, x, config.features, info)));
   return b.build();
 }
@@ -91,7 +91,7 @@ export async function readSamples(dataset: Dataset, positions: Int32Array): Prom
 /** Mean and deviation of features, by channel: the last dimension. Samples of the training part alone may tell. */
 export async function measureFeatures(config: ProjectConfig, dataset: Dataset, train: Int32Array): Promise<Normalization> {
   const samples = await readSamples(dataset, spread(train, MEASURED));
-  const graph = featureGraph(1, config, dataset.info, (_, x) => x);
+  const graph = featureGraph(config, dataset.info, (_, x) => x);
   const found =
     graph.nodes.length === 0
       ? samples
@@ -116,21 +116,19 @@ export async function measureFeatures(config: ProjectConfig, dataset: Dataset, t
   return { mean, std };
 }
 
-/** The whole network of a project for any batch: samples, features, normalization, layers, logits; classes and normalization as notes. */
-export function projectNetwork(config: ProjectConfig, info: DatasetInfo, normalization: Normalization): (batch: number) => Graph {
-  return (batch) => {
-    let options: Readonly<Record<string, unknown>> = {};
-    const { name } = config.network;
-    const before = featureGraph(batch, config, info, (b, x) => {
-      const ready = normalise(b, x, normalization);
-      const fit = arranged(name, ready.shape.slice(1));
-      options = fit.options;
-      return reshape(b, ready, [batch, ...fit.shape], "arranged");
-    });
-    const given = { ...config.network.options, ...options, classes: info.classes.length, batch, seed: config.seed };
-    const network = (NETWORKS[name] as (options: NetworkOptions) => Graph)(given);
-    const joined = joinGraphs(network.name, before, network);
-    const notes = { labels: info.classes.join("\n"), normalization: JSON.stringify(normalization), features: JSON.stringify(config.features) };
-    return { ...joined, metadata: { ...joined.metadata, ...notes } };
-  };
+/** The whole network of a project, for one sample: samples, features, normalization, layers, logits; classes and normalization as notes. */
+export function projectNetwork(config: ProjectConfig, info: DatasetInfo, normalization: Normalization): Graph {
+  let options: Readonly<Record<string, unknown>> = {};
+  const { name } = config.network;
+  const before = featureGraph(config, info, (b, x) => {
+    const ready = normalise(b, x, normalization);
+    const fit = arranged(name, ready.shape.slice(1));
+    options = fit.options;
+    return reshape(b, ready, [1, ...fit.shape], "arranged");
+  });
+  const given = { ...config.network.options, ...options, classes: info.classes.length, seed: config.seed };
+  const network = (NETWORKS[name] as (options: NetworkOptions) => Graph)(given);
+  const joined = joinGraphs(network.name, before, network);
+  const notes = { labels: info.classes.join("\n"), normalization: JSON.stringify(normalization), features: JSON.stringify(config.features) };
+  return { ...joined, metadata: { ...joined.metadata, ...notes } };
 }

@@ -1,13 +1,10 @@
 import { KingletError, type TypedArray } from "../base/index.ts";
 import type { Attributes, GraphBuilder, Value } from "../graph/index.ts";
-import { OPS, type OpName } from "../ops/index.ts";
+import { applyOp, type OpName } from "../ops/index.ts";
 
 /** Adds an operator with one output, whose type follows from its shape rule. @throws KingletError `bad-graph` */
-export function addNode(b: GraphBuilder, op: OpName, inputs: readonly (Value | null)[], attributes: Attributes = {}, name: string = op): Value {
-  const [type] = OPS[op].infer(inputs, attributes);
-  const value = b.value(name, type!);
-  b.node(op, inputs, [value], attributes);
-  return value;
+export function addNode(b: GraphBuilder, op: OpName, inputs: readonly (Value | null)[], attributes: Attributes = {}, name?: string): Value {
+  return applyOp(b, op, inputs, attributes, name)[0]!;
 }
 
 /** A constant of single-precision numbers. */

@@ -24,12 +24,12 @@ function tiny(): ReturnType<typeof datasetFromArrays> {
 
 const dataset = tiny();
 const split = splitDataset(dataset, { test: 0.2 });
-const make = (batch: number) => mlp({ inputs: 4, hidden: [5], classes: 2, batch });
+const network = mlp({ inputs: 4, hidden: [5], classes: 2 });
 
 async function train(extra: Partial<ClassifierOptions>): Promise<number[]> {
   const options = { epochs: 4, batchSize: 8, optimizer: { kind: "adam" }, schedule: { kind: "cosine", rate: 0.02 }, ...extra } as const;
-  const { network } = await trainClassifier(make, dataset, split, options);
-  return network.values.flatMap((value) => (value.data === undefined ? [] : Array.from(value.data as Float32Array)));
+  const { network: trained } = await trainClassifier(network, dataset, split, options);
+  return trained.values.flatMap((value) => (value.data === undefined ? [] : Array.from(value.data as Float32Array)));
 }
 
 const kept = (epochs: number, reports: readonly EpochReport[], session: TrainingSession): Checkpoint => ({

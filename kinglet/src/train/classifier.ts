@@ -1,10 +1,11 @@
 import { KingletError } from "../base/index.ts";
 import { type Augment, batchCount, batches, type Dataset, type Normalization, type Split } from "../data/index.ts";
-import type { Graph, Value } from "../graph/index.ts";
+import type { Graph } from "../graph/index.ts";
+import { withBatch } from "../passes/index.ts";
 import { type Evaluation, evaluate } from "./evaluate.ts";
 import { type EpochReport, fit, type FitOptions, type TrainingBatch } from "./fit.ts";
 import type { RateSchedule } from "./schedule.ts";
-import { type TrainingSession, withConstants } from "./session.ts";
+import type { TrainingSession } from "./session.ts";
 import type { Sparsity } from "./sparsity.ts";
 import type { StepOptions } from "./step.ts";
 
@@ -29,7 +30,7 @@ export interface ClassifierOptions extends Omit<StepOptions, "loss">, Pick<FitOp
 }
 
 export interface Classifier {
-  /** The trained network for one sample at a time. */
+  /** The trained network, for the batch that it was given for. */
   readonly network: Graph;
   readonly reports: readonly EpochReport[];
   readonly memoryBytes: number;
@@ -37,22 +38,6 @@ export interface Classifier {
 
 /** Samples that a network judges at once while it is evaluated. */
 const EVALUATION_BATCH = 32;
-
-/** The same network for another batch, with the contents that the constants of these names have. */
-export function withNamedConstants(network: Graph, from: Graph): Graph {
-  const known = new Map(from.values.flatMap((value) => (value.data === undefined ? [] : [[value.name, value] as const])));
-  const contents = new Map<Value, Float32Array>();
-  for (const value of network.values) {
-    if (value.data === undefined || value.dtype !== "float32") continue;
-    const other = known.get(value.name);
-    // What a network holds for each sample of a batch, as the first state of a recurrent one, is its own and not learned.
-    if (other?.data?.length !== value.data.length && value.shape[0] === network.inputs[0]!.shape[0] && value.data.every((x) => x === 0)) continue;
-    if (other?.data === undefined || other.data.length !== value.data.length)
-      throw new KingletError("internal", `the network has no constant "${value.name}" of ${value.data.length} numbers for another batch`);
-    contents.set(value, other.data as Float32Array);
-  }
-  return withConstants(network, contents);
-}
 
 /** Targets as the loss wants them: smoothed, and weighted by class. */
 function adjusted(batch: TrainingBatch, classes: number, smoothing: number, weights: readonly number[] | undefined): TrainingBatch {
@@ -79,19 +64,14 @@ export async function evaluateOn(network: Graph, dataset: Dataset, positions: In
 }
 
 /**
- * Trains a classifier on the training part of a data set. `make` writes the same network, with the same weights, for any batch; its
- * output are logits or probabilities of the data set's classes.
- * @throws KingletError `bad-input` where network and data do not fit, and what `fit` throws.
+ * Trains a classifier on the training part of a data set. Its batch is the first dimension of its input, as a rule 1; it is trained and
+ * judged in others. Its output are logits or probabilities of the data set's classes.
+ * @throws KingletError `bad-input` where network and data do not fit; what `withBatch` and `fit` throw.
  */
-export async function trainClassifier(
-  make: (batch: number) => Graph,
-  dataset: Dataset,
-  split: Split,
-  options: ClassifierOptions,
-): Promise<Classifier> {
+export async function trainClassifier(given: Graph, dataset: Dataset, split: Split, options: ClassifierOptions): Promise<Classifier> {
   const { batchSize, seed = 1, augment, normalization, labelSmoothing = 0, classWeights, ...rest } = options;
   const classes = dataset.info.classes.length;
-  const network = make(batchSize);
+  const network = withBatch(given, batchSize);
   if (network.outputs[0]!.shape.at(-1) !== classes)
     throw new KingletError("bad-input", `the network has ${network.outputs[0]!.shape.at(-1)} classes and the data set ${classes}`);
   const source = (epoch: number): AsyncIterable<TrainingBatch> =>
@@ -105,12 +85,12 @@ export async function trainClassifier(
       ...(normalization === undefined ? {} : { normalization }),
     });
   const validating = split.validation.length > 0;
-  const judged = (trained: Graph): Graph => withNamedConstants(make(EVALUATION_BATCH), trained);
+  const judged = (trained: Graph): Graph => withBatch(trained, EVALUATION_BATCH);
   const { network: trained, ...result } = await fit(network, {
     ...rest,
     batches: (epoch) => each(source(epoch), (batch) => adjusted(batch, classes, labelSmoothing, classWeights)),
     batchesPerEpoch: batchCount(split.train.length, { batchSize, last: "drop" }),
     ...(validating ? { validate: async (graph: Graph) => (await evaluateOn(judged(graph), dataset, split.validation, normalization)).accuracy } : {}),
   });
-  return { network: withNamedConstants(make(1), trained), ...result };
+  return { network: withBatch(trained, given.inputs[0]!.shape[0]!), ...result };
 }

@@ -1,6 +1,5 @@
 import { expect, test } from "vitest";
 import { Xorshift32 } from "../base/index.ts";
-import { withBatch } from "../passes/index.ts";
 import { mlp } from "../zoo/index.ts";
 import { type Distillation, type StepOptions, TrainingSession } from "./index.ts";
 
@@ -14,7 +13,7 @@ const data = Float32Array.from({ length: BATCH * INPUTS }, () => 2 * random.floa
 const targets = Float32Array.of(1, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 1);
 
 function sessionOf(distill: Partial<Distillation>, options: Partial<StepOptions> = {}): TrainingSession {
-  const all = { teacher: withBatch(teacher, BATCH), ...distill };
+  const all = { teacher, ...distill };
   return new TrainingSession(student, { optimizer: { kind: "sgd", momentum: 0 }, distill: all, ...options }, "plain");
 }
 
@@ -99,7 +98,7 @@ test("no weight changes before the loss is known", () => {
 });
 
 test("what does not fit is refused", () => {
-  expect(() => sessionOf({ teacher })).toThrow(/the teacher takes float32\[1,5\] and the student \[3,5\]/);
+  expect(() => sessionOf({ teacher: mlp({ inputs: 6, classes: CLASSES }) })).toThrow(/the teacher takes float32\[3,6\] and the student \[3,5\]/);
   expect(() => sessionOf({ teacher: mlp({ inputs: INPUTS, classes: 7, batch: BATCH }) })).toThrow(/answers \[3,7\]/);
   expect(() => sessionOf({ temperature: 0 })).toThrow(/temperature is 0/);
   expect(() => sessionOf({ alpha: 2 })).toThrow(/alpha is 2/);

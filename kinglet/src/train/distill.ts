@@ -1,10 +1,11 @@
 import { elementCount, KingletError, sameShape, shapeText } from "../base/index.ts";
 import type { Graph, GraphBuilder, Value } from "../graph/index.ts";
-import { applyOp } from "../passes/index.ts";
+import { applyOp } from "../ops/index.ts";
+import { withBatch } from "../passes/index.ts";
 
 /** A teacher whose answers a network learns to give (Hinton, Vinyals & Dean, arXiv 1503.02531). */
 export interface Distillation {
-  /** Any float network, trained or imported, with the student's input, batch included (`withBatch`), and its classes. */
+  /** Any float network, trained or imported, with the student's input and classes; its batch may be another. */
   readonly teacher: Graph;
   /** T: both answers are softened by it. Default 4. */
   readonly temperature?: number;
@@ -24,9 +25,6 @@ function check({ teacher, temperature, alpha }: Required<Distillation>, inputs: 
       throw new KingletError(
         "misuse",
         `the teacher takes ${input.dtype}${shapeText(input.shape)} and the student ${own === undefined ? "less" : shapeText(own.shape)}`,
-        {
-          hint: "`withBatch` writes the teacher for the student's batch.",
-        },
       );
   });
 }
@@ -66,7 +64,8 @@ function scaled(builder: GraphBuilder, x: Value, factor: number, name?: string):
  * size when T changes.
  */
 export function distillationLoss(builder: GraphBuilder, logits: Value, targets: Value, options: Distillation): { loss: Value; result: Value } {
-  const { teacher, temperature = 4, alpha = 0.9 } = options;
+  const { temperature = 4, alpha = 0.9 } = options;
+  const teacher = withBatch(options.teacher, logits.shape[0]!);
   const inputs = builder.build().inputs.slice(0, teacher.inputs.length);
   check({ teacher, temperature, alpha }, inputs);
   const answer = writeFrozen(builder, teacher, inputs);

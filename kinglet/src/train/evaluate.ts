@@ -1,6 +1,7 @@
-import { allocate, bytesOf, elementCount, KingletError } from "../base/index.ts";
+import { bytesOf, elementCount, fromBytes, KingletError } from "../base/index.ts";
 import { compileGraph } from "../driver/index.ts";
 import type { Graph } from "../graph/index.ts";
+import { storedNumbers } from "../ops/index.ts";
 import { createWasmRunner } from "../targets/wasm/index.ts";
 import type { TrainingBatch } from "./fit.ts";
 
@@ -32,27 +33,6 @@ export function argMax(scores: ArrayLike<number>, start: number, count: number):
   return best;
 }
 
-/** Real numbers as an input's type stores them. */
-function storedInput(graph: Graph, data: Float32Array): Uint8Array {
-  const { dtype, quantization } = graph.inputs[0]!;
-  if (dtype === "float32") return bytesOf(data);
-  if ((dtype !== "int8" && dtype !== "int16" && dtype !== "uint8") || quantization === undefined)
-    throw new KingletError("unsupported", `the network's input is ${dtype}: give it float32 or quantized inputs`);
-  const [low, high] = { int8: [-128, 127], uint8: [0, 255], int16: [-32768, 32767] }[dtype] as [number, number];
-  const [scale, zero] = [quantization.scales[0]!, quantization.zeroPoints[0]!];
-  const stored = allocate(dtype, data.length);
-  for (let i = 0; i < data.length; i++) stored[i] = Math.min(high, Math.max(low, Math.round(data[i]! / scale) + zero));
-  return bytesOf(stored);
-}
-
-function scoresOf(graph: Graph, bytes: Uint8Array): ArrayLike<number> {
-  const copy = bytes.slice().buffer;
-  const { dtype } = graph.outputs[0]!;
-  if (dtype === "float32") return new Float32Array(copy);
-  if (dtype === "int16") return new Int16Array(copy);
-  return dtype === "int8" ? new Int8Array(copy) : new Uint8Array(copy);
-}
-
 /**
  * Runs a classifier, float or quantized, over batches of any size: the network's own batch divides them.
  * @throws KingletError `bad-input` where the batches do not fit the network.
@@ -72,9 +52,9 @@ export async function evaluate(graph: Graph, batches: AsyncIterable<TrainingBatc
     for (let first = 0; first < count; first += own) {
       const slice = new Float32Array(input);
       slice.set(data.subarray(first * size, Math.min(data.length, (first + own) * size)));
-      runner.setInput(0, storedInput(graph, slice));
+      runner.setInput(0, bytesOf(storedNumbers(graph.inputs[0]!, slice)));
       runner.run();
-      const scores = scoresOf(graph, runner.output(0));
+      const scores = fromBytes(graph.outputs[0]!.dtype, runner.output(0)) as ArrayLike<number>;
       for (let i = first; i < Math.min(count, first + own); i++) {
         const [label, answer] = [labels[i]!, argMax(scores, (i - first) * classes, classes)];
         if (confusion[label] === undefined)

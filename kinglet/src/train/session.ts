@@ -34,7 +34,7 @@ export class TrainingSession {
   private readonly optimizer: Optimizer;
   private readonly runner: ProgramRunner;
   private readonly buffers: ReadonlyMap<string, number>;
-  /** The step that computes the losses, and where they lie. No update comes before it: all gradients follow from it. */
+  /** The step that computes the losses, and where they lie. No state changes before it: see `after` in step.ts. */
   private readonly lossStep: number;
   private readonly lossBuffer: number;
   private count = 0;
@@ -71,7 +71,7 @@ export class TrainingSession {
   }
 
   /**
-   * Runs one batch. Where the loss is not finite it is NaN, no weight changes and the step does not count.
+   * Runs one batch. Where the loss is not finite it is NaN, no state changes and the step does not count.
    * @param inputs in the network's order. @param targets [batch, classes] or as the output. @param rate the learning rate.
    */
   run(inputs: readonly Float32Array[], targets: Float32Array, rate: number): StepResult {
@@ -90,7 +90,7 @@ export class TrainingSession {
 
   /**
    * Names the first node up to the loss whose result is not finite when the batch is run again; empty where all are. A step
-   * whose loss is not finite changes no weight, so the batch can be.
+   * whose loss is not finite changes no state, so the batch can be.
    */
   whereNotFinite(inputs: readonly Float32Array[], targets: Float32Array): string {
     const { program } = this.compiled;

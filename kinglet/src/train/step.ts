@@ -1,7 +1,7 @@
 import { KingletError } from "../base/index.ts";
 import { type Graph, GraphBuilder, type Node, type Value } from "../graph/index.ts";
-import { parameterValues } from "../ops/index.ts";
-import { applyOp, differentiate } from "../passes/index.ts";
+import { applyOp, parameterValues } from "../ops/index.ts";
+import { differentiate } from "../passes/index.ts";
 import { type Distillation, distillationLoss, LOSS_NODE } from "./distill.ts";
 import { checkOptimizer, type Optimizer, rateCount, type StateVariable, writeUpdate } from "./optimizer.ts";
 
@@ -45,6 +45,7 @@ class StepWriter {
   readonly trained: { constant: Value; variable: StateVariable }[] = [];
   /** Running statistics are state, but nothing that gradients change. */
   readonly statistics = new Set<Value>();
+  private readonly moving: { readonly running: Value; readonly statistic: Value; readonly name: string }[] = [];
   private readonly network: Graph;
   private readonly options: StepOptions;
   private readonly values = new Map<number, Value>();
@@ -93,11 +94,10 @@ class StepWriter {
     const [x, scale, offset] = node.inputs.slice(0, 3).map((value) => this.of(value!)) as [Value, Value, Value];
     const [y, ...statistics] = applyOp(this.builder, "batchNormTraining", [x, scale, offset], node.attributes, node.name) as [Value, ...Value[]];
     this.values.set(node.outputs[0]!.id, y);
-    const decay = this.options.statisticsDecay ?? 0.9;
     STATISTICS.forEach((index, i) => {
       const running = this.variable(node.inputs[index]!);
       this.statistics.add(running);
-      this.builder.node("movingAverage", [running, statistics[i]!], [], { decay }, `${node.name} statistics ${i}`);
+      this.moving.push({ running, statistic: statistics[i]!, name: `${node.name} statistics ${i}` });
     });
   }
 
@@ -125,9 +125,25 @@ class StepWriter {
     return this.of(output);
   }
 
+  /** Moves the running statistics on, once the loss is known. */
+  moveStatistics(loss: Value): void {
+    const decay = this.options.statisticsDecay ?? 0.9;
+    for (const { running, statistic, name } of this.moving)
+      this.builder.node("movingAverage", [running, after(this.builder, statistic, loss)], [], { decay }, name);
+  }
+
   get seedInput(): Value | null {
     return this.seed;
   }
+}
+
+/**
+ * A row of numbers that is there only when the loss is: whatever changes state takes one of its inputs through here, so that a step
+ * can be stopped at its loss with nothing changed.
+ */
+function after(builder: GraphBuilder, x: Value, loss: Value): Value {
+  const both = applyOp(builder, "concatenation", [x, loss], { axis: 0 })[0]!;
+  return applyOp(builder, "slice", [both], { begin: [0], size: [...x.shape] })[0]!;
 }
 
 /** Shortens all gradients together to a length of at most `most` (Pascanu et al., ICML 2013). */
@@ -180,7 +196,9 @@ export function trainingStep(network: Graph, options: StepOptions): TrainingStep
   const updated = parameters.flatMap(({ value }, i) => (gradients[i] === null ? [] : [{ value, gradient: gradients[i]! }]));
   const all = updated.map(({ gradient }) => gradient);
   const ready = options.clipNorm === undefined ? all : clipped(builder, all, options.clipNorm);
-  updated.forEach(({ value }, i) => writer.state.push(...writeUpdate(builder, options.optimizer, value, ready[i]!, rates)));
+  const stepRates = after(builder, rates, mean);
+  updated.forEach(({ value }, i) => writer.state.push(...writeUpdate(builder, options.optimizer, value, ready[i]!, stepRates)));
+  writer.moveStatistics(mean);
   builder.output(mean);
   builder.output(result);
   const graph = builder.build();

@@ -81,6 +81,19 @@ test("a loss that is not a number changes nothing and says where", () => {
   expect(session.whereNotFinite([large], targets)).toMatch(/first in "dense_1"/);
 });
 
+test.each([
+  ["crossEntropy", { loss: "crossEntropy" }],
+  ["meanSquare", { loss: "meanSquare" }],
+  ["distillation", { distill: { teacher: network(1) } }],
+] as const)("with %s nothing changes before the loss is known", (_name, options) => {
+  const graph = network(6);
+  const session = new TrainingSession(graph, { optimizer: { kind: "adam" }, ...options });
+  const { data, targets } = batchOf(graph, 1);
+  const before = session.save();
+  expect(session.run([data], targets.fill(Number.NaN), 0.1).loss).toBeNaN();
+  expectSame(session.save(), before);
+});
+
 test("a batch of another size, and a state of another network, are refused", () => {
   const session = new TrainingSession(mlp({ batch: 2 }), { optimizer: sgd });
   expect(() => session.run([new Float32Array(3)], new Float32Array(20), 0.1)).toThrow(/takes 1568 numbers, not 3/);
@@ -105,8 +118,8 @@ test("a classifier learns, the same way each time, and its network runs one samp
   const dataset = shapes(360);
   const split = splitDataset(dataset, { test: 0.25, validation: 0.1 });
   const options = { epochs: 6, batchSize: 30, optimizer: { kind: "adam" }, schedule: { kind: "cosine", rate: 0.02 } } as const;
-  const trained = await trainClassifier(network, dataset, split, options);
-  const again = await trainClassifier(network, dataset, split, options);
+  const trained = await trainClassifier(network(1), dataset, split, options);
+  const again = await trainClassifier(network(1), dataset, split, options);
   expect(again.reports.map(({ loss }) => loss)).toEqual(trained.reports.map(({ loss }) => loss));
   expect(trained.reports.at(-1)!.validation).not.toBeNull();
   const { accuracy, confusion, samples, mistakes } = await evaluateOn(trained.network, dataset, split.test);
@@ -126,7 +139,7 @@ test("numbers that are missing in the data are found", async () => {
     labels: dataset.index.labels,
     classes: dataset.info.classes,
   });
-  const training = trainClassifier(network, broken, split, { epochs: 1, batchSize: 6, optimizer: sgd, schedule: { kind: "constant", rate: 0.1 } });
+  const training = trainClassifier(network(1), broken, split, { epochs: 1, batchSize: 6, optimizer: sgd, schedule: { kind: "constant", rate: 0.1 } });
   await expect(training).rejects.toThrow(/batch 0 of epoch 0 has NaN at element 0/);
 });
 
@@ -135,5 +148,7 @@ test("weights that run away are found at the end of the epoch, even where activa
   const data = new Float32Array(60 * 64).fill(3e38);
   const large = datasetFromArrays({ shape: [8, 8, 1], data, labels: dataset.index.labels, classes: dataset.info.classes });
   const options = { epochs: 1, batchSize: 6, optimizer: sgd, schedule: { kind: "constant", rate: 0.1 } } as const;
-  await expect(trainClassifier(network, large, splitDataset(dataset, { test: 0.2 }), options)).rejects.toThrow(/is no longer finite after epoch 0/);
+  await expect(trainClassifier(network(1), large, splitDataset(dataset, { test: 0.2 }), options)).rejects.toThrow(
+    /is no longer finite after epoch 0/,
+  );
 });

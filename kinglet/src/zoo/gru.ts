@@ -53,7 +53,7 @@ export function gru(options: GruOptions = {}): Graph {
   const [input, recurrent] = [gates(net, "input", inputChannels, units), gates(net, "recurrent", units, units)];
   // What comes from the readings alone is one product for all steps.
   const projected = net.apply("fullyConnected", "input", [sequence, input.weights, input.bias], { activation: "none", keepDims: true });
-  let h = net.filled("initial", [batch, units], 0);
+  let h = net.filled("initial", [1, units], 0);
   net.applyAll("unpack", "steps", [projected], { axis: 1 }).forEach((x, t) => {
     h = step(net, `step_${t + 1}`, x, h, recurrent);
   });

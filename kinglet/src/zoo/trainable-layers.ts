@@ -1,6 +1,6 @@
 import { elementCount, Xorshift32 } from "../base/index.ts";
 import { type Attributes, type Graph, GraphBuilder, type Value } from "../graph/index.ts";
-import { findOp } from "../ops/index.ts";
+import { applyOp } from "../ops/index.ts";
 import {
   checkOptions,
   type ConvSpec,
@@ -77,10 +77,7 @@ export class TrainableLayers implements Layers<TrainableActivation> {
 
   /** Any operator, with the outputs that its shape rule gives; one has the node's name, several are numbered. */
   applyAll(op: string, name: string, inputs: readonly (Value | null)[], attributes: Attributes = {}): Value[] {
-    const types = findOp(op)!.infer(inputs, attributes);
-    const outputs = types.map((type, i) => this.builder.value(types.length === 1 ? name : `${name}_${i}`, type));
-    this.builder.node(op, inputs, outputs, attributes, name);
-    return outputs;
+    return applyOp(this.builder, op, inputs, attributes, name);
   }
 
   apply(op: string, name: string, inputs: readonly (Value | null)[], attributes: Attributes = {}): Value {

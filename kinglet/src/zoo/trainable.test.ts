@@ -1,19 +1,19 @@
 import { describe, expect, test } from "vitest";
 import { fromBytes, KingletError, Xorshift32 } from "../base/index.ts";
 import { execute, type Execution, seededSample } from "../driver/index.ts";
-import type { Graph, Node } from "../graph/index.ts";
+import { type Graph, type Node, printGraph } from "../graph/index.ts";
 import { parameterValues } from "../ops/index.ts";
-import { runPasses } from "../passes/index.ts";
+import { runPasses, withBatch } from "../passes/index.ts";
 import { evaluate } from "../targets/js/index.ts";
 import { cnn1d, dsCnn, gru, mlp, mobilenetV1, NETWORKS, type NetworkName, shufflenetV2 } from "./index.ts";
 
 const CLASSES = 5;
 
 /** Smallest forms that still have every layer; what an option means nothing to leaves it alone. */
-function small(name: NetworkName): Graph {
-  if (name === "gru") return gru({ length: 6, classes: CLASSES });
-  if (name === "shufflenet_v2") return shufflenetV2({ width: 0.5, resolution: 32, classes: CLASSES });
-  return NETWORKS[name]({ width: 0.25, resolution: 32, classes: CLASSES, seed: 7 });
+function small(name: NetworkName, batch = 1): Graph {
+  if (name === "gru") return gru({ length: 6, classes: CLASSES, batch });
+  if (name === "shufflenet_v2") return shufflenetV2({ width: 0.5, resolution: 32, classes: CLASSES, batch });
+  return NETWORKS[name]({ width: 0.25, resolution: 32, classes: CLASSES, seed: 7, batch });
 }
 
 /** As after some training: statistics, scales and offsets that differ from channel to channel. */
@@ -44,6 +44,11 @@ function difference(got: Float32Array, expected: Float32Array): number {
 describe.each(Object.keys(NETWORKS) as NetworkName[])("%s", (name) => {
   const graph = withStatistics(small(name));
   const sample = seededSample(graph, 1);
+
+  test("is for another batch what it is when built for it", () => {
+    expect(printGraph(withBatch(small(name), 3))).toEqual(printGraph(small(name, 3)));
+    expect(printGraph(withBatch(small(name, 3), 1))).toEqual(printGraph(small(name)));
+  });
 
   test("has its normalization folded, and gives what it gave with it", async () => {
     expect(runPasses(graph).nodes.filter(({ op }) => op === "batchNorm")).toEqual([]);

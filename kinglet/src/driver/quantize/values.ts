@@ -1,5 +1,6 @@
-import { fromBytes } from "../../base/index.ts";
+import { bytesOf, fromBytes } from "../../base/index.ts";
 import type { Graph, Value } from "../../graph/index.ts";
+import { storedNumbers } from "../../ops/index.ts";
 import { createJsRunner } from "../../targets/js/index.ts";
 import { createWasmRunner } from "../../targets/wasm/index.ts";
 import { compileGraph } from "../compile.ts";
@@ -47,13 +48,6 @@ export function createValueRunner(graph: Graph): ValueRunner {
 export function sampleFor(graph: Graph, source: Graph, sample: Sample): Sample {
   return graph.inputs.map((input, i) => {
     if (input.dtype === source.inputs[i]!.dtype) return sample[i]!;
-    const real = fromBytes("float32", sample[i]!) as Float32Array;
-    const { scales, zeroPoints } = input.quantization!;
-    const [low, high] = input.dtype === "int16" ? [-32768, 32767] : [-128, 127];
-    const stored = input.dtype === "int16" ? new Int16Array(real.length) : new Int8Array(real.length);
-    real.forEach((x, k) => {
-      stored[k] = Math.max(low, Math.min(high, Math.round(x / scales[0]!) + zeroPoints[0]!));
-    });
-    return new Uint8Array(stored.buffer);
+    return bytesOf(storedNumbers(input, fromBytes("float32", sample[i]!) as Float32Array));
   });
 }

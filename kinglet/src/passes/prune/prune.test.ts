@@ -5,7 +5,7 @@ import { type Graph, GraphBuilder, type Value } from "../../graph/index.ts";
 import { createJsRunner } from "../../targets/js/index.ts";
 import { TrainingSession } from "../../train/index.ts";
 import { dsCnn, mcunet, mobilenetV3, resnet8, shufflenetV2 } from "../../zoo/index.ts";
-import { applyOp } from "../differentiate.ts";
+import { applyOp } from "../../ops/index.ts";
 import { prepareForQuantization, pruneChannels, quantizeGraph, withBatch } from "../index.ts";
 import { trainableParametersOf } from "../../ops/index.ts";
 
