@@ -229,7 +229,7 @@ export class KernelBuilder extends FunctionBuilder {
   }
 
   /** The finished kernel. `name` says operator, types and variant in snake case, e.g. `conv2d_s8`. */
-  finish(name: string, doc: string, marks: Pick<Func, "asWritten" | "sizesApart"> = {}): KernelInstance {
+  finish(name: string, doc: string, marks: Pick<Func, "asWritten" | "looseSizes"> = {}): KernelInstance {
     const func: Func = { name, doc, params: this.params, result: null, body: this.statements(), uses: [...this.helpers.values()], ...marks };
     return { func, args: this.args };
   }

@@ -51,8 +51,8 @@ export interface Func {
   readonly body: readonly Stmt[];
   /** The order of loads and products is the best there is: a C compiler shall not move them before it gives out registers. */
   readonly asWritten?: boolean;
-  /** Its sizes matter little to its speed: where many layers have this structure, they share it whatever the goal. */
-  readonly sizesApart?: boolean;
+  /** Parameters that matter little to its speed: layers that agree on all others share it whatever the goal. */
+  readonly looseSizes?: "all" | readonly string[];
   /** The pure helpers that the body calls. */
   readonly uses: readonly Func[];
 }
