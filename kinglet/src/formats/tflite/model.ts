@@ -1,9 +1,7 @@
 import { elementCount, type TypedArray } from "../../base/index.ts";
 import { FlatFile, Table } from "./flatfile.ts";
-import { BUFFER, CUSTOM, METADATA, MODEL, OPERATOR, OPERATOR_CODE, operatorName, SIGNATURE, SUBGRAPH, TENSOR_MAP } from "./schema.ts";
+import { BUFFER, CUSTOM, IDENTIFIER, METADATA, MODEL, OPERATOR, OPERATOR_CODE, operatorName, SIGNATURE, SUBGRAPH, TENSOR_MAP } from "./schema.ts";
 import { decodeConstant, readTensor, type Tensor } from "./tensor.ts";
-
-const IDENTIFIER = "TFL3";
 
 /** Bytes 4 to 7 of a TensorFlow Lite file spell its identifier. */
 export function isTflite(bytes: Uint8Array): boolean {

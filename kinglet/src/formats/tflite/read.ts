@@ -5,7 +5,8 @@ import { Model, type OperatorKind, type StoredOperator, type Subgraph } from "./
 import { openShape } from "./open-shapes.ts";
 import { rowOf } from "./operators.ts";
 import { operatorCode } from "./schema.ts";
-import { type OperatorRow, Site } from "./site.ts";
+import type { OperatorRow } from "./row.ts";
+import { Site } from "./site.ts";
 import { type Tensor, tensorType, widenFloat16 } from "./tensor.ts";
 import { isBookkeeping, readVariables, type Variable } from "./variables.ts";
 
