@@ -33,6 +33,7 @@ export const RECURRENT_ROWS: OperatorRows = {
   // input, 4 input weights, 4 recurrent weights, 3 peepholes, 4 biases, projection and its bias, 2 states, 4 norms
   UNIDIRECTIONAL_SEQUENCE_LSTM: row("lstm", "x?xxx?xxx????xxx??xx????", {
     options: LSTM,
+    least: 20,
     read(site, { activation, cellClip, projClip, timeMajor, diagonalRecurrent }) {
       if (diagonalRecurrent) site.unsupported("the recurrent weights are diagonal", "Export the LSTM with full recurrent matrices.");
       return { activation, cellClip, projClip, timeMajor, ...intermediatesOf(site) };

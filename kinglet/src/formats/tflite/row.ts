@@ -18,6 +18,8 @@ export interface ConstantInput {
 export interface Spelling {
   /** The fields of the operator's table that hold its options, in either form. */
   readonly options: Fields;
+  /** Builtin options by name, as they were stated. */
+  readonly stated: Readonly<Record<string, unknown>>;
   /** Contents of the inputs that are constants there, in order. */
   readonly constants: readonly ConstantInput[];
   /** The types of tensors that belong to no other operator. */
@@ -38,6 +40,8 @@ export interface OperatorRow {
   readonly write: (node: Node) => Spelling | null;
   /** Where the node takes its values in another order than the file: positions among the kept ones. */
   readonly order?: readonly number[];
+  /** The fewest inputs that the file may have: absent ones at the end are left out only down to here. */
+  readonly least?: number;
   /** The type of a variable that the operator keeps to itself; the node takes it as its last input. */
   readonly state?: (site: Site) => ValueType;
 }
@@ -51,7 +55,7 @@ interface Written<O> {
   readonly intermediates?: readonly ValueType[];
 }
 
-interface RowRules<O> extends Pick<OperatorRow, "order" | "state"> {
+interface RowRules<O> extends Pick<OperatorRow, "order" | "least" | "state"> {
   readonly options?: OptionTable<O>;
   /** The attributes; without it they are the options, under the same names. */
   readonly read?: (site: Site, options: O) => Attributes;
@@ -65,11 +69,12 @@ function sameNamed<O>(table: OptionTable<O>, node: Node): Partial<O> {
 
 /** A builtin operator. `inputs`: see `OperatorRow`. */
 export function row<O = object>(op: string, inputs: string, rules: RowRules<O> = {}): OperatorRow {
-  const { options: table, read, write, order, state } = rules;
+  const { options: table, read, write, order, least, state } = rules;
   return {
     op,
     inputs,
     ...(order === undefined ? {} : { order }),
+    ...(least === undefined ? {} : { least }),
     ...(state === undefined ? {} : { state }),
     read(site) {
       const options = table === undefined ? ({} as O) : readOptions(table, site.options, site);
@@ -78,8 +83,9 @@ export function row<O = object>(op: string, inputs: string, rules: RowRules<O> =
     write(node) {
       const written: Written<O> | null = write === "never" ? null : (write?.(node) ?? (write === undefined ? {} : null));
       if (written === null) return null;
-      const options = table === undefined ? {} : optionFields(table, { ...sameNamed(table, node), ...written.options });
-      return { options, constants: written.constants ?? [], intermediates: written.intermediates ?? [] };
+      const stated: Partial<O> = table === undefined ? {} : { ...sameNamed(table, node), ...written.options };
+      const options = table === undefined ? {} : optionFields(table, stated);
+      return { options, stated, constants: written.constants ?? [], intermediates: written.intermediates ?? [] };
     },
   };
 }
@@ -110,7 +116,7 @@ export function customRow(op: string, inputs: string, { names = {}, read, write,
       if (written === null) return null;
       const named = Object.entries(names).map(([attribute, name]) => [name, Number(node.attributes[attribute])]);
       const options = { [OPERATOR.customOptions]: { bytes: writeFlexNumbers({ ...Object.fromEntries(named), ...written.options }) } };
-      return { options, constants: written.constants ?? [], intermediates: [] };
+      return { options, stated: {}, constants: written.constants ?? [], intermediates: [] };
     },
   };
 }

@@ -53,6 +53,12 @@ function checkSameType(model: Model, operator: StoredOperator, a: Tensor, b: Ten
     model.file.fail(operator.where, `a variable of ${a.stored}[${a.shape.join(",")}] is used as ${b.stored}[${b.shape.join(",")}]`);
 }
 
+/** Numbers of the subgraphs that only set first contents. */
+export function initializersOf(model: Model, subgraph: Subgraph): Set<number> {
+  const calls = subgraph.operators.filter(({ kind }) => kind.code === CALL);
+  return new Set(calls.map((call) => optionsOf(model, CALL_ONCE, call).subgraph));
+}
+
 /** First contents that the CALL_ONCE subgraphs assign, by variable key. */
 function initialContents(model: Model, subgraph: Subgraph): Map<string, { tensor: Tensor; data: TypedArray }> {
   const found = new Map<string, { tensor: Tensor; data: TypedArray }>();
@@ -86,6 +92,12 @@ function readInitializer(model: Model, init: Subgraph, call: StoredOperator, fou
   }
 }
 
+/** What a variable starts with that nobody has set up: real zeros. */
+function atRest(data: TypedArray | undefined, { quantization }: Tensor): boolean {
+  const zero = quantization?.zeroPoints[0] ?? 0;
+  return data?.every((element: number | bigint) => Number(element) === zero) ?? true;
+}
+
 /** Every variable that the subgraph reads or assigns, by the number of each resource tensor. */
 export function readVariables(model: Model, subgraph: Subgraph): ReadonlyMap<number, Variable> {
   const keys = handlesOf(model, subgraph);
@@ -100,7 +112,7 @@ export function readVariables(model: Model, subgraph: Subgraph): ReadonlyMap<num
     const start = initial.get(key);
     if (known !== undefined) checkSameType(model, operator, known.type, type);
     if (start !== undefined) checkSameType(model, operator, start.tensor, type);
-    if (known === undefined) byKey.set(key, { name: variableName(key), type, initial: start?.data });
+    if (known === undefined) byKey.set(key, { name: variableName(key), type, initial: atRest(start?.data, type) ? undefined : start?.data });
   }
   const variables = new Map<number, Variable>();
   for (const [tensor, key] of keys) {
