@@ -107,6 +107,8 @@ function depthwiseConv2d(site: Site, o: ConvolutionOptions): Attributes {
 }
 
 function writeConvolution(node: Node): ReturnType<typeof paddingOf> {
+  // Runtimes demand a bias beside integer weights.
+  if (!node.inputs[2] && node.inputs[1]!.dtype !== "float32") return null;
   const [image, weights] = [node.inputs[0]!.shape, node.inputs[1]!.shape];
   return paddingOf(image, { height: weights[1]!, width: weights[2]! }, attributesOf<WindowAttributes>(node));
 }

@@ -24,8 +24,10 @@ class Respelling {
   }
 }
 
+type IsExpressible = (node: Node) => boolean;
+
 /** Nodes in place of one, or false where there are none that mean the same. */
-type Rule = (r: Respelling, node: Node) => boolean;
+type Rule = (r: Respelling, node: Node, isExpressible: IsExpressible) => boolean;
 
 /** (x − mean) · scale / √(variance + ε) + offset is x·f + g for each channel. */
 function batchNorm(r: Respelling, node: Node): boolean {
@@ -59,6 +61,24 @@ function padded(r: Respelling, node: Node, value?: number): boolean {
   return true;
 }
 
+/** Sums of integers start from a bias of zeros where there is none; its scales are those of the products. */
+function withBias(r: Respelling, node: Node): Node {
+  const [x, weights] = node.inputs as [Value, Value];
+  const channels = node.outputs[0]!.shape.at(-1)!;
+  const dtype = x.dtype === "float32" ? "float32" : x.dtype === "int16" ? "int64" : "int32";
+  const scales = weights.quantization!.scales.map((scale) => Math.fround(scale * (x.quantization?.scales[0] ?? 1)));
+  const quantization = dtype === "float32" ? undefined : { scales, zeroPoints: scales.map(() => 0), axis: 0 };
+  const bias = r.value(`${node.name}_bias`, { dtype, shape: [channels], quantization }, allocate(dtype, channels));
+  return { ...node, inputs: [x, weights, bias] };
+}
+
+function convolution(r: Respelling, node: Node, isExpressible: IsExpressible): boolean {
+  const biased = node.inputs[2] || node.inputs[1]!.dtype === "float32" ? node : withBias(r, node);
+  if (!isExpressible(biased)) return padded(r, biased);
+  r.nodes.push(biased);
+  return true;
+}
+
 /** What no element is less than: a border of it never is the maximum. */
 function leastOf({ dtype }: Value): number {
   return allocate(dtype, 0) instanceof Float32Array ? -3.4028234663852886e38 : rangeOfDType(dtype).low;
@@ -87,8 +107,8 @@ function argument(r: Respelling, node: Node): boolean {
 
 const RULES: Readonly<Record<string, Rule>> = {
   batchNorm,
-  conv2d: padded,
-  depthwiseConv2d: padded,
+  conv2d: convolution,
+  depthwiseConv2d: convolution,
   maxPool2d: (r, node) => padded(r, node, leastOf(node.inputs[0]!)),
   stridedSlice,
   argMax: argument,
@@ -96,11 +116,11 @@ const RULES: Readonly<Record<string, Rule>> = {
 };
 
 /** The graph with other nodes in place of those that TensorFlow Lite has no operator for but can say with several. */
-export function respell(graph: Graph, isExpressible: (node: Node) => boolean): Graph {
+export function respell(graph: Graph, isExpressible: IsExpressible): Graph {
   const r = new Respelling(graph.values);
   for (const node of graph.nodes) {
     const rule = isExpressible(node) ? undefined : RULES[node.op];
-    if (rule?.(r, node) !== true) r.nodes.push(node);
+    if (rule?.(r, node, isExpressible) !== true) r.nodes.push(node);
   }
   return { ...graph, values: r.values, nodes: r.nodes };
 }
