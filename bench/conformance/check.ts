@@ -28,7 +28,7 @@ export interface Checked {
   readonly readsBack?: boolean;
   /** Why TensorFlow Lite did not run it. */
   readonly engineRefuses?: string;
-  /** The same engine with the file that the network came from, or Kinglet where there is none that it runs. */
+  /** The same engine with the file that the network came from, or Kinglet with the written file where there is none that it runs. */
   readonly against?: "original file" | "Kinglet";
   readonly difference?: Difference;
   readonly equal?: boolean;
@@ -53,8 +53,10 @@ function comparable(graph: Graph): unknown {
   return { nodes, values: JSON.parse(JSON.stringify(values, (_key, each) => (ArrayBuffer.isView(each) ? Buffer.from(each.buffer).toString("latin1") : each))) };
 }
 
+/** Numbers in single precision; a dilation of 1 says nothing. */
 function singles(attributes: Graph["nodes"][number]["attributes"]): unknown {
-  return Object.fromEntries(Object.entries(attributes).map(([key, each]) => [key, typeof each === "number" ? Math.fround(each) : each]));
+  const entries = Object.entries(attributes).filter(([key, each]) => !(key.startsWith("dilation") && each === 1));
+  return Object.fromEntries(entries.map(([key, each]) => [key, typeof each === "number" ? Math.fround(each) : each]));
 }
 
 /** Integers rounded as TensorFlow Lite's library for large machines rounds them; floats by the plain loops. */
@@ -103,7 +105,7 @@ function compare(got: readonly Outputs[], wanted: readonly Outputs[]): Differenc
 const MOST_FLOAT = 1e-5;
 
 /** The original in the same engine, if that runs it as Kinglet reads it: where it leaves shapes open, this engine takes other ones. */
-async function reference(peers: string, { original, graph, samples }: Subject, got: readonly Outputs[]): Promise<[NonNullable<Checked["against"]>, Outputs[]]> {
+async function reference(peers: string, { original, graph, samples }: Subject, back: Graph, got: readonly Outputs[]): Promise<[NonNullable<Checked["against"]>, Outputs[]]> {
   try {
     if (original !== undefined) {
       const outputs = await runTflite(peers, original, graph, samples);
@@ -112,7 +114,7 @@ async function reference(peers: string, { original, graph, samples }: Subject, g
   } catch {
     // Kinglet's results serve instead.
   }
-  return ["Kinglet", runKinglet(graph, samples)];
+  return ["Kinglet", runKinglet(back, samples)];
 }
 
 const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error)).replace(/\s+/g, " ");
@@ -127,7 +129,8 @@ export async function check(subject: Subject, peers: string): Promise<Checked> {
     if (error instanceof KingletError) return { name, refused: error.message };
     throw error;
   }
-  const readsBack = isDeepStrictEqual(comparable(readTflite(bytes, name)), comparable(graph));
+  const back = readTflite(bytes, name);
+  const readsBack = isDeepStrictEqual(comparable(back), comparable(graph));
   const written = { name, fileBytes: bytes.length, readsBack };
   let got: Outputs[];
   try {
@@ -135,7 +138,7 @@ export async function check(subject: Subject, peers: string): Promise<Checked> {
   } catch (error) {
     return { ...written, engineRefuses: messageOf(error) };
   }
-  const [against, wanted] = await reference(peers, subject, got);
+  const [against, wanted] = await reference(peers, subject, back, got);
   const difference = compare(got, wanted);
   return { ...written, against, difference, equal: difference.steps === 0 && difference.float <= MOST_FLOAT };
 }

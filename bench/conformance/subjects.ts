@@ -68,7 +68,7 @@ export function* ownSubjects(): Iterable<Subject> {
     yield subject(`${name}, float`, graph);
     yield subject(`${name}, int8`, quantizeNetwork(graph, samples, { io: "int8" }).graph);
     yield subject(`${name}, 16x8`, quantizeNetwork(graph, samples, { activations: "int16" }).graph);
-    yield subject(`${name}, int8 weights`, quantizeDynamic(graph));
+    yield subject(`${name}, int8 weights`, quantizeDynamic(graph, { perAxis: false }));
   }
   for (const name of ["mobilenet_v1_0.25_128", "mobilenet_v1_0.25_128_float", "mobilenet_v2_0.35_144"]) yield subject(name, ZOO[name]!());
 }

@@ -106,9 +106,15 @@ function depthwiseConv2d(site: Site, o: ConvolutionOptions): Attributes {
   return { ...convolution(site, o), depthMultiplier: weights[3]! / channels };
 }
 
+/** Files could hold these, but runtimes demand a bias beside integer weights, and a scale for each channel of hybrid depthwise ones. */
+function isNeverRun({ op, inputs: [x, weights, bias] }: Node): boolean {
+  if (weights!.dtype === "float32") return false;
+  const isHybrid = x!.dtype === "float32";
+  return op === "conv2d" ? !bias : isHybrid && weights!.quantization?.scales.length !== weights!.shape[3];
+}
+
 function writeConvolution(node: Node): ReturnType<typeof paddingOf> {
-  // Runtimes demand a bias beside integer weights.
-  if (!node.inputs[2] && node.inputs[1]!.dtype !== "float32") return null;
+  if (isNeverRun(node)) return null;
   const [image, weights] = [node.inputs[0]!.shape, node.inputs[1]!.shape];
   return paddingOf(image, { height: weights[1]!, width: weights[2]! }, attributesOf<WindowAttributes>(node));
 }

@@ -63,7 +63,8 @@ function padded(r: Respelling, node: Node, value?: number): boolean {
 
 /** Sums of integers start from a bias of zeros where there is none; its scales are those of the products. */
 function withBias(r: Respelling, node: Node): Node {
-  const [x, weights] = node.inputs as [Value, Value];
+  const [x, weights, given] = node.inputs as [Value, Value, Value | null];
+  if (given) return node;
   const channels = node.outputs[0]!.shape.at(-1)!;
   const dtype = x.dtype === "float32" ? "float32" : x.dtype === "int16" ? "int64" : "int32";
   const scales = weights.quantization!.scales.map((scale) => Math.fround(scale * (x.quantization?.scales[0] ?? 1)));
@@ -72,11 +73,22 @@ function withBias(r: Respelling, node: Node): Node {
   return { ...node, inputs: [x, weights, bias] };
 }
 
-function convolution(r: Respelling, node: Node, isExpressible: IsExpressible): boolean {
-  const biased = node.inputs[2] || node.inputs[1]!.dtype === "float32" ? node : withBias(r, node);
-  if (!isExpressible(biased)) return padded(r, biased);
-  r.nodes.push(biased);
-  return true;
+/** The one scale of 8-bit weights beside floats, for each channel. */
+function withChannelScales(r: Respelling, node: Node): Node {
+  const [x, weights, ...rest] = node.inputs as [Value, Value, ...Value[]];
+  if (x.dtype !== "float32" || weights.quantization!.scales.length > 1) return node;
+  const scales = new Array<number>(weights.shape[3]!).fill(weights.quantization!.scales[0]!);
+  const quantization = { scales, zeroPoints: scales.map(() => weights.quantization!.zeroPoints[0]!), axis: 3 };
+  return { ...node, inputs: [x, r.value(weights.name, { ...weights, quantization }, weights.data), ...rest] };
+}
+
+function convolution(complete: (r: Respelling, node: Node) => Node): Rule {
+  return (r, node, isExpressible) => {
+    const whole = node.inputs[1]!.quantization === undefined ? node : complete(r, node);
+    if (!isExpressible(whole)) return padded(r, whole);
+    r.nodes.push(whole);
+    return true;
+  };
 }
 
 /** What no element is less than: a border of it never is the maximum. */
@@ -107,8 +119,8 @@ function argument(r: Respelling, node: Node): boolean {
 
 const RULES: Readonly<Record<string, Rule>> = {
   batchNorm,
-  conv2d: convolution,
-  depthwiseConv2d: convolution,
+  conv2d: convolution(withBias),
+  depthwiseConv2d: convolution(withChannelScales),
   maxPool2d: (r, node) => padded(r, node, leastOf(node.inputs[0]!)),
   stridedSlice,
   argMax: argument,
