@@ -7,6 +7,7 @@ export {
   audioShift,
   audioSnr,
   audioSpeed,
+  audioTilt,
   type Batch,
   batchCount,
   type BatchOptions,
