@@ -52,6 +52,7 @@ export {
   timeMask,
   timeWarp,
   type WindowOptions,
+  withSamples,
 } from "./data/index.ts";
 export { BOARDS, type Board, boardById, boardsThatFit, toolReport } from "./boards/index.ts";
 export {
