@@ -5,6 +5,9 @@ export {
   audioGain,
   audioNoise,
   audioShift,
+  audioSnr,
+  audioSpeed,
+  audioTilt,
   type Batch,
   batchCount,
   type BatchOptions,
@@ -49,6 +52,7 @@ export {
   timeMask,
   timeWarp,
   type WindowOptions,
+  withSamples,
 } from "./data/index.ts";
 export { BOARDS, type Board, boardById, boardsThatFit, toolReport } from "./boards/index.ts";
 export {
@@ -91,7 +95,7 @@ export {
   type Value,
   type ValueType,
 } from "./graph/index.ts";
-export { parameterValues, trainableParametersOf } from "./ops/index.ts";
+export { applyOp, parameterValues, trainableParametersOf } from "./ops/index.ts";
 export {
   absorbBias,
   type CalibrationMethod,
@@ -117,6 +121,7 @@ export {
   fit,
   type FitOptions,
   type FitResult,
+  mapDataset,
   type Optimizer,
   type RateSchedule,
   type Sparsity,
