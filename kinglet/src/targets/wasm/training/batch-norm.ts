@@ -103,11 +103,16 @@ function trainingKernel(k: KernelBuilder, node: Node, layouts: NodeLayouts): Ker
 
 const HIGHEST = { none: Infinity, relu: Infinity, relu6: 6, reluN1To1: 1, tanh: Infinity } as const;
 
-/** The gradient before the activation: dy where the result is inside its bounds, else 0. */
-function before(k: KernelBuilder, activation: BatchNormAttributes["activation"], y: Buffer | null, dy: Expr, at: Expr | undefined): Expr {
-  if (y === null) return dy;
-  const result = k.let("result", load(y, at!));
-  const bits = (x: Expr): Expr => vector("i32x4.of_f32x4", [x]);
+interface Normalized {
+  readonly x: Expr;
+  readonly factor: Expr;
+  readonly shift: Expr;
+}
+
+/** The gradient before the activation: dy where the result, computed again as it was, is inside its bounds, else 0. */
+function before(k: KernelBuilder, activation: BatchNormAttributes["activation"], dy: Expr, { x, factor, shift }: Normalized): Expr {
+  const result = k.let("result", add(mul(x, factor), shift));
+  const bits = (value: Expr): Expr => vector("i32x4.of_f32x4", [value]);
   const above = vector("f32x4.gt", [result, everywhere(k, "lowest", activation === "reluN1To1" ? -1 : 0)]);
   const high = HIGHEST[activation];
   const open = high === Infinity ? above : vector("i32x4.and", [above, vector("f32x4.lt", [result, everywhere(k, "highest", high)])]);
@@ -119,24 +124,35 @@ function gradientKernel(k: KernelBuilder, node: Node, layouts: NodeLayouts): Ker
   const images = (i: number): Images => imagesOf(inputOf(node, i).shape, layouts.inputs[i]!);
   const to = imagesOf(outputOf(node).shape, layouts.outputs[0]!);
   const x = k.input(0, "x");
-  const y = activation === "none" ? null : k.input(1, "y");
+  const offset = activation === "none" ? null : k.input(1, "offset");
   const [dy, scale, mean, variance] = [k.input(2, "dy"), k.input(3, "scale"), k.input(4, "mean"), k.input(5, "variance")];
   const [dx, dScale, dOffset] = [k.output(0, "dx"), k.output(1, "dscale"), k.output(2, "doffset")];
-  const tensors = [images(0), images(2), ...(y === null ? [] : [images(1)])];
+  const tensors = [images(0), images(2)];
   const count = to.batches * to.height * to.width;
-  const gradientAt = (at: readonly Expr[], v: number): Expr => before(k, activation, y, load(dy, at[1]!.add(v * LANES)), at[2]?.add(v * LANES));
   eachGroup(k, to.channels, (group) => {
     const { channel, vectors } = group;
     const of = (buffer: Buffer, v: number): Expr => load(buffer, channel.add(v * LANES));
     const means = vectors.map((v) => k.let(`mean${v}`, of(mean, v)));
+    const deviations = vectors.map((v) => k.let(`deviation${v}`, sqrt(add(of(variance, v), everywhere(k, "epsilon", epsilon)))));
+    const forward = vectors.map((v) => {
+      if (offset === null) return null;
+      const factor = k.let(`factor${v}`, div(of(scale, v), deviations[v]!));
+      return { factor, shift: k.let(`shift${v}`, sub(of(offset, v), mul(means[v]!, factor))) };
+    });
+    const pixelAt = (at: readonly Expr[], v: number): { x: Expr; gradient: Expr } => {
+      const [value, after] = [k.let(`x${v}`, load(x, at[0]!.add(v * LANES))), load(dy, at[1]!.add(v * LANES))];
+      const line = forward[v]!;
+      return { x: value, gradient: line === null ? after : before(k, activation, after, { x: value, ...line }) };
+    };
     const sums = sumsOf(k, tensors, group, 2, (at, v) => {
-      const gradient = k.let(`gradient${v}`, gradientAt(at, v));
-      return [gradient, mul(gradient, sub(load(x, at[0]!.add(v * LANES)), means[v]!))];
+      const pixel = pixelAt(at, v);
+      const gradient = k.let(`gradient${v}`, pixel.gradient);
+      return [gradient, mul(gradient, sub(pixel.x, means[v]!))];
     });
     const counts = k.let("counts", everywhere(k, "count", count));
     const zero = k.let("zero", constant(0, "f32x4"));
     const lines = vectors.map((v) => {
-      const inverse = k.let(`inverse${v}`, div(everywhere(k, "one", 1), sqrt(add(of(variance, v), everywhere(k, "epsilon", epsilon)))));
+      const inverse = k.let(`inverse${v}`, div(everywhere(k, "one", 1), deviations[v]!));
       const [sum, products] = sums[v] as [Expr, Expr];
       store(k, dOffset, channel.add(v * LANES), sum);
       const slope = k.let(`slope${v}`, mul(products, inverse));
@@ -149,7 +165,8 @@ function gradientKernel(k: KernelBuilder, node: Node, layouts: NodeLayouts): Ker
       eachPixel(k, [...tensors, to], n, channel, (at) => {
         for (const v of vectors) {
           const { a, b, rest } = lines[v]!;
-          const value = add(mul(a, gradientAt(at, v)), add(mul(b, load(x, at[0]!.add(v * LANES))), rest));
+          const pixel = pixelAt(at, v);
+          const value = add(mul(a, pixel.gradient), add(mul(b, pixel.x), rest));
           store(k, dx, at[at.length - 1]!.add(v * LANES), value);
         }
       }),
@@ -173,8 +190,7 @@ export const batchNormTrainingSchedule: Schedule = (node) => {
 };
 
 export const batchNormGradientSchedule: Schedule = (node) => {
-  const none = attributesOf<BatchNormAttributes>(node).activation === "none";
-  if (!suits(node, none ? [0, 2] : [0, 1, 2])) return undefined;
+  if (!suits(node, [0, 2])) return undefined;
   const kernel: Kernel = (k, layouts) => gradientKernel(k, node, layouts);
-  return Object.assign(kernel, { reads: [ANY, none ? undefined : ANY, ANY], writesAny: true });
+  return Object.assign(kernel, { reads: [ANY, undefined, ANY], writesAny: true });
 };
