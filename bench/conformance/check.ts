@@ -50,7 +50,10 @@ function comparable(graph: Graph): unknown {
     const { id: _, quantization, ...rest } = byId.get(id)!;
     return { ...rest, quantization: quantization && { ...quantization, scales: quantization.scales.map(Math.fround) } };
   });
-  return { nodes, values: JSON.parse(JSON.stringify(values, (_key, each) => (ArrayBuffer.isView(each) ? Buffer.from(each.buffer).toString("latin1") : each))) };
+  return {
+    nodes,
+    values: JSON.parse(JSON.stringify(values, (_key, each) => (ArrayBuffer.isView(each) ? Buffer.from(each.buffer).toString("latin1") : each))),
+  };
 }
 
 /** Numbers in single precision; a dilation of 1 says nothing. */
@@ -105,7 +108,12 @@ function compare(got: readonly Outputs[], wanted: readonly Outputs[]): Differenc
 const MOST_FLOAT = 1e-5;
 
 /** The original in the same engine, if that runs it as Kinglet reads it: where it leaves shapes open, this engine takes other ones. */
-async function reference(peers: string, { original, graph, samples }: Subject, back: Graph, got: readonly Outputs[]): Promise<[NonNullable<Checked["against"]>, Outputs[]]> {
+async function reference(
+  peers: string,
+  { original, graph, samples }: Subject,
+  back: Graph,
+  got: readonly Outputs[],
+): Promise<[NonNullable<Checked["against"]>, Outputs[]]> {
   try {
     if (original !== undefined) {
       const outputs = await runTflite(peers, original, graph, samples);
