@@ -132,7 +132,9 @@ describe("kinglet quantize", () => {
     const calibrated = [model, "--calibrate", at("samples.npy")];
     await refuses(2, /no layer "nobody"/, ...calibrated, "--int16", "nobody", "--out", at("x.kinglet"));
     await refuses(2, /this is a folder/, ...calibrated, "--out", at("samples"));
-    await refuses(2, /not a .kinglet model, so it is not replaced/, ...calibrated, "--out", at("samples.npy"));
+    await refuses(2, /none of a model format/, ...calibrated, "--out", at("samples.npy"));
+    await writeFile(at("notes.kinglet"), "by hand");
+    await refuses(2, /not a .kinglet model, so it is not replaced/, ...calibrated, "--out", at("notes.kinglet"));
     await refuses(1, /no such file/, ...calibrated, "--out", at("no/such/folder/x.kinglet"));
   });
 

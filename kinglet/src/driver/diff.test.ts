@@ -12,8 +12,16 @@ function network(factor: number, names: readonly [string, string, string], extra
   const type = { dtype: "float32" as const, shape: [1, 4] };
   const x = b.input("x", type);
   const constant = (name: string, shape: number[], fill: (i: number) => number) =>
-    b.constant(name, { dtype: "float32", shape }, Float32Array.from({ length: shape.reduce((p, d) => p * d, 1) }, (_, i) => fill(i)));
-  const [dense, scaled, sum] = names.map((name) => b.value(name, type)) as [ReturnType<typeof b.value>, ReturnType<typeof b.value>, ReturnType<typeof b.value>];
+    b.constant(
+      name,
+      { dtype: "float32", shape },
+      Float32Array.from({ length: shape.reduce((p, d) => p * d, 1) }, (_, i) => fill(i)),
+    );
+  const [dense, scaled, sum] = names.map((name) => b.value(name, type)) as [
+    ReturnType<typeof b.value>,
+    ReturnType<typeof b.value>,
+    ReturnType<typeof b.value>,
+  ];
   b.node("fullyConnected", [x, constant("w", [4, 4], (i) => (i % 5) - 2)], [dense], { activation: "relu", keepDims: true }, "dense");
   let last = dense;
   if (extra) {

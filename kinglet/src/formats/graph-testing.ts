@@ -19,7 +19,17 @@ export function comparable(graph: Graph): unknown {
   const outputs = graph.outputs.map(place);
   const values = [...order.keys()].map(({ name, dtype, shape, data, variable, initial, quantization }) => {
     const scales = quantization?.scales.map(Math.fround);
-    return { name, dtype, shape, data, variable, initial, scales, zeroPoints: quantization?.zeroPoints.map((zero) => zero + 0), axis: quantization?.axis };
+    return {
+      name,
+      dtype,
+      shape,
+      data,
+      variable,
+      initial,
+      scales,
+      zeroPoints: quantization?.zeroPoints.map((zero) => zero + 0),
+      axis: quantization?.axis,
+    };
   });
   return { inputs, nodes, outputs, values, metadata: graph.metadata };
 }

@@ -20,8 +20,11 @@ const NORMALIZATION = JSON.stringify({ mean: [127.5, 0.25], std: [127.5, 2] });
 describe("notes", () => {
   it.each<[string, Record<string, string>]>([
     ["nothing", {}],
-    ["a description and texts of any kind", { description: "a model", "min_runtime_version": "2.3.0", made: "today\nby hand" }],
-    ["names, an author and a licence", { "model name": "net", "model description": "what it is", "model version": "3", author: "me", license: "MIT" }],
+    ["a description and texts of any kind", { description: "a model", min_runtime_version: "2.3.0", made: "today\nby hand" }],
+    [
+      "names, an author and a licence",
+      { "model name": "net", "model description": "what it is", "model version": "3", author: "me", license: "MIT" },
+    ],
     ["labels and normalization", { labels: "cat\ndog\nGiraffe à pois", normalization: NORMALIZATION }],
     ["normalization that the graph carries out", { normalization: NORMALIZATION, features: '{"kind":"none"}' }],
     ["signatures", { "signature serve": '{"inputs":{"x":0},"outputs":{"y":0}}', "signature other": '{"inputs":{},"outputs":{"z":0}}' }],

@@ -84,7 +84,8 @@ describe("every operator's own examples", () => {
 
   /** All but constants: a bias of zeros, and a scale for each channel, are what runtimes want beside integers. */
   function spelling({ nodes }: Graph): unknown {
-    const types = (values: Graph["nodes"][0]["inputs"]): unknown => values.flatMap((value) => (value && !value.data ? [[value.dtype, value.shape]] : []));
+    const types = (values: Graph["nodes"][0]["inputs"]): unknown =>
+      values.flatMap((value) => (value && !value.data ? [[value.dtype, value.shape]] : []));
     return nodes.map(({ op, attributes, inputs, outputs }) => [op, comparableAttributes(attributes), types(inputs), types(outputs)]);
   }
 
@@ -125,7 +126,13 @@ describe("the file", () => {
   it("keeps every content at a multiple of 16 bytes, each once", () => {
     const b = new GraphBuilder("twice");
     const x = b.input("x", f32(2, 5));
-    const [once, twice] = [1, 2].map((n) => b.constant(`w${n}`, f32(5, 5), Float32Array.from({ length: 25 }, (_, i) => i)));
+    const [once, twice] = [1, 2].map((n) =>
+      b.constant(
+        `w${n}`,
+        f32(5, 5),
+        Float32Array.from({ length: 25 }, (_, i) => i),
+      ),
+    );
     const [y, z] = [b.value("y", f32(2, 5)), b.value("z", f32(2, 5))];
     b.node("fullyConnected", [x, once!], [y], { activation: "none", keepDims: true });
     b.node("fullyConnected", [y, twice!], [z], { activation: "none", keepDims: true });
