@@ -6,7 +6,7 @@ import { readTflite } from "../../kinglet/src/formats/index.ts";
 import { zippedFiles } from "../../kinglet/src/formats/test-files.ts";
 import type { Graph } from "../../kinglet/src/graph/index.ts";
 import { caseGraph, OPS } from "../../kinglet/src/ops/index.ts";
-import { prepareForQuantization, quantizeDynamic } from "../../kinglet/src/passes/index.ts";
+import { prepareForQuantization, quantizeDynamic, roundToFloat16 } from "../../kinglet/src/passes/index.ts";
 import { autoencoder, cnn1d, dsCnn, gru, mlp, mobilenetV2, mobilenetV3, resnet8, shufflenetV2, ZOO } from "../../kinglet/src/zoo/index.ts";
 import { SHARED } from "../subjects.ts";
 
@@ -69,6 +69,7 @@ export function* ownSubjects(): Iterable<Subject> {
     yield subject(`${name}, int8`, quantizeNetwork(graph, samples, { io: "int8" }).graph);
     yield subject(`${name}, 16x8`, quantizeNetwork(graph, samples, { activations: "int16" }).graph);
     yield subject(`${name}, int8 weights`, quantizeDynamic(graph, { perAxis: false }));
+    yield subject(`${name}, half-precision weights`, roundToFloat16(graph));
   }
   for (const name of ["mobilenet_v1_0.25_128", "mobilenet_v1_0.25_128_float", "mobilenet_v2_0.35_144"]) yield subject(name, ZOO[name]!());
 }

@@ -53,7 +53,7 @@ function storageNote(options: QuantizeCliOptions): string[] {
   if (options.weights === "int4")
     return [wrapText("4-bit weights take half a byte in a .kinglet file; compiled code keeps each in a byte, for want of a packed kernel.")];
   if (options.weights === "float16")
-    return [wrapText("Half-precision weights take two bytes in a .kinglet file; compiled code keeps them in single precision.")];
+    return [wrapText("Half-precision weights take two bytes in the file; compiled code keeps them in single precision.")];
   return [];
 }
 

@@ -3,7 +3,7 @@ import { bytesOf, KingletError, Xorshift32 } from "../../base/index.ts";
 import { execute, quantizeNetwork, type Sample, seededSample } from "../../driver/index.ts";
 import { type Graph, GraphBuilder } from "../../graph/index.ts";
 import { caseGraph, OPS } from "../../ops/index.ts";
-import { prepareForQuantization, quantizeDynamic } from "../../passes/index.ts";
+import { prepareForQuantization, quantizeDynamic, roundToFloat16 } from "../../passes/index.ts";
 import { dsCnn, gru, mlp, resnet8, ZOO } from "../../zoo/index.ts";
 import { comparable, comparableAttributes } from "../graph-testing.ts";
 import { Model } from "./model.ts";
@@ -57,7 +57,7 @@ describe("networks of Kinglet's own read back as they were written", () => {
   });
 
   const trainable: Record<string, () => Graph> = { ds_cnn: () => dsCnn({ size: [16, 10] }), resnet8: () => resnet8({ resolution: 16 }), gru, mlp };
-  it.each(Object.keys(trainable))("%s in floats, int8, 16x8 and with int8 weights", (name) => {
+  it.each(Object.keys(trainable))("%s in floats, int8, 16x8, with int8 and with half-precision weights", (name) => {
     const graph = prepareForQuantization(trainable[name]!());
     const samples = [1, 2].map((seed) => seededSample(graph, seed));
     const forms = [
@@ -65,6 +65,7 @@ describe("networks of Kinglet's own read back as they were written", () => {
       quantizeNetwork(graph, samples, { io: "int8" }).graph,
       quantizeNetwork(graph, samples, { activations: "int16" }).graph,
       quantizeDynamic(graph),
+      roundToFloat16(graph),
     ];
     for (const form of forms) expect(comparable(again(form))).toEqual(comparable(form));
   });
@@ -147,6 +148,13 @@ describe("the file", () => {
     }
   });
 
+  it("holds weights in half precision where they lose nothing by it", () => {
+    const half = roundToFloat16(graph);
+    expect(writeTflite(half).length / writeTflite(graph).length).toBeLessThan(0.65);
+    expect(new Model(writeTflite(half), "half").subgraph(0).tensors.some(({ stored }) => stored === "float16")).toBe(true);
+    expect(new Model(writeTflite(graph), "single").subgraph(0).tensors.some(({ stored }) => stored === "float16")).toBe(false);
+  });
+
   it("names every node that it cannot hold, once", () => {
     const b = new GraphBuilder("features");
     const x = b.input("x", f32(1, 4, 4, 1));
@@ -172,8 +180,9 @@ describe("the file", () => {
     const x = b.input("x", f32(1, 2));
     const started = b.variable("state", f32(1, 2), Float32Array.of(5, 6));
     const plain = b.variable("state", f32(1, 2));
+    const numbered = b.variable("state_1", f32(1, 2), Float32Array.of(7, 8));
     let last = x;
-    for (const state of [started, plain]) {
+    for (const state of [started, plain, numbered]) {
       const [read, sum] = [b.value("read", f32(1, 2)), b.value("sum", f32(1, 2))];
       b.node("readVariable", [state], [read]);
       b.node("add", [last, read], [sum], { activation: "none" });
@@ -185,6 +194,7 @@ describe("the file", () => {
     expect(variables.map(({ name, initial }) => [name, initial])).toEqual([
       ["state", Float32Array.of(5, 6)],
       ["state_1", undefined],
+      ["state_1_1", Float32Array.of(7, 8)],
     ]);
   });
 });
