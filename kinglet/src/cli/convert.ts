@@ -17,6 +17,7 @@ const KINDS = {
   int8: { activations: "int8", weights: "int8" },
   int16: { activations: "int16", weights: "int8" },
   weights: { activations: "float", weights: "int8" },
+  float16: { activations: "float", weights: "float16" },
 } as const satisfies Readonly<Record<string, Pick<QuantizeSettings, "activations" | "weights">>>;
 
 interface ConvertOptions extends CommonOptions {
@@ -34,7 +35,7 @@ async function quantized(graph: Graph, { quantize, calibrate, samples, io: types
   const kind = KINDS[quantize];
   if (kind.activations !== "float" && calibrate === undefined)
     throw new KingletError("misuse", "integer activations need samples: name them with --calibrate", {
-      hint: "--quantize weights needs none: weights alone become smaller.",
+      hint: "--quantize weights and float16 need none: weights alone become smaller.",
     });
   const given = kind.activations === "float" ? [] : await readCalibration(calibrate!, graph, samples);
   return quantizeModel(graph, given, { ...kind, method: "minmax", io: types }, io);
@@ -69,7 +70,10 @@ export function addConvert(program: Command, io: Io): void {
     .argument("<in>", "a .tflite or .kinglet file")
     .argument("<out>", "the file to write: .tflite or .kinglet")
     .addOption(
-      new Option("--quantize <kind>", "int8, or int16 activations with int8 weights, or weights\nalone (dynamic range)").choices(Object.keys(KINDS)),
+      new Option(
+        "--quantize <kind>",
+        "int8; int16 activations with int8 weights; weights\nalone in 8 bits (dynamic range) or half precision",
+      ).choices(Object.keys(KINDS)),
     )
     .option("--calibrate <path>", "real samples: a .npy or .bin file, or a folder of them")
     .option("--samples <n>", "use at most so many samples", positive, 200)

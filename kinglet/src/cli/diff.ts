@@ -86,10 +86,10 @@ export function addDiff(program: Command, io: Io, outcome: Outcome): void {
     .description("Runs two models on the same input and shows, node by node, where they part.")
     .argument("<a>", "a .tflite or .kinglet file")
     .argument("<b>", "another, with the same inputs; they may be quantized otherwise")
-    .option("--input <file...>", "a .npy or raw little-endian .bin file for every input, as the\nfirst model takes it (default: a seeded sample)")
+    .option("--input <file...>", "a .npy or raw little-endian .bin file for every input,\nas the first model takes it (default: a seeded sample)")
     .option(
       "--tolerance <share>",
-      "values part where they differ by more than this share of their\nlargest magnitude (default: any other integer, floats 1e-5, a\ntenth where one model is quantized otherwise)",
+      "values part beyond this share of their largest\nmagnitude (default: integers at any difference, floats\nat 1e-5, where one is quantized otherwise at 0.1)",
       share,
     )
     .option("--json", "one JSON document on stdout")

@@ -205,6 +205,11 @@ describe("what the format has no word for becomes several operators that mean th
   const slice = { begin: [0, 1, 0], strides: [1, 1, 1], shape: [2, 3, 4], newShape: [4, 6] };
   it.each<[string, Graph, string[]]>([
     ["batch normalization", one("batchNorm", [1, 3, 3, 2], [[2], [2], [2], [2]], [1, 3, 3, 2], norm), ["mul", "add"]],
+    [
+      "one that ends in a hyperbolic tangent",
+      one("batchNorm", [1, 3, 3, 2], [[2], [2], [2], [2]], [1, 3, 3, 2], { ...norm, activation: "tanh" }),
+      ["mul", "add", "tanh"],
+    ],
     ["a border that is neither SAME nor VALID", conv, ["pad", "conv2d"]],
     ["that of a maximum", one("maxPool2d", [1, 6, 6, 2], [], [1, 3, 3, 2], { ...WINDOW, filterH: 3, filterW: 3 }), ["pad", "maxPool2d"]],
     ["a slice in another shape", one("stridedSlice", [2, 5, 4], [], [4, 6], slice), ["stridedSlice", "reshape"]],
