@@ -60,14 +60,14 @@ const TRAINABLE: Readonly<Record<string, () => Graph>> = {
 };
 const CALIBRATION = 8;
 
-/** Networks of Kinglet's own: float, and as Kinglet quantizes them; and the deployed ones. */
+/** Networks of Kinglet's own (inputs of integers are integers: TensorFlow Lite quantizes floats to 16 bits by a product): float, and as Kinglet quantizes them; and the deployed ones. */
 export function* ownSubjects(): Iterable<Subject> {
   for (const [name, make] of Object.entries(TRAINABLE)) {
     const graph = prepareForQuantization(make());
     const samples = Array.from({ length: CALIBRATION }, (_, seed) => seededSample(graph, seed + 10));
     yield subject(`${name}, float`, graph);
     yield subject(`${name}, int8`, quantizeNetwork(graph, samples, { io: "int8" }).graph);
-    yield subject(`${name}, 16x8`, quantizeNetwork(graph, samples, { activations: "int16" }).graph);
+    yield subject(`${name}, 16x8`, quantizeNetwork(graph, samples, { activations: "int16", io: "int16" }).graph);
     yield subject(`${name}, int8 weights`, quantizeDynamic(graph, { perAxis: false }));
     yield subject(`${name}, half-precision weights`, roundToFloat16(graph));
   }
