@@ -1,8 +1,8 @@
 import type { Attributes, Graph, Value } from "../graph/index.ts";
 
-/** Numbers in single precision; a dilation of 1 says nothing. */
+/** Numbers in single precision; a dilation of 1 and no activation say nothing. */
 export function comparableAttributes(attributes: Attributes): unknown {
-  const entries = Object.entries(attributes).filter(([key, each]) => !(key.startsWith("dilation") && each === 1));
+  const entries = Object.entries(attributes).filter(([key, each]) => !(key.startsWith("dilation") && each === 1) && each !== "none");
   return Object.fromEntries(entries.sort().map(([key, each]) => [key, typeof each === "number" ? Math.fround(each) : each]));
 }
 
