@@ -1,6 +1,7 @@
 export * from "./artefact.ts";
 export * from "./compare.ts";
 export * from "./compile.ts";
+export * from "./diff.ts";
 export * from "./execute.ts";
 export * from "./inspect.ts";
 export * from "./layers.ts";
