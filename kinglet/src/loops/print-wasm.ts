@@ -22,6 +22,7 @@ export interface WasmOptions {
   /**
    * For several threads: the memory is imported, and `run(part, parts)` computes a share of every layer that can be
    * shared, after which all threads wait for each other. Input and output of a step must not overlap in `placement`.
+   * When probing there is no `run`, and every step takes (part, parts).
    */
   readonly threads?: boolean;
 }
@@ -77,11 +78,12 @@ export function printWasm(program: Program, placement: Placement, options: WasmO
   const extra = [...fillFunctions(program), ...(widens ? [widenFunction((name) => paramExpr(name, "i32"))] : [])];
   const funcs = [...program.functions.map((func) => (threads && isParallel(func) ? forThreads(func) : func)), ...extra];
   const functionIndex = indexByName(funcs);
-  const kernels = funcs.map((func) => compileFunction(func, contextOf(program, func, functionIndex, options.relaxed ?? false)));
+  const barrier = threads ? funcs.length : undefined;
+  const kernels = funcs.map((func) => compileFunction(func, { ...contextOf(program, func, functionIndex, options.relaxed ?? false), barrier }));
   const probe = options.probe ?? false;
   const waits = threads ? [barrierFunction(layout.control)] : [];
   const entries = threads
-    ? [initFunction(program, layout, functionIndex), runThreads(program, layout, functionIndex, kernels.length)]
+    ? [initFunction(program, layout, functionIndex), ...sharedEntries(program, layout, functionIndex, funcs.length, probe)]
     : entryPoints(program, layout, functionIndex, kernels.length, probe);
   const marks: WasmFunction[] =
     options.mark === undefined ? [] : [{ name: options.mark, params: [], results: [], locals: [], code: [], exported: true }];
@@ -235,21 +237,31 @@ function initFunction(program: Program, layout: WasmLayout, functionIndex: (name
   return init.finish(true);
 }
 
-/** Working memory belongs to no value, and to one thread at a time. */
+/** Working memory belongs to no value, and as a rule to one thread at a time. */
 function usesScratch(program: Program, step: Step): boolean {
   return step.args.some((arg) => arg.kind === "buffer" && program.buffers[arg.index]!.value === undefined);
 }
 
-/** run(part, parts): the shares of one thread, and the waiting after each step. */
-function runThreads(program: Program, layout: WasmLayout, functionIndex: (name: string) => number, barrier: number): WasmFunction {
+/** The shares of one thread, and the waiting after each step: run(part, parts) for all steps, or for probing one function for each. */
+function sharedEntries(
+  program: Program,
+  layout: WasmLayout,
+  functionIndex: (name: string) => number,
+  barrier: number,
+  probe: boolean,
+): WasmFunction[] {
   if ((program.stages ?? []).length > 0) throw new KingletError("unsupported", "threads share whole images, not stages");
-  const run = new Calls("run", functionIndex);
-  for (const step of program.steps) {
-    const parallel = isParallel(program.functions.find((func) => func.name === step.func)!);
-    run.share(step, layout, !parallel ? "unable" : usesScratch(program, step) ? "alone" : "all");
-    run.meet(barrier);
-  }
-  return { ...run.finish(true), params: [VALUE.i32, VALUE.i32] };
+  const functionOf = (name: string, steps: readonly Step[]): WasmFunction => {
+    const calls = new Calls(name, functionIndex);
+    for (const step of steps) {
+      const func = program.functions.find((each) => each.name === step.func)!;
+      const alone = func.sharesScratch !== true && usesScratch(program, step);
+      calls.share(step, layout, !isParallel(func) ? "unable" : alone ? "alone" : "all");
+      calls.meet(barrier);
+    }
+    return { ...calls.finish(true), params: [VALUE.i32, VALUE.i32] };
+  };
+  return probe ? program.steps.map((step, k) => functionOf(`step${k}`, [step])) : [functionOf("run", program.steps)];
 }
 
 /** Runs once when the module is instantiated, before anything else. */

@@ -1,5 +1,15 @@
 import type { Node } from "../../../graph/index.ts";
-import { type Buffer, constant, type Expr, type Images, imagesOf, type KernelBuilder, type KernelInstance, NO_BORDER } from "../../../loops/index.ts";
+import {
+  type Buffer,
+  constant,
+  type Expr,
+  i32,
+  type Images,
+  imagesOf,
+  type KernelBuilder,
+  type KernelInstance,
+  NO_BORDER,
+} from "../../../loops/index.ts";
 import {
   attributesOf,
   type DepthwiseAttributes,
@@ -14,7 +24,7 @@ import {
 import { clearBorder } from "../border.ts";
 import { clampFloats } from "../layer.ts";
 import { phaseBorder, phasesOf } from "./phases.ts";
-import { add, isFloatStep, LANES, load, multiplyAdd, store } from "./vectors.ts";
+import { add, isFloatStep, LANES, load, type LoopWriter, multiplyAdd, nestedLoops, store } from "./vectors.ts";
 
 /** Weights that stay in registers while a row passes. */
 const KEPT = 9;
@@ -39,14 +49,15 @@ interface DepthwiseProduct {
 /** Visits vectors of channels; the last one ends with the last channel. */
 function eachVector(k: KernelBuilder, channels: number, body: (c: Expr) => void): void {
   const total = k.int("channels", channels);
-  k.for("block", 0, total, (block) => body(channels % LANES === 0 ? block : k.let("c", block.min(total.sub(LANES)))), LANES);
+  k.parallelFor("block", 0, total, (block) => body(channels % LANES === 0 ? block : k.let("c", block.min(total.sub(LANES)))), LANES);
 }
 
 function emitDepthwise(k: KernelBuilder, p: DepthwiseProduct, weights: Buffer, finish: (c: Expr) => (sum: Expr) => Expr): void {
   const { input, output } = p;
   const { channels, batches } = p.images;
-  k.for("n", 0, batches, (n) =>
-    k.parallelFor("y", 0, k.int(`${p.name}rows`, p.rows), (y) => {
+  const [eachImage, eachRow] = nestedLoops(k, batches, p.rows) as [LoopWriter, LoopWriter];
+  eachImage("n", i32(batches), (n) =>
+    eachRow("y", k.int(`${p.name}rows`, p.rows), (y) => {
       const line = k.let(
         "line",
         n
