@@ -20,31 +20,41 @@ interface FilterGradient {
   readonly from: Images;
   readonly to: Images;
   readonly a: FilterGradientAttributes;
+  /** Elements of a filter row, side by side in memory. */
+  readonly run: number;
   readonly tiles: Tiles;
 }
 
-/** How sums are cut into register tiles. */
+/** How sums are cut into register tiles: block of channels, filter row, elements of that row. */
 interface Tiles {
-  readonly count: number;
   /** Elements of a window and vectors of channels of each. */
   readonly size: number;
   readonly vectors: number;
-  /** Of each tile: where its first element lies in the input from the window's first, which element of the window that is, its first channel. */
-  readonly table: Int32Array;
-}
-
-/** Steps of so many that cover a length; the last one moves back to end with it. */
-function steps(length: number, size: number): number[] {
-  return Array.from({ length: Math.ceil(length / size) }, (_, i) => Math.max(0, Math.min(i * size, length - size)));
+  /** Tiles of a filter row, and of a block of channels. */
+  readonly perRow: number;
+  readonly perBlock: number;
+  readonly count: number;
 }
 
 /** @param run elements of a filter row, side by side in memory. */
-function tilesOf(from: Images, channels: number, rows: number, run: number): Tiles {
+function tilesOf(channels: number, rows: number, run: number): Tiles {
   const [size, vectors] = [Math.min(TILE, run), blockVectors(channels)];
-  const table = steps(channels, LANES * vectors).flatMap((channel) =>
-    Array.from({ length: rows }, (_, ky) => steps(run, size).flatMap((e) => [ky * from.row + e, ky * run + e, channel])).flat(),
-  );
-  return { count: table.length / 3, size, vectors, table: Int32Array.from(table) };
+  const perRow = Math.ceil(run / size);
+  return { size, vectors, perRow, perBlock: rows * perRow, count: rows * perRow * Math.ceil(channels / (LANES * vectors)) };
+}
+
+/** Where a tile begins: a filter row, an element of it, a channel. The last tile of a row and the last block move back to end with it. */
+function startOf({ k, tiles, run, to }: FilterGradient, tile: Expr): { ky: Expr; element: Expr; channel: Expr } {
+  const moved = (at: Expr, length: number, size: number): Expr => (length % size === 0 ? at : at.min(Math.max(0, length - size)));
+  const width = LANES * tiles.vectors;
+  const block = k.let("block", tile.div(tiles.perBlock));
+  const inBlock = k.let("in_block", tile.sub(block.mul(tiles.perBlock)));
+  const ky = k.let("ky", inBlock.div(tiles.perRow));
+  return {
+    ky,
+    element: k.let("element", moved(inBlock.sub(ky.mul(tiles.perRow)).mul(tiles.size), run, tiles.size)),
+    channel: k.let("channel", moved(block.mul(width), to.channels, width)),
+  };
 }
 
 /** Visits the tiles; threads share them, every time alike. */
@@ -65,16 +75,16 @@ interface PixelRun {
 }
 
 /** Adds the products of runs of pixels to one tile of sums. */
-function addTile(g: FilterGradient, table: Buffer, tile: Expr, each: (body: (run: PixelRun) => void) => void): void {
+function addTile(g: FilterGradient, tile: Expr, each: (body: (run: PixelRun) => void) => void): void {
   const { k, tiles } = g;
   const vectors = Array.from({ length: tiles.vectors }, (_, v) => v);
   const place = placeOf(g, tile);
-  const row = k.let("tile_row", tile.mul(3));
-  const [element, channel] = [k.let("element", table.load(row)), k.let("channel", table.load(row.add(2)))];
+  const { ky, element, channel } = startOf(g, tile);
+  const first = k.let("first", ky.mul(g.from.row).add(element));
   const at = (i: number, v: number): Expr => place.add((i * tiles.vectors + v) * LANES);
   const sums = Array.from({ length: tiles.size }, (_, i) => vectors.map((v) => k.variable(`sum${i}${v}`, load(g.sums, at(i, v)))));
   each((run) => {
-    const from = k.let("from", run.x.add(element));
+    const from = k.let("from", run.x.add(first));
     const gradient = k.let("gradient", run.dy.add(channel));
     k.for("p", 0, run.count, (p) => {
       const dy = vectors.map((v) => k.let(`dy${v}`, load(g.dy, gradient.add(p.mul(k.int("out_c", g.to.channels))).add(v * LANES))));
@@ -93,9 +103,9 @@ function isFlat({ a, from, to }: FilterGradient): boolean {
   return a.filterH * a.filterW * a.strideH * a.strideW === 1 && a.padTop + a.padLeft + a.padBottom + a.padRight === 0 && dense(from) && dense(to);
 }
 
-function eachGroupOfPixels(g: FilterGradient, table: Buffer): void {
+function eachGroupOfPixels(g: FilterGradient): void {
   const { k, from, to, a } = g;
-  const addTiles = (each: (body: (run: PixelRun) => void) => void): void => eachTile(g, (tile) => addTile(g, table, tile, each));
+  const addTiles = (each: (body: (run: PixelRun) => void) => void): void => eachTile(g, (tile) => addTile(g, tile, each));
   if (isFlat(g)) {
     const total = to.batches * to.height * to.width;
     const group = Math.max(64, Math.floor(CLOSE / (from.channels + to.channels)));
@@ -136,15 +146,15 @@ function eachGroupOfPixels(g: FilterGradient, table: Buffer): void {
 }
 
 /** Sums lie tile after tile; weights lie window after window. Tiles that were moved back write some weights again, alike. */
-function storeWeights(g: FilterGradient, table: Buffer, dw: Buffer, depth: number): void {
+function storeWeights(g: FilterGradient, dw: Buffer, depth: number): void {
   const { k, tiles } = g;
   const width = LANES * tiles.vectors;
   eachTile(g, (tile) => {
     const place = placeOf(g, tile);
-    const row = k.let("tile_row", tile.mul(3));
-    const [element, channel] = [k.let("element", table.load(row.add(1))), k.let("channel", table.load(row.add(2)))];
+    const { ky, element, channel } = startOf(g, tile);
+    const weight = k.let("weight", ky.mul(g.run).add(element));
     k.for("c", 0, Math.min(width, g.to.channels), (c) => {
-      const at = k.let("at", channel.add(c).mul(depth).add(element));
+      const at = k.let("at", channel.add(c).mul(depth).add(weight));
       for (let i = 0; i < tiles.size; i++) dw.store(at.add(i), g.sums.load(place.add(c).add(i * width)));
     });
   });
@@ -163,14 +173,13 @@ function kernel(k: KernelBuilder, node: Node, layouts: NodeLayouts): KernelInsta
   const from = imagesOf(inputOf(node, 0).shape, layouts.inputs[0]!);
   const to = imagesOf(inputOf(node, 1).shape, layouts.inputs[1]!);
   const run = a.filterW * from.channels;
-  const tiles = tilesOf(from, to.channels, a.filterH, run);
+  const tiles = tilesOf(to.channels, a.filterH, run);
   const [x, dy, dw] = [k.input(0, "x"), k.input(1, "dy"), k.output(0, "dw")];
-  const table = k.constant("tile_table", "i32", tiles.table);
   const sums = k.scratch("sums", "f32", tiles.count * tiles.size * tiles.vectors * LANES);
-  const g: FilterGradient = { k, x, dy, sums, from, to, a, tiles };
+  const g: FilterGradient = { k, x, dy, sums, from, to, a, run, tiles };
   clearSums(g);
-  eachGroupOfPixels(g, table);
-  storeWeights(g, table, dw, a.filterH * run);
+  eachGroupOfPixels(g);
+  storeWeights(g, dw, a.filterH * run);
   return k.finish(
     "conv2d_filter_gradient_f32_simd",
     "Gradient of a convolution with respect to its weights: tiles of a window's elements by output channels, over all pixels.",
