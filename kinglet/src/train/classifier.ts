@@ -9,7 +9,7 @@ import type { TrainingSession } from "./session.ts";
 import type { Sparsity } from "./sparsity.ts";
 import type { StepOptions } from "./step.ts";
 
-export interface ClassifierOptions extends Omit<StepOptions, "loss">, Pick<FitOptions, "onStart" | "onBatch" | "signal"> {
+export interface ClassifierOptions extends Omit<StepOptions, "loss">, Pick<FitOptions, "threads" | "onStart" | "onBatch" | "signal"> {
   readonly epochs: number;
   readonly batchSize: number;
   readonly schedule: RateSchedule;
