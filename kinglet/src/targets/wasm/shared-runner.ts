@@ -1,5 +1,5 @@
 import { KingletError } from "../../base/index.ts";
-import { MOST_THREADS, type Placement, printWasm, type Program, type ProgramRunner, wasmLayout } from "../../loops/index.ts";
+import { MAY_SLEEP, MOST_THREADS, type Placement, printWasm, type Program, type ProgramRunner, wasmLayout } from "../../loops/index.ts";
 import { entryOf, runnerOver } from "./runner.ts";
 import { workerText } from "./threads.ts";
 import { startWorker, type ThreadWorker } from "./workers.ts";
@@ -15,7 +15,8 @@ const [TURN, FIRST, END] = [1, 2, 3] as const;
 
 /** A worker runs the steps of a turn; the words change only once all threads are through. */
 const SCRIPT = workerText(`const [first, end] = [words[${FIRST}], words[${END}]];
-    for (let k = first; k < end; k++) exports["step" + k](part, parts);`);
+    for (let k = first; k < end; k++) exports["step" + k](part, parts);
+    exports.meet(part, parts);`);
 
 /** One after another they start: each instance fills the same memory with the same tables. */
 async function startWorkers(
@@ -57,8 +58,10 @@ export async function createSharedRunner(program: Program, placement: Placement,
   const memory = new WebAssembly.Memory({ initial: pages, maximum: pages, shared: true });
   const instance = await WebAssembly.instantiate(module, { env: { memory } });
   const workers = await startWorkers(threads, { module, memory, control });
-  const words = new Int32Array(memory.buffer, control, 4);
+  const words = new Int32Array(memory.buffer, control, 5);
+  words[MAY_SLEEP] = typeof document === "undefined" ? 1 : 0;
   const steps = program.steps.map((_, k) => entryOf<(part: number, parts: number) => void>(instance, `step${k}`));
+  const meet = entryOf<(part: number, parts: number) => void>(instance, "meet");
   const reset = entryOf<() => void>(instance, "init");
   reset();
   let closed: string | undefined;
@@ -77,6 +80,7 @@ export async function createSharedRunner(program: Program, placement: Placement,
     Atomics.notify(words, TURN);
     try {
       for (let k = first; k < end; k++) steps[k]!(0, threads);
+      meet(0, threads);
     } catch (error) {
       // Waiting for a thread that does not come ends in a trap.
       close("it did not come to the end of its share");
