@@ -1,5 +1,5 @@
 import { KingletError } from "../base/index.ts";
-import { type Augment, batchCount, batches, type Dataset, type Normalization, type Split } from "../data/index.ts";
+import { type Augment, batchCount, batches, type Dataset, type Normalization, type Split } from "../data/browser.ts";
 import type { Graph } from "../graph/index.ts";
 import { withBatch } from "../passes/index.ts";
 import { type Evaluation, evaluate } from "./evaluate.ts";

@@ -1,5 +1,5 @@
 import { bytesOf, KingletError } from "../base/index.ts";
-import { type Compiled, compileGraph } from "../driver/index.ts";
+import { type Compiled, compileGraph } from "../driver/browser.ts";
 import type { Graph, Value } from "../graph/index.ts";
 import type { ProgramRunner } from "../loops/index.ts";
 import { createJsRunner } from "../targets/js/index.ts";
