@@ -16,7 +16,7 @@ const PAGE = fileURLToPath(new URL("./browser-page.ts", import.meta.url));
 function loaded(file: string, known = new Map<string, string[]>()): Map<string, string[]> {
   if (known.has(file)) return known;
   const text = readFileSync(file, "utf8");
-  const statements = [...text.matchAll(/^(?:import|export)\s(?!type\s)[^;]*?from\s+"([^"]+)";/gm)].map((match) => match[1]!);
+  const statements = [...text.matchAll(/^(?:import|export)\s+(?:\{[^}]*\}|\*)\s+from\s+"([^"$]+)";/gm)].map((match) => match[1]!);
   known.set(
     file,
     statements.filter((name) => !name.startsWith(".")),
