@@ -2,8 +2,9 @@ import { bytesOf, elementCount, KingletError } from "../base/index.ts";
 import type { Graph, Node, Value } from "../graph/index.ts";
 import { storedNumbers } from "../ops/index.ts";
 import { FLOAT_TOLERANCE } from "./compare.ts";
-import type { Sample } from "./execute.ts";
+
 import { createValueRunner, realNumbers } from "./quantize/index.ts";
+import type { Sample } from "./tensors.ts";
 
 /** A value that a node produces, and what it held in the run. */
 interface Produced {

@@ -44,26 +44,68 @@ function eachPixel(k: KernelBuilder, tensors: readonly Images[], n: Expr, channe
   });
 }
 
-/** Sums over all pixels, image by image as the plain loops do it: `term` gives for a vector of channels what is added. */
-function sumsOf(
-  k: KernelBuilder,
-  tensors: readonly Images[],
-  { channel, vectors }: Group,
-  terms: number,
-  term: (at: readonly Expr[], v: number) => readonly Expr[],
-): Expr[][] {
-  const zero = constant(0, "f32x4");
-  const variables = (name: string): ReturnType<KernelBuilder["variable"]>[][] =>
-    vectors.map((v) => Array.from({ length: terms }, (_, i) => k.variable(`${name}${v}${i}`, zero)));
-  const totals = variables("total");
-  k.for("n", 0, k.int("images", tensors[0]!.batches), (n) => {
-    const sums = variables("sum");
-    eachPixel(k, tensors, n, channel, (at) => {
-      for (const v of vectors) term(at, v).forEach((value, i) => sums[v]![i]!.set(add(sums[v]![i]!.get(), value)));
-    });
-    for (const v of vectors) totals[v]!.forEach((total, i) => total.set(add(total.get(), sums[v]![i]!.get())));
-  });
-  return totals.map((row, v) => row.map((total, i) => k.let(`all${v}${i}`, total.get())));
+/** Sums over the pixels of each image, [image][term][channel]: threads share the images, and add them up in their order. */
+class ImageSums {
+  private readonly k: KernelBuilder;
+  private readonly images: number;
+  private readonly channels: number;
+  private readonly terms: number;
+  private readonly buffer: Buffer;
+
+  constructor(k: KernelBuilder, { batches, channels }: Images, terms: number) {
+    [this.k, this.images, this.channels, this.terms] = [k, batches, channels, terms];
+    this.buffer = k.scratch("sums", "f32", batches * terms * channels);
+  }
+
+  private place(n: Expr, i: number, channel: Expr): Expr {
+    return n
+      .mul(this.terms * this.channels)
+      .add(i * this.channels)
+      .add(channel);
+  }
+
+  /** `term` gives for a vector of channels of a pixel what is added; `prepare` loads before what a group needs. */
+  fill<T>(tensors: readonly Images[], prepare: (group: Group) => T, term: (at: readonly Expr[], v: number, prepared: T) => readonly Expr[]): void {
+    const { k } = this;
+    k.parallelFor("n", 0, k.int("images", this.images), (n) =>
+      eachGroup(k, this.channels, (group) => {
+        const prepared = prepare(group);
+        const sums = group.vectors.map((v) => Array.from({ length: this.terms }, (_, i) => k.variable(`sum${v}${i}`, constant(0, "f32x4"))));
+        eachPixel(k, tensors, n, group.channel, (at) => {
+          for (const v of group.vectors) term(at, v, prepared).forEach((value, i) => sums[v]![i]!.set(add(sums[v]![i]!.get(), value)));
+        });
+        sums.forEach((row, v) => row.forEach((sum, i) => store(k, this.buffer, this.place(n, i, group.channel.add(v * LANES)), sum.get())));
+      }),
+    );
+    k.meet();
+  }
+
+  /** The sums of all images, image by image as the plain loops do it; threads share the channels. */
+  eachTotal(body: (totals: readonly Expr[], channel: Expr) => void): void {
+    const { k } = this;
+    const finish = (channel: Expr): void => {
+      const totals = Array.from({ length: this.terms }, (_, i) => k.variable(`total${i}`, constant(0, "f32x4")));
+      k.for("n", 0, k.int("images", this.images), (n) =>
+        totals.forEach((total, i) => total.set(add(total.get(), load(this.buffer, this.place(n, i, channel))))),
+      );
+      body(
+        totals.map((total, i) => k.let(`all${i}`, total.get())),
+        channel,
+      );
+    };
+    k.parallelFor("channel", 0, k.int("all_channels", this.channels), finish, LANES);
+    k.meet();
+  }
+}
+
+/** Numbers of each channel that a kernel keeps from one pass to the next. */
+function channelLines(k: KernelBuilder, channels: number, names: readonly string[]): Buffer[] {
+  return names.map((name) => k.scratch(name, "f32", channels));
+}
+
+/** Loads what a group's vectors of channels have in each of some buffers. */
+function loadGroup(k: KernelBuilder, buffers: readonly Buffer[], { channel, vectors }: Group): Expr[][] {
+  return vectors.map((v) => buffers.map((buffer) => k.let(`${buffer.name}${v}`, load(buffer, channel.add(v * LANES)))));
 }
 
 function trainingKernel(k: KernelBuilder, node: Node, layouts: NodeLayouts): KernelInstance {
@@ -71,34 +113,41 @@ function trainingKernel(k: KernelBuilder, node: Node, layouts: NodeLayouts): Ker
   const [from, to] = [imagesOf(inputOf(node, 0).shape, layouts.inputs[0]!), imagesOf(outputOf(node).shape, layouts.outputs[0]!)];
   const [x, scale, offset] = [k.input(0, "x"), k.input(1, "scale"), k.input(2, "offset")];
   const [y, mean, variance] = [k.output(0, "y"), k.output(1, "mean"), k.output(2, "variance")];
-  const count = from.batches * from.height * from.width;
-  eachGroup(k, from.channels, (group) => {
-    const { channel, vectors } = group;
-    const counts = k.let("counts", everywhere(k, "count", count));
-    const sums = sumsOf(k, [from], group, 1, ([at], v) => [load(x, at!.add(v * LANES))]);
-    const means = vectors.map((v) => k.let(`mean${v}`, div(sums[v]![0]!, counts)));
-    const squares = sumsOf(k, [from], group, 1, ([at], v) => {
-      const d = k.let(`d${v}`, sub(load(x, at!.add(v * LANES)), means[v]!));
-      return [mul(d, d)];
-    });
-    const factors = vectors.map((v) => {
-      const spread = k.let(`spread${v}`, div(squares[v]![0]!, counts));
-      store(k, mean, channel.add(v * LANES), means[v]!);
-      store(k, variance, channel.add(v * LANES), spread);
-      return k.let(`factor${v}`, div(load(scale, channel.add(v * LANES)), sqrt(add(spread, everywhere(k, "epsilon", epsilon)))));
-    });
-    const shifts = vectors.map((v) => k.let(`shift${v}`, sub(load(offset, channel.add(v * LANES)), mul(means[v]!, factors[v]!))));
-    k.for("image", 0, k.int("images", from.batches), (n) =>
-      eachPixel(k, [from, to], n, channel, ([at, put]) => {
-        for (const v of vectors) {
-          const value = add(mul(load(x, at!.add(v * LANES)), factors[v]!), shifts[v]!);
-          store(k, y, put!.add(v * LANES), clampFloats(k, node, value));
-        }
-      }),
-    );
+  const lines = channelLines(k, from.channels, ["factor", "shift"]) as [Buffer, Buffer];
+  const counts = k.let("counts", everywhere(k, "count", from.batches * from.height * from.width));
+  const sums = new ImageSums(k, from, 1);
+  sums.fill(
+    [from],
+    () => null,
+    ([at], v) => [load(x, at!.add(v * LANES))],
+  );
+  sums.eachTotal(([sum], c) => store(k, mean, c, div(sum!, counts)));
+  const squareOf = ([at]: readonly Expr[], v: number, means: readonly Expr[][]): Expr[] => {
+    const d = k.let(`d${v}`, sub(load(x, at!.add(v * LANES)), means[v]![0]!));
+    return [mul(d, d)];
+  };
+  sums.fill([from], (group) => loadGroup(k, [mean], group), squareOf);
+  sums.eachTotal(([squares], c) => {
+    const spread = k.let("spread", div(squares!, counts));
+    store(k, variance, c, spread);
+    const factor = k.let("factor_now", div(load(scale, c), sqrt(add(spread, everywhere(k, "epsilon", epsilon)))));
+    store(k, lines[0], c, factor);
+    store(k, lines[1], c, sub(load(offset, c), mul(load(mean, c), factor)));
   });
+  k.parallelFor("image", 0, k.int("images", from.batches), (n) =>
+    eachGroup(k, from.channels, (group) => {
+      const loaded = loadGroup(k, lines, group) as [Expr, Expr][];
+      eachPixel(k, [from, to], n, group.channel, ([at, put]) =>
+        loaded.forEach(([factor, shift], v) => {
+          const value = add(mul(load(x, at!.add(v * LANES)), factor), shift);
+          store(k, y, put!.add(v * LANES), clampFloats(k, node, value));
+        }),
+      );
+    }),
+  );
   clearBorder(k, y, layouts.outputs[0]!, to);
-  return k.finish("batch_norm_training_f32_simd", "Batch normalization by the batch's own statistics, a cache line of channels at a time.");
+  const doc = "Batch normalization by the batch's own statistics, a cache line of channels at a time.";
+  return k.finish("batch_norm_training_f32_simd", doc, { sharesScratch: true });
 }
 
 const HIGHEST = { none: Infinity, relu: Infinity, relu6: 6, reluN1To1: 1, tanh: Infinity } as const;
@@ -119,6 +168,23 @@ function before(k: KernelBuilder, activation: BatchNormAttributes["activation"],
   return vector("f32x4.of_i32x4", [vector("i32x4.and", [bits(dy), open])]);
 }
 
+/** The line that the forward pass took of each channel, by the same steps. */
+function forwardLines(
+  k: KernelBuilder,
+  channels: number,
+  [factors, shifts]: readonly Buffer[],
+  { scale, offset, mean }: { readonly scale: Buffer; readonly offset: Buffer; readonly mean: Buffer },
+  deviationOf: (c: Expr) => Expr,
+): void {
+  const one = (c: Expr): void => {
+    const factor = k.let("factor_now", div(load(scale, c), deviationOf(c)));
+    store(k, factors!, c, factor);
+    store(k, shifts!, c, sub(load(offset, c), mul(load(mean, c), factor)));
+  };
+  k.parallelFor("forward", 0, k.int("all_channels", channels), one, LANES);
+  k.meet();
+}
+
 function gradientKernel(k: KernelBuilder, node: Node, layouts: NodeLayouts): KernelInstance {
   const { epsilon, activation } = attributesOf<BatchNormAttributes>(node);
   const images = (i: number): Images => imagesOf(inputOf(node, i).shape, layouts.inputs[i]!);
@@ -128,52 +194,51 @@ function gradientKernel(k: KernelBuilder, node: Node, layouts: NodeLayouts): Ker
   const [dy, scale, mean, variance] = [k.input(2, "dy"), k.input(3, "scale"), k.input(4, "mean"), k.input(5, "variance")];
   const [dx, dScale, dOffset] = [k.output(0, "dx"), k.output(1, "dscale"), k.output(2, "doffset")];
   const tensors = [images(0), images(2)];
-  const count = to.batches * to.height * to.width;
-  eachGroup(k, to.channels, (group) => {
-    const { channel, vectors } = group;
-    const of = (buffer: Buffer, v: number): Expr => load(buffer, channel.add(v * LANES));
-    const means = vectors.map((v) => k.let(`mean${v}`, of(mean, v)));
-    const deviations = vectors.map((v) => k.let(`deviation${v}`, sqrt(add(of(variance, v), everywhere(k, "epsilon", epsilon)))));
-    const forward = vectors.map((v) => {
-      if (offset === null) return null;
-      const factor = k.let(`factor${v}`, div(of(scale, v), deviations[v]!));
-      return { factor, shift: k.let(`shift${v}`, sub(of(offset, v), mul(means[v]!, factor))) };
-    });
-    const pixelAt = (at: readonly Expr[], v: number): { x: Expr; gradient: Expr } => {
-      const [value, after] = [k.let(`x${v}`, load(x, at[0]!.add(v * LANES))), load(dy, at[1]!.add(v * LANES))];
-      const line = forward[v]!;
-      return { x: value, gradient: line === null ? after : before(k, activation, after, { x: value, ...line }) };
-    };
-    const sums = sumsOf(k, tensors, group, 2, (at, v) => {
-      const pixel = pixelAt(at, v);
-      const gradient = k.let(`gradient${v}`, pixel.gradient);
-      return [gradient, mul(gradient, sub(pixel.x, means[v]!))];
-    });
-    const counts = k.let("counts", everywhere(k, "count", count));
-    const zero = k.let("zero", constant(0, "f32x4"));
-    const lines = vectors.map((v) => {
-      const inverse = k.let(`inverse${v}`, div(everywhere(k, "one", 1), deviations[v]!));
-      const [sum, products] = sums[v] as [Expr, Expr];
-      store(k, dOffset, channel.add(v * LANES), sum);
-      const slope = k.let(`slope${v}`, mul(products, inverse));
-      store(k, dScale, channel.add(v * LANES), slope);
-      const a = k.let(`a${v}`, mul(of(scale, v), inverse));
-      const b = k.let(`b${v}`, sub(zero, div(mul(mul(a, slope), inverse), counts)));
-      return { a, b, rest: k.let(`rest${v}`, sub(sub(zero, div(mul(a, sum), counts)), mul(b, means[v]!))) };
-    });
-    k.for("image", 0, k.int("images", to.batches), (n) =>
-      eachPixel(k, [...tensors, to], n, channel, (at) => {
-        for (const v of vectors) {
-          const { a, b, rest } = lines[v]!;
-          const pixel = pixelAt(at, v);
+  const lines = channelLines(k, to.channels, ["a", "b", "rest"]) as [Buffer, Buffer, Buffer];
+  const forward = offset === null ? [] : channelLines(k, to.channels, ["factor", "shift"]);
+  const counts = k.let("counts", everywhere(k, "count", to.batches * to.height * to.width));
+  const zero = k.let("zero", constant(0, "f32x4"));
+  const deviationOf = (c: Expr): Expr => k.let("deviation", sqrt(add(load(variance, c), everywhere(k, "epsilon", epsilon))));
+  if (offset !== null) forwardLines(k, to.channels, forward, { scale, offset, mean }, deviationOf);
+  const pixelAt = (at: readonly Expr[], v: number, line: readonly Expr[]): { x: Expr; gradient: Expr } => {
+    const [value, after] = [k.let(`x${v}`, load(x, at[0]!.add(v * LANES))), load(dy, at[1]!.add(v * LANES))];
+    const [factor, shift] = line;
+    return { x: value, gradient: factor === undefined ? after : before(k, activation, after, { x: value, factor, shift: shift! }) };
+  };
+  const sums = new ImageSums(k, to, 2);
+  const termsOf = (at: readonly Expr[], v: number, loaded: readonly Expr[][]): Expr[] => {
+    const [average, ...line] = loaded[v] as [Expr, ...Expr[]];
+    const pixel = pixelAt(at, v, line);
+    const gradient = k.let(`gradient${v}`, pixel.gradient);
+    return [gradient, mul(gradient, sub(pixel.x, average))];
+  };
+  sums.fill(tensors, (group) => loadGroup(k, [mean, ...forward], group), termsOf);
+  sums.eachTotal(([sum, products], c) => {
+    const inverse = k.let("inverse", div(everywhere(k, "one", 1), deviationOf(c)));
+    store(k, dOffset, c, sum!);
+    const slope = k.let("slope", mul(products!, inverse));
+    store(k, dScale, c, slope);
+    const a = k.let("a_now", mul(load(scale, c), inverse));
+    const b = k.let("b_now", sub(zero, div(mul(mul(a, slope), inverse), counts)));
+    store(k, lines[0], c, a);
+    store(k, lines[1], c, b);
+    store(k, lines[2], c, sub(sub(zero, div(mul(a, sum!), counts)), mul(b, load(mean, c))));
+  });
+  k.parallelFor("image", 0, k.int("images", to.batches), (n) =>
+    eachGroup(k, to.channels, (group) => {
+      const loaded = loadGroup(k, [...lines, ...forward], group) as [Expr, Expr, Expr, ...Expr[]][];
+      eachPixel(k, [...tensors, to], n, group.channel, (at) =>
+        loaded.forEach(([a, b, rest, ...line], v) => {
+          const pixel = pixelAt(at, v, line);
           const value = add(mul(a, pixel.gradient), add(mul(b, pixel.x), rest));
           store(k, dx, at[at.length - 1]!.add(v * LANES), value);
-        }
-      }),
-    );
-  });
+        }),
+      );
+    }),
+  );
   clearBorder(k, dx, layouts.outputs[0]!, to);
-  return k.finish("batch_norm_gradient_f32_simd", "Gradients of a batch normalization, a cache line of channels at a time.");
+  const doc = "Gradients of a batch normalization, a cache line of channels at a time.";
+  return k.finish("batch_norm_gradient_f32_simd", doc, { sharesScratch: true });
 }
 
 const ANY = { border: NO_BORDER, tail: 0 };

@@ -1,5 +1,15 @@
 import type { Node } from "../../../graph/index.ts";
-import { type Buffer, constant, type Expr, type Images, imagesOf, type KernelBuilder, type KernelInstance, NO_BORDER } from "../../../loops/index.ts";
+import {
+  type Buffer,
+  constant,
+  type Expr,
+  i32,
+  type Images,
+  imagesOf,
+  type KernelBuilder,
+  type KernelInstance,
+  NO_BORDER,
+} from "../../../loops/index.ts";
 import {
   attributesOf,
   type DepthwiseAttributes,
@@ -14,7 +24,7 @@ import {
 import { clearBorder } from "../border.ts";
 import { clampFloats } from "../layer.ts";
 import { phaseBorder, phasesOf } from "./phases.ts";
-import { add, isFloatStep, LANES, load, multiplyAdd, store } from "./vectors.ts";
+import { add, isFloatStep, LANES, load, type LoopWriter, multiplyAdd, nestedLoops, store } from "./vectors.ts";
 
 /** Weights that stay in registers while a row passes. */
 const KEPT = 9;
@@ -39,14 +49,15 @@ interface DepthwiseProduct {
 /** Visits vectors of channels; the last one ends with the last channel. `block` is where it would begin without that. */
 function eachVector(k: KernelBuilder, channels: number, body: (c: Expr, block: Expr) => void): void {
   const total = k.int("channels", channels);
-  k.for("block", 0, total, (block) => body(channels % LANES === 0 ? block : k.let("c", block.min(total.sub(LANES))), block), LANES);
+  k.parallelFor("block", 0, total, (block) => body(channels % LANES === 0 ? block : k.let("c", block.min(total.sub(LANES))), block), LANES);
 }
 
 function emitDepthwise(k: KernelBuilder, p: DepthwiseProduct, weights: Buffer, finish: (c: Expr) => (sum: Expr) => Expr): void {
   const { input, output } = p;
   const { channels, batches } = p.images;
-  k.for("n", 0, batches, (n) =>
-    k.parallelFor("y", 0, k.int(`${p.name}rows`, p.rows), (y) => {
+  const [eachImage, eachRow] = nestedLoops(k, batches, p.rows) as [LoopWriter, LoopWriter];
+  eachImage("n", i32(batches), (n) =>
+    eachRow("y", k.int(`${p.name}rows`, p.rows), (y) => {
       const line = k.let(
         "line",
         n
@@ -184,6 +195,7 @@ function filterGradientKernel(k: KernelBuilder, node: Node, layouts: NodeLayouts
   return k.finish(
     "depthwise_filter_gradient_f32_simd",
     "Gradient of a depthwise convolution with respect to its weights: all taps of a vector of channels over all pixels.",
+    { sharesScratch: true },
   );
 }
 
