@@ -164,11 +164,12 @@ function extentsOf(
       continue;
     }
     if (readers.some((step) => step <= lastWrite)) continue;
-    const read = kinds[buffer] !== "output" && readers.some(inStage);
     const written = writers.length > 0 && writers.every((step) => inStage(step) && byRows(program, step, buffer));
     const growing = written ? writtenExtents(program, uses, runs, buffer, size) : undefined;
-    if (read) extents.set(buffer, readExtents(program, uses, runs, buffer, size).map((extent, at) => ({ ...extent, high: growing?.[at]?.high ?? size })));
-    else if (growing !== undefined) extents.set(buffer, growing);
+    // What one stage writes and another reads grows row by row, and then shrinks.
+    const shrinking = kinds[buffer] !== "output" && readers.some(inStage) ? readExtents(program, uses, runs, buffer, size) : undefined;
+    const both = shrinking?.map((extent, at) => ({ ...extent, high: growing?.[at]?.high ?? size })) ?? growing;
+    if (both !== undefined) extents.set(buffer, both);
   }
   return extents;
 }
