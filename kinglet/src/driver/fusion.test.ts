@@ -63,7 +63,12 @@ describe("networks by rows compute what they compute by whole images", () => {
       if (name !== "mcunet_vww") expect(await expectEqual(graph, "cortex-m4", { fuse: true })).toBeLessThanOrEqual(fused);
       const limit = asked === true ? { ram: streamed } : {};
       expect(await expectEqual(graph, "cortex-m4", { streamInput: true, ...limit })).toBeLessThanOrEqual(streamed);
-      if (traded !== undefined) expect(await expectEqual(graph, "cortex-m4", { streamInput: true, trade: 1.2 })).toBeLessThanOrEqual(traded);
+    });
+    if (traded === undefined) continue;
+    test(`${name} within ${traded} bytes with a streamed input and some rows computed again`, async (context) => {
+      const graph = model(context, name);
+      gate(context, "cortex-m4");
+      expect(await expectEqual(graph, "cortex-m4", { streamInput: true, trade: 1.2 })).toBeLessThanOrEqual(traded);
     });
   }
 });
