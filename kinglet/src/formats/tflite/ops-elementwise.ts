@@ -1,3 +1,4 @@
+import type { DType } from "../../base/index.ts";
 import type { Attributes, Node } from "../../graph/index.ts";
 import { ADD, CAST, DIV, GELU, LEAKY_RELU, MUL, type OptionTable, SOFTMAX, SUB } from "./options.ts";
 import { type OperatorRow, type OperatorRows, row } from "./row.ts";
@@ -22,9 +23,9 @@ function softmaxType(site: Site): Attributes {
   return tensorTypeName(site.output(0)) === "int16" && tensorTypeName(site.input(0)) !== "int16" ? { outputType: "int16" } : {};
 }
 
-const castTypes = (node: Node): { options: { from: Node["outputs"][0]["dtype"]; to: Node["outputs"][0]["dtype"] } } => ({
-  options: { from: node.inputs[0]!.dtype, to: node.outputs[0]!.dtype },
-});
+function castTypes(node: Node): { options: { from: DType; to: DType } } {
+  return { options: { from: node.inputs[0]!.dtype, to: node.outputs[0]!.dtype } };
+}
 
 /** Operators that work element by element, and the softmaxes. */
 export const ELEMENTWISE_ROWS: OperatorRows = {

@@ -95,10 +95,8 @@ function entriesFor(shape: readonly number[], newShape: readonly number[], strid
   for (let dim = 0; dim <= shape.length; dim++) {
     if (shape[dim] === 1) {
       // An index has no stride: a dimension with one is rather kept.
-      const rest = shape.slice(dim).findIndex((size) => size !== 1);
-      const ones = rest === -1 ? shape.length - dim : rest;
       const wanted = countOnes(newShape, at);
-      const vanishes = ones > wanted && (strides[dim] === 1 || wanted === 0);
+      const vanishes = countOnes(shape, dim) > wanted && (strides[dim] === 1 || wanted === 0);
       if (!vanishes) at++;
       entries.push({ dim, vanishes });
       continue;
@@ -111,6 +109,7 @@ function entriesFor(shape: readonly number[], newShape: readonly number[], strid
   return entries;
 }
 
+/** How many dimensions of length 1 follow one another from here. */
 function countOnes(shape: readonly number[], from: number): number {
   const rest = shape.slice(from).findIndex((size) => size !== 1);
   return rest === -1 ? shape.length - from : rest;
