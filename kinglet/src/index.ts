@@ -5,6 +5,8 @@ export {
   audioGain,
   audioNoise,
   audioShift,
+  audioSnr,
+  audioSpeed,
   type Batch,
   batchCount,
   type BatchOptions,
@@ -91,7 +93,7 @@ export {
   type Value,
   type ValueType,
 } from "./graph/index.ts";
-export { parameterValues, trainableParametersOf } from "./ops/index.ts";
+export { applyOp, parameterValues, trainableParametersOf } from "./ops/index.ts";
 export {
   absorbBias,
   type CalibrationMethod,
@@ -117,6 +119,7 @@ export {
   fit,
   type FitOptions,
   type FitResult,
+  mapDataset,
   type Optimizer,
   type RateSchedule,
   type Sparsity,

@@ -96,12 +96,6 @@ function quietly(io: Io): (what: string) => void {
   };
 }
 
-/** Features and normalization of a project's network stay in floating point: spectra span too many orders of magnitude for integers. */
-function featureNodes(prepared: Graph): ReadonlySet<number> {
-  const end = prepared.metadata["features"] === undefined ? 0 : prepared.nodes.findIndex(({ name }) => name === "arranged");
-  return new Set(Array.from({ length: Math.max(0, end) }, (_, i) => i));
-}
-
 function networkOptions(graph: Graph, options: QuantizeCliOptions, io: Io): QuantizeNetworkOptions {
   const unknown = (options.int16 ?? []).find((name) => !prepareForQuantization(graph).nodes.some((node) => node.name === name));
   if (unknown !== undefined)
@@ -115,7 +109,8 @@ function networkOptions(graph: Graph, options: QuantizeCliOptions, io: Io): Quan
     ...(options.perTensor === true ? { perAxis: false } : {}),
     ...(options.remedy === undefined ? {} : { remedies: options.remedy }),
     ...(options.int16 === undefined ? {} : { int16Layers: options.int16 }),
-    keep: featureNodes(prepareForQuantization(graph)),
+    // Features and normalization of a project's network come first.
+    ...(graph.metadata["features"] === undefined ? {} : { floatUntil: "arranged" }),
     onProgress: quietly(io),
   };
 }

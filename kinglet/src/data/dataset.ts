@@ -239,6 +239,15 @@ export function datasetFromArrays(given: SamplesInMemory): Dataset {
   return new Dataset(info, index, new MemoryStore(given.data, sampleBytes(info)));
 }
 
+/** The same labels, groups and parts with other samples, `[samples, ...shape]`, which are kept in memory. */
+export function withSamples(dataset: Dataset, shape: readonly number[], data: Float32Array): Dataset {
+  const signal = { rateHz: null, channels: null, ranges: null };
+  const info: DatasetInfo = { ...dataset.info, ...signal, shape, dtype: "float32", fullScale: 1, shards: [] };
+  if (data.length !== dataset.length * elementCount(shape))
+    throw new KingletError("misuse", `${data.length} numbers are not ${dataset.length} samples of ${shape.join("×")}`);
+  return new Dataset(info, dataset.index, new MemoryStore(data, sampleBytes(info)));
+}
+
 class MemoryStore implements SampleStore {
   private readonly bytes: Uint8Array;
   private readonly size: number;

@@ -1,6 +1,6 @@
 export * from "./augment/index.ts";
 export { type Batch, batchCount, type BatchOptions, batches, epochOrder } from "./batches.ts";
-export { Dataset, datasetFromArrays, type OpenOptions, openDataset, type SamplesInMemory, type SampleStore } from "./dataset.ts";
+export { Dataset, datasetFromArrays, type OpenOptions, openDataset, type SamplesInMemory, type SampleStore, withSamples } from "./dataset.ts";
 export { importData, type ImportOptions, type ImportProgress, type ImportResult } from "./import.ts";
 export type { ChannelRange, DatasetInfo, SourceInfo } from "./manifest.ts";
 export { RULES as LABEL_RULES } from "./naming.ts";

@@ -78,8 +78,8 @@ export function mfcc(b: GraphBuilder, x: Value, options: MfccOptions): Value {
 }
 
 export interface DecibelOptions {
-  /** What counts as 0 dB: 1 by default. */
-  readonly reference?: number;
+  /** What counts as 0 dB: 1 by default; "largest" is the largest energy of each example, which makes loud and soft recordings alike. */
+  readonly reference?: number | "largest";
   /** Energies below this count as this: 1e-10 by default. */
   readonly smallest?: number;
   /** How many decibels below the largest of each example are kept; all by default (librosa's is 80). */
@@ -87,16 +87,21 @@ export interface DecibelOptions {
 }
 
 /** Energies [n, …] → 10 · log10(energy / reference), as librosa.power_to_db. */
-export function powerToDb(b: GraphBuilder, x: Value, options: DecibelOptions = {}): Value {
-  const smallest = options.smallest ?? 1e-10;
+export function powerToDb(b: GraphBuilder, x: Value, { smallest = 1e-10, reference = 1, range }: DecibelOptions = {}): Value {
   const logarithm = addNode(b, "log", [binary(b, "maximum", x, number(b, "smallest", smallest))]);
   const decibels = binary(b, "mul", logarithm, number(b, "decibels", 10 / Math.LN10), "db");
-  const reference = 10 * Math.log10(Math.max(smallest, options.reference ?? 1));
-  const relative = reference === 0 ? decibels : binary(b, "sub", decibels, number(b, "reference", reference), "relative_db");
-  if (options.range === undefined) return relative;
-  const axes = x.shape.map((_, axis) => axis).slice(1);
-  const largest = addNode(b, "reduceMax", [relative], { axes, keepDims: true }, "largest_db");
-  return binary(b, "maximum", relative, binary(b, "sub", largest, number(b, "range", options.range), "lowest_db"), "limited_db");
+  const largest = (): Value => {
+    const axes = x.shape.map((_, axis) => axis).slice(1);
+    return addNode(b, "reduceMax", [decibels], { axes, keepDims: true }, "largest_db");
+  };
+  if (reference === "largest") {
+    const relative = binary(b, "sub", decibels, largest(), "relative_db");
+    return range === undefined ? relative : binary(b, "maximum", relative, number(b, "lowest", -range), "limited_db");
+  }
+  const zero = 10 * Math.log10(Math.max(smallest, reference));
+  const lowest = range === undefined ? undefined : binary(b, "sub", largest(), number(b, "range", range), "lowest_db");
+  const limited = lowest === undefined ? decibels : binary(b, "maximum", decibels, lowest, "limited_db");
+  return zero === 0 ? limited : binary(b, "sub", limited, number(b, "reference", zero), "relative_db");
 }
 
 /** Energies under mel bands in decibels, [n, samples] → [n, frames, bands]. The spectrum's squares are summed. */

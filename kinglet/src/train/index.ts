@@ -9,3 +9,4 @@ export * from "./distill.ts";
 export * from "./sparsity.ts";
 export * from "./checkpoint.ts";
 export * from "./metrics.ts";
+export * from "./map-dataset.ts";

@@ -1,3 +1,4 @@
+import { KingletError } from "../../base/index.ts";
 import type { Graph } from "../../graph/index.ts";
 import {
   absorbBias,
@@ -18,13 +19,15 @@ import { channelStatistics, correctBias, islandAround, roundAdaptively } from ".
 export type Remedy = "per-axis" | "equalize" | "absorb-bias" | "correct-bias" | "adaround" | "int16";
 export const REMEDIES: readonly Remedy[] = ["per-axis", "equalize", "absorb-bias", "correct-bias", "adaround", "int16"];
 
-type Fixed = "ranges" | "overrides" | "isolate" | "perAxis" | "wide";
+type Fixed = "ranges" | "overrides" | "isolate" | "perAxis" | "wide" | "keep";
 export interface QuantizeNetworkOptions extends Omit<QuantizeOptions, Fixed>, CalibrateOptions {
   /** Weights per output channel (default true). */
   readonly perAxis?: boolean;
   readonly remedies?: readonly Exclude<Remedy, "per-axis" | "int16">[];
   /** Names of layers whose output, and what reads it, gets 16 bits. */
   readonly int16Layers?: readonly string[];
+  /** Name of a node: what lies before it stays in floating point. Spectra span too many orders of magnitude for integers. */
+  readonly floatUntil?: string;
   /** Told what goes on. */
   readonly onProgress?: (what: string) => void;
 }
@@ -117,10 +120,18 @@ function modelOf({ source, options }: State): QuantizedModel {
   return quantizeGraph(source, options);
 }
 
+/** Numbers of the nodes before one. @throws KingletError `misuse` where there is none of that name */
+function nodesBefore(graph: Graph, name: string): ReadonlySet<number> {
+  const end = graph.nodes.findIndex((node) => node.name === name);
+  if (end < 0) throw new KingletError("misuse", `the network has no layer "${name}"`);
+  return new Set(Array.from({ length: end }, (_, i) => i));
+}
+
 function start(graph: Graph, samples: readonly Sample[], options: QuantizeNetworkOptions, perAxis: boolean): { shop: Workshop; state: State } {
   const original = prepareForQuantization(graph);
   const tell = options.onProgress ?? (() => undefined);
-  const { remedies: _r, int16Layers: _l, onProgress: _p, method, percentile, ...rest } = options;
+  const { remedies: _r, int16Layers: _l, onProgress: _p, floatUntil, method, percentile, ...given } = options;
+  const rest = floatUntil === undefined ? given : { ...given, keep: nodesBefore(original, floatUntil) };
   const calibration: CalibrateOptions = {
     ...(method === undefined ? {} : { method }),
     ...(percentile === undefined ? {} : { percentile }),
