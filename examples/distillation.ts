@@ -10,7 +10,7 @@ import { type ClassifierOptions, type Evaluation, evaluateOn, trainClassifier } 
 import { mlp } from "../kinglet/src/zoo/index.ts";
 
 const [SAMPLES, EPOCHS, SEED] = [2, 3, 4].map((at, i) => Number(process.argv[at] ?? [10_000, 14, 1][i])) as [number, number, number];
-const [BATCH, TEMPERATURE, ALPHA] = [64, 20, 0.9];
+const [BATCH, TEMPERATURE, ALPHA] = [128, 20, 0.9];
 const [PIXELS, IMAGE_HEADER, LABEL_HEADER] = [784, 16, 8];
 
 /** The first samples of MNIST's training part, and 5,000 of its test part behind them. */
