@@ -53,7 +53,12 @@ async function readIfThere(path: string): Promise<Uint8Array | null> {
 }
 
 function onDisk(path: string, name: string): SourceFile {
-  return { name, origin: resolve(path), read: async () => new Uint8Array(await readFile(path)), sibling: (base) => readIfThere(join(dirname(path), base)) };
+  return {
+    name,
+    origin: resolve(path),
+    read: async () => new Uint8Array(await readFile(path)),
+    sibling: (base) => readIfThere(join(dirname(path), base)),
+  };
 }
 
 function memberOf(shelf: ZipShelf, path: string, inner: string, name: string): SourceFile {
