@@ -1,5 +1,6 @@
 import { bytesOf } from "../../kinglet/src/base/index.ts";
-import { type Fields, type TestOperator, testModel } from "../../kinglet/src/formats/tflite/test-model.ts";
+import type { Fields } from "../../kinglet/src/formats/tflite/flatwriter.ts";
+import { type TestOperator, testModel } from "../../kinglet/src/formats/tflite/test-model.ts";
 import type { Graph, Node } from "../../kinglet/src/graph/index.ts";
 
 const ACTIVATIONS = ["none", "relu", "reluN1To1", "relu6"];

@@ -7,6 +7,7 @@ export {
   audioShift,
   audioSnr,
   audioSpeed,
+  audioTilt,
   type Batch,
   batchCount,
   type BatchOptions,
@@ -51,6 +52,7 @@ export {
   timeMask,
   timeWarp,
   type WindowOptions,
+  withSamples,
 } from "./data/index.ts";
 export { BOARDS, type Board, boardById, boardsThatFit, toolReport } from "./boards/index.ts";
 export {

@@ -14,6 +14,7 @@ export * from "./parameters.ts";
 export * from "./pool.ts";
 export * from "./quantization.ts";
 export * from "./table.ts";
+export type { PadAttributes, SliceAttributes, StridedSliceAttributes } from "./slice.ts";
 export { type StreamFramesAttributes, streamState } from "./stream-frames.ts";
 export { STATISTICS, type Statistic } from "./time-statistics.ts";
 export * from "./window.ts";

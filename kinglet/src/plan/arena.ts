@@ -48,6 +48,8 @@ export class ArenaTags {
   claim(buffer: number, from: number, to: number): void {
     const { owners, owned } = this;
     const tag = buffer + 1;
+    // Stores whose place depends on data claim the whole buffer, each of them.
+    if (owned[tag] === this.sizes[buffer]) return;
     const base = this.offsets[buffer]!;
     for (let x = base + from; x < base + to; x++) {
       const before = owners[x]!;

@@ -42,6 +42,17 @@ export function audioGain(low: number, high: number): Augment {
   };
 }
 
+/**
+ * Makes a signal brighter or duller, as other microphones and rooms do: the step before it is subtracted by a share that is drawn from
+ * -most to most.
+ */
+export function audioTilt(most: number): Augment {
+  return (sample, shape, random) => {
+    const [share, channels] = [between(random, -most, most), shape.at(-1)!];
+    return sample.map((value, i) => value - share * (sample[i - channels] ?? 0));
+  };
+}
+
 /** Adds about normal noise, whose standard deviation is drawn from 0 to `most`. */
 export function audioNoise(most: number): Augment {
   return (sample, _shape, random) => {

@@ -1,4 +1,4 @@
-export { audioBackground, audioGain, audioNoise, audioShift, audioSnr, audioSpeed } from "./audio.ts";
+export { audioBackground, audioGain, audioNoise, audioShift, audioSnr, audioSpeed, audioTilt } from "./audio.ts";
 export { type Augment, sometimes } from "./augment.ts";
 export { mixup, smoothLabels } from "./batch.ts";
 export { brightness, colour, contrast, flipHorizontal, flipVertical, randomCrop } from "./image.ts";
