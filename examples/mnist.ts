@@ -3,9 +3,10 @@
 //     npx tsx examples/mnist.ts /path/to/mnist [--seed N] [--epochs N]
 import { dsCnn, randomCrop, splitDataset } from "kinglet";
 import { measureTask, taskArguments, trainAndQuantize, withImported } from "./shared/accuracy.ts";
+import { MNIST } from "./shared/pictures.ts";
 
-const { data, seeds, epochs } = taskArguments({ epochs: 8, places: ["image"] });
-await withImported(data, { only: "*images-idx3*" }, async (dataset) => {
+const { data, seeds, epochs } = taskArguments({ epochs: 8, places: MNIST.places });
+await withImported(data, MNIST.importing, async (dataset) => {
   const split = splitDataset(dataset);
   await measureTask(`MNIST, ${split.train.length} digits learned, ${split.test.length} judged`, seeds, async (seed) => [
     await trainAndQuantize(dsCnn({ variant: "digits", width: 1.5, seed }), dataset, split, {

@@ -66,8 +66,8 @@ async function trainAndPrune(dataset: Dataset, split: Split, { onStep, onEpoch }
   onStep("Half of the work is pruned away, channel by channel; the whole network teaches what is left:");
   const pruned = pruneChannels(whole, { macs: KEPT_WORK, multiple: 4 }).graph;
   const small = await learn(pruned, {
-    epochs: 6,
-    schedule: { kind: "oneCycle", rate: 0.004 },
+    epochs: 8,
+    schedule: { kind: "oneCycle", rate: 0.006 },
     distill: { teacher: whole, temperature: 4, alpha: 0.7 },
   });
   return { whole, small };
