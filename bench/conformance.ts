@@ -16,7 +16,11 @@ function verdict({ refused, engineRefuses, equal }: Checked): string {
 
 function differenceText({ difference }: Checked): string {
   if (difference === undefined) return NONE;
-  return [difference.steps > 0 ? `${difference.steps} steps` : "", difference.float > 0 ? difference.float.toExponential(1) : ""].filter(Boolean).join(", ") || "0";
+  return (
+    [difference.steps > 0 ? `${difference.steps} steps` : "", difference.float > 0 ? difference.float.toExponential(1) : ""]
+      .filter(Boolean)
+      .join(", ") || "0"
+  );
 }
 
 function rowOf(each: Checked): string[] {
@@ -26,7 +30,9 @@ function rowOf(each: Checked): string[] {
 
 function printText(all: readonly Checked[]): void {
   console.log(terminal({ titles: ["network", "bytes", "reads back", "in TensorFlow Lite against", "difference", "result"], rows: all.map(rowOf) }));
-  const reasons = all.flatMap(({ name, refused, engineRefuses }) => (refused ?? engineRefuses) === undefined ? [] : [`${name}: ${(refused ?? engineRefuses)!.slice(0, 200)}`]);
+  const reasons = all.flatMap(({ name, refused, engineRefuses }) =>
+    (refused ?? engineRefuses) === undefined ? [] : [`${name}: ${(refused ?? engineRefuses)!.slice(0, 200)}`],
+  );
   if (reasons.length > 0) console.log(`\n${reasons.join("\n")}`);
   const counts = new Map<string, number>();
   for (const each of all) counts.set(verdict(each), (counts.get(verdict(each)) ?? 0) + 1);

@@ -2,7 +2,8 @@ import { isDeepStrictEqual } from "node:util";
 import { fromBytes, KingletError, type TypedArray } from "../../kinglet/src/base/index.ts";
 import type { Sample } from "../../kinglet/src/driver/index.ts";
 import { readTflite, writeTflite } from "../../kinglet/src/formats/index.ts";
-import type { Graph, Value } from "../../kinglet/src/graph/index.ts";
+import { comparable } from "../../kinglet/src/formats/graph-testing.ts";
+import type { Graph } from "../../kinglet/src/graph/index.ts";
 import type { ProgramRunner } from "../../kinglet/src/loops/index.ts";
 import { ONE_ROUNDING } from "../../kinglet/src/ops/one-rounding-testing.ts";
 import { runPasses } from "../../kinglet/src/passes/index.ts";
@@ -36,32 +37,10 @@ export interface Checked {
 
 type Outputs = readonly TypedArray[];
 
-/** A graph without what numbering and a file's single precision change. */
-function comparable(graph: Graph): unknown {
-  const order = new Map<number, number>();
-  const place = (value: Value | null): number | null => {
-    if (value === null) return null;
-    if (!order.has(value.id)) order.set(value.id, order.size);
-    return order.get(value.id)!;
-  };
-  const nodes = graph.nodes.map(({ op, attributes, inputs, outputs }) => [op, singles(attributes), inputs.map(place), outputs.map(place)]);
-  const byId = new Map(graph.values.map((value) => [value.id, value]));
-  const values = [...order.keys()].map((id) => {
-    const { id: _, quantization, ...rest } = byId.get(id)!;
-    return { ...rest, quantization: quantization && { ...quantization, scales: quantization.scales.map(Math.fround) } };
-  });
-  return { nodes, values: JSON.parse(JSON.stringify(values, (_key, each) => (ArrayBuffer.isView(each) ? Buffer.from(each.buffer).toString("latin1") : each))) };
-}
-
-/** Numbers in single precision; a dilation of 1 says nothing. */
-function singles(attributes: Graph["nodes"][number]["attributes"]): unknown {
-  const entries = Object.entries(attributes).filter(([key, each]) => !(key.startsWith("dilation") && each === 1));
-  return Object.fromEntries(entries.map(([key, each]) => [key, typeof each === "number" ? Math.fround(each) : each]));
-}
-
-/** Integers rounded as TensorFlow Lite's library for large machines rounds them; floats by the plain loops. */
+/** By the plain loops, but 8-bit integers rounded as XNNPACK rounds them, which TensorFlow Lite leaves those to (and 16-bit ones not). */
 function runKinglet(graph: Graph, samples: readonly Sample[]): Outputs[] {
-  const program = lower(runPasses(graph), { schedules: ONE_ROUNDING });
+  const isWide = graph.values.some(({ dtype, data }) => dtype === "int16" && data === undefined);
+  const program = lower(runPasses(graph), { schedules: isWide ? {} : ONE_ROUNDING });
   const runner: ProgramRunner = createJsRunner(program, placeBuffers(program));
   return samples.map((sample) => {
     sample.forEach((bytes, i) => runner.setInput(i, bytes));
@@ -105,7 +84,12 @@ function compare(got: readonly Outputs[], wanted: readonly Outputs[]): Differenc
 const MOST_FLOAT = 1e-5;
 
 /** The original in the same engine, if that runs it as Kinglet reads it: where it leaves shapes open, this engine takes other ones. */
-async function reference(peers: string, { original, graph, samples }: Subject, back: Graph, got: readonly Outputs[]): Promise<[NonNullable<Checked["against"]>, Outputs[]]> {
+async function reference(
+  peers: string,
+  { original, graph, samples }: Subject,
+  back: Graph,
+  got: readonly Outputs[],
+): Promise<[NonNullable<Checked["against"]>, Outputs[]]> {
   try {
     if (original !== undefined) {
       const outputs = await runTflite(peers, original, graph, samples);

@@ -6,7 +6,7 @@ import { readTflite } from "../../kinglet/src/formats/index.ts";
 import { zippedFiles } from "../../kinglet/src/formats/test-files.ts";
 import type { Graph } from "../../kinglet/src/graph/index.ts";
 import { caseGraph, OPS } from "../../kinglet/src/ops/index.ts";
-import { prepareForQuantization, quantizeDynamic } from "../../kinglet/src/passes/index.ts";
+import { prepareForQuantization, quantizeDynamic, roundToFloat16 } from "../../kinglet/src/passes/index.ts";
 import { autoencoder, cnn1d, dsCnn, gru, mlp, mobilenetV2, mobilenetV3, resnet8, shufflenetV2, ZOO } from "../../kinglet/src/zoo/index.ts";
 import { SHARED } from "../subjects.ts";
 
@@ -60,15 +60,16 @@ const TRAINABLE: Readonly<Record<string, () => Graph>> = {
 };
 const CALIBRATION = 8;
 
-/** Networks of Kinglet's own: float, and as Kinglet quantizes them; and the deployed ones. */
+/** Networks of Kinglet's own (inputs of integers are integers: TensorFlow Lite quantizes floats to 16 bits by a product): float, and as Kinglet quantizes them; and the deployed ones. */
 export function* ownSubjects(): Iterable<Subject> {
   for (const [name, make] of Object.entries(TRAINABLE)) {
     const graph = prepareForQuantization(make());
     const samples = Array.from({ length: CALIBRATION }, (_, seed) => seededSample(graph, seed + 10));
     yield subject(`${name}, float`, graph);
     yield subject(`${name}, int8`, quantizeNetwork(graph, samples, { io: "int8" }).graph);
-    yield subject(`${name}, 16x8`, quantizeNetwork(graph, samples, { activations: "int16" }).graph);
+    yield subject(`${name}, 16x8`, quantizeNetwork(graph, samples, { activations: "int16", io: "int16" }).graph);
     yield subject(`${name}, int8 weights`, quantizeDynamic(graph, { perAxis: false }));
+    yield subject(`${name}, half-precision weights`, roundToFloat16(graph));
   }
   for (const name of ["mobilenet_v1_0.25_128", "mobilenet_v1_0.25_128_float", "mobilenet_v2_0.35_144"]) yield subject(name, ZOO[name]!());
 }

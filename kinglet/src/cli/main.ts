@@ -1,6 +1,8 @@
 import { Command } from "commander";
 import { addCompile } from "./compile.ts";
+import { addConvert } from "./convert.ts";
 import { addData } from "./data.ts";
+import { addDiff } from "./diff.ts";
 import { addDoctor } from "./doctor.ts";
 import { report } from "./errors.ts";
 import { addEvaluate } from "./evaluate.ts";
@@ -19,6 +21,7 @@ Examples:
   kinglet compile model.tflite --target c --board nucleo-l4r5zi --out firmware/
   kinglet quantize float.tflite --calibrate samples.npy --out model.kinglet
   kinglet verify model.tflite --via js,wasm,c,cortex-m4
+  kinglet convert model.kinglet model.tflite
   kinglet init my-words --from sound
   kinglet data import recordings/ --window 16000
   kinglet train
@@ -55,6 +58,8 @@ function programFor(io: Io, outcome: Outcome): Command {
   addRun(program, io);
   addCompile(program, io);
   addVerify(program, io, outcome);
+  addConvert(program, io);
+  addDiff(program, io, outcome);
   addDoctor(program, io);
   return program;
 }

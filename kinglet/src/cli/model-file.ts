@@ -9,10 +9,10 @@ const HEAD_BYTES = 64;
 
 /** Refuses an extension that no format has, and to replace anything that is not a model of that format. @throws KingletError `misuse` */
 export async function checkModelFile(path: string): Promise<void> {
-  const format = formatFor(path);
   const info = await stat(path).catch(() => undefined);
+  if (info?.isDirectory()) throw new KingletError("misuse", "this is a folder, and the name of a file is expected", { place: path });
+  const format = formatFor(path);
   if (info === undefined) return;
-  if (info.isDirectory()) throw new KingletError("misuse", "this is a folder, and the name of a file is expected", { place: path });
   const file = await open(path);
   try {
     const head = new Uint8Array(HEAD_BYTES);

@@ -2,6 +2,7 @@ import { join } from "node:path";
 import { type Command, InvalidArgumentError } from "commander";
 import { KingletError } from "../base/index.ts";
 import { writeKinglet } from "../formats/index.ts";
+import { MOST_THREADS } from "../loops/index.ts";
 import type { Dataset } from "../data/index.ts";
 import { CONFIG_FILE, learn, type Learned, loadConfig, PROJECT_CHECKPOINT, type ProjectConfig, projectData, projectSplit } from "../project/index.ts";
 import { exists, MODEL_FILE, projectName, REPORT_FILE, TRAINING_FILE } from "./project-files.ts";
@@ -16,6 +17,7 @@ interface TrainOptions extends CommonOptions {
   readonly resume?: boolean;
   readonly epochs?: number;
   readonly seed?: number;
+  readonly threads?: number;
 }
 
 function whole(least: number, most: number): (text: string) => number {
@@ -55,6 +57,7 @@ async function learnVisibly(folder: string, config: ProjectConfig, dataset: Data
       onBatch: (progress) => display.batch(progress),
       onEpoch: (report) => display.epoch(report),
       ...(options.resume === true ? { resume: true } : {}),
+      ...(options.threads === undefined ? {} : { threads: options.threads }),
     });
     display.end();
     return learned;
@@ -112,6 +115,7 @@ export function addTrain(program: Command, io: Io): void {
     .option("--resume", "go on after the last whole epoch of a training that was stopped")
     .option("--epochs <n>", "instead of the configuration's", whole(1, 100_000))
     .option("--seed <n>", "instead of the configuration's", whole(0, 2 ** 32 - 1))
+    .option("--threads <n>", "how many share each batch; the weights are the same (default: up to 4 where it pays)", whole(1, MOST_THREADS))
     .option("--json", "one JSON document on stdout")
     .addHelpText("after", "\nExamples:\n  kinglet train\n  kinglet train my-wand --epochs 5\n  kinglet train --resume")
     .action((folder: string | undefined, options: TrainOptions) => train(folder, options, io));

@@ -1,3 +1,4 @@
+export { foldBatchNorm } from "./fold-batch-norm.ts";
 export * from "./pipeline.ts";
 export * from "./differentiate.ts";
 export * from "./quantize/index.ts";

@@ -1,5 +1,5 @@
 import { KingletError } from "../base/index.ts";
-import { type Augment, batchCount, batches, type Dataset, type Normalization, type Split } from "../data/index.ts";
+import { type Augment, batchCount, batches, type Dataset, type Normalization, type Split } from "../data/browser.ts";
 import type { Graph } from "../graph/index.ts";
 import { withBatch } from "../passes/index.ts";
 import { type Evaluation, evaluate } from "./evaluate.ts";
@@ -9,7 +9,7 @@ import type { TrainingSession } from "./session.ts";
 import type { Sparsity } from "./sparsity.ts";
 import type { StepOptions } from "./step.ts";
 
-export interface ClassifierOptions extends Omit<StepOptions, "loss">, Pick<FitOptions, "onStart" | "onBatch" | "signal"> {
+export interface ClassifierOptions extends Omit<StepOptions, "loss">, Pick<FitOptions, "threads" | "onStart" | "onBatch" | "signal"> {
   readonly epochs: number;
   readonly batchSize: number;
   readonly schedule: RateSchedule;

@@ -1,15 +1,36 @@
 import { bytesOf, KingletError } from "../base/index.ts";
-import { type Compiled, compileGraph } from "../driver/index.ts";
+import { type Compiled, compileGraph } from "../driver/browser.ts";
 import type { Graph, Value } from "../graph/index.ts";
 import type { ProgramRunner } from "../loops/index.ts";
 import { createJsRunner } from "../targets/js/index.ts";
-import { createWasmRunner } from "../targets/wasm/index.ts";
+import { canShareMemory, createSharedRunner, createWasmRunner } from "../targets/wasm/index.ts";
 import { type Optimizer, ratesFor } from "./optimizer.ts";
 import { LOSS_NODE } from "./distill.ts";
 import { type StepOptions, type TrainingStep, trainingStep } from "./step.ts";
 
 /** Where training computes: WebAssembly with SIMD, or plain JavaScript (slow, the definition). */
 export type TrainingTarget = "wasm" | "plain";
+
+/** A step ready to run. */
+interface Prepared {
+  readonly step: TrainingStep;
+  readonly compiled: Compiled;
+  readonly runner: ProgramRunner;
+  readonly threads: number;
+  readonly close: () => void;
+}
+
+function compiledStep(network: Graph, options: StepOptions, target: TrainingTarget): Pick<Prepared, "step" | "compiled"> {
+  const step = trainingStep(network, options);
+  return { step, compiled: compileGraph(step.graph, { target, overlap: false }) };
+}
+
+function prepared(network: Graph, options: StepOptions, target: TrainingTarget): Prepared {
+  const made = compiledStep(network, options, target);
+  const { program, plan } = made.compiled;
+  const runner = target === "wasm" ? createWasmRunner(program, plan) : createJsRunner(program, plan);
+  return { ...made, runner, threads: 1, close: () => {} };
+}
 
 /** A copy of floats in a runner's memory. */
 function asFloats(bytes: Uint8Array): Float32Array {
@@ -31,6 +52,10 @@ export interface StepResult {
 export class TrainingSession {
   readonly step: TrainingStep;
   readonly compiled: Compiled;
+  /** How many share each step. */
+  readonly threads: number;
+  /** Ends the workers, where there are some; nothing runs any more then. */
+  readonly close: () => void;
   private readonly optimizer: Optimizer;
   private readonly runner: ProgramRunner;
   private readonly buffers: ReadonlyMap<string, number>;
@@ -40,17 +65,27 @@ export class TrainingSession {
   private count = 0;
   private masks: ReadonlyMap<string, Uint8Array> = new Map();
 
-  /** @throws what `trainingStep` and compiling throw. */
-  constructor(network: Graph, options: StepOptions, target: TrainingTarget = "wasm") {
-    this.step = trainingStep(network, options);
+  /** On one thread. @throws what `trainingStep` and compiling throw. */
+  constructor(network: Graph, options: StepOptions, target: TrainingTarget = "wasm", made: Prepared = prepared(network, options, target)) {
+    ({ step: this.step, compiled: this.compiled, runner: this.runner, threads: this.threads, close: this.close } = made);
     this.optimizer = options.optimizer;
-    this.compiled = compileGraph(this.step.graph, { target, overlap: false });
-    const { program, plan } = this.compiled;
-    this.runner = target === "wasm" ? createWasmRunner(program, plan) : createJsRunner(program, plan);
+    const { program } = this.compiled;
     const places = new Map(program.buffers.map((buffer, i) => [buffer.value, i]));
     this.lossStep = program.steps.findIndex(({ name }) => name === LOSS_NODE);
     this.lossBuffer = program.buffers.findIndex(({ value }) => value === this.step.losses.id);
     this.buffers = new Map(this.step.state.map(({ name, value }) => [name, places.get(value.id)!]));
+  }
+
+  /**
+   * A session whose steps several threads share, by images, rows and channels, each result computed by one of them: the number of
+   * threads changes no bit. On one thread where memory cannot be shared, as in a page that is not cross-origin isolated.
+   * @throws KingletError `misuse` for a number of threads that cannot be, `unsupported` where workers do not start.
+   */
+  static async onThreads(network: Graph, options: StepOptions, threads: number): Promise<TrainingSession> {
+    if (threads === 1 || !canShareMemory()) return new TrainingSession(network, options);
+    const made = compiledStep(network, options, "wasm");
+    const runner = await createSharedRunner(made.compiled.program, made.compiled.plan, threads);
+    return new TrainingSession(network, options, "wasm", { ...made, runner, threads, close: () => runner.close() });
   }
 
   /** Bytes of everything that a step needs: weights, their memory, values and gradients. */
@@ -80,9 +115,9 @@ export class TrainingSession {
     this.setFloats(this.step.ratesInput, ratesFor(this.optimizer, rate, this.count + 1));
     if (this.step.seedInput !== null) this.runner.setInput(this.step.seedInput, bytesOf(Int32Array.of(this.count + 1)));
     const { steps } = this.compiled.program;
-    for (let k = 0; k <= this.lossStep; k++) this.runner.runStep(k);
+    this.runner.runSteps(0, this.lossStep + 1);
     if (!asFloats(this.runner.buffer(this.lossBuffer)).every(Number.isFinite)) return { loss: Number.NaN, results: new Float32Array(0) };
-    for (let k = this.lossStep + 1; k < steps.length; k++) this.runner.runStep(k);
+    this.runner.runSteps(this.lossStep + 1, steps.length);
     this.count++;
     this.applyMasks();
     return { loss: asFloats(this.runner.output(0))[0]!, results: asFloats(this.runner.output(1)) };
@@ -97,7 +132,7 @@ export class TrainingSession {
     inputs.forEach((data, i) => this.setFloats(i, data));
     this.setFloats(this.step.targetsInput, targets);
     for (const [k, step] of program.steps.slice(0, this.lossStep + 1).entries()) {
-      this.runner.runStep(k);
+      this.runner.runSteps(k, k + 1);
       const made = new Set(this.step.graph.nodes.find((node) => node.name === step.name)?.outputs.map(({ id }) => id));
       const buffers = program.buffers.flatMap((buffer, i) => (buffer.value !== undefined && made.has(buffer.value) ? [i] : []));
       if (buffers.some((i) => !asFloats(this.runner.buffer(i)).every(Number.isFinite))) return `, first in "${step.name}"`;

@@ -10,7 +10,7 @@ import {
   type QuantizeOptions,
   ruleOf,
 } from "../../passes/index.ts";
-import type { Sample } from "../execute.ts";
+import type { Sample } from "../tensors.ts";
 import { calibrate, type CalibrateOptions } from "./calibrate.ts";
 import { layerNoise, type Noise, outputQuality, type OutputQuality } from "./noise.ts";
 import { channelStatistics, correctBias, islandAround, roundAdaptively } from "./remedies.ts";

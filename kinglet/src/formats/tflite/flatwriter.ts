@@ -18,7 +18,7 @@ export type Field =
 export type Fields = Readonly<Record<number, Field>>;
 
 /** Contents of tensors start at a multiple of so many bytes, as the schema demands of buffers. */
-export const BYTES_ALIGNMENT = 16;
+const BYTES_ALIGNMENT = 16;
 
 /** Writes what the field points to, if anything; children come before their parent in a FlatBuffer. */
 function child(b: Builder, field: Field): number {

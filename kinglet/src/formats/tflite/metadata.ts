@@ -49,7 +49,7 @@ function readNormalization(input: Table): Normalization | null {
 function readLabels(output: Table, file: Uint8Array): string | null {
   const labels = output.tables(TENSOR.files, "file").find((each) => [AXIS_LABELS, VALUE_LABELS].includes(each.byte(FILE.type)));
   const text = labels === undefined ? null : readAttachment(file, labels.text(FILE.name));
-  return text === null ? null : text.replaceAll("\r\n", "\n").trimEnd();
+  return text?.replaceAll("\r\n", "\n").trimEnd() || null;
 }
 
 /** The notes that a model's TensorFlow Lite Metadata holds. @param file the whole model file  @throws KingletError `bad-file` */
@@ -69,8 +69,8 @@ export function* readMetadata(bytes: Uint8Array, file: FlatFile): Iterable<[stri
 }
 
 /** Null where the graph normalizes its samples itself: whoever runs it must not do so again. */
-function normalizationOf({ metadata }: Graph): Normalization | null {
-  if (metadata["normalization"] === undefined || metadata["features"] !== undefined) return null;
+function normalizationOf({ metadata, inputs }: Graph): Normalization | null {
+  if (metadata["normalization"] === undefined || metadata["features"] !== undefined || inputs.length === 0) return null;
   try {
     const { mean, std } = JSON.parse(metadata["normalization"]) as Normalization;
     return [mean, std].every((numbers) => Array.isArray(numbers) && numbers.every(Number.isFinite)) ? { mean, std } : null;
@@ -106,7 +106,7 @@ export function writeMetadata(graph: Graph): WrittenMetadata | null {
   const { metadata, inputs, outputs } = graph;
   const texts = TEXTS.filter(([key]) => metadata[key] !== undefined);
   const normalization = normalizationOf(graph);
-  const { labels } = metadata;
+  const labels = outputs.length > 0 ? metadata["labels"] : undefined;
   const told = new Set<string>(texts.map(([key]) => key));
   if (labels !== undefined) told.add("labels");
   if (normalization !== null) told.add("normalization");

@@ -23,7 +23,7 @@ function textIn(model: Model, bytes: Uint8Array, where: string): string | null {
   model.file.spend(bytes.length, where);
   const end = bytes.findLastIndex((byte) => byte !== 0) + 1;
   const text = new TextDecoder().decode(bytes.subarray(0, end));
-  return isReadable(text) ? text : null;
+  return text !== "" && isReadable(text) ? text : null;
 }
 
 /** What came with the model beside its numbers, by key: texts, labels, normalization, signatures, names of what was left out. */

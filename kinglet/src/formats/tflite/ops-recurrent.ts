@@ -1,7 +1,7 @@
 import type { Attributes, Node, ValueType } from "../../graph/index.ts";
 import { attributesOf } from "../../ops/index.ts";
 import { LSTM, SVDF } from "./options.ts";
-import { type OperatorRows, row } from "./row.ts";
+import { attributesFrom, type OperatorRows, row } from "./row.ts";
 import type { Site } from "./site.ts";
 
 interface Intermediates {
@@ -29,14 +29,14 @@ function intermediateTypes(node: Node): ValueType[] {
 
 /** Layers that carry state from one step to the next. */
 export const RECURRENT_ROWS: OperatorRows = {
-  SVDF: row("svdf", "xxx?x", { options: SVDF }),
+  SVDF: row("svdf", "xxx?x", { options: SVDF, read: (_site, options) => attributesFrom(options) }),
   // input, 4 input weights, 4 recurrent weights, 3 peepholes, 4 biases, projection and its bias, 2 states, 4 norms
   UNIDIRECTIONAL_SEQUENCE_LSTM: row("lstm", "x?xxx?xxx????xxx??xx????", {
     options: LSTM,
     least: 20,
-    read(site, { activation, cellClip, projClip, timeMajor, diagonalRecurrent }) {
+    read(site, { diagonalRecurrent, ...rest }) {
       if (diagonalRecurrent) site.unsupported("the recurrent weights are diagonal", "Export the LSTM with full recurrent matrices.");
-      return { activation, cellClip, projClip, timeMajor, ...intermediatesOf(site) };
+      return { ...attributesFrom(rest), ...intermediatesOf(site) };
     },
     write: (node) => ({ intermediates: intermediateTypes(node) }),
   }),

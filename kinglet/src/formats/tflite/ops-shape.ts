@@ -105,7 +105,10 @@ const pad: OperatorRow = row("pad", "xc", {
 
 const padWith: OperatorRow = row("pad", "xcc", {
   read: (site) => ({ ...padding(site), value: site.constantScalar(2) }),
-  write: (node) => ({ constants: [paddingConstant(node), fillConstant(node, attributesOf<PadAttributes>(node).value ?? 0)] }),
+  write(node) {
+    const { value = 0 } = attributesOf<PadAttributes>(node);
+    return Number.isFinite(value) ? { constants: [paddingConstant(node), fillConstant(node, value)] } : null;
+  },
 });
 
 function transpose(site: Site): Attributes {

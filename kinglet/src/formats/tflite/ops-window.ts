@@ -1,7 +1,7 @@
 import type { Attributes, Node } from "../../graph/index.ts";
 import { attributesOf, type PoolAttributes, type WindowAttributes } from "../../ops/index.ts";
 import { BATCH_MATMUL, CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, type OptionTable, type Padding, POOL_2D, TRANSPOSE_CONV } from "./options.ts";
-import { type OperatorRow, type OperatorRows, row, vectorOf } from "./row.ts";
+import { attributesFrom, type OperatorRow, type OperatorRows, row, vectorOf } from "./row.ts";
 import type { Site } from "./site.ts";
 
 /** The file stores SAME and VALID; the graph stores the rows and columns of padding that they mean. */
@@ -162,9 +162,9 @@ const transposed: OperatorRow = row("transposeConv2d", "oxx?", {
 
 const dense: OperatorRow = row("fullyConnected", "xx?", {
   options: FULLY_CONNECTED,
-  read(site, { activation, keepDims, asymmetricQuantizeInputs }) {
+  read(site, { weightsFormat: _default, ...rest }) {
     site.shape(1, 2);
-    return { activation, keepDims, ...(asymmetricQuantizeInputs ? { asymmetricQuantizeInputs } : {}) };
+    return attributesFrom(rest);
   },
 });
 
@@ -176,6 +176,6 @@ export const WINDOW_ROWS: OperatorRows = {
   AVERAGE_POOL_2D: pooling("averagePool2d"),
   MAX_POOL_2D: pooling("maxPool2d"),
   FULLY_CONNECTED: dense,
-  BATCH_MATMUL: row("batchMatmul", "xx", { options: BATCH_MATMUL }),
+  BATCH_MATMUL: row("batchMatmul", "xx", { options: BATCH_MATMUL, read: (_site, options) => attributesFrom(options) }),
   EMBEDDING_LOOKUP: row("embeddingLookup", "xx"),
 };

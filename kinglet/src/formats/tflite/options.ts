@@ -118,8 +118,10 @@ export const POOL_2D = optionTable("Pool2D", {
   filterH: count("the pooling height"),
   activation,
 });
-export const FULLY_CONNECTED = optionTable("FullyConnected", { activation, weightsFormat, keepDims: flag(), asymmetricQuantizeInputs: flag() });
-export const BATCH_MATMUL = optionTable("BatchMatMul", { adjX: flag(), adjY: flag() });
+/** Floats that meet 8-bit weights are quantized over their whole range; an attribute only where it is so. */
+const asymmetric = { asymmetricQuantizeInputs: flag() };
+export const FULLY_CONNECTED = optionTable("FullyConnected", { activation, weightsFormat, keepDims: flag(), ...asymmetric });
+export const BATCH_MATMUL = optionTable("BatchMatMul", { adjX: flag(), adjY: flag(), ...asymmetric });
 
 /** The last field of sums: whether scales of 16-bit tensors are powers of two. */
 export const ADD = optionTable("Add", { activation, potScaleInt16: flag(true) });
@@ -158,13 +160,13 @@ export const ARG_MIN = optionTable("ArgMin", { type: dtype });
 export const CUMSUM = optionTable("Cumsum", { exclusive: flag(), reverse: flag() });
 export const L2_NORM = optionTable("L2Norm", { activation });
 
-export const SVDF = optionTable("SVDF", { rank: count("the rank"), activation });
+export const SVDF = optionTable("SVDF", { rank: count("the rank"), activation, ...asymmetric });
 export const LSTM = optionTable("UnidirectionalSequenceLSTM", {
   activation,
   cellClip: float,
   projClip: float,
   timeMajor: flag(),
-  asymmetricQuantizeInputs: flag(),
+  ...asymmetric,
   diagonalRecurrent: flag(),
 });
 

@@ -45,7 +45,14 @@ function batchNorm(r: Respelling, node: Node): boolean {
   const shifts = offset.map((beta, c) => beta - mean[c]! * factors[c]!);
   const scaled = r.value(`${node.name}_scaled`, x!);
   r.node("mul", node, [x!, r.value(`${node.name}_factors`, type, factors)], scaled, { activation: "none" });
-  r.node("add", node, [scaled, r.value(`${node.name}_shifts`, type, shifts)], node.outputs[0]!, { activation });
+  const [output, shift] = [node.outputs[0]!, r.value(`${node.name}_shifts`, type, shifts)];
+  if (activation !== "tanh") r.node("add", node, [scaled, shift], output, { activation });
+  else {
+    // Runtimes leave out a hyperbolic tangent that is fused into a sum.
+    const sum = r.value(`${node.name}_sum`, output);
+    r.node("add", node, [scaled, shift], sum, { activation: "none" });
+    r.node("tanh", node, [sum], output, {});
+  }
   return true;
 }
 

@@ -67,6 +67,11 @@ function sameNamed<O>(table: OptionTable<O>, node: Node): Partial<O> {
   return Object.fromEntries(Object.entries(node.attributes).filter(([name]) => name in table.fields)) as Partial<O>;
 }
 
+/** Options as attributes: that inputs are quantized over their whole range is told only where it is so. */
+export function attributesFrom<O extends { readonly asymmetricQuantizeInputs: boolean }>({ asymmetricQuantizeInputs, ...rest }: O): Attributes {
+  return { ...(rest as Attributes), ...(asymmetricQuantizeInputs ? { asymmetricQuantizeInputs } : {}) };
+}
+
 /** A builtin operator. `inputs`: see `OperatorRow`. */
 export function row<O = object>(op: string, inputs: string, rules: RowRules<O> = {}): OperatorRow {
   const { options: table, read, write, order, least, state } = rules;

@@ -3,6 +3,7 @@ import type { Table } from "./flatfile.ts";
 import type { Fields } from "./flatwriter.ts";
 import type { Model, Subgraph } from "./model.ts";
 import { SIGNATURE, TENSOR_MAP } from "./schema.ts";
+import { uniqueNames } from "./unique-names.ts";
 
 /** Notes of signatures have keys that begin so. */
 const NOTE = "signature ";
@@ -16,13 +17,7 @@ interface SignatureNote {
 
 /** Every position by its value's name; a name that several have is numbered. */
 function positionsByName(names: readonly string[]): Record<string, number> {
-  const taken = new Map<string, number>();
-  names.forEach((name, i) => {
-    let free = name;
-    for (let n = 1; taken.has(free); n++) free = `${name}_${n}`;
-    taken.set(free, i);
-  });
-  return Object.fromEntries(taken);
+  return Object.fromEntries(uniqueNames(names).map((name, i) => [name, i]));
 }
 
 function defaultSignature(inputs: readonly string[], outputs: readonly string[]): SignatureNote {

@@ -56,6 +56,11 @@ function fullyConnected(s: Signature): number {
   return byType({ int8: 4 })(s);
 }
 
+function lstm(s: Signature): number {
+  if (typeOf(s) === "float32" && typeOf(s, 2) === "int8") return s.options["asymmetricQuantizeInputs"] === true ? 3 : 2;
+  return byType({ int16: 5 })(s);
+}
+
 function mul(s: Signature): number {
   if (typeOf(s) === "int16") return isQuantized(s) ? 4 : 7;
   const [a, b, c] = [...s.inputs, ...s.outputs].map((type) => type?.quantization?.scales[0] ?? 0) as [number, number, number];
@@ -88,12 +93,12 @@ const RULES: Readonly<Record<string, Rule>> = {
   DEPTHWISE_CONV_2D: depthwiseConv2d,
   FULLY_CONNECTED: fullyConnected,
   TRANSPOSE_CONV: (s) => ((s.options["activation"] ?? "none") !== "none" ? 4 : s.inputs.length === 4 ? 3 : byType({ int8: 2 }, 1)(s)),
-  BATCH_MATMUL: bytesAndShorts,
+  BATCH_MATMUL: either((s) => isHybrid(s) && s.options["asymmetricQuantizeInputs"] === true, 4, bytesAndShorts),
   EMBEDDING_LOOKUP: (s) => (perChannel(s.inputs[1]) ? 4 : 1),
   AVERAGE_POOL_2D: bytesAndShorts,
   MAX_POOL_2D: bytesAndShorts,
-  SVDF: (s) => (isHybrid(s) ? 2 : byType({ int8: 3 })(s)),
-  UNIDIRECTIONAL_SEQUENCE_LSTM: (s) => (typeOf(s) === "float32" && typeOf(s, 2) === "int8" ? 2 : typeOf(s) === "int16" ? 5 : 1),
+  SVDF: (s) => (isHybrid(s) ? (s.options["asymmetricQuantizeInputs"] === true ? 4 : 2) : byType({ int8: 3 })(s)),
+  UNIDIRECTIONAL_SEQUENCE_LSTM: lstm,
   ADD: either((s) => typeOf(s) === "int16", 3, byType({ float16: 6, int64: 4, int8: 2 })),
   SUB: either((s) => typeOf(s) !== "int16" && broadcastsFar(s), 3, byType({ int16: 5, int64: 4, int8: 2 })),
   MUL: mul,

@@ -3,6 +3,7 @@ import type { Graph, Node, Value, ValueType } from "../../graph/index.ts";
 import { withAttachments } from "./attachments.ts";
 import { SharedParts, SubgraphParts } from "./file-parts.ts";
 import { flatBuffer } from "./flatwriter.ts";
+import { halfWeights } from "./half-weights.ts";
 import { writeNotes } from "./notes.ts";
 import { type NamedRow, rowsFor } from "./operators.ts";
 import { CALL_ONCE, optionFields, VAR_HANDLE } from "./options.ts";
@@ -10,6 +11,7 @@ import { respell } from "./respell.ts";
 import type { ConstantInput, OperatorRow, Spelling } from "./row.ts";
 import { IDENTIFIER, MODEL, OPERATOR } from "./schema.ts";
 import { signatureFields } from "./signatures.ts";
+import { uniqueNames } from "./unique-names.ts";
 import { operatorVersion } from "./versions.ts";
 
 /** A node with the operator that stands for it. */
@@ -64,12 +66,14 @@ class GraphWriter {
   private readonly shared: SharedParts;
   private readonly graph: Graph;
   private readonly named: ReadonlySet<number>;
+  private readonly halves: ReadonlyMap<number, Uint16Array>;
   private readonly indices = new Map<number, number>();
   private readonly constants = new Map<string, number>();
 
   constructor(graph: Graph, named: ReadonlySet<number>, shared: SharedParts) {
     this.graph = graph;
     this.named = named;
+    this.halves = halfWeights(graph);
     this.shared = shared;
     this.main = new SubgraphParts("main", shared);
   }
@@ -92,18 +96,28 @@ class GraphWriter {
   private tensorFor(value: Value): number {
     const { id, name, dtype, shape, quantization, data, variable = false } = value;
     if (this.named.has(id)) return this.main.tensor({ name, type: "resource", shape: [] });
+    const half = this.halves.get(id);
+    if (half !== undefined) return this.widened(value, half);
     return this.main.tensor({ name, type: dtype, shape, quantization, data, variable });
+  }
+
+  /** Half-precision numbers become single ones when the model is loaded. */
+  private widened({ name, shape }: Value, half: Uint16Array): number {
+    const [input, output] = [{ dtype: "float16", shape } as const, { dtype: "float32", shape } as const];
+    const stored = this.main.tensor({ name: `${name}_float16`, type: input.dtype, shape, data: half });
+    const wide = this.main.tensor({ name, type: output.dtype, shape });
+    const version = operatorVersion("DEQUANTIZE", { inputs: [input], outputs: [output], options: {} });
+    this.main.operator("DEQUANTIZE", version, [stored], [wide]);
+    return wide;
   }
 
   private initialize(variables: readonly Value[]): SubgraphParts | null {
     if (variables.length === 0) return null;
     const initializer = new SubgraphParts("initialize", this.shared);
-    const names = new Map<string, number>();
+    const names = uniqueNames(variables.map(({ name }) => name));
     this.main.operator("CALL_ONCE", 1, [], [], optionFields(CALL_ONCE, { subgraph: 1 }));
-    for (const value of variables) {
-      const times = names.get(value.name) ?? 0;
-      names.set(value.name, times + 1);
-      const options = optionFields(VAR_HANDLE, { container: "", sharedName: times === 0 ? value.name : `${value.name}_${times}` });
+    for (const [i, value] of variables.entries()) {
+      const options = optionFields(VAR_HANDLE, { container: "", sharedName: names[i]! });
       this.main.operator("VAR_HANDLE", 1, [], this.tensorsOf([value]), options);
       const handle = initializer.tensor({ name: value.name, type: "resource", shape: [] });
       const { name, dtype, shape, quantization } = value;

@@ -70,8 +70,8 @@ export const maxPool2d: GradientRule = (g, node, [dy]) => {
 export const batchNormTraining: GradientRule = (g, node, [dy, ...rest]) => {
   if (rest.some((each) => each !== null)) throw badNode(node, "has statistics that a loss depends on, which has no gradient here");
   const { epsilon, activation } = attributesOf<BatchNormAttributes>(node);
-  const y = activation === "none" ? null : outputOf(node);
-  const inputs = [inputOf(node, 0), y, dy!, inputOf(node, 1), outputOf(node, 1), outputOf(node, 2)];
+  const [x, scale, offset] = [0, 1, 2].map((i) => inputOf(node, i)) as [Value, Value, Value];
+  const inputs = [x, activation === "none" ? null : offset, dy!, scale, outputOf(node, 1), outputOf(node, 2)];
   return [...g.apply("batchNormGradient", inputs, { epsilon, activation })];
 };
 
