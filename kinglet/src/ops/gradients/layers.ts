@@ -3,6 +3,7 @@ import type { Node, Value } from "../../graph/index.ts";
 import type { BatchNormAttributes } from "../batch-norm.ts";
 import { attributesOf, badNode, inputOf, outputOf } from "../op.ts";
 import type { PoolAttributes } from "../pool.ts";
+import type { TransposeConvAttributes } from "../transpose-conv.ts";
 import type { WindowAttributes } from "../window.ts";
 import { binary, channelSums, type GradientContext, type GradientRule, one, reshaped, scaledBy, throughActivation } from "./rule.ts";
 
@@ -100,3 +101,28 @@ export const softmaxCrossEntropy: GradientRule = (g, node, [dLoss, dProbabilitie
 };
 
 export const dropout: GradientRule = (g, node, [dy]) => [one(g, "dropout", [dy!, inputOf(node, 1)], node.attributes), null];
+
+/** x / |x| along the last dimension: (dy − y · Σ dy · y) / |x|. */
+export const l2Normalization: GradientRule = (g, node, [dy]) => {
+  const [x, y] = [inputOf(node, 0), outputOf(node)];
+  const along = { axes: [x.shape.length - 1], keepDims: true };
+  const length = one(g, "sqrt", [one(g, "sum", [one(g, "square", [x])], along)]);
+  const shared = one(g, "sum", [binary(g, "mul", dy!, y)], along);
+  return [binary(g, "div", binary(g, "sub", dy!, binary(g, "mul", y, shared)), length)];
+};
+
+/** A transposed convolution is the gradient of a convolution, so its own gradients are convolutions with the weights the other way round. */
+export const transposeConv2d: GradientRule = (g, node, [dy]) => {
+  const dz = throughActivation(g, node, dy!);
+  const [x, w] = [inputOf(node, 0), inputOf(node, 1)];
+  const a = attributesOf<TransposeConvAttributes>(node);
+  const reach = (input: number, filter: number, stride: number, output: number, pad: number): number => (input - 1) * stride + filter - output - pad;
+  const padBottom = reach(x.shape[1]!, w.shape[1]!, a.strideH, a.outputHeight, a.padTop);
+  const padRight = reach(x.shape[2]!, w.shape[2]!, a.strideW, a.outputWidth, a.padLeft);
+  const window = { ...windowOf(node), padBottom, padRight };
+  const turned = (weights: Value): Value => one(g, "transpose", [weights], { permutation: [3, 1, 2, 0] });
+  const size = { filterH: w.shape[1]!, filterW: w.shape[2]!, groupChannels: w.shape[0]! };
+  const dx = g.wanted(0) ? one(g, "conv2d", [dz, turned(w), null], window) : null;
+  const dw = g.wanted(1) ? turned(one(g, "conv2dFilterGradient", [dz, x], { ...window, ...size })) : null;
+  return [dx, dw, biasGradient(g, node, dz)];
+};
