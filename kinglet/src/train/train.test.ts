@@ -154,7 +154,7 @@ test("weights that run away are found at the end of the epoch, even where activa
 });
 
 test.each(Object.keys(NETWORKS) as NetworkName[])("every operator of %s has a gradient, and every parameter an update", (name) => {
-  const { graph, trained } = trainingStep(NETWORKS[name]({ width: 0.25, resolution: 32 }), { optimizer: { kind: "sgd" } });
+  const { graph, trained } = trainingStep(NETWORKS[name]({ width: 0.5, resolution: 32 }), { optimizer: { kind: "sgd" } });
   const changed = new Set(graph.nodes.flatMap(({ op, inputs }) => (op === "sgdUpdate" || op === "movingAverage" ? [inputs[0]!.name] : [])));
   expect(trained.length).toBeGreaterThan(3);
   expect(trained.flatMap(({ variable }) => (changed.has(variable.name) ? [] : [variable.name]))).toEqual([]);
