@@ -6,7 +6,7 @@ import { isTflite, readTflite } from "./tflite/index.ts";
 
 export { crc32, isKinglet, readKinglet, writeKinglet } from "./kinglet/index.ts";
 export { type NpyArray, readNpy, writeNpy } from "./npy.ts";
-export { type OnnxModel, type OnnxOptions, readOnnx, readOnnxModel, readTensorFile } from "./onnx/index.ts";
+export { type OnnxOptions, readOnnx, readTensorFile } from "./onnx/index.ts";
 export { readTflite } from "./tflite/index.ts";
 
 /**

@@ -30,6 +30,11 @@ export const topK: OpDef = {
     const [depth, kept] = [k.int("depth", size), k.int("kept", count)];
     k.for("row", 0, k.int("rows", elementCount(x.shape) / size), (row) => {
       const [from, to] = [k.let("from", row.mul(depth)), k.let("to", row.mul(kept))];
+      // Every place holds something before any is read.
+      k.for("start", 0, kept, (start) => {
+        values.store(to.add(start), input.load(from.add(start)));
+        indices.store(to.add(start), start);
+      });
       const filled = k.variable("filled", i32(0));
       // Insertion into the list of the best so far.
       k.for("i", 0, depth, (i) => {

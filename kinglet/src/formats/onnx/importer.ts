@@ -6,6 +6,8 @@ import { elementOf, type ElementType } from "./elements.ts";
 /** Folding may fill so many elements, and carry out so many multiply-accumulates, for one file; what is beyond stays in the graph. */
 const FOLD_ELEMENTS = 2 ** 28;
 const FOLD_MACS = 2 ** 27;
+/** Shapes and tables are short; what is longer is not computed ahead of the network. */
+const MAX_COMPUTED = 4096;
 /** One value's elements; more than any of the machines could hold. */
 const MAX_ELEMENTS = 2 ** 30;
 
@@ -14,15 +16,25 @@ export class Importer {
   readonly builder: GraphBuilder;
   readonly name: string;
   /** Contents of a graph input that an operator needs to know, where the caller has them. */
-  private readonly known: (input: string) => TypedArray | undefined;
+  private readonly known: (input: number) => TypedArray | undefined;
   private readonly elements = new WeakMap<Value, ElementType>();
+  /** The network's inputs with their numbers in the file. */
+  private readonly inputs = new Map<Value, number>();
+  private readonly producers = new Map<Value, Node>();
+  private readonly computed = new Map<Value, TypedArray>();
   private elementsLeft = FOLD_ELEMENTS;
   private macsLeft = FOLD_MACS;
 
-  constructor(name: string, known: (input: string) => TypedArray | undefined) {
+  constructor(name: string, known: (input: number) => TypedArray | undefined) {
     this.name = name;
     this.known = known;
     this.builder = new GraphBuilder(name);
+  }
+
+  input(name: string, element: ElementType, shape: readonly number[], index: number): Value {
+    const value = this.builder.input(name, { dtype: element.dtype, shape });
+    this.inputs.set(value, index);
+    return value;
   }
 
   constant(data: TypedArray, dtype: DType, shape: readonly number[], name = `constant_${this.builder.written.length}`): Value {
@@ -40,9 +52,20 @@ export class Importer {
     return this.constant(data, dtype, typeof values === "number" ? [] : [list.length]);
   }
 
-  /** Contents where they are known before the network runs. */
+  /** Contents where they are known before the network runs: also what is computed from inputs that the caller knows. */
   contents(value: Value): TypedArray | undefined {
-    return value.data ?? (this.builder.build().inputs.includes(value) ? this.known(value.name) : undefined);
+    if (value.data !== undefined) return value.data;
+    const input = this.inputs.get(value);
+    if (input !== undefined) return this.known(input);
+    const found = this.computed.get(value);
+    if (found !== undefined) return found;
+    const node = this.producers.get(value);
+    const inputs = node?.inputs.map((each) => (each === null ? null : this.contents(each)));
+    if (node === undefined || inputs === undefined || inputs.includes(undefined)) return undefined;
+    if (inputs.some((each) => each !== null && each!.length > MAX_COMPUTED)) return undefined;
+    const results = evaluateNode(node, inputs as (TypedArray | null)[]);
+    node.outputs.forEach((output, i) => this.computed.set(output, results[i]!));
+    return this.computed.get(value);
   }
 
   isMarked(value: Value): boolean {
@@ -92,7 +115,8 @@ export class Importer {
     const node = { op, name: called, inputs, outputs, attributes };
     if (this.foldable(node)) return this.folded(node, definition.alias === true);
     const values = outputs.map(({ id: _, name, ...type }) => this.builder.value(name, type));
-    this.builder.node(op, inputs, values, attributes, called);
+    const written = this.builder.node(op, inputs, values, attributes, called);
+    for (const value of values) this.producers.set(value, written);
     return values;
   }
 

@@ -1,2 +1,2 @@
-export { isOnnx, type OnnxModel, type OnnxOptions, readOnnx, readOnnxModel } from "./read.ts";
+export { isOnnx, type OnnxOptions, readOnnx } from "./read.ts";
 export { readTensorFile } from "./tensor-file.ts";

@@ -5,7 +5,7 @@ import type { Site } from "./site.ts";
 /** Arithmetic as rules write it: plain numbers, also where the operators of Kinglet would take narrow integers for quantized ones. */
 
 /** The type that integers without an arithmetic of their own are computed in; storing them back wraps. */
-const WIDER: Partial<Record<DType, DType>> = { int8: "int32", uint8: "int32", int16: "int32", uint16: "int32", uint32: "int64", bool: "int32" };
+const WIDER: Partial<Record<DType, DType>> = { int8: "int32", uint8: "int32", int16: "int32", uint16: "int32", uint32: "int64", uint64: "int64", bool: "int32" };
 
 export function widened(site: Site, value: Value): Value {
   return site.cast(value, WIDER[value.dtype] ?? value.dtype);
@@ -24,6 +24,8 @@ function operands(site: Site, a: Operand, b: Operand): [Value, Value] {
 export function binary(site: Site, op: string, first: Operand, second: Operand): Value {
   const [a, b] = operands(site, first, second);
   if (a.dtype !== b.dtype) site.fail(`its operands have the types ${a.dtype} and ${b.dtype}`);
+  // Sums and products of 64 bits wrap alike with and without a sign; nothing else does.
+  if (a.dtype === "uint64" && !["add", "sub", "mul"].includes(op)) site.unsupported(`${op} of uint64 is not supported`);
   const result = site.emit(op, [widened(site, a), widened(site, b)], FUSED.has(op) ? { activation: "none" } : {});
   return site.cast(result, a.dtype);
 }

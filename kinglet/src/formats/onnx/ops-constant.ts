@@ -65,6 +65,8 @@ export function castTo(site: Site, x: Value, to: ElementType, saturate: boolean)
     const float = site.cast(x, "float32");
     const what = beyond === "largest" || (saturate && to.bits === 8) ? "largest" : beyond;
     if (unsigned === true) return site.unsupported("casts to float8e8m0 are not supported");
+    // Formats of 4 bits have no place for what is not a number.
+    if (to.bits === 4) return site.importer.mark(site.emit("roundFloat", [select(site, compare(site, "notEqual", float, float), site.like(float, 0), float)], { mantissaBits, smallestExponent: 1 - bias, largest, beyond: what }), to);
     const smallest = exponentBits === 8 ? -126 : 1 - bias;
     return site.importer.mark(site.emit("roundFloat", [float], { mantissaBits, smallestExponent: smallest, largest, beyond: what }), to);
   }

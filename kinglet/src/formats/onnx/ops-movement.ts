@@ -2,6 +2,7 @@ import { broadcastShapes, elementCount, stridesOf } from "../../base/index.ts";
 import type { Value } from "../../graph/index.ts";
 import { add, compare, mul, select, sub } from "./math.ts";
 import type { Rule, Site } from "./site.ts";
+import { elementType } from "./tensor.ts";
 
 type Rules = Readonly<Record<string, Rule>>;
 
@@ -72,6 +73,7 @@ function splitSizes(site: Site, size: number): number[] {
 /** A box of a tensor: some elements along one axis. */
 export function sliced(site: Site, x: Value, axis: number, begin: number, size: number): Value {
   if (begin === 0 && size === x.shape[axis]) return x;
+  if (size === 0) return emptyOf(site, x, x.shape.toSpliced(axis, 1, 0));
   return site.emit(
     "slice",
     [x],
@@ -306,7 +308,42 @@ function trilu(site: Site): Value {
   return select(site, site.constant(mask, "bool", [rows, columns]), x, 0);
 }
 
+/** Writes new rows into a cache, each batch from its own place on; `circular` goes on at the beginning. */
+function tensorScatter(site: Site): Value {
+  const [cache, update] = [site.input(0), site.input(1)];
+  const axis = site.axis(site.int("axis", -2), cache.shape.length);
+  const [length, count] = [cache.shape[axis]!, update.shape[axis]!];
+  const steps = counting(site, site.importer.numbers(0, "int64"), cache.shape.length, axis, count, 1);
+  const starts = site.optional(2);
+  const first = cache.shape.map((_, d) => (d === 0 ? cache.shape[0]! : 1));
+  const moved = starts === null ? steps : add(site, site.reshape(starts, first), steps);
+  const places = site.text("mode", "linear") === "circular" ? site.emit("floorMod", [moved, site.like(moved, length)]) : moved;
+  const position = elementPositions(site, cache, broadcast(site, places, update.shape), axis);
+  const flat = elementCount(update.shape);
+  return scattered(site, cache, [elementCount(cache.shape), 1], site.reshape(position, [flat]), site.reshape(update, [flat, 1]));
+}
+
+/** The same bits under another type of as many: only where that costs nothing. */
+function bitCast(site: Site): Value {
+  const x = site.input(0);
+  const to = elementType(site.int("to", 1), site.place);
+  if (to.bits !== site.element(0).bits || to.float !== undefined || to.bits === 64 || (to.dtype === "float32") !== (x.dtype === "float32"))
+    return site.unsupported(`bits of ${site.element(0).name} as ${to.name} are not supported`);
+  return site.importer.mark(site.cast(x, to.dtype), to);
+}
+
+function dropout(site: Site): (Value | null)[] {
+  const training = site.optional(2) === null ? 0 : site.numbers(2)![0]!;
+  const ratio = site.optional(1) === null ? 0.5 : site.numbers(1)![0]!;
+  if (training !== 0 && ratio !== 0) site.unsupported("a Dropout in training mode draws random numbers", "Export the model for inference.");
+  const mask = new Uint8Array(elementCount(site.shape(0))).fill(1);
+  return [site.input(0), site.constant(mask, "bool", site.shape(0))];
+}
+
 export const MOVEMENT: Rules = {
+  TensorScatter: tensorScatter,
+  BitCast: bitCast,
+  Dropout: dropout,
   Reshape: reshapeRule,
   Flatten: flatten,
   Squeeze: squeeze,

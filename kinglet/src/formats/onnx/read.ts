@@ -1,4 +1,4 @@
-import { elementCount, KingletError, type Shape, type TypedArray } from "../../base/index.ts";
+import { allocate, elementCount, KingletError, type Shape, type TypedArray } from "../../base/index.ts";
 import { checkGraph, type Graph, type Value } from "../../graph/index.ts";
 import { removeUnusedConstants } from "./unused.ts";
 import { Importer } from "./importer.ts";
@@ -9,20 +9,12 @@ import { type Results, Site } from "./site.ts";
 import { decodeSparse, decodeTensor, elementType, type ExternalFiles, type Tensor } from "./tensor.ts";
 
 export interface OnnxOptions {
-  /** Shapes of inputs by name, where the file leaves them open. */
-  readonly shapes?: Readonly<Record<string, Shape>>;
+  /** The shape of an input, by its name or number, where the file leaves it open. */
+  readonly shapeOf?: (input: string, index: number) => Shape | undefined;
   /** Bytes of a file beside the model, where tensors lie outside of it. */
   readonly files?: ExternalFiles;
   /** Contents of an input where an operator needs them before the network runs (shapes, axes, tables). */
-  readonly contents?: (input: string) => TypedArray | undefined;
-}
-
-/** The graph with what the file says beyond it. */
-export interface OnnxModel {
-  readonly graph: Graph;
-  /** Element types of inputs and outputs, in the file's order and words. */
-  readonly inputTypes: readonly string[];
-  readonly outputTypes: readonly string[];
+  readonly contents?: (index: number) => TypedArray | undefined;
 }
 
 const OLDEST_OPSET = 7;
@@ -75,16 +67,18 @@ class Translation {
     this.importer = new Importer(name, options.contents ?? (() => undefined));
   }
 
-  run(graph: GraphProto): OnnxModel {
+  run(graph: GraphProto): Graph {
     this.refuseUnknown(graph);
     const scope = new Scope(null);
     this.addInitializers(graph, scope);
-    const inputTypes = graph.inputs.filter((input) => !scope.hasOwn(input.name)).map((input) => this.addInput(input, scope));
+    // Older files list initializers among the inputs: they are constants all the same.
+    const open = graph.inputs.filter((input) => !scope.hasOwn(input.name));
+    open.forEach((input, i) => this.addInput(input, i, scope));
     this.addNodes(graph.nodes, scope, this.model.opsets, 0);
-    const outputTypes = graph.outputs.map((output) => this.addOutput(output, scope));
+    for (const output of graph.outputs) this.addOutput(output, scope);
     this.importer.builder.note("producer", `${this.model.producer} ${this.model.producerVersion}`.trim());
     if (this.model.doc !== "") this.importer.builder.note("description", this.model.doc);
-    return { graph: removeUnusedConstants(this.importer.builder.build()), inputTypes, outputTypes };
+    return removeUnusedConstants(this.importer.builder.build());
   }
 
   /** One error that names every operator Kinglet lacks, with how often each occurs. */
@@ -120,10 +114,10 @@ class Translation {
     }
   }
 
-  private inputShape(input: ValueInfoProto): Shape {
-    const given = this.options.shapes?.[input.name];
+  private inputShape(input: ValueInfoProto, index: number): Shape {
+    const given = this.options.shapeOf?.(input.name, index);
     const place = `${this.name}, input "${input.name}"`;
-    const open = input.shape === null || input.shape.some((dim) => typeof dim !== "number" || dim < 1);
+    const open = input.shape === null || input.shape.some((dim) => typeof dim !== "number" || dim < 0);
     if (given === undefined) {
       if (!open) return input.shape as number[];
       const text = input.shape?.map((dim) => (dim === "" ? "?" : dim)).join("x") ?? "of any rank";
@@ -138,18 +132,22 @@ class Translation {
     return given;
   }
 
-  private addInput(input: ValueInfoProto, scope: Scope): string {
+  private addInput(input: ValueInfoProto, index: number, scope: Scope): void {
     const place = `${this.name}, input "${input.name}"`;
     if (input.kind !== "tensor")
       throw new KingletError("unsupported", `the input is a ${input.kind}, and Kinglet's networks have tensors only`, { place });
     if (scope.hasOwn(input.name)) throw new KingletError("bad-file", `the input "${input.name}" is listed twice`, { place });
     const element = elementType(input.elementType, place);
-    const value = this.importer.builder.input(input.name, { dtype: element.dtype, shape: this.inputShape(input) });
+    const shape = this.inputShape(input, index);
+    // An input without elements carries nothing: it is known already.
+    const value =
+      elementCount(shape) === 0
+        ? this.importer.constant(allocate(element.dtype, 0), element.dtype, shape, input.name)
+        : this.importer.input(input.name, element, shape, index);
     scope.set(input.name, this.importer.mark(value, element));
-    return element.name;
   }
 
-  private addOutput(output: ValueInfoProto, scope: Scope): string {
+  private addOutput(output: ValueInfoProto, scope: Scope): void {
     const { builder } = this.importer;
     if (output.kind !== "tensor")
       throw new KingletError("unsupported", `the output "${output.name}" is a ${output.kind}, and Kinglet's networks have tensors only`, {
@@ -160,7 +158,6 @@ class Translation {
     if (elementCount(value.shape) === 0) throw new KingletError("unsupported", `the output "${output.name}" has no elements`, { place: this.name });
     const taken = value.data !== undefined || builder.build().inputs.includes(value) || builder.build().outputs.includes(value);
     builder.output(taken ? this.importer.copy(value, output.name) : value);
-    return this.importer.elementOf(value).name;
   }
 
   private addNodes(nodes: readonly NodeProto[], scope: Scope, opsets: ReadonlyMap<string, number>, depth: number): void {
@@ -247,20 +244,14 @@ function checked(graph: Graph, name: string): Graph {
 }
 
 /**
- * Reads an ONNX model, with what its file says of element types. `name` is used in messages.
+ * Reads an ONNX model (operator sets from 7 on). `name` is used in messages.
  * @throws KingletError `bad-file` for a damaged file; `unsupported` that names what Kinglet lacks.
  */
-export function readOnnxModel(bytes: Uint8Array, name: string, options: OnnxOptions = {}): OnnxModel {
+export function readOnnx(bytes: Uint8Array, name: string, options: OnnxOptions = {}): Graph {
   const model = parseModel(bytes, name);
   if (model.graph === null || model.opsets.size === 0)
     throw new KingletError("bad-file", "the file holds no ONNX graph", { place: name, hint: "Export or download the model again." });
-  const result = new Translation(model, name, options).run(model.graph);
-  return { ...result, graph: checked(result.graph, name) };
-}
-
-/** Reads an ONNX model (operator sets from 7 on). @throws KingletError as `readOnnxModel` */
-export function readOnnx(bytes: Uint8Array, name: string, options: OnnxOptions = {}): Graph {
-  return readOnnxModel(bytes, name, options).graph;
+  return checked(new Translation(model, name, options).run(model.graph), name);
 }
 
 /** Whether a file begins as ONNX models do: the version of the format, a number below 128, then another small field. */
