@@ -28,13 +28,17 @@ export const topK: OpDef = {
     const [input, values, indices] = [k.input(0, "x"), k.output(0, "values"), k.output(1, "indices")];
     const size = x.shape[x.shape.length - 1]!;
     const [depth, kept] = [k.int("depth", size), k.int("kept", count)];
-    k.for("row", 0, k.int("rows", elementCount(x.shape) / size), (row) => {
-      const [from, to] = [k.let("from", row.mul(depth)), k.let("to", row.mul(kept))];
-      // Every place holds something before any is read.
+    const rows = k.int("rows", elementCount(x.shape) / size);
+    // Every place holds something before any is read.
+    k.for("first", 0, rows, (row) =>
       k.for("start", 0, kept, (start) => {
-        values.store(to.add(start), input.load(from.add(start)));
-        indices.store(to.add(start), start);
-      });
+        const at = k.let("at", row.mul(kept).add(start));
+        values.store(at, input.load(row.mul(depth).add(start)));
+        indices.store(at, start);
+      }),
+    );
+    k.for("row", 0, rows, (row) => {
+      const [from, to] = [k.let("from", row.mul(depth)), k.let("to", row.mul(kept))];
       const filled = k.variable("filled", i32(0));
       // Insertion into the list of the best so far.
       k.for("i", 0, depth, (i) => {
