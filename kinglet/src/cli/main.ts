@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { addCompile } from "./compile.ts";
+import { addConformance } from "./conformance.ts";
 import { addData } from "./data.ts";
 import { addDoctor } from "./doctor.ts";
 import { report } from "./errors.ts";
@@ -55,6 +56,7 @@ function programFor(io: Io, outcome: Outcome): Command {
   addRun(program, io);
   addCompile(program, io);
   addVerify(program, io, outcome);
+  addConformance(program, io, outcome);
   addDoctor(program, io);
   return program;
 }

@@ -9,11 +9,18 @@ const one =
   (site) =>
     unary(site, op, site.input(0));
 
-/** Before version 7 operands did not broadcast as NumPy has it; such files are refused altogether. */
+/** The second operand; before version 7 an axis says where its dimensions stand among those of the first. */
+function second(site: Site): Value {
+  const [a, b] = [site.input(0), site.input(1)];
+  if (site.version >= 7 || site.int("broadcast", 0) === 0 || !site.has("axis")) return b;
+  const behind = a.shape.length - site.axis(site.int("axis", 0), a.shape.length) - b.shape.length;
+  return behind <= 0 ? b : site.reshape(b, [...b.shape, ...new Array<number>(behind).fill(1)]);
+}
+
 const two =
   (op: string): Rule =>
   (site) =>
-    binary(site, op, site.input(0), site.input(1));
+    binary(site, op, site.input(0), second(site));
 
 const comparison =
   (op: string): Rule =>
@@ -58,10 +65,6 @@ function arcSine(site: Site, x: Value): Value {
   // 1 − x² as (1 − x)(1 + x) keeps its digits near the ends.
   const root = sqrt(site, mul(site, sub(site, 1, x), add(site, 1, x)));
   return site.emit("atan", [div(site, x, root)]);
-}
-
-function integerDivide(site: Site): Value {
-  return div(site, site.input(0), site.input(1));
 }
 
 function mod(site: Site): Value {
@@ -151,7 +154,7 @@ export const ELEMENTWISE: Rules = {
   Add: two("add"),
   Sub: two("sub"),
   Mul: two("mul"),
-  Div: integerDivide,
+  Div: two("div"),
   Mod: mod,
   Pow: power,
   Max: extremeOf("maximum"),

@@ -17,7 +17,8 @@ export interface OnnxOptions {
   readonly contents?: (index: number) => TypedArray | undefined;
 }
 
-const OLDEST_OPSET = 7;
+/** Version 6 differs only in how it says that operands broadcast. */
+const OLDEST_OPSET = 6;
 /** Calls of functions inside of functions; a function that calls itself ends here. */
 const MAX_DEPTH = 32;
 
