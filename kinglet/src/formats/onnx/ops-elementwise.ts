@@ -105,7 +105,10 @@ function gelu(site: Site): Value {
 }
 
 function prelu(site: Site): Value {
-  const [x, slope] = [site.input(0), site.input(1)];
+  const x = site.input(0);
+  // Before version 7 one slope for each channel stood without the dimensions behind it.
+  const old = site.version < 7 && x.shape.length > 2 && site.shape(1).length === 1;
+  const slope = old ? site.reshape(site.input(1), [...site.shape(1), ...x.shape.slice(2).map(() => 1)]) : site.input(1);
   if (x.dtype === "float32") return site.emit("prelu", [x, slope]);
   return select(site, compare(site, "less", x, 0), mul(site, x, slope), x);
 }

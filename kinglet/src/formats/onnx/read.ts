@@ -252,7 +252,13 @@ export function readOnnx(bytes: Uint8Array, name: string, options: OnnxOptions =
   const model = parseModel(bytes, name);
   if (model.graph === null || model.opsets.size === 0)
     throw new KingletError("bad-file", "the file holds no ONNX graph", { place: name, hint: "Export or download the model again." });
-  return checked(new Translation(model, name, options).run(model.graph), name);
+  try {
+    return checked(new Translation(model, name, options).run(model.graph), name);
+  } catch (error) {
+    // Rules take attributes and ranks as the standard has them; a file that breaks it may stumble anywhere.
+    if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
+    throw new KingletError("bad-file", `the parts of the file do not fit together: ${error.message}`, { place: name, hint: "Export the model again." });
+  }
 }
 
 /** Whether a file begins as ONNX models do: the version of the format, a number below 128, then another small field. */

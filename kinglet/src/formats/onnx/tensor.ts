@@ -85,8 +85,14 @@ function fromRaw(raw: Uint8Array, element: ElementType, count: number, place: st
 
 /** Elements in one of the typed fields: everything narrow lies in int32_data, as bits. */
 function fromFields(tensor: TensorProto, element: ElementType, count: number, place: string): TypedArray {
-  const fields = [tensor.floats, tensor.int32s, tensor.int64s, tensor.doubles, tensor.uint64s] as (readonly (number | bigint)[])[];
-  const numbers = fields.find((field) => field.length > 0) ?? [];
+  const fields: Readonly<Record<string, readonly (number | bigint)[]>> = {
+    float: tensor.floats,
+    double: tensor.doubles,
+    int64: tensor.int64s,
+    uint32: tensor.uint64s,
+    uint64: tensor.uint64s,
+  };
+  const numbers = fields[element.name] ?? tensor.int32s;
   const stored = element.bits < 8 ? Math.ceil((count * element.bits) / 8) : count;
   if (numbers.length !== stored) bad(place, `${count} elements of ${element.name} were declared, and the file holds ${numbers.length}`);
   if (element.name === "float" || element.name === "double") return Float32Array.from(numbers, Number);
