@@ -55,7 +55,7 @@ async function storedCurve(folder: string): Promise<CurvePoint[]> {
 }
 
 async function evaluateModels(models: readonly string[], jury: Jury, ofProject: string | null, options: EvaluateOptions, io: Io): Promise<void> {
-  const loaded = await Promise.all(models.map(loadModel));
+  const loaded = await Promise.all(models.map((path) => loadModel(path)));
   const verdicts: Verdict[] = [];
   for (const { graph, path } of loaded) verdicts.push(await judge(graph, path, jury));
   const report = ofProject === null ? null : join(ofProject, REPORT_FILE);

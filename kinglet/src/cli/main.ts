@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import { addCompile } from "./compile.ts";
+import { addConformance } from "./conformance.ts";
 import { addConvert } from "./convert.ts";
 import { addData } from "./data.ts";
 import { addDiff } from "./diff.ts";
@@ -60,6 +61,7 @@ function programFor(io: Io, outcome: Outcome): Command {
   addVerify(program, io, outcome);
   addConvert(program, io);
   addDiff(program, io, outcome);
+  addConformance(program, io, outcome);
   addDoctor(program, io);
   return program;
 }

@@ -8,7 +8,7 @@ import { positive } from "./arguments.ts";
 import { readCalibration } from "./calibration.ts";
 import { bytes, plain, wrapText } from "./format.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
-import { loadModel } from "./model.ts";
+import { loadModel, type ShapeOptions, shapeOption } from "./model.ts";
 import { checkModelFile, writeModelFile } from "./model-file.ts";
 import { constantBytes } from "./judge.ts";
 import { MODEL_FILE, QUANTIZED_FILE } from "./project-files.ts";
@@ -16,7 +16,7 @@ import { checkTrained, projectCalibration } from "./project-model.ts";
 import { type AskedRemedy, type Quantized, quantizeModel, type QuantizeSettings } from "./quantization.ts";
 import { explainQuantization, keptText, qualityText } from "./quantize-text.ts";
 
-interface QuantizeCliOptions extends CommonOptions, QuantizeSettings {
+interface QuantizeCliOptions extends CommonOptions, ShapeOptions, QuantizeSettings {
   readonly calibrate?: string;
   readonly out?: string;
   readonly samples: number;
@@ -147,7 +147,7 @@ async function quantize(given: string | undefined, asked: QuantizeCliOptions, io
   const [path, options] = withProject(given, asked, io);
   checkOptions(options);
   if (given === undefined) await checkTrained(io.folder ?? ".");
-  const { graph } = await loadModel(path);
+  const { graph } = await loadModel(path, options);
   if (options.out !== undefined) await checkModelFile(options.out);
   const samples = await calibrationOf(given, graph, options, io);
   const made = quantizeModel(graph, samples, options, io);
@@ -160,7 +160,7 @@ export function addQuantize(program: Command, io: Io): void {
   program
     .command("quantize")
     .description("Makes an integer network of a floating-point one, and says what that costs.")
-    .argument("[model]", "a .tflite or .kinglet file with floating-point layers (default: the project's)")
+    .argument("[model]", "a .tflite, .onnx or .kinglet file with floating-point layers (default: the project's)")
     .option("--calibrate <path>", "real samples: a .npy or .bin file, or a folder of them (default: the project's training part)")
     .option("--out <file>", `the model file to write, .kinglet or .tflite (default in a project: ${QUANTIZED_FILE})`)
     .option("--samples <n>", "use at most so many samples", positive, 200)
@@ -173,6 +173,7 @@ export function addQuantize(program: Command, io: Io): void {
     .option("--remedy <a,b,...>", "equalize, absorb-bias, correct-bias, adaround", remedyList)
     .option("--int16 <layer...>", "16 bits for the outputs of these layers")
     .option("--explain", "measure every layer, try all remedies in order of cost, keep what helps")
+    .addOption(shapeOption())
     .option("--json", "one JSON document on stdout, with every channel's figures")
     .addHelpText(
       "after",

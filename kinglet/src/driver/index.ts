@@ -5,6 +5,7 @@ export * from "./diff.ts";
 export * from "./execute.ts";
 export * from "./inspect.ts";
 export * from "./layers.ts";
+export * from "./onnx-cases.ts";
 export * from "./output-folder.ts";
 export * from "./profile.ts";
 export * from "./verify.ts";

@@ -6,6 +6,7 @@ export * from "./case-graph.ts";
 export * from "./conv.ts";
 export type { FilterGradientAttributes, InputGradientAttributes } from "./conv-gradient.ts";
 export * from "./dense.ts";
+export * from "./evaluate.ts";
 export * from "./fixed.ts";
 export * from "./gradients/index.ts";
 export type { AdamAttributes, SgdAttributes } from "./optimizer-updates.ts";
