@@ -21,6 +21,7 @@ import {
   type QuantizedModel,
   roundToFloat16,
 } from "../passes/index.ts";
+import { tuneQuantized } from "../train/index.ts";
 import { readCalibration } from "./calibration.ts";
 import { bytes, plain, plural, wrapText } from "./format.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
@@ -116,6 +117,7 @@ function networkOptions(graph: Graph, options: QuantizeCliOptions, io: Io): Quan
     ...(options.remedy === undefined ? {} : { remedies: options.remedy }),
     ...(options.int16 === undefined ? {} : { int16Layers: options.int16 }),
     keep: featureNodes(prepareForQuantization(graph)),
+    tune: tuneQuantized,
     onProgress: quietly(io),
   };
 }
@@ -252,7 +254,7 @@ export function addQuantize(program: Command, io: Io): void {
     .addOption(new Option("--activations <type>", "float: weights alone (dynamic range)").choices(["int8", "int16", "float"]).default("int8"))
     .addOption(new Option("--io <type>", "element type of inputs and outputs").choices(["float", "int8", "int16"]).default("float"))
     .option("--per-tensor", "one scale for all weights of a layer")
-    .option("--remedy <a,b,...>", "equalize, absorb-bias, correct-bias, adaround", remedyList)
+    .option("--remedy <a,b,...>", "equalize, absorb-bias, tune (short quantization-aware training), correct-bias, adaround", remedyList)
     .option("--int16 <layer...>", "16 bits for the outputs of these layers")
     .option("--explain", "measure every layer, try all remedies in order of cost, keep what helps")
     .option("--json", "one JSON document on stdout, with every channel's figures")

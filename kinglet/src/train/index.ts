@@ -1,3 +1,4 @@
+export * from "./aware.ts";
 export * from "./evaluate.ts";
 export * from "./fit.ts";
 export * from "./optimizer.ts";
@@ -6,6 +7,8 @@ export * from "./session.ts";
 export * from "./step.ts";
 export * from "./classifier.ts";
 export * from "./distill.ts";
+export type { Hint } from "./hint.ts";
+export { betaShare, mixedUp } from "./mixup.ts";
 export * from "./sparsity.ts";
 export * from "./checkpoint.ts";
 export * from "./metrics.ts";
