@@ -11,6 +11,7 @@ import {
 } from "../driver/index.ts";
 import type { Graph } from "../graph/index.ts";
 import { type CalibrationMethod, prepareForQuantization, quantizeDynamic, type QuantizedModel, roundToFloat16 } from "../passes/index.ts";
+import { tuneQuantized } from "../train/index.ts";
 import { plural } from "./format.ts";
 import type { Io } from "./io.ts";
 
@@ -74,6 +75,7 @@ function networkOptions(graph: Graph, options: QuantizeSettings, io: Io): Quanti
     ...(options.int16 === undefined ? {} : { int16Layers: options.int16 }),
     // Features and normalization of a project's network come first.
     ...(graph.metadata["features"] === undefined ? {} : { floatUntil: "arranged" }),
+    tune: tuneQuantized,
     onProgress: quietly(io),
   };
 }

@@ -170,7 +170,7 @@ export function addQuantize(program: Command, io: Io): void {
     .addOption(new Option("--activations <type>", "float: weights alone (dynamic range)").choices(["int8", "int16", "float"]).default("int8"))
     .addOption(new Option("--io <type>", "element type of inputs and outputs").choices(["float", "int8", "int16"]).default("float"))
     .option("--per-tensor", "one scale for all weights of a layer")
-    .option("--remedy <a,b,...>", "equalize, absorb-bias, correct-bias, adaround", remedyList)
+    .option("--remedy <a,b,...>", "equalize, absorb-bias, tune (short quantization-aware training), correct-bias, adaround", remedyList)
     .option("--int16 <layer...>", "16 bits for the outputs of these layers")
     .option("--explain", "measure every layer, try all remedies in order of cost, keep what helps")
     .addOption(shapeOption())

@@ -4,6 +4,7 @@ export { type CommonScale, commonScale, type FusedAttributes } from "./arithmeti
 export type { BatchNormAttributes } from "./batch-norm.ts";
 export * from "./case-graph.ts";
 export * from "./conv.ts";
+export type { FakeQuantizeAttributes, FakeQuantizeWeightsAttributes } from "./fake-quantize.ts";
 export type { FilterGradientAttributes, InputGradientAttributes } from "./conv-gradient.ts";
 export * from "./dense.ts";
 export * from "./evaluate.ts";

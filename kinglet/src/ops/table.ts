@@ -45,6 +45,7 @@ import { batchNormGradient, batchNormTraining } from "./batch-norm-training.ts";
 import { conv2dFilterGradient, conv2dInputGradient, depthwiseConv2dFilterGradient, depthwiseConv2dInputGradient } from "./conv-gradient.ts";
 import { softmaxCrossEntropy } from "./cross-entropy.ts";
 import { dropout } from "./dropout.ts";
+import { fakeQuantize, fakeQuantizeGradient, fakeQuantizeWeights } from "./fake-quantize.ts";
 import { adamUpdate, movingAverage, rmsPropUpdate, sgdUpdate } from "./optimizer-updates.ts";
 import { averagePool2dGradient, maxPool2dGradient } from "./pool-gradient.ts";
 
@@ -163,6 +164,9 @@ export const OPS = {
   batchNormGradient,
   softmaxCrossEntropy,
   dropout,
+  fakeQuantize,
+  fakeQuantizeGradient,
+  fakeQuantizeWeights,
   sgdUpdate,
   adamUpdate,
   rmsPropUpdate,

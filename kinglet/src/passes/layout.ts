@@ -129,7 +129,9 @@ class Layout {
     if (node.op === "concatenation") return this.turnConcatenation(node);
     if (own === undefined || isIdentity(own) || (node.outputs[0]!.quantization?.scales.length ?? 1) > 1) return null;
     const attributes = this.movedAttributes(node, own);
-    return attributes === null ? null : this.replace(node, [this.turned.get(node.inputs[0]!)!.base, ...node.inputs.slice(1)], attributes, this.behind(node, own));
+    return attributes === null
+      ? null
+      : this.replace(node, [this.turned.get(node.inputs[0]!)!.base, ...node.inputs.slice(1)], attributes, this.behind(node, own));
   }
 
   private turnElementwise(node: Node): true | null {

@@ -2,6 +2,8 @@ import { elementCount, KingletError, sameShape, shapeText } from "../base/index.
 import type { Graph, GraphBuilder, Value } from "../graph/index.ts";
 import { applyOp } from "../ops/index.ts";
 import { withBatch } from "../passes/index.ts";
+import { type Hint, hintLoss, outputNamed } from "./hint.ts";
+import type { StateVariable } from "./optimizer.ts";
 
 /** A teacher whose answers a network learns to give (Hinton, Vinyals & Dean, arXiv 1503.02531). */
 export interface Distillation {
@@ -11,12 +13,14 @@ export interface Distillation {
   readonly temperature?: number;
   /** α: what the teacher counts; 1 − α is left for the labels. Default 0.9. */
   readonly alpha?: number;
+  /** Also makes a layer of the student like one of the teacher. */
+  readonly hint?: Hint;
 }
 
 /** The node that computes the loss of each sample. */
 export const LOSS_NODE = "losses";
 
-function check({ teacher, temperature, alpha }: Required<Distillation>, inputs: readonly Value[]): void {
+function check({ teacher, temperature, alpha }: Required<Omit<Distillation, "hint">>, inputs: readonly Value[]): void {
   if (!(temperature > 0 && Number.isFinite(temperature))) throw new KingletError("misuse", `the temperature is ${temperature}; it must be above 0`);
   if (!(alpha >= 0 && alpha <= 1)) throw new KingletError("misuse", `alpha is ${alpha}; it is a share from 0 to 1`);
   teacher.inputs.forEach((input, i) => {
@@ -61,10 +65,17 @@ function scaled(builder: GraphBuilder, x: Value, factor: number, name?: string):
  * (1 − α) · CE(y, softmax(z)) + α · T² · KL(softmax(z_t / T) ‖ softmax(z / T)) of each sample, with logits z of the student and z_t of
  * the teacher, which runs in the same step on the same (augmented, dropped-out) batch. The divergence is the cross-entropy with the
  * teacher's answer less that answer's own entropy, which has no gradient but makes a perfect student's loss 0. T² keeps the gradient's
- * size when T changes.
+ * size when T changes. What a hint trains along is added to `state`.
  */
-export function distillationLoss(builder: GraphBuilder, logits: Value, targets: Value, options: Distillation): { loss: Value; result: Value } {
-  const { temperature = 4, alpha = 0.9 } = options;
+export function distillationLoss(
+  builder: GraphBuilder,
+  logits: Value,
+  targets: Value,
+  options: Distillation,
+  state: StateVariable[],
+): { loss: Value; result: Value } {
+  const { temperature = 4, alpha = 0.9, hint } = options;
+  const own = hint === undefined ? undefined : outputNamed(builder, hint.student, "student");
   const teacher = withBatch(options.teacher, logits.shape[0]!);
   const inputs = builder.build().inputs.slice(0, teacher.inputs.length);
   check({ teacher, temperature, alpha }, inputs);
@@ -79,5 +90,8 @@ export function distillationLoss(builder: GraphBuilder, logits: Value, targets: 
   const [cross] = apply("softmaxCrossEntropy", [scaled(builder, logits, 1 / temperature), probabilities], {}, "soft_losses") as [Value];
   const [divergence] = apply("sub", [cross, entropy], { activation: "none" }, "divergence") as [Value];
   const parts = [scaled(builder, hard, 1 - alpha), scaled(builder, divergence, alpha * temperature * temperature)];
-  return { loss: apply("add", parts, { activation: "none" }, LOSS_NODE)[0]!, result };
+  if (hint === undefined || own === undefined) return { loss: apply("add", parts, { activation: "none" }, LOSS_NODE)[0]!, result };
+  const learned = apply("add", parts, { activation: "none" }, "answer_losses")[0]!;
+  const hinted = hintLoss(builder, own, outputNamed(builder, `teacher/${hint.teacher}`, "teacher"), hint.weight ?? 1, state);
+  return { loss: apply("add", [learned, hinted], { activation: "none" }, LOSS_NODE)[0]!, result };
 }

@@ -5,11 +5,15 @@ import type { ProgramRunner } from "../loops/index.ts";
 import { createJsRunner } from "../targets/js/index.ts";
 import { canShareMemory, createSharedRunner, createWasmRunner } from "../targets/wasm/index.ts";
 import { type Optimizer, ratesFor } from "./optimizer.ts";
+import { WeightAverage } from "./average.ts";
 import { LOSS_NODE } from "./distill.ts";
 import { type StepOptions, type TrainingStep, trainingStep } from "./step.ts";
 
 /** Where training computes: WebAssembly with SIMD, or plain JavaScript (slow, the definition). */
 export type TrainingTarget = "wasm" | "plain";
+
+/** Begins the names of averages in a saved state. */
+const AVERAGE = "average/";
 
 /** A step ready to run. */
 interface Prepared {
@@ -64,6 +68,7 @@ export class TrainingSession {
   private readonly lossBuffer: number;
   private count = 0;
   private masks: ReadonlyMap<string, Uint8Array> = new Map();
+  private readonly average: WeightAverage | undefined;
 
   /** On one thread. @throws what `trainingStep` and compiling throw. */
   constructor(network: Graph, options: StepOptions, target: TrainingTarget = "wasm", made: Prepared = prepared(network, options, target)) {
@@ -73,6 +78,12 @@ export class TrainingSession {
     const places = new Map(program.buffers.map((buffer, i) => [buffer.value, i]));
     this.lossStep = program.steps.findIndex(({ name }) => name === LOSS_NODE);
     this.lossBuffer = program.buffers.findIndex(({ value }) => value === this.step.losses.id);
+    const { averageDecay } = options;
+    if (averageDecay !== undefined)
+      this.average = new WeightAverage(
+        averageDecay,
+        new Map(this.step.trained.map(({ variable: { name, value } }) => [name, value.initial as Float32Array])),
+      );
     this.buffers = new Map(this.step.state.map(({ name, value }) => [name, places.get(value.id)!]));
   }
 
@@ -120,6 +131,7 @@ export class TrainingSession {
     this.runner.runSteps(this.lossStep + 1, steps.length);
     this.count++;
     this.applyMasks();
+    this.average?.add(this.count, (name) => this.view(name));
     return { loss: asFloats(this.runner.output(0))[0]!, results: asFloats(this.runner.output(1)) };
   }
 
@@ -169,33 +181,41 @@ export class TrainingSession {
 
   private applyMasks(): void {
     for (const [name, mask] of this.masks) {
-      const bytes = this.bufferOf(name);
-      const weights = new Float32Array(bytes.buffer, bytes.byteOffset, mask.length);
-      for (let i = 0; i < mask.length; i++) if (mask[i] === 0) weights[i] = 0;
+      for (const weights of [this.view(name), this.average?.weights.get(name)])
+        for (let i = 0; weights !== undefined && i < mask.length; i++) if (mask[i] === 0) weights[i] = 0;
     }
+  }
+
+  /** A variable where it lies; what is written here is the variable's. */
+  private view(name: string): Float32Array {
+    const bytes = this.bufferOf(name);
+    return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
   }
 
   /** A copy of all variables by name, and how many steps made them: what a checkpoint holds. */
   save(): SessionState {
-    const variables = new Map(this.step.state.map(({ name }) => [name, this.floatsOf(name)]));
-    return { steps: this.count, variables };
+    const variables = this.step.state.map(({ name }) => [name, this.floatsOf(name)] as const);
+    const averages = [...(this.average?.weights ?? [])].map(([name, weights]) => [AVERAGE + name, weights.slice()] as const);
+    return { steps: this.count, variables: new Map([...variables, ...averages]) };
   }
 
   /** Goes on from a saved state, bit for bit. @throws KingletError `bad-input` where it is of another network or optimizer. */
   restore({ steps, variables }: SessionState): void {
-    for (const { name } of this.step.state) {
+    const places = this.step.state.map(({ name }) => [name, this.view(name)] as const);
+    const averages = [...(this.average?.weights ?? [])].map(([name, weights]) => [AVERAGE + name, weights] as const);
+    for (const [name, to] of [...places, ...averages]) {
       const saved = variables.get(name);
-      const to = this.bufferOf(name);
-      if (saved === undefined || saved.byteLength !== to.length)
+      if (saved === undefined || saved.length !== to.length)
         throw new KingletError("bad-input", `the saved state does not have "${name}" as this network needs it`);
-      to.set(bytesOf(saved));
+      to.set(saved);
     }
     this.count = steps;
   }
 
-  /** The network's constants with the trained contents, by value. */
+  /** The network's constants with the trained contents, or their averages where those are kept, by value. */
   trainedConstants(): Map<Value, Float32Array> {
-    return new Map(this.step.trained.map(({ constant, variable }) => [constant, this.floatsOf(variable.name)]));
+    const contents = (name: string): Float32Array => this.average?.weights.get(name)?.slice() ?? this.floatsOf(name);
+    return new Map(this.step.trained.map(({ constant, variable }) => [constant, contents(variable.name)]));
   }
 }
 

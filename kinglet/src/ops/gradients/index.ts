@@ -21,6 +21,8 @@ const GRADIENTS: Partial<Record<OpName, GradientRule>> = {
   logSoftmax: layers.logSoftmax,
   softmaxCrossEntropy: layers.softmaxCrossEntropy,
   dropout: layers.dropout,
+  fakeQuantize: layers.fakeQuantize,
+  fakeQuantizeWeights: layers.fakeQuantizeWeights,
   add: elementwise.add,
   sub: elementwise.sub,
   mul: elementwise.mul,

@@ -100,6 +100,11 @@ export const softmaxCrossEntropy: GradientRule = (g, node, [dLoss, dProbabilitie
   return [binary(g, "mul", slope, reshaped(g, dLoss!, [targets.shape[0]!, 1])), null];
 };
 
+/** Straight-through: rounding has no slope worth following. */
+export const fakeQuantize: GradientRule = (g, node, [dy]) => [one(g, "fakeQuantizeGradient", [dy!, inputOf(node, 0)], node.attributes)];
+
+export const fakeQuantizeWeights: GradientRule = (_g, _node, [dy]) => [dy!];
+
 export const dropout: GradientRule = (g, node, [dy]) => [one(g, "dropout", [dy!, inputOf(node, 1)], node.attributes), null];
 
 /** x / |x| along the last dimension: (dy − y · Σ dy · y) / |x|. */
