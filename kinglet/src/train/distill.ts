@@ -7,7 +7,7 @@ import type { StateVariable } from "./optimizer.ts";
 
 /** A teacher whose answers a network learns to give (Hinton, Vinyals & Dean, arXiv 1503.02531). */
 export interface Distillation {
-  /** Any float network, trained or imported, with the student's input and classes; its batch may be another. */
+  /** Any float network, trained or imported, with as many inputs as the student and its classes; its batch and the inputs' shape may be others. */
   readonly teacher: Graph;
   /** T: both answers are softened by it. Default 4. */
   readonly temperature?: number;
@@ -25,12 +25,17 @@ function check({ teacher, temperature, alpha }: Required<Omit<Distillation, "hin
   if (!(alpha >= 0 && alpha <= 1)) throw new KingletError("misuse", `alpha is ${alpha}; it is a share from 0 to 1`);
   teacher.inputs.forEach((input, i) => {
     const own = inputs[i];
-    if (own === undefined || own.dtype !== input.dtype || !sameShape(own.shape, input.shape))
+    if (own === undefined || own.dtype !== input.dtype || elementCount(own.shape) !== elementCount(input.shape))
       throw new KingletError(
         "misuse",
         `the teacher takes ${input.dtype}${shapeText(input.shape)} and the student ${own === undefined ? "less" : shapeText(own.shape)}`,
       );
   });
+}
+
+/** What is rows of pixels for the one may be pictures for the other. */
+function asShape(builder: GraphBuilder, x: Value, { shape, name }: Value): Value {
+  return sameShape(x.shape, shape) ? x : applyOp(builder, "reshape", [x], { shape: [...shape] }, `teacher/${name}`)[0]!;
 }
 
 /** Writes a network's nodes, as they are for inference, behind other inputs; gives its output before a final softmax. */
@@ -79,7 +84,8 @@ export function distillationLoss(
   const teacher = withBatch(options.teacher, logits.shape[0]!);
   const inputs = builder.build().inputs.slice(0, teacher.inputs.length);
   check({ teacher, temperature, alpha }, inputs);
-  const answer = writeFrozen(builder, teacher, inputs);
+  const seen = inputs.map((input, i) => asShape(builder, input, teacher.inputs[i]!));
+  const answer = writeFrozen(builder, teacher, seen);
   if (elementCount(answer.shape) !== elementCount(logits.shape) || !sameShape(answer.shape, logits.shape))
     throw new KingletError("misuse", `the teacher answers ${shapeText(answer.shape)} and the student ${shapeText(logits.shape)}`);
   const apply = (op: string, values: Value[], attributes = {}, name?: string): Value[] => applyOp(builder, op, values, attributes, name);
