@@ -5,11 +5,10 @@ import { blockBytes, bufferKinds, stepUses } from "./usage.ts";
 /** Sets of executed steps to look at before the exact search gives way to the greedy one. */
 const STATES = 20_000;
 /** The same as work: steps of the program, times sets that were made. Long programs would otherwise take minutes and gigabytes. */
-const WORK = 20_000_000;
+const WORK = 5_000_000;
 
 interface Problem {
   readonly steps: number;
-  readonly predecessors: readonly (readonly number[])[];
   readonly successors: readonly (readonly number[])[];
   /** Buffers by step, without state, which lives always. */
   readonly touched: readonly (readonly number[])[];
@@ -18,6 +17,8 @@ interface Problem {
   readonly fromStart: readonly boolean[];
   readonly toEnd: readonly boolean[];
   readonly startBytes: number;
+  /** Predecessors of each step, then touches of each buffer. */
+  readonly counts: Int32Array;
 }
 
 /** The steps that were executed, the last one first. */
@@ -28,11 +29,11 @@ interface Executed {
 
 const DONE = -1;
 
-/** What is executed so far. It changes in place; what goes on in several ways is copied. */
+/** What is executed so far. It changes in place. */
 class Progress {
   private readonly problem: Problem;
   /** How many predecessors of each step are still to come; `DONE` for a step that was executed. */
-  readonly waiting: Int32Array;
+  private readonly waiting: Int32Array;
   /** How many touches each buffer still has to come. */
   private readonly left: Int32Array;
   bytes: number;
@@ -40,18 +41,22 @@ class Progress {
   count = 0;
   private last: Executed | null = null;
 
-  constructor(problem: Problem, from?: Progress) {
+  constructor(problem: Problem) {
     this.problem = problem;
-    this.waiting = from?.waiting.slice() ?? Int32Array.from(problem.predecessors, (list) => list.length);
-    this.left = from?.left.slice() ?? Int32Array.from(problem.touches);
-    this.bytes = from?.bytes ?? problem.startBytes;
-    this.peak = from?.peak ?? this.bytes;
-    this.count = from?.count ?? 0;
-    this.last = from?.last ?? null;
+    // One memory for both: a search makes thousands of copies.
+    const counts = problem.counts.slice();
+    this.waiting = counts.subarray(0, problem.steps);
+    this.left = counts.subarray(problem.steps);
+    this.bytes = problem.startBytes;
+    this.peak = this.bytes;
   }
 
-  copy(): Progress {
-    return new Progress(this.problem, this);
+  /** Becomes a copy of another. */
+  become(other: Progress): this {
+    this.waiting.set(other.waiting);
+    this.left.set(other.left);
+    [this.bytes, this.peak, this.count, this.last] = [other.bytes, other.peak, other.count, other.last];
+    return this;
   }
 
   /** Bytes live while `step` runs next, and after it. */
@@ -127,7 +132,8 @@ function problemOf(program: Program): Problem {
   const fromStart = kinds.map((kind) => kind === "input");
   const toEnd = kinds.map((_, b) => outputs.has(b));
   const startBytes = sizes.reduce((sum, size, b) => sum + (fromStart[b] && (touches[b]! > 0 || toEnd[b]) ? size : 0), 0);
-  return { steps: uses.length, predecessors, successors, touched, touches, sizes, fromStart, toEnd, startBytes };
+  const counts = Int32Array.from([...predecessors.map((list) => list.length), ...touches]);
+  return { steps: uses.length, successors, touched, touches, sizes, fromStart, toEnd, startBytes, counts };
 }
 
 /** Each time the step that leaves least memory live, after the one that needs least while it runs. */
@@ -150,15 +156,17 @@ function searchSets(problem: Problem, limit: number): Progress | null {
   const queue = new Map<number, { readonly at: Progress; readonly key: string }[]>();
   const seen = new Set<string>();
   let work = 0;
-  const push = (at: Progress): void => {
+  const push = (now: Progress): void => {
     work += problem.steps;
-    at.runFree();
-    const key = at.key();
-    if (at.peak >= limit || seen.has(key)) return;
+    now.runFree();
+    const key = now.key();
+    if (now.peak >= limit || seen.has(key)) return;
+    const at = new Progress(problem).become(now);
     const list = queue.get(at.peak);
     if (list === undefined) queue.set(at.peak, [{ at, key }]);
     else list.push({ at, key });
   };
+  const next = new Progress(problem);
   push(new Progress(problem));
   while (queue.size > 0 && seen.size < STATES && work < WORK) {
     const lowest = Math.min(...queue.keys());
@@ -169,8 +177,7 @@ function searchSets(problem: Problem, limit: number): Progress | null {
     seen.add(key);
     if (at.count === problem.steps) return at;
     for (const step of at.ready().reverse()) {
-      const next = at.copy();
-      next.execute(step);
+      next.become(at).execute(step);
       push(next);
     }
   }
