@@ -1,6 +1,7 @@
-// `npm run bench:train [-- --json] [MODEL…]`: training steps a second, one thread, all networks interleaved in one process.
+// `npm run bench:train [-- --json] [MODEL…]`: training steps a second on one thread and on two, all interleaved in one process.
+import { availableParallelism, loadavg } from "node:os";
 import { elementCount } from "../kinglet/src/base/index.ts";
-import { TrainingSession } from "../kinglet/src/train/index.ts";
+import { type StepOptions, TrainingSession } from "../kinglet/src/train/index.ts";
 import { dsCnn, mlp, mobilenetV1, resnet8 } from "../kinglet/src/zoo/index.ts";
 import type { Graph } from "../kinglet/src/graph/index.ts";
 import { interleave, type Timing } from "./js/interleave.ts";
@@ -42,7 +43,10 @@ interface Candidate {
   readonly batch: number;
   readonly compileMs: number;
   readonly memoryBytes: number;
+  /** A step on one thread, and on two. */
   readonly step: () => number;
+  readonly shared: () => number;
+  readonly close: () => void;
 }
 
 interface Result extends Peers {
@@ -52,20 +56,32 @@ interface Result extends Peers {
   readonly median: number;
   readonly compileMs: number;
   readonly memoryBytes: number;
+  /** Time on the wall on one thread divided by that on two: by tenth percentiles, and by medians. */
+  readonly gain: number;
+  readonly medianGain: number;
 }
 
-function candidateOf(subject: Subject): Candidate {
+/** The least that two threads are to gain on convolutional networks. */
+const LEAST_GAIN = 1.4;
+
+const OPTIONS: StepOptions = { optimizer: { kind: "sgd", momentum: 0.9 } };
+
+async function candidateOf(subject: Subject): Promise<Candidate> {
   const graph = subject.make();
   const start = performance.now();
-  const session = new TrainingSession(graph, { optimizer: { kind: "sgd", momentum: 0.9 } });
+  const session = new TrainingSession(graph, OPTIONS);
   const compileMs = performance.now() - start;
+  const shared = await TrainingSession.onThreads(graph, OPTIONS, 2);
   const [batch, classes] = graph.outputs[0]!.shape as [number, number];
   const data = Float32Array.from({ length: elementCount(graph.inputs[0]!.shape) }, (_, i) => Math.sin(0.37 * i));
   const targets = Float32Array.from({ length: batch * classes }, (_, i) => (i % classes === Math.floor(i / classes) % classes ? 1 : 0));
-  return { subject, batch, compileMs, memoryBytes: session.memoryBytes, step: () => session.run([data], targets, 0.001).loss };
+  const stepOf = (each: TrainingSession) => (): number => each.run([data], targets, 0.001).loss;
+  const { memoryBytes } = session;
+  return { subject, batch, compileMs, memoryBytes, step: stepOf(session), shared: stepOf(shared), close: () => shared.close() };
 }
 
-function resultOf({ subject, batch, compileMs, memoryBytes }: Candidate, { cpuP10Ms, cpuMedianMs }: Timing): Result {
+function resultOf({ subject, batch, compileMs, memoryBytes }: Candidate, one: Timing, two: Timing): Result {
+  const { cpuP10Ms, cpuMedianMs } = one;
   const { model, torch, javascript, target } = subject;
   return {
     model,
@@ -77,11 +93,32 @@ function resultOf({ subject, batch, compileMs, memoryBytes }: Candidate, { cpuP1
     median: (1000 * batch) / cpuMedianMs,
     compileMs: Math.round(compileMs),
     memoryBytes,
+    gain: one.wallP10Ms / two.wallP10Ms,
+    medianGain: one.wallMedianMs / two.wallMedianMs,
   };
 }
 
+function gainText({ model, gain }: Result): string {
+  return model.startsWith("mlp") ? NONE : `≥ ${LEAST_GAIN} ${gain >= LEAST_GAIN ? "hit" : "MISS"}`;
+}
+
 function print(results: readonly Result[]): void {
-  const titles = ["network", "batch", "samples/s", "median", "PyTorch", "÷ PyTorch", "target", "fastest JS", "÷ JS", "memory B", "compile ms"];
+  const titles = [
+    "network",
+    "batch",
+    "samples/s",
+    "median",
+    "PyTorch",
+    "÷ PyTorch",
+    "target",
+    "fastest JS",
+    "÷ JS",
+    "memory B",
+    "compile ms",
+    "2 threads",
+    "median",
+    "target",
+  ];
   const rows = results.map((r) => [
     r.model,
     String(r.batch),
@@ -94,8 +131,14 @@ function print(results: readonly Result[]): void {
     r.javascript > 0 ? ratio(r.samplesPerSecond, r.javascript, 1) : NONE,
     figure(r.memoryBytes),
     figure(r.compileMs),
+    `× ${r.gain.toFixed(2)}`,
+    `× ${r.medianGain.toFixed(2)}`,
+    gainText(r),
   ]);
-  console.log("Training steps with SGD and momentum, float32, one thread: tenth percentile and median of processor time.\n");
+  console.log("Training steps with SGD and momentum, float32: one thread's tenth percentile and median of processor time, and what two threads gain");
+  console.log(
+    `on the wall, by tenth percentiles and by medians. Load of this machine meanwhile: ${loadavg()[0]!.toFixed(1)} on ${availableParallelism()} processors.\n`,
+  );
   console.log(terminal({ titles, rows }));
   console.log("\nPyTorch (native, one thread) and the fastest JavaScript library are figures from a like machine, not of this run.");
 }
@@ -104,11 +147,17 @@ const args = process.argv.slice(2);
 const wanted = args.filter((arg) => !arg.startsWith("-"));
 const unknown = wanted.filter((name) => !SUBJECTS.some(({ model }) => model === name));
 if (unknown.length > 0) throw new Error(`no network ${unknown.join(", ")}; there are ${SUBJECTS.map(({ model }) => model).join(", ")}`);
-const candidates = SUBJECTS.filter(({ model }) => wanted.length === 0 || wanted.includes(model)).map(candidateOf);
+const candidates: Candidate[] = [];
+for (const subject of SUBJECTS.filter(({ model }) => wanted.length === 0 || wanted.includes(model))) candidates.push(await candidateOf(subject));
+const sharedName = ({ subject }: Candidate): string => `${subject.model} on two threads`;
 const times = await interleave(
-  candidates.map(({ subject, step }) => ({ name: subject.model, run: step })),
+  candidates.flatMap((each) => [
+    { name: each.subject.model, run: each.step },
+    { name: sharedName(each), run: each.shared },
+  ]),
   ROUNDS,
 );
-const results = candidates.map((candidate) => resultOf(candidate, times.get(candidate.subject.model)!));
+const results = candidates.map((candidate) => resultOf(candidate, times.get(candidate.subject.model)!, times.get(sharedName(candidate))!));
+for (const { close } of candidates) close();
 if (args.includes("--json")) console.log(JSON.stringify(results, null, 2));
 else print(results);

@@ -15,3 +15,19 @@ export interface Engine {
 
 export type EngineName = "kinglet" | "tfjs-tflite" | "onnxruntime-web" | "onnxruntime-node";
 export const ENGINES: Readonly<Record<EngineName, Engine>>;
+
+/** A tensor of TensorFlow Lite. Where a network has variables it may move with every run: ask for it anew. */
+export interface TfliteTensor {
+  /** The engine's own memory; a number where it is of a type that this build does not give out. */
+  data(): TypedArray | number;
+}
+
+export interface TfliteNetwork {
+  inputs(): TfliteTensor[];
+  outputs(): TfliteTensor[];
+  /** @throws Error with the engine's message */
+  infer(): void;
+}
+
+/** TensorFlow Lite itself with a model's bytes. @throws Error where it refuses the model */
+export function openTflite(peers: string, bytes: Uint8Array): Promise<TfliteNetwork>;

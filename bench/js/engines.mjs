@@ -15,23 +15,39 @@ async function kinglet(_peers, model) {
   return { run: (input) => network.run(input)[0] };
 }
 
-/** TensorFlow Lite for the web, its engine driven directly, one thread. `model` is a .tflite file. */
-async function tfjsTflite(peers, model) {
+/**
+ * TensorFlow Lite for the web, its engine driven directly, one thread, in a WebAssembly instance of its own.
+ * @param {Uint8Array} bytes of a .tflite file
+ */
+export async function openTflite(peers, bytes) {
   const glue = requireFrom(peers).resolve("@tensorflow/tfjs-tflite/wasm/tflite_web_api_cc_simd.js");
   const wasmBinary = await readFile(glue.replace(/\.js$/, ".wasm"));
-  const module = await requireFrom(peers)(glue)({ wasmBinary, printErr: () => {} });
-  const bytes = await readFile(model);
+  const complaints = [];
+  const module = await requireFrom(peers)(glue)({ wasmBinary, printErr: (line) => complaints.push(line) });
   const at = module._malloc(bytes.length);
   module.HEAPU8.set(bytes, at);
   const options = { numThreads: 1, enableProfiling: false, maxProfilingBufferEntries: 1024 };
   const made = module.TFLiteWebModelRunner.CreateFromBufferAndOptions(at, bytes.length, options);
-  if (!made.ok()) throw new Error(`tfjs-tflite: ${made.errorMessage()}`);
+  if (!made.ok()) throw new Error(`tfjs-tflite: ${made.errorMessage()} ${complaints.join("; ")}`);
   const runner = made.value();
-  const [input, output] = [runner.GetInputs().get(0), runner.GetOutputs().get(0)];
+  const list = (tensors) => Array.from({ length: tensors.size() }, (_, i) => tensors.get(i));
+  return {
+    inputs: () => list(runner.GetInputs()),
+    outputs: () => list(runner.GetOutputs()),
+    infer() {
+      if (!runner.Infer()) throw new Error(`tfjs-tflite: ${complaints.at(-1) ?? "the model does not run"}`);
+    },
+  };
+}
+
+/** `model` is a .tflite file. */
+async function tfjsTflite(peers, model) {
+  const network = await openTflite(peers, await readFile(model));
+  const [[input], [output]] = [network.inputs(), network.outputs()];
   return {
     run(given) {
       input.data().set(given);
-      runner.Infer();
+      network.infer();
       return output.data();
     },
   };

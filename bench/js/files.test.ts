@@ -1,22 +1,8 @@
 import { expect, test } from "vitest";
 import { bytesOf } from "../../kinglet/src/base/index.ts";
-import { execute, seededSample } from "../../kinglet/src/driver/index.ts";
-import { readModel } from "../../kinglet/src/formats/index.ts";
-import { mobilenetV1, mobilenetV2 } from "../../kinglet/src/zoo/index.ts";
 import { quantile } from "./interleave.ts";
 import { permute } from "./onnx-file.ts";
 import { int, message, string } from "./protobuf.ts";
-import { tfliteFile } from "./tflite-file.ts";
-
-test.each([
-  mobilenetV1({ width: 0.25, resolution: 32, precision: "float32", classes: 10 }),
-  mobilenetV2({ width: 0.35, resolution: 32, precision: "int8", classes: 10 }),
-])("$name as a .tflite file reads back as the same network", async (graph) => {
-  const back = readModel(tfliteFile(graph), graph.name);
-  expect(back.nodes.map(({ op }) => op)).toEqual(graph.nodes.map(({ op }) => op));
-  const samples = [seededSample(graph, 5)];
-  expect((await execute(back, "js", samples)).outputs).toEqual((await execute(graph, "js", samples)).outputs);
-});
 
 test("protocol buffers: the specification's own examples", () => {
   expect([...int(1, 150)]).toEqual([0x08, 0x96, 0x01]);

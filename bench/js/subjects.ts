@@ -3,11 +3,10 @@ import { join } from "node:path";
 import { unzipSync } from "fflate";
 import { elementCount, fromBytes, type TypedArray } from "../../kinglet/src/base/index.ts";
 import { seededSample } from "../../kinglet/src/driver/index.ts";
-import { readModel } from "../../kinglet/src/formats/index.ts";
+import { readModel, writeTflite } from "../../kinglet/src/formats/index.ts";
 import type { Graph, Value } from "../../kinglet/src/graph/index.ts";
 import { ZOO } from "../../kinglet/src/zoo/index.ts";
 import { SHARED } from "../subjects.ts";
-import { tfliteFile } from "./tflite-file.ts";
 
 /** A network that every engine runs: the same layers and weights, in the form that each takes. */
 export interface JsSubject {
@@ -71,12 +70,12 @@ function withFloatWeights(graph: Graph): Graph {
 export function jsSubject(model: string): JsSubject | null {
   if (ZOO[model] !== undefined) {
     const graph = ZOO[model]();
-    return subjectOf(model, graph, tfliteFile(graph));
+    return subjectOf(model, graph, writeTflite(graph));
   }
   const bytes = fileOf(model === "kws_float" ? "kws_hybrid" : model);
   if (model === "kws_float" && bytes !== null) {
     const graph = withFloatWeights(readModel(bytes, model));
-    return subjectOf(model, graph, tfliteFile(graph));
+    return subjectOf(model, graph, writeTflite(graph));
   }
   return bytes === null ? null : subjectOf(model, readModel(bytes, model), bytes);
 }

@@ -1,6 +1,6 @@
 // What the accuracy examples share: the command line, the data, and training, quantizing and judging a network.
 //     npx tsx examples/NAME.ts /path/to/data [--seed N] [--epochs N]
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -47,6 +47,13 @@ export function taskArguments(defaults: { readonly epochs: number; readonly plac
     seeds: values.seed === undefined ? SEEDS : [Number(values.seed)],
     epochs: Number(values.epochs ?? defaults.epochs),
   };
+}
+
+/** The files of a folder whose names match. */
+export function filesOf(folder: string, pattern: RegExp): string[] {
+  return readdirSync(folder)
+    .filter((name) => pattern.test(name))
+    .map((name) => join(folder, name));
 }
 
 /** Imports data into a temporary folder, which is there as long as `use` runs. */

@@ -65,8 +65,11 @@ export {
   type CalibrateOptions,
   compileGraph,
   diagnose,
+  diffGraphs,
+  type DiffOptions,
   type Execution,
   execute,
+  type GraphDiff,
   type Inspection,
   type LayerReport,
   inspectGraph,
@@ -83,7 +86,18 @@ export {
   verifyGraph,
   writeOutputFolder,
 } from "./driver/index.ts";
-export { type NpyArray, readKinglet, readModel, readNpy, writeKinglet, writeNpy } from "./formats/index.ts";
+export {
+  formatFor,
+  type ModelFormat,
+  type NpyArray,
+  readKinglet,
+  readModel,
+  readNpy,
+  readTflite,
+  writeKinglet,
+  writeNpy,
+  writeTflite,
+} from "./formats/index.ts";
 export {
   checkGraph,
   type Graph,

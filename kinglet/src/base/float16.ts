@@ -38,3 +38,11 @@ export function numberToFloat16(x: number): number {
 export function encodeFloat16(data: Float32Array): Uint16Array {
   return Uint16Array.from(data, numberToFloat16);
 }
+
+/** Half-precision bits that widen to exactly these numbers, signs of zeros and payloads of NaNs included; null where there are none. */
+export function losslessFloat16(data: Float32Array): Uint16Array | null {
+  const half = encodeFloat16(data);
+  const back = new Uint32Array(decodeFloat16(half).buffer);
+  const bits = new Uint32Array(data.buffer.slice(data.byteOffset, data.byteOffset + data.byteLength));
+  return bits.every((each, i) => each === back[i]) ? half : null;
+}

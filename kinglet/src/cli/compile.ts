@@ -17,12 +17,12 @@ import { KingletError } from "../base/index.ts";
 import type { Optimize } from "../targets/share.ts";
 import { bytes, count, plain } from "./format.ts";
 import { announceIfLarge, answer, type CommonOptions, type Io, withProgress } from "./io.ts";
-import { type LoadedModel, loadModel } from "./model.ts";
+import { type LoadedModel, loadModel, type ShapeOptions, shapeOption } from "./model.ts";
 import { projectToCompile } from "./project-model.ts";
 import { explainText } from "./explain.ts";
 import { version } from "./version.ts";
 
-interface CliCompileOptions extends CommonOptions {
+interface CliCompileOptions extends CommonOptions, ShapeOptions {
   readonly target: ArtefactTarget;
   readonly out: string;
   readonly board?: string;
@@ -164,7 +164,7 @@ async function completed(given: string | undefined, asked: AskedOptions, io: Io)
 
 async function compile(given: string | undefined, asked: AskedOptions, io: Io): Promise<void> {
   const [path, options] = await completed(given, asked, io);
-  const model = await loadModel(path);
+  const model = await loadModel(path, options);
   await checkOutputFolder(options.out);
   announceIfLarge(io, model.bytes, `compiling ${path}`);
   const made = await withProgress(io, "measuring the code", () => build(model, options));
@@ -196,7 +196,7 @@ export function addCompile(program: Command, io: Io): void {
   program
     .command("compile")
     .description("Makes the deployable thing: C for firmware, WebAssembly, or JavaScript.")
-    .argument("[model]", "a .tflite or .kinglet file (default: the project's quantized one)")
+    .argument("[model]", "a .tflite, .onnx or .kinglet file (default: the project's quantized one)")
     .addOption(new Option("--target <kind>", "what to make (default in a project: c)").choices(["c", "wasm", "js"]))
     .option("--out <dir>", "folder to write; replaced only if Kinglet made it (default in a project: firmware)")
     .option("--board <name>", "check that it fits this board and build for its processor")
@@ -210,6 +210,7 @@ export function addCompile(program: Command, io: Io): void {
     .option("--trade <factor>", "by rows, let rows be computed again where that saves memory: macs=1.2 allows 20 % more", tradeOf)
     .option("--profile", "also run it on the emulated core: instructions of every layer in the report")
     .option("--explain", "also say which kernel each layer has, what was proved for its channels, and why it is not a faster one")
+    .addOption(shapeOption())
     .option("--json", "one JSON document on stdout")
     .addHelpText(
       "after",

@@ -3,7 +3,7 @@ import { type InspectedTensor, type Inspection, inspectGraph } from "../driver/i
 import { formatTable } from "../report/index.ts";
 import { bytes, count, plain, wrapped } from "./format.ts";
 import { announceIfLarge, answer, type CommonOptions, type Io } from "./io.ts";
-import { loadModel } from "./model.ts";
+import { loadModel, type ShapeOptions, shapeOption } from "./model.ts";
 
 function tensorLine(label: string, tensor: InspectedTensor): string {
   const q = tensor.scale === undefined ? "" : `, scale ${Number(tensor.scale.toPrecision(6))}, zero point ${tensor.zeroPoint}`;
@@ -77,11 +77,12 @@ export function addInspect(program: Command, io: Io): void {
   program
     .command("inspect")
     .description("What a network is, the exact memory it needs, and which boards it fits.")
-    .argument("<model>", "a .tflite or .kinglet file")
+    .argument("<model>", "a .tflite, .onnx or .kinglet file")
+    .addOption(shapeOption())
     .option("--json", "one JSON document on stdout")
     .addHelpText("after", "\nExamples:\n  kinglet inspect model.tflite\n  kinglet inspect model.tflite --json")
-    .action(async (path: string, options: CommonOptions) => {
-      const { graph, bytes: size } = await loadModel(path);
+    .action(async (path: string, options: CommonOptions & ShapeOptions) => {
+      const { graph, bytes: size } = await loadModel(path, options);
       announceIfLarge(io, size, `planning ${path}`);
       const { inspection } = inspectGraph(graph);
       answer(io, options, { model: path, ...inspection }, () => inspectText(inspection));

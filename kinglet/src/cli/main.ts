@@ -1,12 +1,17 @@
 import { Command } from "commander";
 import { addCompile } from "./compile.ts";
+import { addConformance } from "./conformance.ts";
+import { addConvert } from "./convert.ts";
 import { addData } from "./data.ts";
+import { addDiff } from "./diff.ts";
+import { addDistill } from "./distill.ts";
 import { addDoctor } from "./doctor.ts";
 import { report } from "./errors.ts";
 import { addEvaluate } from "./evaluate.ts";
 import { addInit } from "./init.ts";
 import { addInspect } from "./inspect.ts";
 import type { Io } from "./io.ts";
+import { addPrune } from "./prune.ts";
 import { addQuantize } from "./quantize.ts";
 import { addRun } from "./run.ts";
 import { addTrain } from "./train.ts";
@@ -19,6 +24,7 @@ Examples:
   kinglet compile model.tflite --target c --board nucleo-l4r5zi --out firmware/
   kinglet quantize float.tflite --calibrate samples.npy --out model.kinglet
   kinglet verify model.tflite --via js,wasm,c,cortex-m4
+  kinglet convert model.kinglet model.tflite
   kinglet init my-words --from sound
   kinglet data import recordings/ --window 16000
   kinglet train
@@ -49,12 +55,17 @@ function programFor(io: Io, outcome: Outcome): Command {
   addInit(program, io);
   addData(program, io);
   addTrain(program, io);
+  addPrune(program, io);
+  addDistill(program, io);
   addQuantize(program, io);
   addEvaluate(program, io);
   addInspect(program, io);
   addRun(program, io);
   addCompile(program, io);
   addVerify(program, io, outcome);
+  addConvert(program, io);
+  addDiff(program, io, outcome);
+  addConformance(program, io, outcome);
   addDoctor(program, io);
   return program;
 }

@@ -10,6 +10,7 @@ const TITLES: Readonly<Record<RemedyReport["remedy"], string>> = {
   "correct-bias": "bias correction",
   adaround: "AdaRound",
   int16: "int16 activations for one layer",
+  tune: "short quantization-aware training",
 };
 
 function decibels(value: number): string {

@@ -108,7 +108,7 @@ describe("kinglet quantize", () => {
       expect((await stat(at("w.kinglet"))).size).toBe(json.fileBytes);
     }
     const text = await kinglet("quantize", at("float.kinglet"), "--activations", "float", "--weights", "int4", "--out", at("w.kinglet"));
-    expect(text.out).toMatch(/compiled code keeps each in\s+a byte/);
+    expect(text.out).toMatch(/compiled code keeps each\s+in\s+a\s+byte/);
   });
 
   test("refuses what makes no sense before it starts", async () => {
@@ -132,7 +132,9 @@ describe("kinglet quantize", () => {
     const calibrated = [model, "--calibrate", at("samples.npy")];
     await refuses(2, /no layer "nobody"/, ...calibrated, "--int16", "nobody", "--out", at("x.kinglet"));
     await refuses(2, /this is a folder/, ...calibrated, "--out", at("samples"));
-    await refuses(2, /not a .kinglet model, so it is not replaced/, ...calibrated, "--out", at("samples.npy"));
+    await refuses(2, /none of a model format/, ...calibrated, "--out", at("samples.npy"));
+    await writeFile(at("notes.kinglet"), "by hand");
+    await refuses(2, /not a .kinglet model, so it is not replaced/, ...calibrated, "--out", at("notes.kinglet"));
     await refuses(1, /no such file/, ...calibrated, "--out", at("no/such/folder/x.kinglet"));
   });
 

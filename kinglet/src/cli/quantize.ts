@@ -1,59 +1,24 @@
 import { join } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { KingletError } from "../base/index.ts";
-import {
-  type Diagnosis,
-  diagnose,
-  outputQuality,
-  type OutputQuality,
-  quantizeNetwork,
-  type QuantizeNetworkOptions,
-  REMEDIES,
-  type Remedy,
-  type Sample,
-} from "../driver/index.ts";
+import { REMEDIES, type Sample } from "../driver/index.ts";
 import type { Graph } from "../graph/index.ts";
-import {
-  CALIBRATION_METHODS,
-  type CalibrationMethod,
-  prepareForQuantization,
-  quantizeDynamic,
-  type QuantizedModel,
-  roundToFloat16,
-} from "../passes/index.ts";
+import { CALIBRATION_METHODS } from "../passes/index.ts";
+import { positive } from "./arguments.ts";
 import { readCalibration } from "./calibration.ts";
-import { bytes, plain, plural, wrapText } from "./format.ts";
+import { bytes, plain, wrapText } from "./format.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
-import { loadModel } from "./model.ts";
+import { loadModel, type ShapeOptions, shapeOption } from "./model.ts";
 import { checkModelFile, writeModelFile } from "./model-file.ts";
 import { constantBytes } from "./judge.ts";
-import { MODEL_FILE, QUANTIZED_FILE } from "./project-files.ts";
+import { floatFile, QUANTIZED_FILE } from "./project-files.ts";
 import { checkTrained, projectCalibration } from "./project-model.ts";
+import { type AskedRemedy, type Quantized, quantizeModel, type QuantizeSettings } from "./quantization.ts";
 import { explainQuantization, keptText, qualityText } from "./quantize-text.ts";
 
-type AskedRemedy = Exclude<Remedy, "per-axis" | "int16">;
-
-interface QuantizeCliOptions extends CommonOptions {
+interface QuantizeCliOptions extends CommonOptions, ShapeOptions, QuantizeSettings {
   readonly calibrate?: string;
   readonly out?: string;
-  readonly method: CalibrationMethod;
-  readonly percentile?: number;
-  readonly weights: "int8" | "int4" | "float16";
-  readonly activations: "int8" | "int16" | "float";
-  readonly io: "float" | "int8" | "int16";
-  readonly perTensor?: boolean;
-  readonly remedy?: readonly AskedRemedy[];
-  readonly int16?: readonly string[];
-  readonly samples: number;
-  readonly explain?: boolean;
-}
-
-/** What came out, whichever way. */
-interface Result {
-  readonly graph: Graph;
-  readonly model?: QuantizedModel;
-  readonly quality?: OutputQuality;
-  readonly diagnosis?: Diagnosis;
   readonly samples: number;
 }
 
@@ -65,66 +30,10 @@ function remedyList(text: string): AskedRemedy[] {
   return names as AskedRemedy[];
 }
 
-function positive(text: string): number {
-  if (!/^\d+$/.test(text) || Number(text) < 1) throw new InvalidArgumentError("Give a whole number of at least 1.");
-  return Number(text);
-}
-
 function percent(text: string): number {
   const value = Number(text);
   if (!(value > 50 && value <= 100)) throw new InvalidArgumentError("Give a number of per cent above 50, as 99.9.");
   return value;
-}
-
-/** Weights alone are made smaller: no samples are needed. */
-function weightOnly(graph: Graph, options: QuantizeCliOptions): Result {
-  const prepared = prepareForQuantization(graph);
-  const bits = options.weights === "int4" ? 4 : 8;
-  const made = options.weights === "float16" ? roundToFloat16(prepared) : quantizeDynamic(prepared, { bits, perAxis: options.perTensor !== true });
-  return { graph: made, samples: 0 };
-}
-
-/** Between two lines about what goes on lie at least so many milliseconds. */
-const PAUSE_MS = 3000;
-
-function quietly(io: Io): (what: string) => void {
-  let last = Date.now();
-  return (what) => {
-    if (Date.now() - last < PAUSE_MS) return;
-    last = Date.now();
-    io.err(`${what} …\n`);
-  };
-}
-
-function networkOptions(graph: Graph, options: QuantizeCliOptions, io: Io): QuantizeNetworkOptions {
-  const unknown = (options.int16 ?? []).find((name) => !prepareForQuantization(graph).nodes.some((node) => node.name === name));
-  if (unknown !== undefined)
-    throw new KingletError("misuse", `the network has no layer "${unknown}"`, { hint: "kinglet inspect --json lists their names." });
-  return {
-    method: options.method,
-    bits: options.weights === "int4" ? 4 : 8,
-    activations: options.activations === "int16" ? "int16" : "int8",
-    io: options.io,
-    ...(options.percentile === undefined ? {} : { percentile: options.percentile }),
-    ...(options.perTensor === true ? { perAxis: false } : {}),
-    ...(options.remedy === undefined ? {} : { remedies: options.remedy }),
-    ...(options.int16 === undefined ? {} : { int16Layers: options.int16 }),
-    // Features and normalization of a project's network come first.
-    ...(graph.metadata["features"] === undefined ? {} : { floatUntil: "arranged" }),
-    onProgress: quietly(io),
-  };
-}
-
-function calibrated(graph: Graph, samples: readonly Sample[], options: QuantizeCliOptions, io: Io): Result {
-  io.err(`calibrating on ${plural(samples.length, "sample")} …\n`);
-  const settings = networkOptions(graph, options, io);
-  if (options.explain === true) {
-    const diagnosis = diagnose(graph, samples, settings);
-    return { graph: diagnosis.model.graph, model: diagnosis.model, quality: diagnosis.final, diagnosis, samples: samples.length };
-  }
-  const model = quantizeNetwork(graph, samples, settings);
-  const quality = outputQuality(prepareForQuantization(graph), model, samples);
-  return { graph: model.graph, model, quality, samples: samples.length };
 }
 
 function checkOptions(options: QuantizeCliOptions): void {
@@ -142,20 +51,27 @@ function checkOptions(options: QuantizeCliOptions): void {
 /** What a reader of the result must know about how weights are stored. */
 function storageNote(options: QuantizeCliOptions): string[] {
   if (options.weights === "int4")
-    return [wrapText("4-bit weights take half a byte in the .kinglet file; compiled code keeps each in a byte, for want of a packed kernel.")];
+    return [wrapText("4-bit weights take half a byte in a .kinglet file; compiled code keeps each in a byte, for want of a packed kernel.")];
   if (options.weights === "float16")
-    return [wrapText("Half-precision weights take two bytes in the .kinglet file; compiled code keeps them in single precision.")];
+    return [wrapText("Half-precision weights take two bytes in the file; compiled code keeps them in single precision.")];
   return [];
 }
 
 /** Layers that have 16 bits where the others have 8. */
-function wideText({ model }: Result): string[] {
+function wideText({ model }: Quantized): string[] {
   const wide = model?.layers.filter(({ domain }) => domain === "int16") ?? [];
   if (wide.length === 0 || wide.length === model?.layers.length) return [];
   return [wrapText(plain(`16-bit activations in ${wide.map(({ source }) => source.name).join(", ")}`, 400))];
 }
 
-function resultText(path: string, made: Result, before: number, after: number, fileBytes: number | undefined, options: QuantizeCliOptions): string {
+function resultText(
+  path: string,
+  made: Quantized,
+  before: number,
+  after: number,
+  fileBytes: number | undefined,
+  options: QuantizeCliOptions,
+): string {
   const types = `${options.weights} weights, ${options.activations} activations, ${options.activations === "float" ? "float" : options.io} inputs and outputs`;
   const lines = [
     `${plain(path)}: ${types}`,
@@ -177,7 +93,14 @@ function finite(_key: string, value: unknown): unknown {
   return typeof value === "number" && !Number.isFinite(value) ? null : value;
 }
 
-function resultJson(path: string, made: Result, before: number, after: number, fileBytes: number | undefined, options: QuantizeCliOptions): unknown {
+function resultJson(
+  path: string,
+  made: Quantized,
+  before: number,
+  after: number,
+  fileBytes: number | undefined,
+  options: QuantizeCliOptions,
+): unknown {
   const found = made.diagnosis;
   const json = {
     model: path,
@@ -206,10 +129,11 @@ function resultJson(path: string, made: Result, before: number, after: number, f
 }
 
 /** Without a model it is the project's, and so are the place of the result and the samples. */
-function withProject(model: string | undefined, options: QuantizeCliOptions, io: Io): [path: string, options: QuantizeCliOptions] {
+async function withProject(model: string | undefined, options: QuantizeCliOptions, io: Io): Promise<[path: string, options: QuantizeCliOptions]> {
   if (model !== undefined) return [model, options];
   const folder = io.folder ?? ".";
-  return [join(folder, MODEL_FILE), { out: join(folder, QUANTIZED_FILE), calibrate: folder, ...options }];
+  await checkTrained(folder);
+  return [join(folder, await floatFile(folder)), { out: join(folder, QUANTIZED_FILE), calibrate: folder, ...options }];
 }
 
 async function calibrationOf(given: string | undefined, graph: Graph, options: QuantizeCliOptions, io: Io): Promise<Sample[]> {
@@ -221,13 +145,12 @@ async function calibrationOf(given: string | undefined, graph: Graph, options: Q
 }
 
 async function quantize(given: string | undefined, asked: QuantizeCliOptions, io: Io): Promise<void> {
-  const [path, options] = withProject(given, asked, io);
+  const [path, options] = await withProject(given, asked, io);
   checkOptions(options);
-  if (given === undefined) await checkTrained(io.folder ?? ".");
-  const { graph } = await loadModel(path);
+  const { graph } = await loadModel(path, options);
   if (options.out !== undefined) await checkModelFile(options.out);
   const samples = await calibrationOf(given, graph, options, io);
-  const made = options.activations === "float" ? weightOnly(graph, options) : calibrated(graph, samples, options, io);
+  const made = quantizeModel(graph, samples, options, io);
   const [before, after] = [constantBytes(graph), constantBytes(made.graph)];
   const fileBytes = options.out === undefined ? undefined : await writeModelFile(options.out, made.graph);
   answer(io, options, resultJson(path, made, before, after, fileBytes, options), () => resultText(path, made, before, after, fileBytes, options));
@@ -237,9 +160,9 @@ export function addQuantize(program: Command, io: Io): void {
   program
     .command("quantize")
     .description("Makes an integer network of a floating-point one, and says what that costs.")
-    .argument("[model]", "a .tflite or .kinglet file with floating-point layers (default: the project's)")
+    .argument("[model]", "a .tflite, .onnx or .kinglet file with floating-point layers (default: the project's)")
     .option("--calibrate <path>", "real samples: a .npy or .bin file, or a folder of them (default: the project's training part)")
-    .option("--out <file>", `the .kinglet file to write (default in a project: ${QUANTIZED_FILE})`)
+    .option("--out <file>", `the model file to write, .kinglet or .tflite (default in a project: ${QUANTIZED_FILE})`)
     .option("--samples <n>", "use at most so many samples", positive, 200)
     .addOption(new Option("--method <name>", "how ranges are chosen").choices(CALIBRATION_METHODS).default("minmax"))
     .option("--percentile <p>", "for that method, per cent of the elements to hold (default 99.99)", percent)
@@ -247,9 +170,10 @@ export function addQuantize(program: Command, io: Io): void {
     .addOption(new Option("--activations <type>", "float: weights alone (dynamic range)").choices(["int8", "int16", "float"]).default("int8"))
     .addOption(new Option("--io <type>", "element type of inputs and outputs").choices(["float", "int8", "int16"]).default("float"))
     .option("--per-tensor", "one scale for all weights of a layer")
-    .option("--remedy <a,b,...>", "equalize, absorb-bias, correct-bias, adaround", remedyList)
+    .option("--remedy <a,b,...>", "equalize, absorb-bias, tune (short quantization-aware training), correct-bias, adaround", remedyList)
     .option("--int16 <layer...>", "16 bits for the outputs of these layers")
     .option("--explain", "measure every layer, try all remedies in order of cost, keep what helps")
+    .addOption(shapeOption())
     .option("--json", "one JSON document on stdout, with every channel's figures")
     .addHelpText(
       "after",

@@ -7,9 +7,9 @@ import { formatTable } from "../report/index.ts";
 import { count, plain } from "./format.ts";
 import { readInputs } from "./inputs.ts";
 import { answer, type CommonOptions, type Io, withProgress } from "./io.ts";
-import { loadModel } from "./model.ts";
+import { loadModel, type ShapeOptions, shapeOption } from "./model.ts";
 
-interface RunOptions extends CommonOptions {
+interface RunOptions extends CommonOptions, ShapeOptions {
   readonly input: readonly string[];
   readonly out: string;
   readonly via: string;
@@ -38,7 +38,7 @@ function runText(run: Execution, options: RunOptions, names: readonly string[]):
 
 async function run(path: string, options: RunOptions, io: Io): Promise<void> {
   const via = parseVia(options.via);
-  const { graph } = await loadModel(path);
+  const { graph } = await loadModel(path, options);
   const sample = await readInputs(graph, options.input);
   await checkOutputFolder(options.out);
   const result = await withProgress(io, `running via ${via}`, () => execute(graph, via, [sample]));
@@ -53,7 +53,7 @@ export function addRun(program: Command, io: Io): void {
   program
     .command("run")
     .description("Runs one inference and writes its outputs.")
-    .argument("<model>", "a .tflite or .kinglet file")
+    .argument("<model>", "a .tflite, .onnx or .kinglet file")
     .requiredOption(
       "--input <file...>",
       "a .npy or raw little-endian .bin file for every input, in the graph's order",
@@ -63,6 +63,7 @@ export function addRun(program: Command, io: Io): void {
     .requiredOption("--out <dir>", "folder for out0.npy, out1.npy …")
     .option("--via <way>", "js, wasm, wasm-scalar, c, plain, or an emulated core:\ncortex-m0, m3, m4, m7, m33, m55, rv32", "js")
     .option("--raw", "write raw little-endian .bin files instead of .npy")
+    .addOption(shapeOption())
     .option("--json", "one JSON document on stdout")
     .addHelpText(
       "after",

@@ -11,11 +11,11 @@ const CLEAR_LINE = "\r\u001b[K";
 export const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
 /** What a person wants to know before waiting. */
-function planText({ samples, memoryBytes, done }: TrainingPlan, epochs: number): string {
+function planText({ samples, memoryBytes, threads, done }: TrainingPlan, epochs: number): string {
   const from = done > 0 ? `, going on after epoch ${done}` : "";
   return [
     `training on ${count(samples.train)} samples, ${count(samples.validation)} to validate, ${count(samples.test)} to test`,
-    `a step needs ${bytes(memoryBytes)} of memory; ${epochs} epochs${from}`,
+    `a step needs ${bytes(memoryBytes)} of memory, on ${threads === 1 ? "one thread" : `${threads} threads`}; ${epochs} epochs${from}`,
   ].join("\n");
 }
 

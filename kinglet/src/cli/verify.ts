@@ -6,9 +6,9 @@ import { readCases } from "./cases.ts";
 import { count, plain, plural, wrapText } from "./format.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
 import type { Outcome } from "./main.ts";
-import { loadModel } from "./model.ts";
+import { loadModel, type ShapeOptions, shapeOption } from "./model.ts";
 
-interface VerifyCliOptions extends CommonOptions {
+interface VerifyCliOptions extends CommonOptions, ShapeOptions {
   readonly via: string;
   readonly cases?: string;
   readonly layers?: boolean;
@@ -63,7 +63,7 @@ function parseVias(text: string): Via[] {
 
 async function verify(path: string, options: VerifyCliOptions, io: Io, outcome: Outcome): Promise<void> {
   const vias = parseVias(options.via);
-  const { graph } = await loadModel(path);
+  const { graph } = await loadModel(path, options);
   const cases = options.cases === undefined ? [] : await readCases(options.cases, graph);
   const start = Date.now();
   const found = await verifyGraph(graph, {
@@ -84,10 +84,11 @@ export function addVerify(program: Command, io: Io, outcome: Outcome): void {
   program
     .command("verify")
     .description("Proves that every back end and emulated core computes what the plain loops say.")
-    .argument("<model>", "a .tflite or .kinglet file")
+    .argument("<model>", "a .tflite, .onnx or .kinglet file")
     .option("--via <a,b,...>", "js, wasm, wasm-scalar, c, plain, cortex-m0, m3, m4, m7, m33,\nm55, rv32", "js,wasm,c,cortex-m4")
     .option("--cases <dir>", "also compare with stored cases: in1.bin, out1.bin, …\n(in1_0.bin … for several tensors), or in0.npy, out0.npy")
     .option("--layers", "compare every layer and name the first that differs")
+    .addOption(shapeOption())
     .option("--json", "one JSON document on stdout")
     .addHelpText(
       "after",

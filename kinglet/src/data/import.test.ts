@@ -112,6 +112,15 @@ describe("import", () => {
     await dataset.close();
   });
 
+  test("a file of the folder that is named for the test is not learned from", async () => {
+    const { info } = await importData([at("words")], at("held-out"), { test: [at("words/yes")] });
+    expect(info.samples).toBe(4);
+    const dataset = await openDataset(at("held-out"));
+    const yes = dataset.info.classes.indexOf("yes");
+    expect([...dataset.index.parts].map((part) => part === 1)).toEqual([...dataset.index.labels].map((label) => label === yes));
+    await dataset.close();
+  });
+
   test("nothing of a person's is replaced, and what a killed import left is removed", async () => {
     await put("mine/thesis.txt", utf8("precious"));
     await expect(importData([at("words")], at("mine"))).rejects.toThrow(/"thesis\.txt", which is no part of a data set/);

@@ -1,14 +1,6 @@
-export * from "./augment/index.ts";
-export { type Batch, batchCount, type BatchOptions, batches, epochOrder } from "./batches.ts";
-export { Dataset, datasetFromArrays, type OpenOptions, openDataset, type SamplesInMemory, type SampleStore, withSamples } from "./dataset.ts";
+export * from "./browser.ts";
 export { importData, type ImportOptions, type ImportProgress, type ImportResult } from "./import.ts";
-export type { ChannelRange, DatasetInfo, SourceInfo } from "./manifest.ts";
 export { RULES as LABEL_RULES } from "./naming.ts";
-export { fixedNormalization, loadNormalization, measureNormalization, type Normalization, normalize, storeNormalization } from "./normalize.ts";
-export { type PictureSize, resizePicture } from "./pictures.ts";
-export type { SampleArray, SampleDType } from "./readers/index.ts";
-export type { SampleIndex } from "./sample-index.ts";
-export { randomAt } from "./seed.ts";
-export { type Fold, kFolds, leaveOneGroupOut, type Split, type SplitOptions, splitDataset } from "./split.ts";
-export { type DatasetSummary, summarizeDataset } from "./summary.ts";
+export { loadNormalization, storeNormalization } from "./normalization-file.ts";
+export { type OpenOptions, openDataset } from "./open.ts";
 export type { WindowOptions } from "./windows.ts";

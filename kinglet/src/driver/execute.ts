@@ -1,19 +1,17 @@
 import { KingletError } from "../base/index.ts";
 import { compileAndRunHost, type CoreId, type CoreRun, coreById, isCoreId, mapContributions, RUNTIME_OBJECTS, runOnCore } from "../boards/index.ts";
 import type { Graph } from "../graph/index.ts";
-import { MEMORY_BYTES, memoryTypeOf, plainBytes, portBytes, type ProgramBuffer, type ProgramRunner } from "../loops/index.ts";
+import { MEMORY_BYTES, portBytes, type ProgramRunner } from "../loops/index.ts";
 import { boardHarness, hostHarness, inputBytes, libraryId, printCLibrary, probeHeader } from "../targets/c/index.ts";
 import { createJsRunner } from "../targets/js/index.ts";
 import type { Optimize } from "../targets/share.ts";
 import { createWasmRunner } from "../targets/wasm/index.ts";
 import { type Compiled, compileGraph, type TargetId } from "./compile.ts";
 import type { MemoryOptions } from "./memory.ts";
+import { checkSample, plainValue, type Sample } from "./tensors.ts";
 
 /** Where a network can run. `plain` is the definition: the unscheduled loops as JavaScript. */
 export type Via = "plain" | "js" | "wasm" | "wasm-dots" | "wasm-scalar" | "c" | CoreId;
-
-/** The input tensors of one inference, as little-endian bytes, in the graph's order. */
-export type Sample = readonly Uint8Array[];
 
 export interface ExecuteOptions extends Pick<MemoryOptions, "fuse" | "streamInput" | "ram" | "trade"> {
   readonly optimize?: Optimize;
@@ -96,13 +94,6 @@ function valuesIn(compiled: Compiled, arena: Uint8Array): Map<number, Uint8Array
     if (buffer.value !== undefined) values.set(buffer.value, arena.slice(at, at + buffer.length * MEMORY_BYTES[buffer.type]));
   });
   return values;
-}
-
-/** A copy of a value's bytes as its type has them, whatever layout the target chose for it. */
-export function plainValue(compiled: Compiled, buffer: ProgramBuffer, bytes: Uint8Array): Uint8Array {
-  if (buffer.layout === undefined) return bytes.slice();
-  const value = compiled.graph.values.find((each) => each.id === buffer.value)!;
-  return plainBytes(bytes, value.shape, buffer.layout, memoryTypeOf(value.dtype)!);
 }
 
 function outputsFromArena(compiled: Compiled, arena: Uint8Array): Uint8Array[] {
@@ -267,22 +258,4 @@ export async function execute(graph: Graph, via: Via, samples: readonly Sample[]
     default:
       return await runCore(via, compiled, samples, options);
   }
-}
-
-/** @throws KingletError `bad-input` that names the tensor. */
-export function checkSample(compiled: Compiled, sample: Sample): void {
-  const ports = compiled.program.inputs;
-  if (sample.length !== ports.length)
-    throw new KingletError("bad-input", `the network has ${ports.length} inputs and was given ${sample.length}`, {
-      hint: `inputs: ${ports.map((port) => `${port.name} ${port.dtype}[${port.shape.join(",")}]`).join(", ")}`,
-    });
-  ports.forEach((port, i) => {
-    const expected = portBytes(compiled.program, ports[i]!);
-    const got = sample[i]!.length;
-    if (got !== expected)
-      throw new KingletError(
-        "bad-input",
-        `input ${i} "${port.name}" is ${port.dtype}[${port.shape.join(",")}] and needs ${expected} bytes, not ${got}`,
-      );
-  });
 }

@@ -7,7 +7,8 @@ import { coreTools, needTools } from "../boards/tool-gate.ts";
 import { readModel } from "../formats/index.ts";
 import { needShared } from "../formats/test-files.ts";
 import type { Graph } from "../graph/index.ts";
-import { execute, type Sample, type Via } from "./execute.ts";
+import { execute, type Via } from "./execute.ts";
+import type { Sample } from "./tensors.ts";
 
 interface GoldenTensor {
   readonly dtype: DType;

@@ -105,8 +105,9 @@ class Divisions {
     return undefined;
   }
 
+  /** The smallest; of several as small the one with the least effort, which comes first. */
   least(): Placed | undefined {
-    const all = SLACKS.flatMap((slack) => this.placed(slack * this.leastBytes));
+    const all = [...SLACKS].reverse().flatMap((slack) => this.placed(slack * this.leastBytes));
     return all.sort((a, b) => a.plan.arenaBytes - b.plan.arenaBytes)[0];
   }
 }

@@ -1,6 +1,7 @@
 import type { CoreId } from "../boards/index.ts";
 import type { Graph } from "../graph/index.ts";
-import { type ExecuteOptions, type Execution, execute, type Sample } from "./execute.ts";
+import { type ExecuteOptions, type Execution, execute } from "./execute.ts";
+import type { Sample } from "./tensors.ts";
 
 /**
  * Adds the instructions of every layer to a run on a core. They come from a second run: counting them costs some

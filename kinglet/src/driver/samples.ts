@@ -1,6 +1,6 @@
 import { allocate, bytesOf, type DType, elementCount, Xorshift32 } from "../base/index.ts";
 import type { Graph } from "../graph/index.ts";
-import type { Sample } from "./execute.ts";
+import type { Sample } from "./tensors.ts";
 
 /** Whole 32-bit and wider numbers are mostly indices and lengths: small ones mean something to any network. */
 const SMALL_INTEGER_MASK = 7;

@@ -2,7 +2,8 @@ import { KingletError } from "../base/index.ts";
 import type { Graph } from "../graph/index.ts";
 import type { Optimize } from "../targets/share.ts";
 import { differenceText, firstDifference } from "./compare.ts";
-import { type CoreFigures, type Execution, execute, type Sample, type Via } from "./execute.ts";
+import { type CoreFigures, type Execution, execute, type Via } from "./execute.ts";
+import type { Sample } from "./tensors.ts";
 import { seededSample } from "./samples.ts";
 
 /** Stored inputs and what they must give; an output that is not stored is null. */

@@ -26,6 +26,26 @@ export const FLOAT_MODELS: readonly string[] = [
   "ultraface-slim-320",
 ];
 
+/** ONNX models with the transposes that are left of them: where pictures come in channels first, and where they turn into sequences. */
+export const ONNX_MODELS: Readonly<Record<string, number>> = {
+  "alibaba-kws-onnx": 0,
+  "basic_pitch-nmp-onnx": 0,
+  "blazeface_front_128-onnx": 0,
+  "dtln-model_1-onnx": 0,
+  "kaijiang-kws_ref_model-onnx": 0,
+  "kaijiang-resnet-onnx": 0,
+  "onnx-mnist-8-onnx": 1,
+  "onnx2c-mnist-pytorch-onnx": 0,
+  "silero_vad_16k_op15-onnx": 6,
+  "tract-keras-example-onnx": 0,
+  "ultraface-slim-320-onnx": 1,
+  "vww_96_float-onnx": 1,
+  "yunet_n_320-onnx": 1,
+};
+
+/** How far their results may lie from the stored ones, relative to the largest. */
+export const ONNX_DIFFERENCE = 1e-4;
+
 /** Largest differences of a quantized model in steps: of its outputs, and of the tensors before a closing softmax or the like. */
 export interface Steps {
   readonly outputs: number;

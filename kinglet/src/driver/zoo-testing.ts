@@ -19,6 +19,8 @@ interface ZooTensor {
   readonly name: string;
   readonly shape: readonly number[];
   readonly dtype: DType;
+  /** The value of every element, where it is not drawn. */
+  readonly fixed?: number;
 }
 
 interface StoredTensor {
@@ -107,10 +109,10 @@ function drawElement(random: Xorshift32, dtype: DType): number {
 
 /** All inputs of one step, in the model's order from one stream. */
 function drawInputs(golden: ZooGolden, random: Xorshift32): Uint8Array[] {
-  return golden.inputs.map(({ dtype, shape }) => {
+  return golden.inputs.map(({ dtype, shape, fixed }) => {
     const data = allocate(dtype, elementCount(shape));
     for (let i = 0; i < data.length; i++) {
-      const element = drawElement(random, dtype);
+      const element = fixed ?? drawElement(random, dtype);
       data[i] = (dtype === "int64" ? BigInt(element) : element) as never;
     }
     return bytesOf(data);
@@ -234,12 +236,23 @@ class ZooRun {
   }
 }
 
+/** The network, with shapes and contents that an ONNX file leaves open as the results have them. */
+export function readZooGraph(golden: ZooGolden, data: string): Graph {
+  return readModel(readZooModel(golden, data), golden.model, {
+    shapeOf: (_, i) => golden.inputs[i]?.shape,
+    contents: (i) => {
+      const fixed = golden.inputs[i]?.fixed;
+      return fixed === undefined ? undefined : BigInt64Array.of(BigInt(fixed));
+    },
+  });
+}
+
 /**
  * Runs every stored sample and sequence of a model.
  * @param folder of its results  @param data of the archives
  * @throws KingletError where the model is refused.
  */
 export function runZooModel(golden: ZooGolden, folder: string, data: string, via: ZooVia): ZooResult {
-  const graph = readModel(readZooModel(golden, data), golden.model);
+  const graph = readZooGraph(golden, data);
   return new ZooRun(golden, folder, graph, via).all();
 }

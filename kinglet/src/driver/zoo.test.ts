@@ -4,8 +4,9 @@ import { describe, expect, test, type TestContext } from "vitest";
 import { KingletError } from "../base/index.ts";
 import { readModel } from "../formats/index.ts";
 import { needShared, zippedFiles } from "../formats/test-files.ts";
-import { FLOAT_DIFFERENCE, FLOAT_MODELS, QUANTIZED_MODELS, REFUSED_FILES } from "./zoo-models.ts";
-import { readZooGolden, runZooModel, type ZooResult, type ZooVia } from "./zoo-testing.ts";
+import { runPasses } from "../passes/index.ts";
+import { FLOAT_DIFFERENCE, FLOAT_MODELS, ONNX_DIFFERENCE, ONNX_MODELS, QUANTIZED_MODELS, REFUSED_FILES } from "./zoo-models.ts";
+import { readZooGolden, readZooGraph, runZooModel, type ZooResult, type ZooVia } from "./zoo-testing.ts";
 
 /** Its results are places where maps are largest, and maps of random pictures have no peak: one step moves a place anywhere. */
 const POSE = "coral-movenet_single_pose_lightning_ptq";
@@ -21,6 +22,20 @@ describe("zoo: float models agree with another engine", () => {
     test(model, (context) => {
       const { outputs, taps, largest } = run(context, model, "wasm");
       expect(Math.max(outputs, taps) / Math.max(1, largest)).toBeLessThanOrEqual(FLOAT_DIFFERENCE);
+    });
+  }
+});
+
+describe("zoo: ONNX models agree with another engine, and run channels last", () => {
+  for (const [model, transposes] of Object.entries(ONNX_MODELS)) {
+    test(`${model}, ${transposes} transposes left`, (context) => {
+      const folder = needShared(context, join("golden-zoo", model));
+      const graph = runPasses(readZooGraph(readZooGolden(folder), needShared(context, "data")));
+      expect(graph.nodes.filter((node) => node.op === "transpose")).toHaveLength(transposes);
+      for (const via of ["js", "wasm"] as const) {
+        const { outputs, largest } = run(context, model, via);
+        expect(outputs / Math.max(1, largest), via).toBeLessThanOrEqual(ONNX_DIFFERENCE);
+      }
     });
   }
 });
@@ -54,8 +69,8 @@ describe("zoo: a model that looks for places", () => {
 describe("zoo: every model file", () => {
   test("with stored results is in one of the lists", (context) => {
     const stored = readdirSync(needShared(context, "golden-zoo"), { withFileTypes: true }).filter((entry) => entry.isDirectory());
-    const models = stored.map((entry) => entry.name).filter((name) => !name.endsWith("-onnx"));
-    expect(models.sort()).toEqual([...FLOAT_MODELS, ...Object.keys(QUANTIZED_MODELS), POSE, REFUSED_MODEL].sort());
+    const models = stored.map((entry) => entry.name);
+    expect(models.sort()).toEqual([...FLOAT_MODELS, ...Object.keys(ONNX_MODELS), ...Object.keys(QUANTIZED_MODELS), POSE, REFUSED_MODEL].sort());
   });
 
   test("is read, or refused by the name of an operator that Kinglet lacks", (context) => {

@@ -4,8 +4,15 @@ import { attributesOf, type WindowAttributes } from "../ops/index.ts";
 import { Liveness } from "./liveness.ts";
 import { type RowForm, rowFormOf } from "./rows.ts";
 
-/** Channels of a group: a depthwise kernel takes four at a time, and a convolution two. */
-const GROUP = 8;
+/** Most channels of a group, and fewest: a depthwise kernel takes four at a time, and a convolution two. */
+const LARGEST_GROUP = 8;
+const SMALLEST_GROUP = 4;
+
+/** Channels of each of the equal groups that `channels` divide into; undefined where they do not. */
+function groupOf(channels: number): number | undefined {
+  for (let group = LARGEST_GROUP; group >= SMALLEST_GROUP; group--) if (channels % group === 0) return group;
+  return undefined;
+}
 
 /**
  * An expansion and the depthwise convolution after it, computed again for every output row from the rows before the
@@ -53,11 +60,12 @@ function formOf(expand: Node, depthwise: Node): RowForm | undefined {
     rowFormOf(expand) === undefined
   )
     return undefined;
-  if (attributesOf<{ depthMultiplier: number }>(depthwise).depthMultiplier !== 1 || channels % GROUP !== 0) return undefined;
+  const groupChannels = groupOf(channels);
+  if (attributesOf<{ depthMultiplier: number }>(depthwise).depthMultiplier !== 1 || groupChannels === undefined) return undefined;
   const [x, y] = [expand.inputs[0]!, depthwise.outputs[0]!];
   const macsOfRow = wide.shape[2]! * channels * x.shape[3]!;
   const extraMacs = Math.max(0, coveredRows(form) - wide.shape[1]!) * macsOfRow;
-  const recomputed: Recomputed = { expand, depthwise, groups: channels / GROUP, groupChannels: GROUP, extraMacs };
+  const recomputed: Recomputed = { expand, depthwise, groups: channels / groupChannels, groupChannels, extraMacs };
   const node: Node = { ...depthwise, name: `${expand.name} with ${depthwise.name}`, inputs: [x], outputs: [y] };
   return { node, needs: [form.needs[0]!], collects: false, recomputed };
 }

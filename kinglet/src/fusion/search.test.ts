@@ -1,8 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { KingletError } from "../base/index.ts";
 import { GraphBuilder } from "../graph/index.ts";
-import { mobilenetV2 } from "../zoo/index.ts";
-import { searchFusion } from "./index.ts";
+import { mobilenetV2, ZOO } from "../zoo/index.ts";
+import { chooseRecomputed, extraMacsOf, recomputableBlocks, searchFusion } from "./index.ts";
 
 const network = mobilenetV2({ width: 0.35, resolution: 32, precision: "int8", classes: 10 });
 
@@ -40,5 +40,22 @@ describe("the search for stages", () => {
     b.node("softmax", [x], [y], { beta: 1 });
     b.output(y);
     expect(() => searchFusion(b.build(), true)).toThrow(KingletError);
+  });
+});
+
+describe("blocks that are computed again", () => {
+  test("divide any number of channels into equal groups", () => {
+    const blocks = [...recomputableBlocks(ZOO["mobilenet_v2_0.35_144_chain"]!()).values()].map(({ recomputed }) => recomputed!);
+    for (const { expand, groups, groupChannels } of blocks) expect(groups * groupChannels).toBe(expand.outputs[0]!.shape[3]);
+    expect(blocks.some(({ expand }) => expand.outputs[0]!.shape[3]! % 8 !== 0)).toBe(true);
+  });
+
+  test("lower the least bytes and stay within their budget", () => {
+    const budget = 200_000;
+    const traded = searchFusion(network, true, false, chooseRecomputed(network, true, budget));
+    expect(traded.leastBytes).toBeLessThan(searchFusion(network, true).leastBytes);
+    const extraMacs = extraMacsOf(traded.within(traded.leastBytes)!);
+    expect(extraMacs).toBeGreaterThan(0);
+    expect(extraMacs).toBeLessThanOrEqual(budget);
   });
 });

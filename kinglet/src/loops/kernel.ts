@@ -102,6 +102,14 @@ export class FunctionBuilder {
     block.push({ ...(block.pop() as Extract<Stmt, { kind: "for" }>), parallel: true });
   }
 
+  /** Behind a parallel loop: what follows needs all of its turns. A kernel that meets marks its working memory as shared. */
+  meet(): void {
+    const block = this.blocks[this.blocks.length - 1]!;
+    const loop = block.pop();
+    if (loop?.kind !== "for" || loop.parallel !== true) throw new TypeError("threads meet behind a parallel loop");
+    block.push({ ...loop, meets: true });
+  }
+
   if(condition: Expr, then: () => void, otherwise?: () => void): void {
     const body = this.block(then);
     this.emit({ kind: "if", condition, body, otherwise: otherwise ? this.block(otherwise) : [] });
@@ -229,7 +237,7 @@ export class KernelBuilder extends FunctionBuilder {
   }
 
   /** The finished kernel. `name` says operator, types and variant in snake case, e.g. `conv2d_s8`. */
-  finish(name: string, doc: string, marks: Pick<Func, "asWritten" | "sizesApart"> = {}): KernelInstance {
+  finish(name: string, doc: string, marks: Pick<Func, "asWritten" | "looseSizes" | "sharesScratch"> = {}): KernelInstance {
     const func: Func = { name, doc, params: this.params, result: null, body: this.statements(), uses: [...this.helpers.values()], ...marks };
     return { func, args: this.args };
   }

@@ -10,7 +10,7 @@ import { encodeModule, PAGE_BYTES, unsigned, VALUE, type WasmFunction } from "./
 import { Frame, type FunctionContext } from "./wasm-frame.ts";
 import { NO_RESULT, OP, SIMD } from "./wasm-opcodes.ts";
 import { compileFunction } from "./wasm-statements.ts";
-import { barrierFunction, CONTROL_BYTES, forThreads, isParallel } from "./wasm-threads.ts";
+import { barrierFunction, CONTROL_BYTES, forThreads, isParallel, sharingOf } from "./wasm-threads.ts";
 
 export interface WasmOptions {
   /** Also exports every step as "step0", "step1", … and names all functions. */
@@ -22,6 +22,7 @@ export interface WasmOptions {
   /**
    * For several threads: the memory is imported, and `run(part, parts)` computes a share of every layer that can be
    * shared, after which all threads wait for each other. Input and output of a step must not overlap in `placement`.
+   * When probing there is no `run`: every step takes (part, parts), and so does `meet`, for after the last one.
    */
   readonly threads?: boolean;
 }
@@ -77,11 +78,12 @@ export function printWasm(program: Program, placement: Placement, options: WasmO
   const extra = [...fillFunctions(program), ...(widens ? [widenFunction((name) => paramExpr(name, "i32"))] : [])];
   const funcs = [...program.functions.map((func) => (threads && isParallel(func) ? forThreads(func) : func)), ...extra];
   const functionIndex = indexByName(funcs);
-  const kernels = funcs.map((func) => compileFunction(func, contextOf(program, func, functionIndex, options.relaxed ?? false)));
+  const barrier = threads ? funcs.length : undefined;
+  const kernels = funcs.map((func) => compileFunction(func, { ...contextOf(program, func, functionIndex, options.relaxed ?? false), barrier }));
   const probe = options.probe ?? false;
-  const waits = threads ? [barrierFunction(layout.control)] : [];
+  const waits = threads ? [barrierFunction(layout.control, probe)] : [];
   const entries = threads
-    ? [initFunction(program, layout, functionIndex), runThreads(program, layout, functionIndex, kernels.length)]
+    ? [initFunction(program, layout, functionIndex), ...sharedEntries(program, layout, functionIndex, funcs.length, probe)]
     : entryPoints(program, layout, functionIndex, kernels.length, probe);
   const marks: WasmFunction[] =
     options.mark === undefined ? [] : [{ name: options.mark, params: [], results: [], locals: [], code: [], exported: true }];
@@ -235,21 +237,25 @@ function initFunction(program: Program, layout: WasmLayout, functionIndex: (name
   return init.finish(true);
 }
 
-/** Working memory belongs to no value, and to one thread at a time. */
-function usesScratch(program: Program, step: Step): boolean {
-  return step.args.some((arg) => arg.kind === "buffer" && program.buffers[arg.index]!.value === undefined);
-}
-
-/** run(part, parts): the shares of one thread, and the waiting after each step. */
-function runThreads(program: Program, layout: WasmLayout, functionIndex: (name: string) => number, barrier: number): WasmFunction {
+/** The shares of one thread, and the waiting around steps that are shared: run(part, parts) for all steps, or for probing one function for each. */
+function sharedEntries(
+  program: Program,
+  layout: WasmLayout,
+  functionIndex: (name: string) => number,
+  barrier: number,
+  probe: boolean,
+): WasmFunction[] {
   if ((program.stages ?? []).length > 0) throw new KingletError("unsupported", "threads share whole images, not stages");
-  const run = new Calls("run", functionIndex);
-  for (const step of program.steps) {
-    const parallel = isParallel(program.functions.find((func) => func.name === step.func)!);
-    run.share(step, layout, !parallel ? "unable" : usesScratch(program, step) ? "alone" : "all");
-    run.meet(barrier);
-  }
-  return { ...run.finish(true), params: [VALUE.i32, VALUE.i32] };
+  const sharing = program.steps.map((step) => sharingOf(program, step));
+  const functionOf = (name: string, first: number, end: number): WasmFunction => {
+    const calls = new Calls(name, functionIndex);
+    for (let k = first; k < end; k++) {
+      calls.share(program.steps[k]!, layout, sharing[k]!);
+      if (sharing[k] === "all" || sharing[k + 1] === "all" || (!probe && k === end - 1)) calls.meet(barrier);
+    }
+    return { ...calls.finish(true), params: [VALUE.i32, VALUE.i32] };
+  };
+  return probe ? program.steps.map((_, k) => functionOf(`step${k}`, k, k + 1)) : [functionOf("run", 0, program.steps.length)];
 }
 
 /** Runs once when the module is instantiated, before anything else. */

@@ -30,9 +30,10 @@ export type Stmt =
   | VectorStore
   /**
    * for (name = from; name < to; name += step); `from` and `to` are evaluated once, `step` is a positive constant.
-   * Where `parallel`, the turns may run in any order and at the same time.
+   * Where `parallel`, the turns may run in any order and at the same time; where `meets`, threads that share them wait
+   * for each other behind the last.
    */
-  | { kind: "for"; name: string; from: Expr; to: Expr; step: number; body: Stmt[]; parallel?: true }
+  | { kind: "for"; name: string; from: Expr; to: Expr; step: number; body: Stmt[]; parallel?: true; meets?: true }
   | { kind: "if"; condition: Expr; body: Stmt[]; otherwise: Stmt[] }
   /** memmove of `count` elements (both buffers have the same element size). */
   | { kind: "copy"; to: BufferRef; toIndex: Expr; from: BufferRef; fromIndex: Expr; count: Expr }
@@ -51,8 +52,10 @@ export interface Func {
   readonly body: readonly Stmt[];
   /** The order of loads and products is the best there is: a C compiler shall not move them before it gives out registers. */
   readonly asWritten?: boolean;
-  /** Its sizes matter little to its speed: where many layers have this structure, they share it whatever the goal. */
-  readonly sizesApart?: boolean;
+  /** Parameters that matter little to its speed: layers that agree on all others share it whatever the goal. */
+  readonly looseSizes?: "all" | readonly string[];
+  /** Threads may share its working memory: a place of it belongs to one turn of a parallel loop, or all meet before another reads it. */
+  readonly sharesScratch?: boolean;
   /** The pure helpers that the body calls. */
   readonly uses: readonly Func[];
 }

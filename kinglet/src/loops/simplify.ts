@@ -190,7 +190,8 @@ function simplifyFor(stmt: Extract<Stmt, { kind: "for" }>, scope: Scope): Stmt[]
   const end = numberOf(to);
   if (first !== undefined && end !== undefined) {
     if (first >= end) return [];
-    if (first + stmt.step >= end) {
+    // One turn is one thread's, and where the others wait for it they do so still.
+    if (first + stmt.step >= end && stmt.meets !== true) {
       scope.known.set(stmt.name, i32(first));
       return simplifyBlock(stmt.body, scope);
     }

@@ -15,6 +15,8 @@ export interface FunctionContext {
   readonly nonNegative: ReadonlySet<string>;
   /** The module may use relaxed SIMD. */
   readonly relaxed: boolean;
+  /** Where all threads meet; absent in a module for one. */
+  readonly barrier?: number | undefined;
 }
 
 interface Local {

@@ -5,6 +5,7 @@ import { VALUE, type WasmType } from "./wasm-encoder.ts";
 
 /** Instruction numbers, named as in the WebAssembly specification. */
 export const OP = {
+  unreachable: 0x00,
   block: 0x02,
   loop: 0x03,
   if: 0x04,
@@ -25,6 +26,9 @@ export const OP = {
   i32_ge_s: 0x4e,
   i32_add: 0x6a,
   i32_shl: 0x74,
+  i64_lt_s: 0x53,
+  i64_ge_s: 0x59,
+  i64_add: 0x7c,
   more: 0xfc,
   simd: 0xfd,
 } as const;

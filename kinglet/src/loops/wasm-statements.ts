@@ -4,10 +4,11 @@ import type { Func, Param, Stmt } from "./program.ts";
 import { MEMORY_BYTES } from "./types.ts";
 import { constantOf, emitAddress, emitFullAddress, emitScaled, isNonNegative, putMemoryArgument } from "./wasm-address.ts";
 import { emit } from "./wasm-code.ts";
-import { VALUE, type WasmFunction } from "./wasm-encoder.ts";
+import { unsigned, VALUE, type WasmFunction } from "./wasm-encoder.ts";
 import { Frame, type FunctionContext } from "./wasm-frame.ts";
 import { emitPointers } from "./wasm-pointers.ts";
 import { NO_RESULT, OP, SIMD, STORE } from "./wasm-opcodes.ts";
+import { THREAD } from "./wasm-threads.ts";
 
 type Statement<K extends Stmt["kind"]> = Extract<Stmt, { kind: K }>;
 
@@ -123,6 +124,10 @@ function emitFor(frame: Frame, stmt: Statement<"for">): void {
   pointers.done();
   if (!counted) frame.put(OP.end);
   limit.done();
+  if (stmt.meets === true && frame.context.barrier !== undefined) {
+    for (const told of THREAD) emit(frame, told);
+    frame.put(OP.call, ...unsigned(frame.context.barrier));
+  }
 }
 
 /** Evaluates the upper bound once, unless reading it again gives the same. */

@@ -1,12 +1,19 @@
 import { constant, Expr } from "./expr.ts";
-import type { Func, Param, Stmt } from "./program.ts";
-import { signed, unsigned, VALUE, type WasmFunction } from "./wasm-encoder.ts";
+import type { Func, Param, Program, Step, Stmt } from "./program.ts";
+import { MEMORY_BYTES } from "./types.ts";
+import { signed, signed64, unsigned, VALUE, type WasmFunction } from "./wasm-encoder.ts";
 import { NO_RESULT, OP } from "./wasm-opcodes.ts";
 
 /** Bytes that threads need for waiting for each other: a count of arrivals, then a count of meetings for each thread. */
 export const CONTROL_BYTES = 256;
 /** Threads that fit into them. */
 export const MOST_THREADS = 32;
+
+/** The word of the control block that says whether the first thread may sleep while it waits. */
+export const MAY_SLEEP = 4;
+/** Some ten seconds of waiting: no share of a step comes so late. A sleep counts as many turns. */
+const MOST_SPINS = 2n ** 33n;
+const SPINS_OF_SLEEP = 2n ** 16n;
 
 const ATOMIC = { prefix: 0xfe, wait32: 0x01, load: 0x10, add: 0x1e } as const;
 
@@ -18,6 +25,9 @@ const PARAMS: readonly Param[] = [PART, PARTS].map((name) => ({ kind: "scalar", 
 function param(name: string): Expr {
   return new Expr("i32", { kind: "param", name });
 }
+
+/** What a kernel for several threads is told: its part, and how many there are. */
+export const THREAD: readonly Expr[] = [param(PART), param(PARTS)];
 
 /** The turns of one thread: an equal share, rounded up, as one run of neighbours. */
 function shareLoop(loop: Extract<Stmt, { kind: "for" }>): Stmt {
@@ -49,6 +59,32 @@ export function isParallel(func: Func): boolean {
   return found(func.body);
 }
 
+/** Working memory belongs to no value, and as a rule to one thread at a time. */
+function usesScratch(program: Program, step: Step): boolean {
+  return step.args.some((arg) => arg.kind === "buffer" && program.buffers[arg.index]!.value === undefined);
+}
+
+/** Bytes that a step must touch to be shared: with fewer, threads would mostly wait. */
+const LEAST_SHARED_BYTES = 16_384;
+
+function bytesTouched(program: Program, step: Step): number {
+  const bytes = step.args.map((arg) => {
+    if (arg.kind === "scalar") return 0;
+    const { type, length } =
+      arg.kind === "buffer" ? program.buffers[arg.index]! : { ...program.constants[arg.index]!, length: program.constants[arg.index]!.data.length };
+    return length * MEMORY_BYTES[type];
+  });
+  return bytes.reduce((sum, count) => sum + count, 0);
+}
+
+/** How threads run a step. */
+export function sharingOf(program: Program, step: Step): "all" | "alone" | "unable" {
+  const func = program.functions.find(({ name }) => name === step.func)!;
+  if (!isParallel(func)) return "unable";
+  const own = func.sharesScratch !== true && usesScratch(program, step);
+  return own || bytesTouched(program, step) < LEAST_SHARED_BYTES ? "alone" : "all";
+}
+
 /** A kernel for one of several threads: which of how many are its last two parameters. */
 export function forThreads(func: Func): Func {
   return { ...func, params: [...func.params, ...PARAMS], body: shareBlock(func.body) };
@@ -56,27 +92,34 @@ export function forThreads(func: Func): Func {
 
 /**
  * Waits until all threads have come here: function (part, parts). Arrivals are counted for ever, modulo 2^32. A
- * thread that waits long lets others run, except the first: pages may not block.
+ * thread that waits long lets others run; the first only where the word `MAY_SLEEP` is not 0, since pages may not block. It
+ * gives up with a trap where another does not come any more.
  * @param control the address of the words for it.
  */
-export function barrierFunction(control: number): WasmFunction {
+export function barrierFunction(control: number, exported: boolean): WasmFunction {
   const [part, parts, own, target, spins] = [0, 1, 2, 3, 4];
   const get = (local: number): number[] => [OP.local_get, local];
   const int = (value: number): number[] => [OP.i32_const, ...signed(value)];
+  const long = (value: bigint): number[] => [OP.i64_const, ...signed64(value)];
   const at = (offset: number): number[] => [2, ...unsigned(offset)];
   const arrived = [...int(control), ATOMIC.prefix, ATOMIC.load, ...at(0)];
   const code = [
+    // Who runs a step alone meets nobody.
+    ...[OP.block, NO_RESULT, ...get(parts), ...int(2), OP.i32_lt_s, OP.br_if, 0],
     ...[...get(part), ...int(2), OP.i32_shl, ...int(control), OP.i32_add, OP.local_set, own],
     ...[...get(own), OP.i32_load, ...at(64), ...get(parts), OP.i32_add, OP.local_set, target],
     ...[...get(own), ...get(target), 0x36, ...at(64)],
     ...[...int(control), ...int(1), ATOMIC.prefix, ATOMIC.add, ...at(0), 0x1a],
     ...[OP.block, NO_RESULT, OP.loop, NO_RESULT],
     ...[...arrived, ...get(target), 0x6b, ...int(0), OP.i32_ge_s, OP.br_if, 1],
-    ...[...get(spins), ...int(1), OP.i32_add, OP.local_tee, spins, ...int(4000), OP.i32_lt_s, OP.br_if, 0],
-    ...[...get(part), 0x45, OP.br_if, 0],
+    ...[...get(spins), ...long(1n), OP.i64_add, OP.local_tee, spins, ...long(4000n), OP.i64_lt_s, OP.br_if, 0],
+    ...[...get(part), OP.i32_eqz, OP.if, NO_RESULT],
+    ...[...get(spins), ...long(MOST_SPINS), OP.i64_ge_s, OP.if, NO_RESULT, OP.unreachable, OP.end],
+    ...[...int(control), OP.i32_load, ...at(4 * MAY_SLEEP), OP.i32_eqz, OP.br_if, 1, OP.end],
+    ...[...get(spins), ...long(SPINS_OF_SLEEP), OP.i64_add, OP.local_set, spins],
     // 50 µs, whether or not another thread has come in between.
     ...[...int(control), ...arrived, OP.i64_const, ...signed(50_000), ATOMIC.prefix, ATOMIC.wait32, ...at(0), 0x1a],
-    ...[0x0c, 0, OP.end, OP.end],
+    ...[0x0c, 0, OP.end, OP.end, OP.end],
   ];
-  return { name: "barrier", params: [VALUE.i32, VALUE.i32], results: [], locals: [VALUE.i32, VALUE.i32, VALUE.i32], code, exported: false };
+  return { name: "meet", params: [VALUE.i32, VALUE.i32], results: [], locals: [VALUE.i32, VALUE.i32, VALUE.i64], code, exported };
 }

@@ -66,13 +66,28 @@ function trainingLoops(k: KernelBuilder, node: Node): KernelInstance {
   return k.finish(`batch_norm_training_${activation.toLowerCase()}_f32`, "Batch normalization by the batch's own statistics.");
 }
 
-/** dy before the fused activation, from the one behind it and the result. */
-function before(activation: Activation, y: Buffer | null, dy: Buffer, at: Expr): Expr {
-  if (y === null) return dy.load(at);
-  const [result, gradient] = [y.load(at), dy.load(at)];
+/** Which results lie inside the bounds of a fused activation. */
+function isOpen(activation: Activation, result: Expr): Expr {
   const above = result.gt(f32(activation === "reluN1To1" ? -1 : 0));
-  const open = activation === "relu" ? above : above.and(result.lt(f32(activation === "relu6" ? 6 : 1)));
-  return open.select(gradient, f32(0));
+  return activation === "relu" ? above : above.and(result.lt(f32(activation === "relu6" ? 6 : 1)));
+}
+
+interface Normalized {
+  readonly x: Buffer;
+  readonly dy: Buffer;
+  /** The channel's numbers. */
+  readonly offset: Expr | undefined;
+  readonly scale: Expr;
+  readonly average: Expr;
+  readonly deviation: Expr;
+}
+
+/** dy before the fused activation: 0 where that cut the result off, which is computed again as it was. */
+function beforeActivation(k: KernelBuilder, activation: Activation, { x, dy, offset, scale, average, deviation }: Normalized): (at: Expr) => Expr {
+  if (offset === undefined) return (at) => dy.load(at);
+  const factor = k.let("factor", scale.div(deviation));
+  const shift = k.let("shift", offset.sub(average.mul(factor)));
+  return (at) => isOpen(activation, x.load(at).mul(factor).add(shift)).select(dy.load(at), f32(0));
 }
 
 function gradientLoops(k: KernelBuilder, node: Node): KernelInstance {
@@ -81,15 +96,17 @@ function gradientLoops(k: KernelBuilder, node: Node): KernelInstance {
   if (activation === "tanh") throw unsupportedTypes(node);
   const s = normSizes(inputOf(node, 0));
   const x = k.input(0, "x");
-  const y = activation === "none" ? null : k.input(1, "y");
+  const offset = activation === "none" ? null : k.input(1, "offset");
   const [dy, scale, mean, variance] = [k.input(2, "dy"), k.input(3, "scale"), k.input(4, "mean"), k.input(5, "variance")];
   const [dx, dScale, dOffset] = [k.output(0, "dx"), k.output(1, "dscale"), k.output(2, "doffset")];
   const count = k.float("count", s.images * s.pixels);
   k.for("c", 0, k.int("channels", s.channels), (c) => {
     const average = k.let("average", mean.load(c));
-    const inverse = k.let("inverse", f32(1).div(variance.load(c).add(k.float("epsilon", epsilon)).sqrt()));
+    const deviation = k.let("deviation", variance.load(c).add(k.float("epsilon", epsilon)).sqrt());
+    const inverse = k.let("inverse", f32(1).div(deviation));
+    const before = beforeActivation(k, activation, { x, dy, offset: offset?.load(c), scale: scale.load(c), average, deviation });
     const [sum, products] = channelSum(k, s, c, 2, (at) => {
-      const gradient = k.let("gradient", before(activation, y, dy, at));
+      const gradient = k.let("gradient", before(at));
       return [gradient, gradient.mul(x.load(at).sub(average))];
     });
     dOffset.store(c, sum!);
@@ -99,7 +116,7 @@ function gradientLoops(k: KernelBuilder, node: Node): KernelInstance {
     const a = k.let("a", scale.load(c).mul(inverse));
     const b = k.let("b", f32(0).sub(a.mul(slope).mul(inverse).div(count)));
     const d = k.let("rest", f32(0).sub(a.mul(sum!).div(count)).sub(b.mul(average)));
-    eachOfChannel(k, s, c, (at) => dx.store(at, a.mul(before(activation, y, dy, at)).add(b.mul(x.load(at)).add(d))));
+    eachOfChannel(k, s, c, (at) => dx.store(at, a.mul(before(at)).add(b.mul(x.load(at)).add(d))));
   });
   return k.finish(`batch_norm_gradient_${activation.toLowerCase()}_f32`, "Gradients of a batch normalization by the batch's own statistics.");
 }
@@ -129,7 +146,7 @@ export const batchNormTraining: OpDef = {
   })),
 };
 
-/** dx, dscale and doffset from x, y (null without an activation), dy, scale, and the batch's mean and variance. */
+/** dx, dscale and doffset from x, offset (null without an activation), dy, scale, and the batch's mean and variance. */
 export const batchNormGradient: OpDef = {
   name: "batchNormGradient",
   infer(inputs) {
@@ -142,7 +159,7 @@ export const batchNormGradient: OpDef = {
     name: activation,
     inputs: [
       floats([3, 4, 5, 12]),
-      activation === "none" ? null : { ...floats([3, 4, 5, 12]), low: -1, high: 7 },
+      activation === "none" ? null : { ...floats([12]), low: -1, high: 7 },
       floats([3, 4, 5, 12]),
       floats([12]),
       floats([12]),

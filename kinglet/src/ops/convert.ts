@@ -7,24 +7,32 @@ import { attributesOf, inputOf, type OpDef, outputOf, suffixOf, typeAt, unsuppor
 import { quantizeMultiplier, rangeOfDType } from "./quantization.ts";
 import { roundAwayFloat } from "./round.ts";
 
-const CASTS: readonly DType[] = ["float32", "int8", "uint8", "int16", "int32", "uint32", "int64", "bool"];
+const CASTS: readonly DType[] = ["float32", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64", "bool"];
 
 /** Bounds that are floats: the largest below 2^31 and 2^63 for the wide types. */
 function floatRange(dtype: DType): { low: number; high: number } {
   if (dtype === "int64") return { low: -(2 ** 63), high: 2 ** 63 - 2 ** 39 };
+  // Floats from 2^63 on would need unsigned numbers of 64 bits, which the loop language does not have.
+  if (dtype === "uint64") return { low: 0, high: 2 ** 63 - 2 ** 39 };
   if (dtype === "uint32") return { low: 0, high: 2 ** 32 - 256 };
   return dtype === "int32" ? { low: -(2 ** 31), high: 2 ** 31 - 128 } : rangeOfDType(dtype);
+}
+
+/** From 2^63 on half the number is converted; its last bit keeps what the rounding needs. */
+function unsignedFloat(value: Expr): Expr {
+  return value.lt(0).select(value.shru(1).or(value.and(1)).to("f32").mul(2), value.to("f32"));
 }
 
 function castLoops(k: KernelBuilder, node: Node): KernelInstance {
   const [x, y] = [inputOf(node, 0).dtype, outputOf(node).dtype];
   if (!CASTS.includes(x) || !CASTS.includes(y)) throw unsupportedTypes(node);
   const { low, high } = floatRange(y);
-  const target = y === "float32" ? "f32" : y === "int64" ? "i64" : "i32";
+  const target = y === "float32" ? "f32" : y === "int64" || y === "uint64" ? "i64" : "i32";
   unaryLoops(k, node, (stored) => {
     // The upper half of uint32 has no place in 32 signed bits.
     const value = x === "uint32" ? unsignedWide(stored) : stored;
     if (y === "bool") return value.ne(0);
+    if (x === "uint64" && y === "float32") return unsignedFloat(value);
     if (x !== "float32" || y === "float32") return value.to(target);
     const bounded = value.clamp(low, high);
     return y === "uint32" ? bounded.to("i64").to("i32") : bounded.to(target);

@@ -168,6 +168,34 @@ export const erfcFloat: Func = defineFunction("erfc_f32", "Complementary error f
   f.return(x!.lt(0).select(f32(2).sub(value), value));
 });
 
+/** erf x = 2/√π · (x − x³/3 + x⁵/10 − …) near 0, where 1 − erfc would lose its digits. */
+const ERF_SERIES = Array.from({ length: 9 }, (_, n) => ((2 / Math.sqrt(Math.PI)) * (n % 2 === 0 ? 1 : -1)) / (factorial(n) * (2 * n + 1)));
+
+export const erfFloat: Func = defineFunction("erf_f32", "Error function.", { x: "f32" }, "f32", (f, x) => {
+  const square = f.let("square", x!.mul(x!));
+  const near = f.let("near", x!.mul(polynomial(square.min(1), ERF_SERIES)));
+  f.return(
+    x!
+      .abs()
+      .lt(0.9)
+      .select(near, f32(1).sub(f.call(erfcFloat, x!))),
+  );
+});
+
+/** atan x = x − x³/3 + x⁵/5 − … */
+const ATAN_SERIES = Array.from({ length: 10 }, (_, n) => (n % 2 === 0 ? 1 : -1) / (2 * n + 1));
+
+/** Beyond tan(π/8) the argument is brought near 0: atan x = π/4 + atan((x − 1) / (x + 1)), and π/2 − atan(1/x) beyond tan(3π/8). */
+export const atanFloat: Func = defineFunction("atan_f32", "Inverse tangent.", { x: "f32" }, "f32", (f, x) => {
+  const size = f.let("size", x!.abs());
+  const [far, middle] = [f.let("far", size.gt(2.414213562)), f.let("middle", size.gt(0.4142135624))];
+  const moved = f.let("moved", middle.select(size.sub(1).div(size.add(1)), size));
+  const t = f.let("t", far.select(f32(-1).div(size), moved));
+  const start = f.let("start", far.select(f32(Math.PI / 2), middle.select(f32(Math.PI / 4), f32(0))));
+  const result = f.let("result", start.add(t.mul(polynomial(t.mul(t), ATAN_SERIES))));
+  f.return(x!.lt(0).select(result.neg(), result));
+});
+
 /** π/2 in three parts of few bits, so that small multiples of the first two are exact. */
 const HALF_PI = [1.5703125, 4.8351287841796875e-4, 3.13855707645416259765625e-7];
 const HALF_PI_REST = Math.PI / 2 - HALF_PI.reduce((a, b) => a + b, 0);

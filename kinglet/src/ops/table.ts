@@ -4,7 +4,7 @@ import { equal, greater, greaterEqual, less, lessEqual, logicalAnd, logicalNot, 
 import { floorDiv, floorMod, maximum, minimum, pow } from "./integer-math.ts";
 import { logistic, tanh } from "./sigmoid.ts";
 import { logSoftmax, softmax } from "./softmax.ts";
-import { abs, ceil, cos, exp, floor, log, neg, round, rsqrt, sin, sqrt, square } from "./unary.ts";
+import { abs, atan, ceil, cos, erf, exp, floor, log, neg, round, rsqrt, sin, sqrt, square } from "./unary.ts";
 import { conv2d, depthwiseConv2d } from "./conv.ts";
 import { fullyConnected } from "./dense.ts";
 import { batchMatmul } from "./batch-matmul.ts";
@@ -14,6 +14,10 @@ import { mean, reduceMax, reduceMin, reduceProd, sum } from "./reduce.ts";
 import { svdf } from "./svdf.ts";
 import { transposeConv2d } from "./transpose-conv.ts";
 import { argMax, argMin } from "./arg.ts";
+import { bitwiseAnd, bitwiseNot, bitwiseOr, bitwiseXor, shiftLeft, shiftRight } from "./bitwise.ts";
+import { roundFloat } from "./round-float.ts";
+import { scatter } from "./scatter.ts";
+import { topK } from "./top-k.ts";
 import { embeddingLookup, gather, gatherNd } from "./gather.ts";
 import { concatenation, pack, split, unpack } from "./concat.ts";
 import { cast, dequantize, quantize } from "./convert.ts";
@@ -41,6 +45,7 @@ import { batchNormGradient, batchNormTraining } from "./batch-norm-training.ts";
 import { conv2dFilterGradient, conv2dInputGradient, depthwiseConv2dFilterGradient, depthwiseConv2dInputGradient } from "./conv-gradient.ts";
 import { softmaxCrossEntropy } from "./cross-entropy.ts";
 import { dropout } from "./dropout.ts";
+import { fakeQuantize, fakeQuantizeGradient, fakeQuantizeWeights } from "./fake-quantize.ts";
 import { adamUpdate, movingAverage, rmsPropUpdate, sgdUpdate } from "./optimizer-updates.ts";
 import { averagePool2dGradient, maxPool2dGradient } from "./pool-gradient.ts";
 
@@ -73,6 +78,12 @@ export const OPS = {
   logicalOr,
   logicalNot,
   select,
+  bitwiseAnd,
+  bitwiseOr,
+  bitwiseXor,
+  bitwiseNot,
+  shiftLeft,
+  shiftRight,
   relu,
   relu6,
   reluN1To1,
@@ -94,6 +105,8 @@ export const OPS = {
   round,
   sin,
   cos,
+  atan,
+  erf,
   square,
   softmax,
   logSoftmax,
@@ -126,13 +139,16 @@ export const OPS = {
   cast,
   quantize,
   dequantize,
+  roundFloat,
   readVariable,
   assignVariable,
   gather,
   gatherNd,
+  scatter,
   embeddingLookup,
   argMax,
   argMin,
+  topK,
   resizeBilinear,
   resizeNearest,
   cumsum,
@@ -148,6 +164,9 @@ export const OPS = {
   batchNormGradient,
   softmaxCrossEntropy,
   dropout,
+  fakeQuantize,
+  fakeQuantizeGradient,
+  fakeQuantizeWeights,
   sgdUpdate,
   adamUpdate,
   rmsPropUpdate,

@@ -4,7 +4,7 @@ import { inferSame } from "./activations.ts";
 import { isQuantizedType, makeCase, oneType, scaleOf, typed, unaryLoops, zeroPointOf } from "./elementwise.ts";
 import { requantize } from "./fixed.ts";
 import { inverseRoot, inverseRootShift } from "./fixed-point.ts";
-import { cosFloat, expFloat, logFloat, sinFloat } from "./float-math.ts";
+import { atanFloat, cosFloat, erfFloat, expFloat, logFloat, sinFloat } from "./float-math.ts";
 import { type RealFunction, tableLookup } from "./lookup.ts";
 import { inputOf, type OpCase, type OpDef, outputOf, suffixOf } from "./op.ts";
 import { quantizeMultiplier, rangeOfDType } from "./quantization.ts";
@@ -36,6 +36,8 @@ export const ceil = floatOp("ceil", "Rounds up.", (_, x) => x.ceil());
 export const round = floatOp("round", "Rounds to the nearest whole number, halves to the even one.", (_, x) => x.rint());
 export const sin = floatOp("sin", "Sine.", (k, x) => k.call(sinFloat, x), -50, 50);
 export const cos = floatOp("cos", "Cosine.", (k, x) => k.call(cosFloat, x), -50, 50);
+export const atan = floatOp("atan", "Inverse tangent.", (k, x) => k.call(atanFloat, x), -50, 50);
+export const erf = floatOp("erf", "Error function.", (k, x) => k.call(erfFloat, x), -4, 4);
 
 function plainOp(name: string, doc: string, element: (x: Expr) => Expr): OpDef {
   return {

@@ -16,6 +16,8 @@ class Differentiation {
   private readonly needed: ReadonlySet<number>;
   /** What is known of each value's gradient: terms that are still to be added up. */
   private readonly terms = new Map<number, Value[]>();
+  /** Nodes whose operator has no rule. */
+  readonly missing: Node[] = [];
 
   constructor(builder: GraphBuilder, needed: ReadonlySet<number>) {
     this.builder = builder;
@@ -52,7 +54,7 @@ class Differentiation {
     const dy = node.outputs.map((output) => this.gradientOf(output));
     if (dy.every((each) => each === null)) return;
     const rule = findGradient(node.op);
-    if (rule === undefined) throw new KingletError("unsupported", `${node.op} has no gradient (node "${node.name}")`);
+    if (rule === undefined) return void this.missing.push(node);
     const gradients = rule(this.contextOf(node), node, dy);
     node.inputs.forEach((value, i) => {
       const gradient = gradients[i];
@@ -66,12 +68,20 @@ class Differentiation {
  * Reverse-mode differentiation: appends to `builder` the nodes that compute the gradient of the sum of `loss` with respect to each
  * of `wanted`. Nodes that none of them depends on get no backward part. Every operator's rule is in `ops/gradients/`.
  * @returns for each of `wanted` its gradient (of its shape), or null where the loss does not depend on it.
- * @throws KingletError `unsupported` that names the first node whose operator has no gradient.
+ * @throws KingletError `unsupported` that names the nodes whose operators have no gradient: the last ones on the way of each path.
  */
 export function differentiate(builder: GraphBuilder, loss: Value, wanted: readonly Value[]): (Value | null)[] {
   const nodes = [...builder.written];
   const differentiation = new Differentiation(builder, dependents(nodes, wanted));
   differentiation.seed(loss);
   for (const node of nodes.reverse()) differentiation.through(node);
+  const { missing } = differentiation;
+  if (missing.length > 0) {
+    const list = missing.map(({ op, name }) => `${op} has no gradient (node "${name}")`).join("; ");
+    const hint = missing.some(({ op }) => op === "lstm")
+      ? "Write LSTMs out step by step first: unrollLstm(network)."
+      : "Freeze what lies before these nodes.";
+    throw new KingletError("unsupported", list, { hint });
+  }
   return wanted.map((value) => differentiation.gradientOf(value));
 }

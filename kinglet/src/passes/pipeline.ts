@@ -3,6 +3,7 @@ import { checkTypes } from "./check-types.ts";
 import { depthwiseToConv } from "./depthwise-to-conv.ts";
 import { foldBatchNorm } from "./fold-batch-norm.ts";
 import { foldPadding } from "./fold-padding.ts";
+import { layOut } from "./layout.ts";
 import { removeDead } from "./remove-dead.ts";
 
 interface Pass {
@@ -13,6 +14,7 @@ interface Pass {
 /** Every pass in the order they run. */
 const PASSES: readonly Pass[] = [
   { name: "check types", run: checkTypes },
+  { name: "lay out", run: layOut },
   { name: "fold batch normalization", run: foldBatchNorm },
   { name: "fold padding", run: foldPadding },
   { name: "depthwise of one channel to convolution", run: depthwiseToConv },

@@ -289,3 +289,36 @@ function permutations(program: Program): Step[][] {
   visit([], new Set([program.inputs[0]!.buffer]));
   return found;
 }
+
+describe("an image that one stage writes row by row and the next one reads", () => {
+  const [rows, row] = [4, 8];
+
+  /** x → a → y, a row of each at a time; all of a is made before y is begun. */
+  function twoStages(): Program {
+    const length = rows * row;
+    const image = { type: "i8", length } as const;
+    const nodes: TestNode[] = [
+      { name: "first", kernel: elementwise(row), inputs: ["x"], outputs: ["a"] },
+      { name: "second", kernel: elementwise(row), inputs: ["a"], outputs: ["y"] },
+    ];
+    const made = link({ x: image, a: image, y: image }, nodes, ["x"], ["y"]);
+    const walks = (step: Step): Step => ({
+      ...step,
+      args: step.args.map((arg) => (arg.kind === "buffer" ? { ...arg, start: 0, advance: row } : arg)),
+    });
+    const order = new Array<number>(rows).fill(0);
+    return {
+      ...made,
+      buffers: made.buffers.map((buffer) => ({ ...buffer, shape: [1, rows, 1, row] })),
+      steps: made.steps.map(walks),
+      stages: made.steps.map(({ name }, first) => ({ name, first, count: 1, order })),
+    };
+  }
+
+  it("lies a row before what it is made from, and a row behind what is made from it", () => {
+    const program = twoStages();
+    const plan = placeBuffers(program);
+    expect(checkPlan(program, plan)).toMatchObject({ ok: true });
+    expect(plan.arenaBytes).toBe((rows + 2) * row);
+  });
+});

@@ -159,15 +159,17 @@ function extentsOf(
     const readers = uses.flatMap((use, step) => (use.reads.includes(buffer) ? [step] : []));
     const writers = uses.flatMap((use, step) => (use.writes.includes(buffer) ? [step] : []));
     const lastWrite = Math.max(-1, ...writers);
-    const readOnly = readers.length > 0 && readers.every((step) => step > lastWrite) && readers.some(inStage);
-    if (kinds[buffer] === "value" && homeStage(program, lifetimes[buffer]!)) extents.set(buffer, lineExtents(program, uses, runs, buffer, size));
-    else if (kinds[buffer] !== "output" && readOnly) extents.set(buffer, readExtents(program, uses, runs, buffer, size));
-    else if (
-      writers.length > 0 &&
-      writers.every((step) => inStage(step) && byRows(program, step, buffer)) &&
-      readers.every((step) => step > lastWrite)
-    )
-      extents.set(buffer, writtenExtents(program, uses, runs, buffer, size));
+    if (kinds[buffer] === "value" && homeStage(program, lifetimes[buffer]!)) {
+      extents.set(buffer, lineExtents(program, uses, runs, buffer, size));
+      continue;
+    }
+    if (readers.some((step) => step <= lastWrite)) continue;
+    const written = writers.length > 0 && writers.every((step) => inStage(step) && byRows(program, step, buffer));
+    const growing = written ? writtenExtents(program, uses, runs, buffer, size) : undefined;
+    // What one stage writes and another reads grows row by row, and then shrinks.
+    const shrinking = kinds[buffer] !== "output" && readers.some(inStage) ? readExtents(program, uses, runs, buffer, size) : undefined;
+    const both = shrinking?.map((extent, at) => ({ ...extent, high: growing?.[at]?.high ?? size })) ?? growing;
+    if (both !== undefined) extents.set(buffer, both);
   }
   return extents;
 }

@@ -1,10 +1,14 @@
+import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { KingletError } from "../base/index.ts";
 import { type Dataset, openDataset, type Split, splitDataset } from "../data/index.ts";
+import { worthThreads } from "../driver/index.ts";
 import type { Graph } from "../graph/index.ts";
+import { withBatch } from "../passes/index.ts";
 import {
   checkAgreed,
   type Checkpoint,
+  type ClassifierOptions,
   type EpochReport,
   type FitOptions,
   readCheckpoint,
@@ -23,6 +27,8 @@ export const PROJECT_CHECKPOINT = ".kinglet/checkpoint";
 /** What is told before the first batch. */
 export interface TrainingPlan {
   readonly memoryBytes: number;
+  /** How many share each batch. */
+  readonly threads: number;
   readonly samples: { readonly train: number; readonly validation: number; readonly test: number };
   /** Epochs that a checkpoint had already. */
   readonly done: number;
@@ -30,7 +36,16 @@ export interface TrainingPlan {
   readonly reports: readonly EpochReport[];
 }
 
-export interface LearnOptions extends Pick<FitOptions, "onBatch" | "signal"> {
+/** What is trained, where that is not just the configuration's network with the data's labels. */
+export interface LearnTask {
+  /** Goes on with this network. */
+  readonly start?: Graph;
+  readonly method?: Pick<ClassifierOptions, "distill" | "sparsity">;
+  /** What must be the same, besides the configuration, for a checkpoint to mean anything. */
+  readonly agreed?: Readonly<Record<string, string>>;
+}
+
+export interface LearnOptions extends LearnTask, Pick<FitOptions, "threads" | "onBatch" | "signal"> {
   readonly onPlan?: (plan: TrainingPlan) => void;
   readonly onEpoch?: (report: EpochReport) => void;
   /** File to keep the state in after every epoch; none without it. */
@@ -83,6 +98,14 @@ function checkTrainable(config: ProjectConfig, dataset: Dataset, split: Split): 
     });
 }
 
+/** More threads find little to share in networks of this size. */
+const MOST_THREADS = 4;
+
+/** As many threads as this machine has cores where a batch is work enough for them, and one elsewhere; the weights are the same. */
+function threadsFor(network: Graph, batch: number): number {
+  return worthThreads(withBatch(network, batch)) ? Math.min(MOST_THREADS, availableParallelism()) : 1;
+}
+
 /** A session that keeps its state on disk after each epoch, behind the reports so far. */
 function keeper(
   path: string,
@@ -103,10 +126,10 @@ function keeper(
 export async function learn(config: ProjectConfig, dataset: Dataset, options: LearnOptions = {}): Promise<Learned> {
   const split = projectSplit(config, dataset);
   checkTrainable(config, dataset, split);
-  const agreed = agreedOf(config, dataset);
+  const agreed = { ...agreedOf(config, dataset), ...options.agreed };
   const before = options.resume === true && options.checkpoint !== undefined ? await readCheckpoint(options.checkpoint) : null;
   if (before !== null) checkAgreed(before, agreed, options.checkpoint!);
-  const given = projectNetwork(config, dataset.info, await measureFeatures(config, dataset, split.train));
+  const given = options.start ?? projectNetwork(config, dataset.info, await measureFeatures(config, dataset, split.train));
   const reports = [...(before?.reports ?? [])];
   const keep = options.checkpoint === undefined ? (report: EpochReport) => void reports.push(report) : keeper(options.checkpoint, agreed, reports);
   const samples = { train: split.train.length, validation: split.validation.length, test: split.test.length };
@@ -116,11 +139,14 @@ export async function learn(config: ProjectConfig, dataset: Dataset, options: Le
     optimizer: config.optimizer,
     schedule: config.schedule,
     seed: config.seed,
+    threads: options.threads ?? threadsFor(given, config.batch),
     augment: augmentsOf(config.augmentation),
+    ...options.method,
     ...(before === null ? {} : { resume: { epochs: before.epochs, restore: (session: TrainingSession) => session.restore(before.state) } }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     ...(options.onBatch === undefined ? {} : { onBatch: options.onBatch }),
-    onStart: (session) => options.onPlan?.({ memoryBytes: session.memoryBytes, samples, done: before?.epochs ?? 0, reports }),
+    onStart: (session) =>
+      options.onPlan?.({ memoryBytes: session.memoryBytes, threads: session.threads, samples, done: before?.epochs ?? 0, reports }),
     onEpoch: async (report, session) => {
       await keep(report, session);
       options.onEpoch?.(report);

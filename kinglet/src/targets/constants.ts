@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
 import { bytesOf, type TypedArray } from "../base/index.ts";
+import { crc32 } from "../formats/index.ts";
 import type { MemoryType, ProgramConstant } from "../loops/index.ts";
 
 /** The loop language has no unsigned 32 or 64-bit elements: the same bits, seen as signed numbers. */
@@ -11,17 +11,20 @@ function signed(data: TypedArray): TypedArray {
 /** The tables of a program; equal contents are kept once. */
 export class ConstantPool {
   readonly list: ProgramConstant[] = [];
-  private readonly known = new Map<string, number>();
+  /** Tables that may be equal, by type, length and checksum. */
+  private readonly known = new Map<string, { readonly bytes: Uint8Array; readonly index: number }[]>();
   private readonly names = new Set<string>();
 
   /** The index of a table with these contents. */
   add(name: string, type: MemoryType, data: TypedArray): number {
-    const key = `${type}:${createHash("sha1").update(bytesOf(data)).digest("hex")}`;
-    const before = this.known.get(key);
-    if (before !== undefined) return before;
-    this.list.push({ name: this.unique(identifier(name)), type, data: signed(data) });
-    this.known.set(key, this.list.length - 1);
-    return this.list.length - 1;
+    const bytes = bytesOf(data);
+    const key = `${type}:${bytes.length}:${crc32(bytes)}`;
+    const alike = this.known.get(key) ?? [];
+    const before = alike.find((table) => table.bytes.every((byte, i) => byte === bytes[i]));
+    if (before !== undefined) return before.index;
+    const index = this.list.push({ name: this.unique(identifier(name)), type, data: signed(data) }) - 1;
+    this.known.set(key, [...alike, { bytes, index }]);
+    return index;
   }
 
   private unique(name: string): string {

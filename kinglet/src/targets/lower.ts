@@ -199,7 +199,7 @@ class Lowering {
     const layouts = this.layoutsOf(node);
     const prefix = `${node.op}_${index}`;
     const args = instance.args.map((arg, i) => this.bind(node, layouts, arg, `${prefix}_${instance.func.params[i]!.name}`));
-    this.steps.push({ name: node.name, op: node.op, func: instance.func, args, notes: instance.notes });
+    this.steps.push({ name: node.name, op: node.op, func: instance.func, args, notes: instance.notes, work: workOf(node) });
   }
 
   /** The target's kernel for one row. Its node is none of the graph's, and rows lie in plain layouts. */
@@ -270,6 +270,14 @@ class Lowering {
         return arg satisfies never;
     }
   }
+}
+
+/** Storing an element takes about as long as so many products. */
+const PRODUCTS_AN_ELEMENT = 20;
+
+function workOf(node: Node): number {
+  const elements = node.outputs.reduce((sum, value) => sum + elementCount(value.shape), 0);
+  return (findOp(node.op)?.macs?.(node) ?? 0) + PRODUCTS_AN_ELEMENT * elements;
 }
 
 function copyStep(value: Value, type: MemoryType, from: Home, to: number): RawStep {

@@ -13,6 +13,8 @@ export interface RawStep {
   readonly func: Func;
   readonly args: readonly StepArgument[];
   readonly notes?: KernelNotes | undefined;
+  /** About how many instructions it takes, where it is a whole node's. */
+  readonly work?: number;
 }
 
 const knownKeys = new WeakMap<Func, string>();
@@ -103,19 +105,20 @@ function uniqueName(name: string, taken: Set<string>): string {
   return unique;
 }
 
-/** More kernels than this of one structure are worth sharing, where the structure allows it. */
-const MOST_KINDS = 2;
+/** Steps of less than this share of the network's work are not worth a function of their own. */
+const LITTLE_WORK = 0.001;
 
-function scalarsKey(step: RawStep): string {
-  return step.args.map((arg) => (arg.kind === "scalar" ? String(arg.value) : "")).join(" ");
+/** The sizes that matter to a step's speed. */
+function tightSizes({ func, args }: RawStep): string {
+  const { looseSizes = [] } = func;
+  if (looseSizes === "all") return "";
+  return args.map((arg, i) => (arg.kind === "scalar" && !looseSizes.includes(func.params[i]!.name) ? String(arg.value) : "")).join(" ");
 }
 
-/** For speed every layer has its own function, but for long rows of which there are many kinds. */
+/** For speed layers have their own functions, but where that gains next to nothing. */
 function groupsForSpeed(raw: readonly RawStep[]): RawStep[][] {
-  return groupBy(raw, (step) => structureKey(step.func)).flatMap((group) => {
-    const many = group[0]!.func.sizesApart === true && new Set(group.map(scalarsKey)).size > MOST_KINDS;
-    return many ? [group] : group.map((step) => [step]);
-  });
+  const little = LITTLE_WORK * raw.reduce((sum, { work = 0 }) => sum + work, 0);
+  return groupBy(raw, (step) => `${structureKey(step.func)} ${(step.work ?? little) < little ? "little" : tightSizes(step)}`);
 }
 
 /** Decides which steps share a function and puts known sizes into the functions. */

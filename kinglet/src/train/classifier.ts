@@ -1,15 +1,16 @@
 import { KingletError } from "../base/index.ts";
-import { type Augment, batchCount, batches, type Dataset, type Normalization, type Split } from "../data/index.ts";
+import { type Augment, batchCount, batches, type Dataset, type Normalization, randomAt, type Split } from "../data/browser.ts";
 import type { Graph } from "../graph/index.ts";
 import { withBatch } from "../passes/index.ts";
 import { type Evaluation, evaluate } from "./evaluate.ts";
 import { type EpochReport, fit, type FitOptions, type TrainingBatch } from "./fit.ts";
+import { checkMixup, mixedUp } from "./mixup.ts";
 import type { RateSchedule } from "./schedule.ts";
 import type { TrainingSession } from "./session.ts";
 import type { Sparsity } from "./sparsity.ts";
 import type { StepOptions } from "./step.ts";
 
-export interface ClassifierOptions extends Omit<StepOptions, "loss">, Pick<FitOptions, "onStart" | "onBatch" | "signal"> {
+export interface ClassifierOptions extends Omit<StepOptions, "loss">, Pick<FitOptions, "threads" | "onStart" | "onBatch" | "signal"> {
   readonly epochs: number;
   readonly batchSize: number;
   readonly schedule: RateSchedule;
@@ -19,6 +20,8 @@ export interface ClassifierOptions extends Omit<StepOptions, "loss">, Pick<FitOp
   readonly normalization?: Normalization;
   /** Share of a target that is spread over all classes (Szegedy et al. 2016). Default 0. */
   readonly labelSmoothing?: number;
+  /** Mixes pairs of samples, with a share after Beta(α, α) (Zhang et al. 2018); 0.2 is a usual α. None by default. */
+  readonly mixup?: number;
   /** Prunes weights while it trains. */
   readonly sparsity?: Sparsity;
   /** How much a class counts; default 1 for each. */
@@ -39,6 +42,9 @@ export interface Classifier {
 /** Samples that a network judges at once while it is evaluated. */
 const EVALUATION_BATCH = 32;
 
+/** Sets mixup's random stream apart from those of order and augmentation. */
+const MIXUP = 0x6d6978;
+
 /** Targets as the loss wants them: smoothed, and weighted by class. */
 function adjusted(batch: TrainingBatch, classes: number, smoothing: number, weights: readonly number[] | undefined): TrainingBatch {
   const targets = batch.targets!;
@@ -49,8 +55,12 @@ function adjusted(batch: TrainingBatch, classes: number, smoothing: number, weig
   return batch;
 }
 
-async function* each(source: AsyncIterable<TrainingBatch>, change: (batch: TrainingBatch) => TrainingBatch): AsyncGenerator<TrainingBatch> {
-  for await (const batch of source) yield change(batch);
+async function* each(
+  source: AsyncIterable<TrainingBatch>,
+  change: (batch: TrainingBatch, number: number) => TrainingBatch,
+): AsyncGenerator<TrainingBatch> {
+  let number = 0;
+  for await (const batch of source) yield change(batch, number++);
 }
 
 /** The samples at some positions in their order, as they are judged. */
@@ -69,7 +79,8 @@ export async function evaluateOn(network: Graph, dataset: Dataset, positions: In
  * @throws KingletError `bad-input` where network and data do not fit; what `withBatch` and `fit` throw.
  */
 export async function trainClassifier(given: Graph, dataset: Dataset, split: Split, options: ClassifierOptions): Promise<Classifier> {
-  const { batchSize, seed = 1, augment, normalization, labelSmoothing = 0, classWeights, ...rest } = options;
+  const { batchSize, seed = 1, augment, normalization, labelSmoothing = 0, classWeights, mixup, ...rest } = options;
+  if (mixup !== undefined) checkMixup(mixup);
   const classes = dataset.info.classes.length;
   const network = withBatch(given, batchSize);
   if (network.outputs[0]!.shape.at(-1) !== classes)
@@ -84,11 +95,15 @@ export async function trainClassifier(given: Graph, dataset: Dataset, split: Spl
       ...(augment === undefined ? {} : { augment }),
       ...(normalization === undefined ? {} : { normalization }),
     });
+  const changed = (batch: TrainingBatch, epoch: number, number: number): TrainingBatch => {
+    const ready = adjusted(batch, classes, labelSmoothing, classWeights);
+    return mixup === undefined ? ready : mixedUp(ready, mixup, randomAt(seed, MIXUP, epoch, number));
+  };
   const validating = split.validation.length > 0;
   const judged = (trained: Graph): Graph => withBatch(trained, EVALUATION_BATCH);
   const { network: trained, ...result } = await fit(network, {
     ...rest,
-    batches: (epoch) => each(source(epoch), (batch) => adjusted(batch, classes, labelSmoothing, classWeights)),
+    batches: (epoch) => each(source(epoch), (batch, number) => changed(batch, epoch, number)),
     batchesPerEpoch: batchCount(split.train.length, { batchSize, last: "drop" }),
     ...(validating ? { validate: async (graph: Graph) => (await evaluateOn(judged(graph), dataset, split.validation, normalization)).accuracy } : {}),
   });

@@ -1,5 +1,5 @@
 import { bytesOf, elementCount, fromBytes, KingletError } from "../base/index.ts";
-import { compileGraph } from "../driver/index.ts";
+import { compileGraph } from "../driver/browser.ts";
 import type { Graph } from "../graph/index.ts";
 import { storedNumbers } from "../ops/index.ts";
 import { createWasmRunner } from "../targets/wasm/index.ts";

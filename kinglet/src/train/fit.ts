@@ -40,6 +40,8 @@ export interface FitOptions extends StepOptions {
   /** Batches of an epoch, all of the network's own batch size: the same for the same epoch. */
   readonly batches: (epoch: number) => AsyncIterable<TrainingBatch>;
   readonly batchesPerEpoch: number;
+  /** How many share each batch; default 1. The network is the same, bit for bit. */
+  readonly threads?: number;
   /** Prunes weights while it trains. */
   readonly sparsity?: Sparsity;
   /** Judges the network after an epoch; larger is better. */
@@ -137,7 +139,15 @@ async function runEpoch(
  * @throws KingletError `bad-input` for numbers that are not finite, `check-failed` where the loss stops being one.
  */
 export async function fit(network: Graph, options: FitOptions): Promise<FitResult> {
-  const session = new TrainingSession(network, options);
+  const session = await TrainingSession.onThreads(network, options, options.threads ?? 1);
+  try {
+    return await runEpochs(network, session, options);
+  } finally {
+    session.close();
+  }
+}
+
+async function runEpochs(network: Graph, session: TrainingSession, options: FitOptions): Promise<FitResult> {
   options.resume?.restore(session);
   const steps = options.epochs * options.batchesPerEpoch;
   const pruner = options.sparsity === undefined ? undefined : new Sparsifier(network, session, options.sparsity, steps);

@@ -1,6 +1,6 @@
 import { bytesOf, elementCount, fromBytes, KingletError } from "../base/index.ts";
-import { type Dataset, withSamples } from "../data/index.ts";
-import { compileGraph } from "../driver/index.ts";
+import { type Dataset, withSamples } from "../data/browser.ts";
+import { compileGraph } from "../driver/browser.ts";
 import type { Graph } from "../graph/index.ts";
 import { createWasmRunner } from "../targets/wasm/index.ts";
 

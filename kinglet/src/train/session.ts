@@ -1,15 +1,40 @@
 import { bytesOf, KingletError } from "../base/index.ts";
-import { type Compiled, compileGraph } from "../driver/index.ts";
+import { type Compiled, compileGraph } from "../driver/browser.ts";
 import type { Graph, Value } from "../graph/index.ts";
 import type { ProgramRunner } from "../loops/index.ts";
 import { createJsRunner } from "../targets/js/index.ts";
-import { createWasmRunner } from "../targets/wasm/index.ts";
+import { canShareMemory, createSharedRunner, createWasmRunner } from "../targets/wasm/index.ts";
 import { type Optimizer, ratesFor } from "./optimizer.ts";
+import { WeightAverage } from "./average.ts";
 import { LOSS_NODE } from "./distill.ts";
 import { type StepOptions, type TrainingStep, trainingStep } from "./step.ts";
 
 /** Where training computes: WebAssembly with SIMD, or plain JavaScript (slow, the definition). */
 export type TrainingTarget = "wasm" | "plain";
+
+/** Begins the names of averages in a saved state. */
+const AVERAGE = "average/";
+
+/** A step ready to run. */
+interface Prepared {
+  readonly step: TrainingStep;
+  readonly compiled: Compiled;
+  readonly runner: ProgramRunner;
+  readonly threads: number;
+  readonly close: () => void;
+}
+
+function compiledStep(network: Graph, options: StepOptions, target: TrainingTarget): Pick<Prepared, "step" | "compiled"> {
+  const step = trainingStep(network, options);
+  return { step, compiled: compileGraph(step.graph, { target, overlap: false }) };
+}
+
+function prepared(network: Graph, options: StepOptions, target: TrainingTarget): Prepared {
+  const made = compiledStep(network, options, target);
+  const { program, plan } = made.compiled;
+  const runner = target === "wasm" ? createWasmRunner(program, plan) : createJsRunner(program, plan);
+  return { ...made, runner, threads: 1, close: () => {} };
+}
 
 /** A copy of floats in a runner's memory. */
 function asFloats(bytes: Uint8Array): Float32Array {
@@ -31,6 +56,10 @@ export interface StepResult {
 export class TrainingSession {
   readonly step: TrainingStep;
   readonly compiled: Compiled;
+  /** How many share each step. */
+  readonly threads: number;
+  /** Ends the workers, where there are some; nothing runs any more then. */
+  readonly close: () => void;
   private readonly optimizer: Optimizer;
   private readonly runner: ProgramRunner;
   private readonly buffers: ReadonlyMap<string, number>;
@@ -39,18 +68,35 @@ export class TrainingSession {
   private readonly lossBuffer: number;
   private count = 0;
   private masks: ReadonlyMap<string, Uint8Array> = new Map();
+  private readonly average: WeightAverage | undefined;
 
-  /** @throws what `trainingStep` and compiling throw. */
-  constructor(network: Graph, options: StepOptions, target: TrainingTarget = "wasm") {
-    this.step = trainingStep(network, options);
+  /** On one thread. @throws what `trainingStep` and compiling throw. */
+  constructor(network: Graph, options: StepOptions, target: TrainingTarget = "wasm", made: Prepared = prepared(network, options, target)) {
+    ({ step: this.step, compiled: this.compiled, runner: this.runner, threads: this.threads, close: this.close } = made);
     this.optimizer = options.optimizer;
-    this.compiled = compileGraph(this.step.graph, { target, overlap: false });
-    const { program, plan } = this.compiled;
-    this.runner = target === "wasm" ? createWasmRunner(program, plan) : createJsRunner(program, plan);
+    const { program } = this.compiled;
     const places = new Map(program.buffers.map((buffer, i) => [buffer.value, i]));
     this.lossStep = program.steps.findIndex(({ name }) => name === LOSS_NODE);
     this.lossBuffer = program.buffers.findIndex(({ value }) => value === this.step.losses.id);
+    const { averageDecay } = options;
+    if (averageDecay !== undefined)
+      this.average = new WeightAverage(
+        averageDecay,
+        new Map(this.step.trained.map(({ variable: { name, value } }) => [name, value.initial as Float32Array])),
+      );
     this.buffers = new Map(this.step.state.map(({ name, value }) => [name, places.get(value.id)!]));
+  }
+
+  /**
+   * A session whose steps several threads share, by images, rows and channels, each result computed by one of them: the number of
+   * threads changes no bit. On one thread where memory cannot be shared, as in a page that is not cross-origin isolated.
+   * @throws KingletError `misuse` for a number of threads that cannot be, `unsupported` where workers do not start.
+   */
+  static async onThreads(network: Graph, options: StepOptions, threads: number): Promise<TrainingSession> {
+    if (threads === 1 || !canShareMemory()) return new TrainingSession(network, options);
+    const made = compiledStep(network, options, "wasm");
+    const runner = await createSharedRunner(made.compiled.program, made.compiled.plan, threads);
+    return new TrainingSession(network, options, "wasm", { ...made, runner, threads, close: () => runner.close() });
   }
 
   /** Bytes of everything that a step needs: weights, their memory, values and gradients. */
@@ -80,11 +126,12 @@ export class TrainingSession {
     this.setFloats(this.step.ratesInput, ratesFor(this.optimizer, rate, this.count + 1));
     if (this.step.seedInput !== null) this.runner.setInput(this.step.seedInput, bytesOf(Int32Array.of(this.count + 1)));
     const { steps } = this.compiled.program;
-    for (let k = 0; k <= this.lossStep; k++) this.runner.runStep(k);
+    this.runner.runSteps(0, this.lossStep + 1);
     if (!asFloats(this.runner.buffer(this.lossBuffer)).every(Number.isFinite)) return { loss: Number.NaN, results: new Float32Array(0) };
-    for (let k = this.lossStep + 1; k < steps.length; k++) this.runner.runStep(k);
+    this.runner.runSteps(this.lossStep + 1, steps.length);
     this.count++;
     this.applyMasks();
+    this.average?.add(this.count, (name) => this.view(name));
     return { loss: asFloats(this.runner.output(0))[0]!, results: asFloats(this.runner.output(1)) };
   }
 
@@ -97,7 +144,7 @@ export class TrainingSession {
     inputs.forEach((data, i) => this.setFloats(i, data));
     this.setFloats(this.step.targetsInput, targets);
     for (const [k, step] of program.steps.slice(0, this.lossStep + 1).entries()) {
-      this.runner.runStep(k);
+      this.runner.runSteps(k, k + 1);
       const made = new Set(this.step.graph.nodes.find((node) => node.name === step.name)?.outputs.map(({ id }) => id));
       const buffers = program.buffers.flatMap((buffer, i) => (buffer.value !== undefined && made.has(buffer.value) ? [i] : []));
       if (buffers.some((i) => !asFloats(this.runner.buffer(i)).every(Number.isFinite))) return `, first in "${step.name}"`;
@@ -134,33 +181,41 @@ export class TrainingSession {
 
   private applyMasks(): void {
     for (const [name, mask] of this.masks) {
-      const bytes = this.bufferOf(name);
-      const weights = new Float32Array(bytes.buffer, bytes.byteOffset, mask.length);
-      for (let i = 0; i < mask.length; i++) if (mask[i] === 0) weights[i] = 0;
+      for (const weights of [this.view(name), this.average?.weights.get(name)])
+        for (let i = 0; weights !== undefined && i < mask.length; i++) if (mask[i] === 0) weights[i] = 0;
     }
+  }
+
+  /** A variable where it lies; what is written here is the variable's. */
+  private view(name: string): Float32Array {
+    const bytes = this.bufferOf(name);
+    return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
   }
 
   /** A copy of all variables by name, and how many steps made them: what a checkpoint holds. */
   save(): SessionState {
-    const variables = new Map(this.step.state.map(({ name }) => [name, this.floatsOf(name)]));
-    return { steps: this.count, variables };
+    const variables = this.step.state.map(({ name }) => [name, this.floatsOf(name)] as const);
+    const averages = [...(this.average?.weights ?? [])].map(([name, weights]) => [AVERAGE + name, weights.slice()] as const);
+    return { steps: this.count, variables: new Map([...variables, ...averages]) };
   }
 
   /** Goes on from a saved state, bit for bit. @throws KingletError `bad-input` where it is of another network or optimizer. */
   restore({ steps, variables }: SessionState): void {
-    for (const { name } of this.step.state) {
+    const places = this.step.state.map(({ name }) => [name, this.view(name)] as const);
+    const averages = [...(this.average?.weights ?? [])].map(([name, weights]) => [AVERAGE + name, weights] as const);
+    for (const [name, to] of [...places, ...averages]) {
       const saved = variables.get(name);
-      const to = this.bufferOf(name);
-      if (saved === undefined || saved.byteLength !== to.length)
+      if (saved === undefined || saved.length !== to.length)
         throw new KingletError("bad-input", `the saved state does not have "${name}" as this network needs it`);
-      to.set(bytesOf(saved));
+      to.set(saved);
     }
     this.count = steps;
   }
 
-  /** The network's constants with the trained contents, by value. */
+  /** The network's constants with the trained contents, or their averages where those are kept, by value. */
   trainedConstants(): Map<Value, Float32Array> {
-    return new Map(this.step.trained.map(({ constant, variable }) => [constant, this.floatsOf(variable.name)]));
+    const contents = (name: string): Float32Array => this.average?.weights.get(name)?.slice() ?? this.floatsOf(name);
+    return new Map(this.step.trained.map(({ constant, variable }) => [constant, contents(variable.name)]));
   }
 }
 

@@ -18,6 +18,11 @@ export interface StepOptions {
   readonly dropout?: number;
   /** How much of the running statistics of a batch normalization a step keeps. */
   readonly statisticsDecay?: number;
+  /**
+   * Keeps a moving average of all weights and statistics, of which a step keeps this share, and gives it back instead of the last ones
+   * (Polyak & Juditsky 1992); 0.99 to 0.999 as a rule. At the beginning it keeps less: at most (1 + n) / (10 + n) after n steps.
+   */
+  readonly averageDecay?: number;
   /** Parameters that stay as they are; a batch normalization whose scale is frozen keeps its statistics, too. */
   readonly frozen?: (name: string) => boolean;
 }
@@ -160,9 +165,9 @@ function clipped(builder: GraphBuilder, gradients: readonly Value[], most: numbe
   return gradients.map((g) => apply("mul", [g, factor], { activation: "none" }));
 }
 
-function lossOf(builder: GraphBuilder, output: Value, targets: Value, { loss: kind, distill }: StepOptions): { loss: Value; result: Value } {
+function lossOf({ builder, state }: StepWriter, output: Value, targets: Value, { loss: kind, distill }: StepOptions): { loss: Value; result: Value } {
   if (distill !== undefined && kind === "meanSquare") throw new KingletError("misuse", "distillation needs classes and the cross-entropy");
-  if (distill !== undefined) return distillationLoss(builder, output, targets, distill);
+  if (distill !== undefined) return distillationLoss(builder, output, targets, distill, state);
   if (kind === "meanSquare") {
     const squares = applyOp(builder, "squaredDifference", [output, targets], { activation: "none" }, "squares")[0]!;
     const axes = squares.shape.slice(1).map((_, d) => d + 1);
@@ -184,7 +189,7 @@ export function trainingStep(network: Graph, options: StepOptions): TrainingStep
   const output = writer.forward();
   const targets = builder.input("targets", { dtype: "float32", shape: output.shape });
   const rates = builder.input("rates", { dtype: "float32", shape: [rateCount(options.optimizer)] });
-  const { loss, result } = lossOf(builder, output, targets, options);
+  const { loss, result } = lossOf(writer, output, targets, options);
   const mean = applyOp(builder, "mean", [loss], { axes: [0], keepDims: true }, "loss")[0]!;
   const parameters = writer.state.filter(({ value }) => !writer.statistics.has(value));
   if (parameters.length === 0) throw new KingletError("misuse", "the network has no parameter to train");

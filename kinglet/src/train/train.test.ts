@@ -2,8 +2,8 @@ import { describe, expect, test } from "vitest";
 import { Xorshift32 } from "../base/index.ts";
 import { datasetFromArrays, splitDataset } from "../data/index.ts";
 import type { Graph } from "../graph/index.ts";
-import { dsCnn, mlp } from "../zoo/index.ts";
-import { evaluateOn, type Optimizer, type SessionState, trainClassifier, TrainingSession } from "./index.ts";
+import { dsCnn, gru, mlp, NETWORKS, type NetworkName } from "../zoo/index.ts";
+import { evaluateOn, type Optimizer, type SessionState, trainClassifier, trainingStep, TrainingSession } from "./index.ts";
 
 /** A small network with every kind of layer that training treats apart. */
 const network = (batch: number): Graph => dsCnn({ variant: "digits", size: [8, 8], batch, classes: 3, width: 0.5, seed: 3 });
@@ -151,4 +151,19 @@ test("weights that run away are found at the end of the epoch, even where activa
   await expect(trainClassifier(network(1), large, splitDataset(dataset, { test: 0.2 }), options)).rejects.toThrow(
     /is no longer finite after epoch 0/,
   );
+});
+
+test.each(Object.keys(NETWORKS) as NetworkName[])("every operator of %s has a gradient, and every parameter an update", (name) => {
+  const { graph, trained } = trainingStep(NETWORKS[name]({ width: 0.5, resolution: 32 }), { optimizer: { kind: "sgd" } });
+  const changed = new Set(graph.nodes.flatMap(({ op, inputs }) => (op === "sgdUpdate" || op === "movingAverage" ? [inputs[0]!.name] : [])));
+  expect(trained.length).toBeGreaterThan(3);
+  expect(trained.flatMap(({ variable }) => (changed.has(variable.name) ? [] : [variable.name]))).toEqual([]);
+});
+
+test("a GRU learns", () => {
+  const graph = gru({ batch: 4, length: 6, units: 8, classes: 3, seed: 2 });
+  const session = new TrainingSession(graph, { optimizer: { kind: "adam" } });
+  const { data, targets } = batchOf(graph, 1);
+  const losses = Array.from({ length: 40 }, () => session.run([data], targets, 0.02).loss);
+  expect(losses.at(-1)).toBeLessThan(0.2 * losses[0]!);
 });

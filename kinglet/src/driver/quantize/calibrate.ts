@@ -2,7 +2,7 @@ import { KingletError } from "../../base/index.ts";
 import type { Graph, Value } from "../../graph/index.ts";
 import { findOp } from "../../ops/index.ts";
 import { type CalibrationMethod, Histogram, needsHistogram, type Range, RangeObserver } from "../../passes/index.ts";
-import type { Sample } from "../execute.ts";
+import type { Sample } from "../tensors.ts";
 import { createValueRunner, type ValueRunner } from "./values.ts";
 
 export interface CalibrateOptions {

@@ -10,14 +10,20 @@ import {
   type QuantizeOptions,
   ruleOf,
 } from "../../passes/index.ts";
-import type { Sample } from "../execute.ts";
+import type { Sample } from "../tensors.ts";
 import { calibrate, type CalibrateOptions } from "./calibrate.ts";
 import { layerNoise, type Noise, outputQuality, type OutputQuality } from "./noise.ts";
 import { channelStatistics, correctBias, islandAround, roundAdaptively } from "./remedies.ts";
 
 /** What can be done for a network that loses by quantization, cheapest first. */
-export type Remedy = "per-axis" | "equalize" | "absorb-bias" | "correct-bias" | "adaround" | "int16";
-export const REMEDIES: readonly Remedy[] = ["per-axis", "equalize", "absorb-bias", "correct-bias", "adaround", "int16"];
+export type Remedy = "per-axis" | "equalize" | "absorb-bias" | "correct-bias" | "adaround" | "int16" | "tune";
+export const REMEDIES: readonly Remedy[] = ["per-axis", "equalize", "absorb-bias", "correct-bias", "adaround", "int16", "tune"];
+
+/**
+ * Short quantization-aware training on the calibration samples: gives the source with other constants, or undefined where it cannot be
+ * trained. (Training is a room below: `tuneQuantized` of train/ is one.)
+ */
+export type Tune = (source: Graph, options: QuantizeOptions, samples: readonly Sample[], tell: (what: string) => void) => Graph | undefined;
 
 type Fixed = "ranges" | "overrides" | "isolate" | "perAxis" | "wide" | "keep";
 export interface QuantizeNetworkOptions extends Omit<QuantizeOptions, Fixed>, CalibrateOptions {
@@ -28,6 +34,8 @@ export interface QuantizeNetworkOptions extends Omit<QuantizeOptions, Fixed>, Ca
   readonly int16Layers?: readonly string[];
   /** Name of a node: what lies before it stays in floating point. Spectra span too many orders of magnitude for integers. */
   readonly floatUntil?: string;
+  /** What the remedy "tune" does; without it there is none. */
+  readonly tune?: Tune;
   /** Told what goes on. */
   readonly onProgress?: (what: string) => void;
 }
@@ -44,6 +52,7 @@ interface Workshop {
   readonly samples: readonly Sample[];
   readonly calibration: CalibrateOptions;
   readonly tell: (what: string) => void;
+  readonly tune?: Tune;
 }
 
 /** Remedies that were chosen by their effect on a layer's rounding have to be found again after the scales changed. */
@@ -96,6 +105,13 @@ function widenedWorst(shop: Workshop, state: State): State | undefined {
   return worst === undefined ? undefined : widened(state, [worst.index]);
 }
 
+/** Other weights and biases for the same ranges: what was chosen for the old ones no longer counts. */
+function tuned({ tune, tell, samples }: Workshop, { source, options }: State): State | undefined {
+  const { overrides: _, ...rest } = options;
+  const learned = tune?.(source, rest, samples, tell);
+  return learned === undefined ? undefined : { source: learned, options: rest, detail: "the float network's answers to these samples" };
+}
+
 /** The state after a remedy, or undefined where it has nothing to work on. */
 function applyRemedy(shop: Workshop, state: State, remedy: Remedy): State | undefined {
   switch (remedy) {
@@ -111,6 +127,8 @@ function applyRemedy(shop: Workshop, state: State, remedy: Remedy): State | unde
       return rounded(shop, state);
     case "int16":
       return widenedWorst(shop, state);
+    case "tune":
+      return tuned(shop, state);
     default:
       return remedy satisfies never;
   }
@@ -130,18 +148,21 @@ function nodesBefore(graph: Graph, name: string): ReadonlySet<number> {
 function start(graph: Graph, samples: readonly Sample[], options: QuantizeNetworkOptions, perAxis: boolean): { shop: Workshop; state: State } {
   const original = prepareForQuantization(graph);
   const tell = options.onProgress ?? (() => undefined);
-  const { remedies: _r, int16Layers: _l, onProgress: _p, floatUntil, method, percentile, ...given } = options;
+  const { remedies: _r, int16Layers: _l, onProgress: _p, tune, floatUntil, method, percentile, ...given } = options;
   const rest = floatUntil === undefined ? given : { ...given, keep: nodesBefore(original, floatUntil) };
   const calibration: CalibrateOptions = {
     ...(method === undefined ? {} : { method }),
     ...(percentile === undefined ? {} : { percentile }),
   };
   const ranges = calibrate(original, samples, calibration);
-  return { shop: { original, samples, calibration, tell }, state: { source: original, options: { ...rest, perAxis, ranges } } };
+  return {
+    shop: { original, samples, calibration, tell, ...(tune === undefined ? {} : { tune }) },
+    state: { source: original, options: { ...rest, perAxis, ranges } },
+  };
 }
 
 /** Biases are corrected for the weights as they will be, which saves doing it twice. */
-const WORK_ORDER = ["equalize", "absorb-bias", "adaround", "correct-bias"] as const;
+const WORK_ORDER = ["equalize", "absorb-bias", "tune", "adaround", "correct-bias"] as const;
 
 /**
  * Quantizes a floating-point network on calibration samples (its inputs as float bytes), with the remedies asked for.

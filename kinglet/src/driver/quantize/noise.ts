@@ -1,6 +1,6 @@
 import type { Graph, Node, Value } from "../../graph/index.ts";
 import type { QuantizedModel } from "../../passes/index.ts";
-import type { Sample } from "../execute.ts";
+import type { Sample } from "../tensors.ts";
 import { createValueRunner, sampleFor } from "./values.ts";
 
 /** Energies of a signal and of its error, in all and by channel (the last dimension). */

@@ -7,7 +7,7 @@ import { readModel } from "../../formats/index.ts";
 import { needShared } from "../../formats/test-files.ts";
 import type { Graph, Value } from "../../graph/index.ts";
 import { prepareForQuantization, type QuantizedModel } from "../../passes/index.ts";
-import type { Sample } from "../execute.ts";
+import type { Sample } from "../tensors.ts";
 import { judgedValue } from "./noise.ts";
 import { createValueRunner, sampleFor } from "./values.ts";
 

@@ -10,7 +10,7 @@ import {
   type QuantizeOptions,
   type RoundingProblem,
 } from "../../passes/index.ts";
-import type { Sample } from "../execute.ts";
+import type { Sample } from "../tensors.ts";
 import { canSample, Patches } from "./patches.ts";
 import { createValueRunner, realNumbers, sampleFor, type ValueRunner } from "./values.ts";
 

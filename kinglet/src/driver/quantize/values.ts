@@ -4,7 +4,7 @@ import { storedNumbers } from "../../ops/index.ts";
 import { createJsRunner } from "../../targets/js/index.ts";
 import { createWasmRunner } from "../../targets/wasm/index.ts";
 import { compileGraph } from "../compile.ts";
-import { checkSample, plainValue, type Sample } from "../execute.ts";
+import { checkSample, plainValue, type Sample } from "../tensors.ts";
 
 /** Looks up what a value holds after a run, as real numbers; undefined for what has no bytes of its own. */
 export type ValueReader = (value: Value) => Float32Array | undefined;

@@ -4,8 +4,8 @@ import {
   decodeFloat16,
   dtypeBytes,
   elementCount,
-  encodeFloat16,
   fromBytes,
+  losslessFloat16,
   type Shape,
   type TypedArray,
 } from "../../base/index.ts";
@@ -13,12 +13,6 @@ import type { Encoding } from "./schema.ts";
 
 /** Shorter tensors gain nothing worth another way of storing them. */
 const WORTH_PACKING = 32;
-
-/** True where every bit pattern survives half precision, signs of zeros and payloads of NaNs included. */
-function fitsFloat16(data: Float32Array, half: Uint16Array): boolean {
-  const [before, after] = [bytesOf(data), bytesOf(decodeFloat16(half))];
-  return before.every((byte, i) => byte === after[i]);
-}
 
 function packNibbles(data: TypedArray): Uint8Array {
   const packed = new Uint8Array(Math.ceil(data.length / 2));
@@ -33,8 +27,8 @@ function unpackNibbles(packed: Uint8Array, length: number): Int8Array {
 /** The shortest way of storing a constant that gives back the same bits. */
 export function encode(dtype: DType, data: TypedArray): { encoding: Encoding; bytes: Uint8Array } {
   if (dtype === "float32" && data.length >= WORTH_PACKING) {
-    const half = encodeFloat16(data as Float32Array);
-    if (fitsFloat16(data as Float32Array, half)) return { encoding: "float16", bytes: bytesOf(half) };
+    const half = losslessFloat16(data as Float32Array);
+    if (half !== null) return { encoding: "float16", bytes: bytesOf(half) };
   }
   if (dtype === "int8" && data.length >= WORTH_PACKING && (data as Int8Array).every((x) => x >= -8 && x <= 7))
     return { encoding: "int4", bytes: packNibbles(data) };

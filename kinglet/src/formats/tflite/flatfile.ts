@@ -126,8 +126,8 @@ export class Table {
     return this.scalar(field, UINT8, fallback);
   }
 
-  bool(field: number): boolean {
-    return this.byte(field) !== 0;
+  bool(field: number, fallback = false): boolean {
+    return this.byte(field, Number(fallback)) !== 0;
   }
 
   float(field: number, fallback = 0): number {

@@ -1,3 +1,5 @@
+import { encode } from "flatbuffers/js/flexbuffers.js";
+
 /**
  * FlexBuffers (a self-describing sibling of FlatBuffers) as custom operators keep their options in: a map from names
  * to numbers. Only that form is read. The reader of the flatbuffers package follows offsets without looking where
@@ -114,4 +116,9 @@ export function readFlexNumbers(bytes: Uint8Array, fail: Fail): Map<string, numb
     if (number !== null) found.set(reader.key(reader.target(keys + i * keyWidth, keyWidth)), number);
   }
   return found;
+}
+
+/** The bytes of a map from names to numbers. */
+export function writeFlexNumbers(numbers: Readonly<Record<string, number>>): Uint8Array {
+  return Object.keys(numbers).length === 0 ? new Uint8Array(0) : encode(numbers);
 }

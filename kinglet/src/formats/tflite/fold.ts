@@ -1,5 +1,6 @@
 import { elementCount } from "../../base/index.ts";
 import { stridedSlice } from "./ops-slice.ts";
+import { GATHER, readOptions, STRIDED_SLICE } from "./options.ts";
 import { operatorCode } from "./schema.ts";
 import type { Site } from "./site.ts";
 
@@ -14,12 +15,15 @@ const join: Folder = (_site, known) => known.flat();
 
 function foldSlice(site: Site, known: Known): readonly number[] | null {
   if (site.shape(0).length !== 1) return null;
-  const { begin, strides, shape } = stridedSlice(site) as Record<"begin" | "strides" | "shape", readonly number[]>;
+  const { begin, strides, shape } = stridedSlice(site, readOptions(STRIDED_SLICE, site.options, site)) as Record<
+    "begin" | "strides" | "shape",
+    readonly number[]
+  >;
   return Array.from({ length: shape[0]! }, (_, i) => known[0]![begin[0]! + i * strides[0]!]!);
 }
 
 function foldGather(site: Site, known: Known): readonly number[] | null {
-  if (site.shape(0).length !== 1 || site.options.int(1) !== 0) return null;
+  if (site.shape(0).length !== 1 || readOptions(GATHER, site.options, site).batchDims !== 0) return null;
   return known[1]!.map((index) => known[0]![index] ?? site.fail(`the index ${index} lies outside a vector of ${known[0]!.length}`));
 }
 

@@ -1,2 +1,3 @@
 export { isTflite } from "./model.ts";
 export { readTflite } from "./read.ts";
+export { writeTflite } from "./write.ts";

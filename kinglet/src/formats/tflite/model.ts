@@ -1,9 +1,7 @@
 import { elementCount, type TypedArray } from "../../base/index.ts";
 import { FlatFile, Table } from "./flatfile.ts";
-import { BUFFER, CUSTOM, METADATA, MODEL, OPERATOR, OPERATOR_CODE, operatorName, SIGNATURE, SUBGRAPH, TENSOR_MAP } from "./schema.ts";
+import { BUFFER, CUSTOM, IDENTIFIER, MODEL, OPERATOR, OPERATOR_CODE, operatorName, SUBGRAPH } from "./schema.ts";
 import { decodeConstant, readTensor, type Tensor } from "./tensor.ts";
-
-const IDENTIFIER = "TFL3";
 
 /** Bytes 4 to 7 of a TensorFlow Lite file spell its identifier. */
 export function isTflite(bytes: Uint8Array): boolean {
@@ -48,6 +46,7 @@ export class Model {
   readonly file: FlatFile;
   readonly root: Table;
   readonly subgraphTables: readonly Table[];
+  readonly signatures: readonly Table[];
   private readonly kinds: readonly OperatorKind[];
   private readonly buffers: readonly Table[];
   private readonly decoded = new Map<string, TypedArray>();
@@ -61,6 +60,7 @@ export class Model {
     this.kinds = this.root.tables(MODEL.operatorCodes, "operator code").map(operatorKind);
     this.buffers = this.root.tables(MODEL.buffers, "buffer");
     this.subgraphTables = this.root.tables(MODEL.subgraphs, "subgraph");
+    this.signatures = this.root.tables(MODEL.signatures, "signature");
   }
 
   subgraph(index: number): Subgraph {
@@ -114,41 +114,6 @@ export class Model {
     this.decoded.set(key, data);
     return data;
   }
-
-  /** What came with the model beside its numbers, by key; texts only, binary attachments are left out. */
-  *notes(): Iterable<[string, string]> {
-    const description = this.root.text(MODEL.description);
-    if (description !== "") yield ["description", description];
-    for (const entry of this.root.tables(MODEL.metadata, "metadata")) {
-      const text = this.smallText(entry.uint(METADATA.buffer), entry.where);
-      const name = entry.text(METADATA.name);
-      if (text !== null && name !== "") yield [name, text];
-    }
-    for (const signature of this.root.tables(MODEL.signatures, "signature"))
-      yield [`signature ${signature.text(SIGNATURE.key)}`, signatureText(signature)];
-    if (this.subgraphTables.length > 1)
-      yield [
-        "other subgraphs",
-        this.subgraphTables
-          .slice(1)
-          .map((table) => table.text(SUBGRAPH.name) || table.where)
-          .join(", "),
-      ];
-  }
-
-  private smallText(buffer: number, where: string): string | null {
-    const bytes = this.bufferBytes(buffer, where);
-    if (bytes === null || bytes.length > 4096) return null;
-    this.file.spend(bytes.length, where);
-    const end = bytes.findLastIndex((byte) => byte !== 0) + 1;
-    const text = new TextDecoder().decode(bytes.subarray(0, end));
-    return isReadable(text) ? text : null;
-  }
-}
-
-/** Free of control characters and of bytes that were not UTF-8. */
-function isReadable(text: string): boolean {
-  return [...text].every((letter) => (letter >= " " ? letter !== "\ufffd" : "\n\r\t".includes(letter)));
 }
 
 function operatorKind(table: Table): OperatorKind {
@@ -157,13 +122,4 @@ function operatorKind(table: Table): OperatorKind {
   if (code !== CUSTOM) return { code, name: operatorName(code) };
   const custom = table.text(OPERATOR_CODE.custom);
   return { code, name: `custom operator "${custom}"`, custom };
-}
-
-function signatureText(signature: Table): string {
-  const names = (field: number): string =>
-    signature
-      .tables(field, signature.where)
-      .map((entry) => `${entry.text(TENSOR_MAP.name)}=${entry.uint(TENSOR_MAP.tensor)}`)
-      .join(", ");
-  return `subgraph ${signature.uint(SIGNATURE.subgraph)}: inputs ${names(SIGNATURE.inputs)}; outputs ${names(SIGNATURE.outputs)}`;
 }

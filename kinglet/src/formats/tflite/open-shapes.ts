@@ -1,5 +1,6 @@
 import { broadcastShapes, elementCount, type Shape } from "../../base/index.ts";
 import { ELEMENTWISE_ROWS } from "./ops-elementwise.ts";
+import { CONCATENATION, readOptions } from "./options.ts";
 import { operatorCode } from "./schema.ts";
 import type { Site } from "./site.ts";
 
@@ -15,7 +16,7 @@ function reshaped(site: Site): Shape | null {
 
 function concatenated(site: Site): Shape {
   const first = site.shape(0);
-  const axis = site.axis(site.options.int(0), first.length);
+  const axis = site.axis(readOptions(CONCATENATION, site.options, site).axis, first.length);
   const length = site.inputs.reduce((sum, _, i) => sum + (site.shape(i)[axis] ?? 0), 0);
   return first.map((dim, i) => (i === axis ? length : dim));
 }

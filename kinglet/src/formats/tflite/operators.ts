@@ -6,7 +6,7 @@ import { SHAPE_ROWS } from "./ops-shape.ts";
 import { SIGNAL_ROWS } from "./ops-signal.ts";
 import { WINDOW_ROWS } from "./ops-window.ts";
 import { operatorCode } from "./schema.ts";
-import { type OperatorRow, row } from "./site.ts";
+import { type OperatorRow, row } from "./row.ts";
 
 /** Variables: the file's resource handles are resolved while reading, see variables.ts. */
 const VARIABLE_ROWS = {
@@ -14,13 +14,17 @@ const VARIABLE_ROWS = {
   ASSIGN_VARIABLE: row("assignVariable", "xx"),
 };
 
-/** Every builtin operator that becomes a node, by its number in the schema. */
-const BUILTIN: ReadonlyMap<number, OperatorRow> = new Map(
-  Object.entries({ ...WINDOW_ROWS, ...ELEMENTWISE_ROWS, ...SHAPE_ROWS, ...REDUCE_ROWS, ...RECURRENT_ROWS, ...VARIABLE_ROWS }).map(([name, found]) => [
-    operatorCode(name),
-    found,
-  ]),
-);
+/** Every builtin operator that becomes a node, by its name in the schema. */
+const BUILTIN_ROWS: Readonly<Record<string, OperatorRow>> = {
+  ...WINDOW_ROWS,
+  ...ELEMENTWISE_ROWS,
+  ...SHAPE_ROWS,
+  ...REDUCE_ROWS,
+  ...RECURRENT_ROWS,
+  ...VARIABLE_ROWS,
+};
+
+const BUILTIN: ReadonlyMap<number, OperatorRow> = new Map(Object.entries(BUILTIN_ROWS).map(([name, found]) => [operatorCode(name), found]));
 
 /** Custom operators by name. */
 const CUSTOM_ROWS: ReadonlyMap<string, OperatorRow> = new Map(Object.entries(SIGNAL_ROWS));
@@ -28,4 +32,20 @@ const CUSTOM_ROWS: ReadonlyMap<string, OperatorRow> = new Map(Object.entries(SIG
 /** How an operator of the file becomes a node; undefined where it does not. */
 export function rowOf(kind: OperatorKind): OperatorRow | undefined {
   return kind.custom === undefined ? BUILTIN.get(kind.code) : CUSTOM_ROWS.get(kind.custom);
+}
+
+/** An operator of the file that may write a node. */
+export interface NamedRow {
+  /** The schema's name, or that of a custom operator. */
+  readonly name: string;
+  readonly row: OperatorRow;
+}
+
+const BY_OP = new Map<string, NamedRow[]>();
+for (const [name, found] of Object.entries({ ...BUILTIN_ROWS, ...SIGNAL_ROWS }))
+  BY_OP.set(found.op, [...(BY_OP.get(found.op) ?? []), { name, row: found }]);
+
+/** The operators that can stand for a node, the plainest first; none where TensorFlow Lite has nothing like it. */
+export function rowsFor(op: string): readonly NamedRow[] {
+  return BY_OP.get(op) ?? [];
 }

@@ -1,32 +1,48 @@
-import type { Attributes } from "../../graph/index.ts";
-import { activation, type OperatorRows, row, type Site } from "./site.ts";
+import type { Attributes, Node } from "../../graph/index.ts";
+import { attributesOf } from "../../ops/index.ts";
+import { ARG_MAX, ARG_MIN, CUMSUM, L2_NORM, type OptionTable, REDUCER } from "./options.ts";
+import { type ConstantInput, type OperatorRow, type OperatorRows, row, scalarOf, vectorOf } from "./row.ts";
+import type { Site } from "./site.ts";
 import { tensorTypeName } from "./tensor-name.ts";
 
 /** Axes sorted, each once; an empty list in the file means what it says: none. */
-function reduce(site: Site): Attributes {
+function axesOf(site: Site): number[] {
   const rank = site.shape(0).length;
-  const axes = [...new Set(site.constant(1).map((axis) => site.axis(axis, rank)))].sort((a, b) => a - b);
-  return { axes, keepDims: site.options.bool(0) };
+  return [...new Set(site.constant(1).map((axis) => site.axis(axis, rank)))].sort((a, b) => a - b);
 }
 
-function arg(site: Site): Attributes {
-  return { axis: site.axis(site.constantScalar(1), site.shape(0).length), keepDims: false, dtype: tensorTypeName(site.output(0)) };
+function reduction(op: string): OperatorRow {
+  return row(op, "xc", {
+    options: REDUCER,
+    read: (site, { keepDims }) => ({ axes: axesOf(site), keepDims }),
+    write: (node) => ({ constants: [vectorOf(attributesOf<{ axes: readonly number[] }>(node).axes)] }),
+  });
 }
 
-function cumsum(site: Site): Attributes {
-  const axis = site.axis(site.constantScalar(1), site.shape(0).length);
-  return { axis, exclusive: site.options.bool(0), reverse: site.options.bool(1) };
+const axisOf = (site: Site): number => site.axis(site.constantScalar(1), site.shape(0).length);
+
+function axisConstant(node: Node): { constants: ConstantInput[] } {
+  return { constants: [scalarOf(attributesOf<{ axis: number }>(node).axis)] };
+}
+
+/** The file's operator drops its axis. */
+function argument(op: string, options: OptionTable<{ type: ConstantInput["dtype"] | undefined }>): OperatorRow {
+  return row(op, "xc", {
+    options,
+    read: (site): Attributes => ({ axis: axisOf(site), keepDims: false, dtype: tensorTypeName(site.output(0)) }),
+    write: (node) => (node.attributes["keepDims"] === true ? null : { ...axisConstant(node), options: { type: node.outputs[0]!.dtype } }),
+  });
 }
 
 /** Operators that join elements along axes. */
 export const REDUCE_ROWS: OperatorRows = {
-  MEAN: row("mean", "xc", reduce),
-  SUM: row("sum", "xc", reduce),
-  REDUCE_MAX: row("reduceMax", "xc", reduce),
-  REDUCE_MIN: row("reduceMin", "xc", reduce),
-  REDUCE_PROD: row("reduceProd", "xc", reduce),
-  ARG_MAX: row("argMax", "xc", arg),
-  ARG_MIN: row("argMin", "xc", arg),
-  CUMSUM: row("cumsum", "xc", cumsum),
-  L2_NORMALIZATION: row("l2Normalization", "x", (site) => ({ activation: activation(site, 0) })),
+  MEAN: reduction("mean"),
+  SUM: reduction("sum"),
+  REDUCE_MAX: reduction("reduceMax"),
+  REDUCE_MIN: reduction("reduceMin"),
+  REDUCE_PROD: reduction("reduceProd"),
+  ARG_MAX: argument("argMax", ARG_MAX),
+  ARG_MIN: argument("argMin", ARG_MIN),
+  CUMSUM: row("cumsum", "xc", { options: CUMSUM, read: (site, options) => ({ axis: axisOf(site), ...options }), write: axisConstant }),
+  L2_NORMALIZATION: row("l2Normalization", "x", { options: L2_NORM }),
 };

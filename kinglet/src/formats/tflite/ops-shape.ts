@@ -1,7 +1,24 @@
-import { elementCount, sameShape } from "../../base/index.ts";
-import type { Attributes } from "../../graph/index.ts";
-import { slice, stridedSlice } from "./ops-slice.ts";
-import { activation, type OperatorRows, row, type Site } from "./site.ts";
+import { allocate, elementCount, sameShape } from "../../base/index.ts";
+import type { Attributes, Node } from "../../graph/index.ts";
+import { attributesOf, type PadAttributes } from "../../ops/index.ts";
+import { SLICE_ROWS } from "./ops-slice.ts";
+import {
+  CONCATENATION,
+  DEPTH_TO_SPACE,
+  GATHER,
+  MIRROR_PAD,
+  type OptionTable,
+  PACK,
+  RESHAPE,
+  RESIZE_BILINEAR,
+  RESIZE_NEAREST,
+  SPACE_TO_DEPTH,
+  SPLIT,
+  SPLIT_V,
+  UNPACK,
+} from "./options.ts";
+import { type ConstantInput, type OperatorRow, type OperatorRows, row, scalarOf, vectorOf } from "./row.ts";
+import type { Site } from "./site.ts";
 
 /** RESHAPE, SQUEEZE and EXPAND_DIMS all mean: the same elements in the output's shape. */
 function reshape(site: Site): Attributes {
@@ -16,8 +33,9 @@ function reshapeTo(site: Site): Attributes {
   return reshape(site);
 }
 
-function concatenation(site: Site): Attributes {
-  return { axis: site.axis(site.options.int(0), site.shape(0).length), activation: activation(site, 1) };
+function newShape(node: Node): { options: { newShape: readonly number[] }; constants: ConstantInput[] } {
+  const { shape } = node.outputs[0]!;
+  return { options: { newShape: shape }, constants: [vectorOf(shape)] };
 }
 
 function splitAlong(site: Site, input: number, axisInput: number): Attributes {
@@ -27,6 +45,29 @@ function splitAlong(site: Site, input: number, axisInput: number): Attributes {
   if (sizes.reduce((a, b) => a + b, 0) !== shape[axis]) site.fail(`parts of ${sizes.join(", ")} do not make up the dimension of ${shape[axis]}`);
   return { axis, sizes };
 }
+
+interface SplitAttributes {
+  readonly axis: number;
+  readonly sizes: readonly number[];
+}
+
+const equalSplit: OperatorRow = row("split", "cx", {
+  options: SPLIT,
+  read: (site) => splitAlong(site, 1, 0),
+  write(node) {
+    const { axis, sizes } = attributesOf<SplitAttributes>(node);
+    return sizes.every((size) => size === sizes[0]) ? { options: { parts: sizes.length }, constants: [scalarOf(axis)] } : null;
+  },
+});
+
+const splitBySizes: OperatorRow = row("split", "xcc", {
+  options: SPLIT_V,
+  read: (site) => splitAlong(site, 0, 2),
+  write(node) {
+    const { axis, sizes } = attributesOf<SplitAttributes>(node);
+    return { options: { parts: sizes.length }, constants: [vectorOf(sizes), scalarOf(axis)] };
+  },
+});
 
 /** Pairs [before, after] for each dimension, as two lists. */
 function pairs(site: Site, input: number, count: number): { first: number[]; second: number[] } {
@@ -40,12 +81,35 @@ function padding(site: Site): { before: number[]; after: number[] } {
   return { before: first, after: second };
 }
 
-const MIRROR_MODES = ["reflect", "symmetric"] as const;
-
-function mirrorPad(site: Site): Attributes {
-  const mode = MIRROR_MODES[site.options.byte(0)];
-  return { ...padding(site), mode: mode ?? site.fail("the mirror mode is not known") };
+function pairsConstant(first: readonly number[], second: readonly number[]): ConstantInput {
+  return { ...vectorOf(first.flatMap((before, i) => [before, second[i]!])), shape: [first.length, 2] };
 }
+
+function paddingConstant(node: Node): ConstantInput {
+  const { before, after } = attributesOf<PadAttributes>(node);
+  return pairsConstant(before, after);
+}
+
+/** The number that fills, of the padded tensor's own type. */
+function fillConstant(node: Node, value: number): ConstantInput {
+  const { dtype, quantization } = node.inputs[0]!;
+  const data = allocate(dtype, 1);
+  data[0] = (data instanceof BigInt64Array || data instanceof BigUint64Array ? BigInt(value) : value) as never;
+  return { dtype, shape: [1], data, quantization };
+}
+
+const pad: OperatorRow = row("pad", "xc", {
+  read: padding,
+  write: (node) => (attributesOf<PadAttributes>(node).value === undefined ? { constants: [paddingConstant(node)] } : null),
+});
+
+const padWith: OperatorRow = row("pad", "xcc", {
+  read: (site) => ({ ...padding(site), value: site.constantScalar(2) }),
+  write(node) {
+    const { value = 0 } = attributesOf<PadAttributes>(node);
+    return Number.isFinite(value) ? { constants: [paddingConstant(node), fillConstant(node, value)] } : null;
+  },
+});
 
 function transpose(site: Site): Attributes {
   const rank = site.shape(0).length;
@@ -54,12 +118,11 @@ function transpose(site: Site): Attributes {
   return { permutation };
 }
 
-function gather(site: Site): Attributes {
+function gather(site: Site, { axis, batchDims }: { axis: number; batchDims: number }): Attributes {
   const indexRank = site.shape(1).length;
-  const batchDims = site.options.int(1);
   const normal = batchDims < 0 ? batchDims + indexRank : batchDims;
   if (normal < 0 || normal > indexRank) site.fail(`${batchDims} batch dimensions do not exist`);
-  return { axis: site.axis(site.options.int(0), site.shape(0).length), batchDims: normal };
+  return { axis: site.axis(axis, site.shape(0).length), batchDims: normal };
 }
 
 function tile(site: Site): Attributes {
@@ -73,8 +136,11 @@ function statedShape(site: Site, i: number): Attributes {
   return { shape };
 }
 
-function blockOf(site: Site): Attributes {
-  return { block: site.positive(site.options.int(0), "the block size") };
+const shapeConstant = (node: Node): { constants: ConstantInput[] } => ({ constants: [vectorOf(node.outputs[0]!.shape)] });
+
+/** The attributes of these names as vectors, each a constant. */
+function vectors(...names: readonly string[]): (node: Node) => { constants: ConstantInput[] } {
+  return (node) => ({ constants: names.map((name) => vectorOf(node.attributes[name] as readonly number[])) });
 }
 
 function blocks(site: Site): number[] {
@@ -96,45 +162,70 @@ function batchToSpace(site: Site): Attributes {
   return { block, cropsBefore: first, cropsAfter: second };
 }
 
-/** `first` is the number of the align-corners option; the bilinear options begin with two retired ones. */
-function resize(first: number): (site: Site) => Attributes {
-  return (site) => {
-    site.shape(0, 4);
-    const [height, width] = site.constantVector(1, 2);
-    return {
-      height: site.positive(height!, "the height"),
-      width: site.positive(width!, "the width"),
-      alignCorners: site.options.bool(first),
-      halfPixelCenters: site.options.bool(first + 1),
-    };
+/** Block sizes, then pairs of the attributes with these names. */
+function blocksAnd(before: string, after: string): (node: Node) => { constants: ConstantInput[] } {
+  return ({ attributes }) => {
+    const [block, first, second] = ["block", before, after].map((name) => attributes[name] as readonly number[]);
+    return { constants: [vectorOf(block!), pairsConstant(first!, second!)] };
   };
+}
+
+interface ResizeOptions {
+  readonly alignCorners: boolean;
+  readonly halfPixelCenters: boolean;
+}
+
+function resize<O extends ResizeOptions>(op: string, options: OptionTable<O>): OperatorRow {
+  return row(op, "xc", {
+    options,
+    read(site, { alignCorners, halfPixelCenters }) {
+      site.shape(0, 4);
+      const [height, width] = site.constantVector(1, 2);
+      return { height: site.positive(height!, "the height"), width: site.positive(width!, "the width"), alignCorners, halfPixelCenters };
+    },
+    write: (node) => ({ constants: [vectorOf(node.outputs[0]!.shape.slice(1, 3))] }),
+  });
 }
 
 /** Operators that move, repeat or cut elements. */
 export const SHAPE_ROWS: OperatorRows = {
-  CONCATENATION: row("concatenation", "*", concatenation),
-  SPLIT: row("split", "cx", (site) => splitAlong(site, 1, 0)),
-  SPLIT_V: row("split", "xcc", (site) => splitAlong(site, 0, 2)),
-  SLICE: row("slice", "xcc", slice),
-  STRIDED_SLICE: row("stridedSlice", "xccc", stridedSlice),
-  PACK: row("pack", "*", (site) => ({ axis: site.axis(site.options.int(1), site.shape(0).length + 1) })),
-  UNPACK: row("unpack", "x", (site) => ({ axis: site.axis(site.options.int(1), site.shape(0).length) })),
-  PAD: row("pad", "xc", padding),
-  PADV2: row("pad", "xcc", (site) => ({ ...padding(site), value: site.constantScalar(2) })),
-  MIRROR_PAD: row("mirrorPad", "xc", mirrorPad),
-  RESHAPE: row("reshape", "xo", reshapeTo),
-  SQUEEZE: row("reshape", "x", reshape),
-  EXPAND_DIMS: row("reshape", "xc", reshape),
-  TRANSPOSE: row("transpose", "xc", transpose),
-  GATHER: row("gather", "xx", gather),
+  ...SLICE_ROWS,
+  CONCATENATION: row("concatenation", "*", {
+    options: CONCATENATION,
+    read: (site, { axis, activation }) => ({ axis: site.axis(axis, site.shape(0).length), activation }),
+  }),
+  SPLIT: equalSplit,
+  SPLIT_V: splitBySizes,
+  PACK: row("pack", "*", {
+    options: PACK,
+    read: (site, { axis }) => ({ axis: site.axis(axis, site.shape(0).length + 1) }),
+    write: (node) => ({ options: { parts: node.inputs.length } }),
+  }),
+  UNPACK: row("unpack", "x", {
+    options: UNPACK,
+    read: (site, { axis }) => ({ axis: site.axis(axis, site.shape(0).length) }),
+    write: (node) => ({ options: { parts: node.outputs.length } }),
+  }),
+  PAD: pad,
+  PADV2: padWith,
+  MIRROR_PAD: row("mirrorPad", "xc", {
+    options: MIRROR_PAD,
+    read: (site, { mode }) => ({ ...padding(site), mode }),
+    write: (node) => ({ constants: [paddingConstant(node)] }),
+  }),
+  RESHAPE: row("reshape", "xo", { options: RESHAPE, read: reshapeTo, write: newShape }),
+  SQUEEZE: row("reshape", "x", { read: reshape, write: "never" }),
+  EXPAND_DIMS: row("reshape", "xc", { read: reshape, write: "never" }),
+  TRANSPOSE: row("transpose", "xc", { read: transpose, write: vectors("permutation") }),
+  GATHER: row("gather", "xx", { options: GATHER, read: gather }),
   GATHER_ND: row("gatherNd", "xx"),
-  TILE: row("tile", "xc", tile),
-  BROADCAST_TO: row("broadcastTo", "xc", (site) => statedShape(site, 1)),
-  FILL: row("fill", "cx", (site) => statedShape(site, 0)),
-  SPACE_TO_BATCH_ND: row("spaceToBatch", "xcc", spaceToBatch),
-  BATCH_TO_SPACE_ND: row("batchToSpace", "xcc", batchToSpace),
-  DEPTH_TO_SPACE: row("depthToSpace", "x", blockOf),
-  SPACE_TO_DEPTH: row("spaceToDepth", "x", blockOf),
-  RESIZE_BILINEAR: row("resizeBilinear", "xc", resize(2)),
-  RESIZE_NEAREST_NEIGHBOR: row("resizeNearest", "xc", resize(0)),
+  TILE: row("tile", "xc", { read: tile, write: vectors("multiples") }),
+  BROADCAST_TO: row("broadcastTo", "xc", { read: (site) => statedShape(site, 1), write: shapeConstant }),
+  FILL: row("fill", "cx", { read: (site) => statedShape(site, 0), write: shapeConstant }),
+  SPACE_TO_BATCH_ND: row("spaceToBatch", "xcc", { read: spaceToBatch, write: blocksAnd("before", "after") }),
+  BATCH_TO_SPACE_ND: row("batchToSpace", "xcc", { read: batchToSpace, write: blocksAnd("cropsBefore", "cropsAfter") }),
+  DEPTH_TO_SPACE: row("depthToSpace", "x", { options: DEPTH_TO_SPACE }),
+  SPACE_TO_DEPTH: row("spaceToDepth", "x", { options: SPACE_TO_DEPTH }),
+  RESIZE_BILINEAR: resize("resizeBilinear", RESIZE_BILINEAR),
+  RESIZE_NEAREST_NEIGHBOR: resize("resizeNearest", RESIZE_NEAREST),
 };

@@ -1,5 +1,8 @@
-import type { Attributes } from "../../graph/index.ts";
-import { activation, type OperatorRows, row, type Site } from "./site.ts";
+import type { Attributes, Node } from "../../graph/index.ts";
+import { attributesOf, type PoolAttributes, type WindowAttributes } from "../../ops/index.ts";
+import { BATCH_MATMUL, CONV_2D, DEPTHWISE_CONV_2D, FULLY_CONNECTED, type OptionTable, type Padding, POOL_2D, TRANSPOSE_CONV } from "./options.ts";
+import { attributesFrom, type OperatorRow, type OperatorRows, row, vectorOf } from "./row.ts";
+import type { Site } from "./site.ts";
 
 /** The file stores SAME and VALID; the graph stores the rows and columns of padding that they mean. */
 interface Axis {
@@ -22,103 +25,157 @@ function padsOf(axis: Axis, same: boolean): [number, number] {
   return [total >> 1, total - (total >> 1)];
 }
 
-function isSame(site: Site): boolean {
-  return site.options.byte(0) === 0;
+interface Strides {
+  readonly strideH: number;
+  readonly strideW: number;
 }
 
-function strides(site: Site): { strideH: number; strideW: number } {
-  return { strideH: site.positive(site.options.int(2), "the vertical stride"), strideW: site.positive(site.options.int(1), "the horizontal stride") };
-}
-
-interface Window {
-  readonly height: number;
-  readonly width: number;
+/** What the file says of a window: its padding by name and its steps; without dilations they are 1. */
+interface WindowOptions extends Strides {
+  readonly padding: Padding;
   readonly dilationH?: number;
   readonly dilationW?: number;
 }
 
-function pads(site: Site, image: readonly number[], window: Window): Attributes {
-  const same = isSame(site);
-  const { strideH, strideW } = strides(site);
-  const vertical = { input: image[1]!, filter: window.height, stride: strideH, dilation: window.dilationH ?? 1 };
-  const horizontal = { input: image[2]!, filter: window.width, stride: strideW, dilation: window.dilationW ?? 1 };
-  const [padTop, padBottom] = padsOf(vertical, same);
-  const [padLeft, padRight] = padsOf(horizontal, same);
-  return { strideH, strideW, padTop, padBottom, padLeft, padRight };
+interface Size {
+  readonly height: number;
+  readonly width: number;
+}
+
+/** A window over the rows of an image [n, h, w, c], and over its columns. */
+function axesOf(image: readonly number[], filter: Size, o: Omit<WindowOptions, "padding">): [vertical: Axis, horizontal: Axis] {
+  return [
+    { input: image[1]!, filter: filter.height, stride: o.strideH, dilation: o.dilationH ?? 1 },
+    { input: image[2]!, filter: filter.width, stride: o.strideW, dilation: o.dilationW ?? 1 },
+  ];
+}
+
+type Pads = Pick<WindowAttributes, "padTop" | "padBottom" | "padLeft" | "padRight">;
+
+function padsFor(image: readonly number[], filter: Size, o: WindowOptions): Pads {
+  const [[padTop, padBottom], [padLeft, padRight]] = axesOf(image, filter, o).map((axis) => padsOf(axis, o.padding === "SAME")) as [
+    [number, number],
+    [number, number],
+  ];
+  return { padTop, padBottom, padLeft, padRight };
+}
+
+/** The name of a node's padding, or null where its rows and columns are neither; `image` is what the window moves over. */
+function paddingOf(image: readonly number[], filter: Size, a: Omit<WindowOptions, "padding"> & Pads): { options: { padding: Padding } } | null {
+  for (const padding of ["VALID", "SAME"] as const) {
+    const pads = padsFor(image, filter, { ...a, padding });
+    if (Object.entries(pads).every(([side, rows]) => a[side as keyof Pads] === rows)) return { options: { padding } };
+  }
+  return null;
 }
 
 /** The file states the output's shape too; a file where the two disagree is damaged. */
-function checkOutput(site: Site, window: Window): void {
+function checkOutput(site: Site, filter: Size, o: WindowOptions): void {
   const image = site.shape(0, 4);
   const output = site.outputShape(4);
-  const { strideH, strideW } = strides(site);
-  const same = isSame(site);
-  const height = outputSize({ input: image[1]!, filter: window.height, stride: strideH, dilation: window.dilationH ?? 1 }, same);
-  const width = outputSize({ input: image[2]!, filter: window.width, stride: strideW, dilation: window.dilationW ?? 1 }, same);
+  const [height, width] = axesOf(image, filter, o).map((axis) => outputSize(axis, o.padding === "SAME"));
   if (output[1] !== height || output[2] !== width || output[0] !== image[0])
     site.fail(`the output is ${output.join("×")} where ${image[0]}×${height}×${width}×… follows from the input`);
 }
 
-function convolution(site: Site, dilationField: number): Attributes {
-  const image = site.shape(0, 4);
-  const weights = site.shape(1, 4);
-  const dilationW = site.positive(site.options.int(dilationField, 1), "the horizontal dilation");
-  const dilationH = site.positive(site.options.int(dilationField + 1, 1), "the vertical dilation");
-  const window = { height: weights[1]!, width: weights[2]!, dilationH, dilationW };
-  checkOutput(site, window);
-  return { ...pads(site, image, window), dilationH, dilationW };
+interface ConvolutionOptions extends Required<WindowOptions> {
+  readonly activation: string;
 }
 
-function conv2d(site: Site): Attributes {
+function convolution(site: Site, o: ConvolutionOptions): Attributes {
+  const image = site.shape(0, 4);
+  const weights = site.shape(1, 4);
+  const filter = { height: weights[1]!, width: weights[2]! };
+  checkOutput(site, filter, o);
+  const { padding: _named, ...rest } = o;
+  return { ...rest, ...padsFor(image, filter, o) };
+}
+
+function conv2d(site: Site, o: ConvolutionOptions): Attributes {
   const [channels, outputs, perGroup] = [site.shape(0, 4)[3]!, site.shape(1, 4)[0]!, site.shape(1, 4)[3]!];
   if (channels % perGroup !== 0 || outputs % (channels / perGroup) !== 0)
     site.fail(`filters of ${perGroup} channels do not divide an input of ${channels} channels into groups for ${outputs} outputs`);
   if (site.outputShape(4)[3] !== outputs) site.fail(`the output has ${site.outputShape()[3]} channels for ${outputs} filters`);
-  return { ...convolution(site, 4), activation: activation(site, 3) };
+  return convolution(site, o);
 }
 
-function depthwiseConv2d(site: Site): Attributes {
+function depthwiseConv2d(site: Site, o: ConvolutionOptions): Attributes {
   const [channels, weights] = [site.shape(0, 4)[3]!, site.shape(1, 4)];
   if (weights[0] !== 1 || weights[3]! % channels !== 0) site.fail(`depthwise filters of shape ${weights.join("×")} do not fit ${channels} channels`);
   if (site.outputShape(4)[3] !== weights[3]) site.fail(`the output has ${site.outputShape()[3]} channels for ${weights[3]} filters`);
-  return { ...convolution(site, 5), depthMultiplier: weights[3]! / channels, activation: activation(site, 4) };
+  return { ...convolution(site, o), depthMultiplier: weights[3]! / channels };
 }
 
-function pool2d(site: Site): Attributes {
-  const filterW = site.positive(site.options.int(3), "the pooling width");
-  const filterH = site.positive(site.options.int(4), "the pooling height");
-  const window = { height: filterH, width: filterW };
-  checkOutput(site, window);
-  return { filterH, filterW, ...pads(site, site.shape(0, 4), window), activation: activation(site, 5) };
+/** Files could hold these, but runtimes demand a bias beside integer weights, and a scale for each channel of hybrid depthwise ones. */
+function isNeverRun({ op, inputs: [x, weights, bias] }: Node): boolean {
+  if (weights!.dtype === "float32") return false;
+  const isHybrid = x!.dtype === "float32";
+  return op === "conv2d" ? !bias : isHybrid && weights!.quantization?.scales.length !== weights!.shape[3];
 }
+
+function writeConvolution(node: Node): ReturnType<typeof paddingOf> {
+  if (isNeverRun(node)) return null;
+  const [image, weights] = [node.inputs[0]!.shape, node.inputs[1]!.shape];
+  return paddingOf(image, { height: weights[1]!, width: weights[2]! }, attributesOf<WindowAttributes>(node));
+}
+
+function pooling(op: string): OperatorRow {
+  return row(op, "x", {
+    options: POOL_2D,
+    read(site, o) {
+      const filter = { height: o.filterH, width: o.filterW };
+      checkOutput(site, filter, o);
+      const { padding: _named, ...rest } = o;
+      return { ...rest, ...padsFor(site.shape(0, 4), filter, o) };
+    },
+    write(node) {
+      const a = attributesOf<PoolAttributes>(node);
+      return paddingOf(node.inputs[0]!.shape, { height: a.filterH, width: a.filterW }, a);
+    },
+  });
+}
+
+type TransposeOptions = typeof TRANSPOSE_CONV extends OptionTable<infer O> ? O : never;
 
 /** The padding is that of the forward convolution from the output's size to the input's. */
-function transposeConv2d(site: Site): Attributes {
+function transposeConv2d(site: Site, o: TransposeOptions): Attributes {
   const output = site.constantOrNull(0) ?? site.outputShape(4); // where the shape is computed, the output still states it
   const weights = site.shape(1, 4);
   site.shape(2, 4);
   const stated = site.outputShape(4);
   if (output.length !== 4 || output.some((dim, i) => dim !== stated[i]))
     site.fail(`the output shape ${output.join("×")} differs from the output tensor's ${stated.join("×")}`);
-  const window = { height: weights[1]!, width: weights[2]! };
-  return { ...pads(site, output, window), activation: activation(site, 3), outputHeight: output[1]!, outputWidth: output[2]! };
+  const { padding: _named, ...rest } = o;
+  return { ...rest, ...padsFor(output, { height: weights[1]!, width: weights[2]! }, o), outputHeight: output[1]!, outputWidth: output[2]! };
 }
 
-function fullyConnected(site: Site): Attributes {
-  if (site.options.byte(1) !== 0) site.unsupported("the weights are stored shuffled", "Export the model without shuffled weights.");
-  site.shape(1, 2);
-  const asymmetric = site.options.bool(3) ? { asymmetricQuantizeInputs: true } : {};
-  return { activation: activation(site, 0), keepDims: site.options.bool(2), ...asymmetric };
-}
+const transposed: OperatorRow = row("transposeConv2d", "oxx?", {
+  options: TRANSPOSE_CONV,
+  order: [1, 0, 2],
+  read: transposeConv2d,
+  write(node) {
+    const [output, weights] = [node.outputs[0]!.shape, node.inputs[1]!.shape];
+    const padding = paddingOf(output, { height: weights[1]!, width: weights[2]! }, attributesOf<WindowAttributes>(node));
+    return padding && { ...padding, constants: [vectorOf(output)] };
+  },
+});
+
+const dense: OperatorRow = row("fullyConnected", "xx?", {
+  options: FULLY_CONNECTED,
+  read(site, { weightsFormat: _default, ...rest }) {
+    site.shape(1, 2);
+    return attributesFrom(rest);
+  },
+});
 
 /** Convolutions, pooling and dense layers. */
 export const WINDOW_ROWS: OperatorRows = {
-  CONV_2D: row("conv2d", "xx?", conv2d),
-  DEPTHWISE_CONV_2D: row("depthwiseConv2d", "xx?", depthwiseConv2d),
-  TRANSPOSE_CONV: row("transposeConv2d", "oxx?", transposeConv2d, [1, 0, 2]),
-  AVERAGE_POOL_2D: row("averagePool2d", "x", pool2d),
-  MAX_POOL_2D: row("maxPool2d", "x", pool2d),
-  FULLY_CONNECTED: row("fullyConnected", "xx?", fullyConnected),
-  BATCH_MATMUL: row("batchMatmul", "xx", (site) => ({ adjX: site.options.bool(0), adjY: site.options.bool(1) })),
+  CONV_2D: row("conv2d", "xx?", { options: CONV_2D, read: conv2d, write: writeConvolution }),
+  DEPTHWISE_CONV_2D: row("depthwiseConv2d", "xx?", { options: DEPTHWISE_CONV_2D, read: depthwiseConv2d, write: writeConvolution }),
+  TRANSPOSE_CONV: transposed,
+  AVERAGE_POOL_2D: pooling("averagePool2d"),
+  MAX_POOL_2D: pooling("maxPool2d"),
+  FULLY_CONNECTED: dense,
+  BATCH_MATMUL: row("batchMatmul", "xx", { options: BATCH_MATMUL, read: (_site, options) => attributesFrom(options) }),
   EMBEDDING_LOOKUP: row("embeddingLookup", "xx"),
 };

@@ -277,8 +277,7 @@ describe("the file", () => {
     expect(graph.metadata).toEqual({
       description: "a model",
       labels: "cat\ndog",
-      "signature main": "subgraph 0: inputs x=0; outputs ",
-      "signature train": "subgraph 1: inputs x=0; outputs ",
+      "signature main": '{"inputs":{"x":0},"outputs":{}}',
       "other subgraphs": "graph1",
     });
   });

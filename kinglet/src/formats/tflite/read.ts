@@ -2,10 +2,12 @@ import { elementCount, KingletError, type TypedArray } from "../../base/index.ts
 import { checkGraph, type Graph, GraphBuilder, type Value } from "../../graph/index.ts";
 import { foldShapes, isShapeOperator } from "./fold.ts";
 import { Model, type OperatorKind, type StoredOperator, type Subgraph } from "./model.ts";
+import { readNotes } from "./notes.ts";
 import { openShape } from "./open-shapes.ts";
 import { rowOf } from "./operators.ts";
 import { operatorCode } from "./schema.ts";
-import { type OperatorRow, Site } from "./site.ts";
+import type { OperatorRow } from "./row.ts";
+import { Site } from "./site.ts";
 import { type Tensor, tensorType, widenFloat16 } from "./tensor.ts";
 import { isBookkeeping, readVariables, type Variable } from "./variables.ts";
 
@@ -57,7 +59,7 @@ class Translation {
     for (const index of this.subgraph.inputs) this.addInput(this.tensor(index, this.subgraph.where));
     for (const operator of this.subgraph.operators) this.addOperator(operator);
     for (const index of this.subgraph.outputs) this.builder.output(this.value(this.tensor(index, this.subgraph.where), this.subgraph.where));
-    for (const [key, text] of this.model.notes()) this.builder.note(key, text);
+    for (const [key, text] of readNotes(this.model, this.subgraph)) this.builder.note(key, text);
     return this.builder.build();
   }
 

@@ -1,5 +1,8 @@
 import type { DType } from "../../base/index.ts";
 
+/** Bytes 4 to 7 of every file. */
+export const IDENTIFIER = "TFL3";
+
 /** Field numbers of the tables of TensorFlow Lite's FlatBuffer schema, version 3. */
 export const MODEL = { version: 0, operatorCodes: 1, subgraphs: 2, description: 3, buffers: 4, metadata: 6, signatures: 7 } as const;
 export const OPERATOR_CODE = { shortCode: 0, custom: 1, version: 2, code: 3 } as const;
@@ -70,4 +73,23 @@ export function operatorName(code: number): string {
 
 export function operatorCode(name: string): number {
   return OPERATOR_NAMES.indexOf(name);
+}
+
+/** Names of the option tables by their number in the schema's union, without the "Options" that all end in. */
+const OPTION_TABLES: readonly string[] = `
+NONE Conv2D DepthwiseConv2D ConcatEmbeddings LSHProjection Pool2D SVDF RNN FullyConnected Softmax Concatenation Add L2Norm
+LocalResponseNormalization LSTM ResizeBilinear Call Reshape SkipGram SpaceToDepth EmbeddingLookupSparse Mul Pad Gather
+BatchToSpaceND SpaceToBatchND Transpose Reducer Sub Div Squeeze SequenceRNN StridedSlice Exp TopKV2 Split LogSoftmax Cast
+Dequantize MaximumMinimum ArgMax Less Neg PadV2 Greater GreaterEqual LessEqual Select Slice TransposeConv SparseToDense
+Tile ExpandDims Equal NotEqual Shape Pow ArgMin FakeQuant Pack LogicalOr OneHot LogicalAnd LogicalNot Unpack FloorDiv
+Square ZerosLike Fill BidirectionalSequenceLSTM BidirectionalSequenceRNN UnidirectionalSequenceLSTM FloorMod Range
+ResizeNearestNeighbor LeakyRelu SquaredDifference MirrorPad Abs SplitV Unique ReverseV2 AddN GatherNd Cos Where Rank
+ReverseSequence MatrixDiag Quantize MatrixSetDiag HardSwish If While DepthToSpace NonMaxSuppressionV4
+NonMaxSuppressionV5 ScatterNd SelectV2 Densify SegmentSum BatchMatMul Cumsum CallOnce BroadcastTo Rfft2d Conv3D Hashtable
+HashtableFind HashtableImport HashtableSize VarHandle ReadVariable AssignVariable Random Bucketize Gelu`
+  .trim()
+  .split(/\s+/);
+
+export function optionTableNumber(name: string): number {
+  return OPTION_TABLES.indexOf(name);
 }

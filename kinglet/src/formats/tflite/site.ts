@@ -1,9 +1,8 @@
-import type { Attributes, ValueType } from "../../graph/index.ts";
 import type { FlatFile, Table } from "./flatfile.ts";
 import { readFlexNumbers } from "./flexbuffers.ts";
 import type { Tensor } from "./tensor.ts";
 
-/** What an attribute reader sees of one operator of the file. */
+/** What a row's reader sees of one operator of the file. */
 export class Site {
   readonly where: string;
   /** The operator's builtin options; all defaults where the file has none. */
@@ -115,45 +114,4 @@ export class Site {
     if (!Number.isInteger(value) || value < 1) this.fail(`${what} is ${value}; it must be at least 1`);
     return value;
   }
-}
-
-export type AttributeReader = (site: Site) => Attributes;
-
-/** How one builtin operator becomes a node of the graph. */
-export interface OperatorRow {
-  /** Kinglet's name of the operator. */
-  readonly op: string;
-  /**
-   * One letter for each input in the file: `x` a value, `?` a value that may be absent, `c` a
-   * constant that becomes an attribute, `o` such a constant that may be absent; `*` alone: any number of values.
-   */
-  readonly inputs: string;
-  readonly read: AttributeReader;
-  /** Where the node takes its values in another order than the file: positions among the kept ones. */
-  readonly order?: readonly number[];
-  /** The type of a variable that the operator keeps to itself; the node takes it as its last input. */
-  readonly state?: (site: Site) => ValueType;
-}
-
-export type OperatorRows = Readonly<Record<string, OperatorRow>>;
-
-const nothing: AttributeReader = () => ({});
-
-export function row(op: string, inputs: string, read: AttributeReader = nothing, order?: readonly number[]): OperatorRow {
-  return order === undefined ? { op, inputs, read } : { op, inputs, read, order };
-}
-
-const ACTIVATIONS = ["none", "relu", "reluN1To1", "relu6", "tanh"] as const;
-export type Activation = (typeof ACTIVATIONS)[number];
-
-/** The fused activation in option `field`. */
-export function activation(site: Site, field: number): Activation {
-  const code = site.options.byte(field);
-  return (
-    ACTIVATIONS[code] ??
-    site.unsupported(
-      `the fused activation ${code === 5 ? "SIGN_BIT" : code} is not supported`,
-      "Export the model with the activation as an operator of its own.",
-    )
-  );
 }

@@ -1,16 +1,17 @@
 import { elementCount, type TypedArray } from "../../base/index.ts";
 import type { Model, StoredOperator, Subgraph } from "./model.ts";
+import { CALL_ONCE, type OptionTable, readOptions, VAR_HANDLE } from "./options.ts";
 import { operatorCode } from "./schema.ts";
 import type { Tensor } from "./tensor.ts";
 
-const VAR_HANDLE = operatorCode("VAR_HANDLE");
+const HANDLE = operatorCode("VAR_HANDLE");
 const READ = operatorCode("READ_VARIABLE");
 const ASSIGN = operatorCode("ASSIGN_VARIABLE");
-const CALL_ONCE = operatorCode("CALL_ONCE");
+const CALL = operatorCode("CALL_ONCE");
 
 /** VAR_HANDLE only names a variable and CALL_ONCE only sets first contents: neither becomes a node. */
 export function isBookkeeping(code: number): boolean {
-  return code === VAR_HANDLE || code === CALL_ONCE;
+  return code === HANDLE || code === CALL;
 }
 
 /** A variable of the model: the tensor that tells its type, and what it holds before the first inference. */
@@ -20,15 +21,23 @@ export interface Variable {
   readonly initial: TypedArray | undefined;
 }
 
+function optionsOf<O>(model: Model, table: OptionTable<O>, operator: StoredOperator): O {
+  return readOptions(table, operator.options, {
+    fail: (message) => model.file.fail(operator.where, message),
+    unsupported: (message, hint) => model.file.unsupported(operator.where, message, hint),
+  });
+}
+
 /** Variable keys by the number of the resource tensor that stands for each. */
 function handlesOf(model: Model, subgraph: Subgraph): Map<number, string> {
   const keys = new Map<number, string>();
   for (const operator of subgraph.operators) {
-    if (operator.kind.code !== VAR_HANDLE) continue;
+    if (operator.kind.code !== HANDLE) continue;
     const output = operator.outputs[0];
     if (output === undefined || subgraph.tensors[output]?.stored !== "resource")
       model.file.fail(operator.where, "a variable handle does not produce a resource");
-    keys.set(output!, JSON.stringify([operator.options.text(0), operator.options.text(1)]));
+    const { container, sharedName } = optionsOf(model, VAR_HANDLE, operator);
+    keys.set(output!, JSON.stringify([container, sharedName]));
   }
   return keys;
 }
@@ -44,13 +53,19 @@ function checkSameType(model: Model, operator: StoredOperator, a: Tensor, b: Ten
     model.file.fail(operator.where, `a variable of ${a.stored}[${a.shape.join(",")}] is used as ${b.stored}[${b.shape.join(",")}]`);
 }
 
+/** Numbers of the subgraphs that only set first contents. */
+export function initializersOf(model: Model, subgraph: Subgraph): Set<number> {
+  const calls = subgraph.operators.filter(({ kind }) => kind.code === CALL);
+  return new Set(calls.map((call) => optionsOf(model, CALL_ONCE, call).subgraph));
+}
+
 /** First contents that the CALL_ONCE subgraphs assign, by variable key. */
 function initialContents(model: Model, subgraph: Subgraph): Map<string, { tensor: Tensor; data: TypedArray }> {
   const found = new Map<string, { tensor: Tensor; data: TypedArray }>();
   const seen = new Set<number>();
   for (const call of subgraph.operators) {
-    if (call.kind.code !== CALL_ONCE) continue;
-    const index = call.options.int(0);
+    if (call.kind.code !== CALL) continue;
+    const index = optionsOf(model, CALL_ONCE, call).subgraph;
     if (index === 0) model.file.fail(call.where, "the model calls itself to set up its variables");
     if (seen.has(index)) continue;
     seen.add(index);
@@ -62,7 +77,7 @@ function initialContents(model: Model, subgraph: Subgraph): Map<string, { tensor
 function readInitializer(model: Model, init: Subgraph, call: StoredOperator, found: Map<string, { tensor: Tensor; data: TypedArray }>): void {
   const keys = handlesOf(model, init);
   for (const operator of init.operators) {
-    if (operator.kind.code === VAR_HANDLE) continue;
+    if (operator.kind.code === HANDLE) continue;
     const tensor = init.tensors[operator.inputs[1] ?? -1];
     const key = keys.get(operator.inputs[0] ?? -1);
     const data = tensor === undefined ? null : model.constant(tensor);
@@ -75,6 +90,12 @@ function readInitializer(model: Model, init: Subgraph, call: StoredOperator, fou
     }
     found.set(key, { tensor, data });
   }
+}
+
+/** What a variable starts with that nobody has set up: real zeros. */
+function atRest(data: TypedArray | undefined, { quantization }: Tensor): boolean {
+  const zero = quantization?.zeroPoints[0] ?? 0;
+  return data?.every((element: number | bigint) => Number(element) === zero) ?? true;
 }
 
 /** Every variable that the subgraph reads or assigns, by the number of each resource tensor. */
@@ -91,7 +112,7 @@ export function readVariables(model: Model, subgraph: Subgraph): ReadonlyMap<num
     const start = initial.get(key);
     if (known !== undefined) checkSameType(model, operator, known.type, type);
     if (start !== undefined) checkSameType(model, operator, start.tensor, type);
-    if (known === undefined) byKey.set(key, { name: variableName(key), type, initial: start?.data });
+    if (known === undefined) byKey.set(key, { name: variableName(key), type, initial: atRest(start?.data, type) ? undefined : start?.data });
   }
   const variables = new Map<number, Variable>();
   for (const [tensor, key] of keys) {

@@ -4,7 +4,7 @@ import { attributesOf, inputOf, outputOf } from "../op.ts";
 import { binary, type GradientContext, type GradientRule, one, scaledBy, sumTo, throughActivation } from "./rule.ts";
 
 /** A binary operator: the gradients of both operands before broadcasting is undone. */
-function ofBinary(rule: (g: GradientContext, node: Node, dz: Value, index: number) => Value): GradientRule {
+export function ofBinary(rule: (g: GradientContext, node: Node, dz: Value, index: number) => Value): GradientRule {
   return (g, node, [dy]) => {
     const dz = throughActivation(g, node, dy!);
     return [0, 1].map((i) => (g.wanted(i) ? sumTo(g, rule(g, node, dz, i), inputOf(node, i).shape) : null));

@@ -2,6 +2,7 @@ import * as elementwise from "./elementwise.ts";
 import * as layers from "./layers.ts";
 import * as movement from "./movement.ts";
 import type { GradientRule } from "./rule.ts";
+import * as selection from "./selection.ts";
 import type { OpName } from "../table.ts";
 
 export type { GradientContext, GradientRule } from "./rule.ts";
@@ -20,6 +21,8 @@ const GRADIENTS: Partial<Record<OpName, GradientRule>> = {
   logSoftmax: layers.logSoftmax,
   softmaxCrossEntropy: layers.softmaxCrossEntropy,
   dropout: layers.dropout,
+  fakeQuantize: layers.fakeQuantize,
+  fakeQuantizeWeights: layers.fakeQuantizeWeights,
   add: elementwise.add,
   sub: elementwise.sub,
   mul: elementwise.mul,
@@ -54,6 +57,20 @@ const GRADIENTS: Partial<Record<OpName, GradientRule>> = {
   mean: movement.mean,
   broadcastTo: movement.broadcastTo,
   batchMatmul: movement.batchMatmul,
+  pack: movement.pack,
+  unpack: movement.unpack,
+  tile: movement.tile,
+  cumsum: movement.cumsum,
+  depthToSpace: movement.depthToSpace,
+  spaceToDepth: movement.spaceToDepth,
+  maximum: selection.maximum,
+  minimum: selection.minimum,
+  reduceMax: selection.reduceExtreme,
+  reduceMin: selection.reduceExtreme,
+  select: selection.select,
+  prelu: selection.prelu,
+  l2Normalization: layers.l2Normalization,
+  transposeConv2d: layers.transposeConv2d,
 };
 
 /** The gradient rule of an operator, or undefined. */

@@ -3,6 +3,7 @@ import type { Node, Value } from "../../graph/index.ts";
 import type { BatchNormAttributes } from "../batch-norm.ts";
 import { attributesOf, badNode, inputOf, outputOf } from "../op.ts";
 import type { PoolAttributes } from "../pool.ts";
+import type { TransposeConvAttributes } from "../transpose-conv.ts";
 import type { WindowAttributes } from "../window.ts";
 import { binary, channelSums, type GradientContext, type GradientRule, one, reshaped, scaledBy, throughActivation } from "./rule.ts";
 
@@ -70,8 +71,8 @@ export const maxPool2d: GradientRule = (g, node, [dy]) => {
 export const batchNormTraining: GradientRule = (g, node, [dy, ...rest]) => {
   if (rest.some((each) => each !== null)) throw badNode(node, "has statistics that a loss depends on, which has no gradient here");
   const { epsilon, activation } = attributesOf<BatchNormAttributes>(node);
-  const y = activation === "none" ? null : outputOf(node);
-  const inputs = [inputOf(node, 0), y, dy!, inputOf(node, 1), outputOf(node, 1), outputOf(node, 2)];
+  const [x, scale, offset] = [0, 1, 2].map((i) => inputOf(node, i)) as [Value, Value, Value];
+  const inputs = [x, activation === "none" ? null : offset, dy!, scale, outputOf(node, 1), outputOf(node, 2)];
   return [...g.apply("batchNormGradient", inputs, { epsilon, activation })];
 };
 
@@ -99,4 +100,34 @@ export const softmaxCrossEntropy: GradientRule = (g, node, [dLoss, dProbabilitie
   return [binary(g, "mul", slope, reshaped(g, dLoss!, [targets.shape[0]!, 1])), null];
 };
 
+/** Straight-through: rounding has no slope worth following. */
+export const fakeQuantize: GradientRule = (g, node, [dy]) => [one(g, "fakeQuantizeGradient", [dy!, inputOf(node, 0)], node.attributes)];
+
+export const fakeQuantizeWeights: GradientRule = (_g, _node, [dy]) => [dy!];
+
 export const dropout: GradientRule = (g, node, [dy]) => [one(g, "dropout", [dy!, inputOf(node, 1)], node.attributes), null];
+
+/** x / |x| along the last dimension: (dy − y · Σ dy · y) / |x|. */
+export const l2Normalization: GradientRule = (g, node, [dy]) => {
+  const [x, y] = [inputOf(node, 0), outputOf(node)];
+  const along = { axes: [x.shape.length - 1], keepDims: true };
+  const length = one(g, "sqrt", [one(g, "sum", [one(g, "square", [x])], along)]);
+  const shared = one(g, "sum", [binary(g, "mul", dy!, y)], along);
+  return [binary(g, "div", binary(g, "sub", dy!, binary(g, "mul", y, shared)), length)];
+};
+
+/** A transposed convolution is the gradient of a convolution, so its own gradients are convolutions with the weights the other way round. */
+export const transposeConv2d: GradientRule = (g, node, [dy]) => {
+  const dz = throughActivation(g, node, dy!);
+  const [x, w] = [inputOf(node, 0), inputOf(node, 1)];
+  const a = attributesOf<TransposeConvAttributes>(node);
+  const reach = (input: number, filter: number, stride: number, output: number, pad: number): number => (input - 1) * stride + filter - output - pad;
+  const padBottom = reach(x.shape[1]!, w.shape[1]!, a.strideH, a.outputHeight, a.padTop);
+  const padRight = reach(x.shape[2]!, w.shape[2]!, a.strideW, a.outputWidth, a.padLeft);
+  const window = { ...windowOf(node), padBottom, padRight };
+  const turned = (weights: Value): Value => one(g, "transpose", [weights], { permutation: [3, 1, 2, 0] });
+  const size = { filterH: w.shape[1]!, filterW: w.shape[2]!, groupChannels: w.shape[0]! };
+  const dx = g.wanted(0) ? one(g, "conv2d", [dz, turned(w), null], window) : null;
+  const dw = g.wanted(1) ? turned(one(g, "conv2dFilterGradient", [dz, x], { ...window, ...size })) : null;
+  return [dx, dw, biasGradient(g, node, dz)];
+};

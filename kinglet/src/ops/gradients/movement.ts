@@ -2,6 +2,7 @@ import { elementCount } from "../../base/index.ts";
 import type { Node, Value } from "../../graph/index.ts";
 import type { BatchMatmulAttributes } from "../batch-matmul.ts";
 import { attributesOf, inputOf } from "../op.ts";
+import type { CumsumAttributes } from "../cumsum.ts";
 import type { ReduceAttributes } from "../reduce.ts";
 import type { PadAttributes, SliceAttributes } from "../slice.ts";
 import { type GradientContext, type GradientRule, one, reshaped, scaledBy, sumTo } from "./rule.ts";
@@ -30,15 +31,44 @@ export const slice: GradientRule = (g, node, [dy]) => {
   return [one(g, "pad", [dy!], { before: [...begin], after })];
 };
 
-/** Outputs that nothing depends on count as zeros. */
-export const split: GradientRule = (g, node, dy) => {
-  const { axis } = attributesOf<{ axis: number }>(node);
-  const parts = dy.map((each, i) => {
+/** The gradients of all outputs; those that nothing depends on count as zeros. */
+function complete(g: GradientContext, node: Node, dy: readonly (Value | null)[]): Value[] {
+  return dy.map((each, i) => {
     const { shape } = node.outputs[i]!;
     return each ?? g.constant("zeros", shape, new Float32Array(elementCount(shape)));
   });
-  return [one(g, "concatenation", parts, { axis })];
+}
+
+/** Put together again by `op` along the same axis. */
+const joined =
+  (op: "concatenation" | "pack"): GradientRule =>
+  (g, node, dy) => [one(g, op, complete(g, node, dy), { axis: attributesOf<{ axis: number }>(node).axis })];
+
+export const split = joined("concatenation");
+export const unpack = joined("pack");
+export const pack: GradientRule = (g, node, [dy]) => g.apply("unpack", [dy!], node.attributes);
+
+/** Copies side by side are dimensions of their own, which are summed up. */
+export const tile: GradientRule = (g, node, [dy]) => {
+  const { multiples } = attributesOf<{ multiples: number[] }>(node);
+  const { shape } = inputOf(node, 0);
+  const apart = one(g, "reshape", [dy!], { shape: shape.flatMap((size, d) => [multiples[d]!, size]) });
+  return [reshaped(g, one(g, "sum", [apart], { axes: shape.map((_, d) => 2 * d), keepDims: false }), shape)];
 };
+
+/** The running sum the other way round. */
+export const cumsum: GradientRule = (g, node, [dy]) => {
+  const a = attributesOf<CumsumAttributes>(node);
+  return [one(g, "cumsum", [dy!], { ...a, reverse: !a.reverse })];
+};
+
+/** What moves elements only is undone by its counterpart. */
+const undoneBy =
+  (op: "depthToSpace" | "spaceToDepth"): GradientRule =>
+  (g, node, [dy]) => [one(g, op, [dy!], node.attributes)];
+
+export const depthToSpace = undoneBy("spaceToDepth");
+export const spaceToDepth = undoneBy("depthToSpace");
 
 export const pad: GradientRule = (g, node, [dy]) => {
   const { before } = attributesOf<PadAttributes>(node);
@@ -46,7 +76,7 @@ export const pad: GradientRule = (g, node, [dy]) => {
 };
 
 /** dy seen with the reduced dimensions as 1, repeated along them. */
-function spread(g: GradientContext, node: Node, dy: Value): Value {
+export function spread(g: GradientContext, node: Node, dy: Value): Value {
   const { axes } = attributesOf<ReduceAttributes>(node);
   const { shape } = inputOf(node, 0);
   const kept = shape.map((size, d) => (axes.includes(d) ? 1 : size));

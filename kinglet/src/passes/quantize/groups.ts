@@ -63,6 +63,12 @@ export class Groups {
     return group.fixed ?? quantizationFor(group.range, domain);
   }
 
+  /** What an operand must have: the output's own scale for what only moves numbers, else its own. */
+  operand(node: Node, value: Value, domain: IntegerDomain): TensorQuantization {
+    if (ruleOf(node)!.kind === "same") return this.quantization(node.outputs[0]!, domain);
+    return value.data === undefined ? this.quantization(value, domain) : quantizationFor(this.rangeOf(value), domain);
+  }
+
   rangeOf(value: Value): Range {
     if (value.data !== undefined) return rangeOfData(value.data, value.name);
     const range = this.ranges.get(value.id);

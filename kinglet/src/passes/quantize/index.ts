@@ -1,4 +1,5 @@
 export type { DomainOptions } from "./domains.ts";
+export { fakeQuantize, type FakeQuantized } from "./fake.ts";
 export { CALIBRATION_METHODS, type CalibrationMethod, Histogram, needsHistogram, RangeObserver } from "./histogram.ts";
 export { prepareForQuantization, type QuantizedModel, type QuantizedNode, quantizeGraph, type QuantizeOptions } from "./quantize.ts";
 export { type Domain, type IntegerDomain, obstacle, ruleOf } from "./rules.ts";

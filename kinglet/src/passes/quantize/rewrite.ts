@@ -4,7 +4,7 @@ import type { NodeDomain } from "./domains.ts";
 import type { Groups } from "./groups.ts";
 import type { QuantizedModel, QuantizedNode, QuantizeOptions } from "./quantize.ts";
 import { type Domain, type IntegerDomain, isFloat, ruleOf } from "./rules.ts";
-import { perTensor, quantizationFor, quantizeData } from "./scale.ts";
+import { perTensor, quantizeData } from "./scale.ts";
 import { quantizeLayer } from "./weights.ts";
 
 /** A value as some node wants it. `quantization` is absent in floating point. */
@@ -136,12 +136,8 @@ export class Rewriter {
     this.layers.push({ index, source: node, node: made, domain });
   }
 
-  /** The scale that an operand must have: the output's own for what only moves numbers, else its own. */
   private operandForm(node: Node, value: Value, domain: IntegerDomain): Form {
-    const rule = ruleOf(node)!;
-    if (rule.kind === "same") return { domain, quantization: this.groups.quantization(node.outputs[0]!, domain) };
-    const own = value.data === undefined ? this.groups.quantization(value, domain) : quantizationFor(this.groups.rangeOf(value), domain);
-    return { domain, quantization: own };
+    return { domain, quantization: this.groups.operand(node, value, domain) };
   }
 
   private operands(node: Node, domain: IntegerDomain): (Value | null)[] {

@@ -80,7 +80,7 @@ function sumKernel(k: KernelBuilder, node: Node, sum: TableSum): KernelInstance 
   };
   k.for("i", 0, k.int("whole", whole), block, UNROLL);
   if (whole < count) k.for("i", k.int("whole", whole), k.int("count", count), element);
-  return k.finish(`${node.op}_table_s8`, "Sum of two maps: tables bring both to one scale.", { sizesApart: true });
+  return k.finish(`${node.op}_table_s8`, "Sum of two maps: tables bring both to one scale.", { looseSizes: "all" });
 }
 
 /** Addition and subtraction of int8 maps of one shape, by tables. */

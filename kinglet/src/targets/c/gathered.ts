@@ -70,13 +70,6 @@ function insideKernel(node: Node): ((k: KernelBuilder, w: GatheredWindow, corner
   return short ? (k, w, corner) => widenOddRows(k, w, corner, length, filterH) : undefined;
 }
 
-/** Two turns of 18 groups (3x3 windows of 16 channels) beat three of 12. */
-const LONGEST_TURN = 18;
-
-function turnOf(groups: number, shape: TileShape): number {
-  return !shape.shared && groups === 2 * LONGEST_TURN ? LONGEST_TURN : unrollFor(groups, shape);
-}
-
 /** Batch, row and column of a flat pixel index. */
 function positionOf(k: KernelBuilder, pixel: Expr, sizes: WindowSizes, batches: number): { n: Expr; oy: Expr; ox: Expr } {
   const line = k.let("line", pixel.div(sizes.outW));
@@ -116,7 +109,7 @@ export function gatheredKernel(node: Node, shape: TileShape): ((k: KernelBuilder
     const sizes = windowSizes(k, x, y, w.shape[1]!, w.shape[2]!);
     const pixels = k.int("pixels", pixelCount);
     const short = mayBeShort(pixelCount, tilePixels, shape);
-    const t = tileOf(k, stream, tilePixels, y.shape[3]!, turnOf(stream.depth / 4, shape));
+    const t = tileOf(k, stream, tilePixels, y.shape[3]!, unrollFor(stream.depth / 4, shape));
     const patch = k.scratch("patch", "i8", stream.depth);
     k.for(
       "pixel",

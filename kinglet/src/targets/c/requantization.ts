@@ -33,7 +33,8 @@ export const SUM_SCALE = 256;
 /** More would let the zero point leave 32 bits. */
 const LARGEST_SHIFT = 22;
 
-/** Shifts are multiples of this where that is proved, too: layers with one shift can share a kernel. */
+/** Layers with one shift can share a kernel: this one is tried first, then a multiple of the step. */
+const USUAL_SHIFT = 12;
 const SHIFT_STEP = 3;
 
 /** Multipliers tried on either side of the nominal one, and roundings tried for a channel of its own. */
@@ -161,13 +162,13 @@ export function findRequantization(channels: readonly StoredChannel[]): Requanti
   const thresholds = channels.map(thresholdsOf);
   const most = layerShift(channels, thresholds);
   if (most < 1 || channels.length === 0) return undefined;
-  const common = most - (most % SHIFT_STEP);
-  const found = common === 0 ? undefined : findWithShift(channels, thresholds, common);
-  return found?.form === "ramp" || common === most ? found : betterOf(found, findWithShift(channels, thresholds, most));
-}
-
-function betterOf(a: Requantization | undefined, b: Requantization | undefined): Requantization | undefined {
-  return a === undefined || b?.form === "ramp" ? b : a;
+  const tried = [USUAL_SHIFT, most - (most % SHIFT_STEP), most].filter((shift, i, all) => shift > 0 && shift <= most && all.indexOf(shift) === i);
+  let best: Requantization | undefined;
+  for (const shift of tried) {
+    best = findWithShift(channels, thresholds, shift) ?? best;
+    if (best?.form === "ramp") break;
+  }
+  return best;
 }
 
 /** The shorter form first. */

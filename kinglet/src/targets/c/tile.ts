@@ -1,6 +1,6 @@
 import { elementCount } from "../../base/index.ts";
 import type { Node } from "../../graph/index.ts";
-import { type Buffer, type Expr, intrinsic, type KernelBuilder, loadWord, type Variable } from "../../loops/index.ts";
+import { type Buffer, type Expr, type Func, intrinsic, type KernelBuilder, loadWord, type Variable } from "../../loops/index.ts";
 import { inputOf, outputOf } from "../../ops/index.ts";
 import { requantizeScaled, type ScaledResult, scaledResult, wordNames } from "./scaled-layer.ts";
 import type { WeightStream } from "./stream.ts";
@@ -58,20 +58,28 @@ export function mayBeShort(pixels: number, tilePixels: number, shape: TileShape)
   return shape.shared || pixels % tilePixels !== 0;
 }
 
-/** Rows of more groups run long enough for sizes not to matter. */
+/** Rows of more groups of four taps are not written out whole, and outweigh all that their sizes cost as arguments. */
 const LONG_ROW = 16;
 
+/** Rows of more groups outweigh the sizes that only the loops around tiles use. */
+const MIDDLE_ROW = 8;
+const OUTER_SIZES = ["pixels", "blocks", "block_words", "out_c"];
+
 /** The marks of a kernel whose channels have so many groups of taps. */
-export function tileMarks(groups: number): { asWritten: true; sizesApart: boolean } {
-  return { asWritten: true, sizesApart: groups > LONG_ROW };
+export function tileMarks(groups: number): Pick<Func, "asWritten" | "looseSizes"> {
+  return { asWritten: true, ...(groups > LONG_ROW ? { looseSizes: "all" } : groups > MIDDLE_ROW ? { looseSizes: OUTER_SIZES } : {}) };
 }
 
 /** Turns of long rows, in groups of four taps, the first that divides the row: few kinds, so that layers can share. */
 const LONG_TURNS = [12, 16, 10, 8, 6, 4, 2, 1];
 
+/** Two turns of 18 groups (3x3 windows of 16 channels, 144 channels) beat three of 12. */
+const LONGEST_TURN = 18;
+
 /** How many groups of four taps go into a turn of the inner loop. */
 export function unrollFor(groups: number, shape: TileShape): number {
   if (shape.shared) return groups % 2 === 0 ? 2 : 1;
+  if (groups === 2 * LONGEST_TURN) return LONGEST_TURN;
   return groups <= LONG_ROW ? groups : LONG_TURNS.find((turn) => groups % turn === 0)!;
 }
 

@@ -115,7 +115,9 @@ export function createJsRunner(program: Program, placement: Placement): ProgramR
         else for (const stream of streams) stream?.feed(run.row);
       }
     },
-    runStep: (k) => steps[k]!(0),
+    runSteps: (first, end) => {
+      for (let k = first; k < end; k++) steps[k]!(0);
+    },
     output: (i) => bytes(program.outputs[i]!.buffer).slice(),
     buffer: bytes,
     reset,

@@ -36,7 +36,7 @@ export function clearBorder(k: KernelBuilder, buffer: Buffer, layout: Layout, im
   };
   if (before + side + after > 0) {
     if (batches === 1) each(i32(0));
-    else k.for("n", 0, batches, each);
+    else k.parallelFor("n", 0, batches, each);
   }
   if (layout.tail > 0) storeAll(k, buffer, layout.padding, i32(batches * image), layout.tail);
 }

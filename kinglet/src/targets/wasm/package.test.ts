@@ -203,7 +203,7 @@ describe("the runner for this process", () => {
     runner.run();
     expect(floats(runner.output(0))).toEqual(FIRST);
     expect([...new Int32Array(runner.buffer(2).slice().buffer)]).toEqual([11, 8, 13, 137]);
-    runner.runStep(0);
+    runner.runSteps(0, 1);
     expect(floats(runner.output(0))[0]).toBe(6.5);
     runner.reset();
     runner.run();

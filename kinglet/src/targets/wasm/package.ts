@@ -45,7 +45,7 @@ export function packageWasm(
   );
   if (threads) {
     files.set(`${name}.threads.wasm`, printWasm(program, placement, { threads }));
-    files.set(`${name}.worker.js`, workerText(name));
+    files.set(`${name}.worker.js`, `// A thread of ${name}.js. Written by Kinglet.\n${workerText("exports.run(part, parts);")}`);
   }
   files.set(`${name}.d.ts`, declarationsText(name, inputs, outputs, threads));
   files.set("README.md", readmeText(name, inputs, outputs, { relaxed, dots: dots !== undefined, threads }));

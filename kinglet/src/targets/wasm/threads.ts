@@ -52,21 +52,20 @@ async function loadShared(parts) {
 `;
 }
 
-/** The script of a worker: it computes its share whenever the caller says so. */
-export function workerText(name: string): string {
-  return `// A thread of ${name}.js. Written by Kinglet.
-const port = typeof postMessage === "function" ? globalThis : (await import("node:worker_threads")).parentPort;
+/** The script of a worker: it computes its share whenever the caller says so, by `share`, which knows `exports`, `words`, `part` and `parts`. */
+export function workerText(share: string): string {
+  return `const port = typeof postMessage === "function" ? globalThis : (await import("node:worker_threads")).parentPort;
 const listen = port.addEventListener?.bind(port) ?? ((kind, listener) => port.on(kind, (data) => listener({ data })));
 
 listen("message", async ({ data: { module, memory, control, part, parts } }) => {
-  const { run } = (await WebAssembly.instantiate(module, { env: { memory } })).exports;
-  const words = new Int32Array(memory.buffer, control, 2);
+  const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
+  const words = new Int32Array(memory.buffer, control, 4);
   let turn = Atomics.load(words, 1);
   port.postMessage("ready");
   for (;;) {
     Atomics.wait(words, 1, turn);
     turn = (turn + 1) | 0;
-    run(part, parts);
+    ${share}
   }
 });
 `;

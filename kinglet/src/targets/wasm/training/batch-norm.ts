@@ -44,26 +44,68 @@ function eachPixel(k: KernelBuilder, tensors: readonly Images[], n: Expr, channe
   });
 }
 
-/** Sums over all pixels, image by image as the plain loops do it: `term` gives for a vector of channels what is added. */
-function sumsOf(
-  k: KernelBuilder,
-  tensors: readonly Images[],
-  { channel, vectors }: Group,
-  terms: number,
-  term: (at: readonly Expr[], v: number) => readonly Expr[],
-): Expr[][] {
-  const zero = constant(0, "f32x4");
-  const variables = (name: string): ReturnType<KernelBuilder["variable"]>[][] =>
-    vectors.map((v) => Array.from({ length: terms }, (_, i) => k.variable(`${name}${v}${i}`, zero)));
-  const totals = variables("total");
-  k.for("n", 0, k.int("images", tensors[0]!.batches), (n) => {
-    const sums = variables("sum");
-    eachPixel(k, tensors, n, channel, (at) => {
-      for (const v of vectors) term(at, v).forEach((value, i) => sums[v]![i]!.set(add(sums[v]![i]!.get(), value)));
-    });
-    for (const v of vectors) totals[v]!.forEach((total, i) => total.set(add(total.get(), sums[v]![i]!.get())));
-  });
-  return totals.map((row, v) => row.map((total, i) => k.let(`all${v}${i}`, total.get())));
+/** Sums over the pixels of each image, [image][term][channel]: threads share the images, and add them up in their order. */
+class ImageSums {
+  private readonly k: KernelBuilder;
+  private readonly images: number;
+  private readonly channels: number;
+  private readonly terms: number;
+  private readonly buffer: Buffer;
+
+  constructor(k: KernelBuilder, { batches, channels }: Images, terms: number) {
+    [this.k, this.images, this.channels, this.terms] = [k, batches, channels, terms];
+    this.buffer = k.scratch("sums", "f32", batches * terms * channels);
+  }
+
+  private place(n: Expr, i: number, channel: Expr): Expr {
+    return n
+      .mul(this.terms * this.channels)
+      .add(i * this.channels)
+      .add(channel);
+  }
+
+  /** `term` gives for a vector of channels of a pixel what is added; `prepare` loads before what a group needs. */
+  fill<T>(tensors: readonly Images[], prepare: (group: Group) => T, term: (at: readonly Expr[], v: number, prepared: T) => readonly Expr[]): void {
+    const { k } = this;
+    k.parallelFor("n", 0, k.int("images", this.images), (n) =>
+      eachGroup(k, this.channels, (group) => {
+        const prepared = prepare(group);
+        const sums = group.vectors.map((v) => Array.from({ length: this.terms }, (_, i) => k.variable(`sum${v}${i}`, constant(0, "f32x4"))));
+        eachPixel(k, tensors, n, group.channel, (at) => {
+          for (const v of group.vectors) term(at, v, prepared).forEach((value, i) => sums[v]![i]!.set(add(sums[v]![i]!.get(), value)));
+        });
+        sums.forEach((row, v) => row.forEach((sum, i) => store(k, this.buffer, this.place(n, i, group.channel.add(v * LANES)), sum.get())));
+      }),
+    );
+    k.meet();
+  }
+
+  /** The sums of all images, image by image as the plain loops do it; threads share the channels. */
+  eachTotal(body: (totals: readonly Expr[], channel: Expr) => void): void {
+    const { k } = this;
+    const finish = (channel: Expr): void => {
+      const totals = Array.from({ length: this.terms }, (_, i) => k.variable(`total${i}`, constant(0, "f32x4")));
+      k.for("n", 0, k.int("images", this.images), (n) =>
+        totals.forEach((total, i) => total.set(add(total.get(), load(this.buffer, this.place(n, i, channel))))),
+      );
+      body(
+        totals.map((total, i) => k.let(`all${i}`, total.get())),
+        channel,
+      );
+    };
+    k.parallelFor("channel", 0, k.int("all_channels", this.channels), finish, LANES);
+    k.meet();
+  }
+}
+
+/** Numbers of each channel that a kernel keeps from one pass to the next. */
+function channelLines(k: KernelBuilder, channels: number, names: readonly string[]): Buffer[] {
+  return names.map((name) => k.scratch(name, "f32", channels));
+}
+
+/** Loads what a group's vectors of channels have in each of some buffers. */
+function loadGroup(k: KernelBuilder, buffers: readonly Buffer[], { channel, vectors }: Group): Expr[][] {
+  return vectors.map((v) => buffers.map((buffer) => k.let(`${buffer.name}${v}`, load(buffer, channel.add(v * LANES)))));
 }
 
 function trainingKernel(k: KernelBuilder, node: Node, layouts: NodeLayouts): KernelInstance {
@@ -71,47 +113,76 @@ function trainingKernel(k: KernelBuilder, node: Node, layouts: NodeLayouts): Ker
   const [from, to] = [imagesOf(inputOf(node, 0).shape, layouts.inputs[0]!), imagesOf(outputOf(node).shape, layouts.outputs[0]!)];
   const [x, scale, offset] = [k.input(0, "x"), k.input(1, "scale"), k.input(2, "offset")];
   const [y, mean, variance] = [k.output(0, "y"), k.output(1, "mean"), k.output(2, "variance")];
-  const count = from.batches * from.height * from.width;
-  eachGroup(k, from.channels, (group) => {
-    const { channel, vectors } = group;
-    const counts = k.let("counts", everywhere(k, "count", count));
-    const sums = sumsOf(k, [from], group, 1, ([at], v) => [load(x, at!.add(v * LANES))]);
-    const means = vectors.map((v) => k.let(`mean${v}`, div(sums[v]![0]!, counts)));
-    const squares = sumsOf(k, [from], group, 1, ([at], v) => {
-      const d = k.let(`d${v}`, sub(load(x, at!.add(v * LANES)), means[v]!));
-      return [mul(d, d)];
-    });
-    const factors = vectors.map((v) => {
-      const spread = k.let(`spread${v}`, div(squares[v]![0]!, counts));
-      store(k, mean, channel.add(v * LANES), means[v]!);
-      store(k, variance, channel.add(v * LANES), spread);
-      return k.let(`factor${v}`, div(load(scale, channel.add(v * LANES)), sqrt(add(spread, everywhere(k, "epsilon", epsilon)))));
-    });
-    const shifts = vectors.map((v) => k.let(`shift${v}`, sub(load(offset, channel.add(v * LANES)), mul(means[v]!, factors[v]!))));
-    k.for("image", 0, k.int("images", from.batches), (n) =>
-      eachPixel(k, [from, to], n, channel, ([at, put]) => {
-        for (const v of vectors) {
-          const value = add(mul(load(x, at!.add(v * LANES)), factors[v]!), shifts[v]!);
-          store(k, y, put!.add(v * LANES), clampFloats(k, node, value));
-        }
-      }),
-    );
+  const lines = channelLines(k, from.channels, ["factor", "shift"]) as [Buffer, Buffer];
+  const counts = k.let("counts", everywhere(k, "count", from.batches * from.height * from.width));
+  const sums = new ImageSums(k, from, 1);
+  sums.fill(
+    [from],
+    () => null,
+    ([at], v) => [load(x, at!.add(v * LANES))],
+  );
+  sums.eachTotal(([sum], c) => store(k, mean, c, div(sum!, counts)));
+  const squareOf = ([at]: readonly Expr[], v: number, means: readonly Expr[][]): Expr[] => {
+    const d = k.let(`d${v}`, sub(load(x, at!.add(v * LANES)), means[v]![0]!));
+    return [mul(d, d)];
+  };
+  sums.fill([from], (group) => loadGroup(k, [mean], group), squareOf);
+  sums.eachTotal(([squares], c) => {
+    const spread = k.let("spread", div(squares!, counts));
+    store(k, variance, c, spread);
+    const factor = k.let("factor_now", div(load(scale, c), sqrt(add(spread, everywhere(k, "epsilon", epsilon)))));
+    store(k, lines[0], c, factor);
+    store(k, lines[1], c, sub(load(offset, c), mul(load(mean, c), factor)));
   });
+  k.parallelFor("image", 0, k.int("images", from.batches), (n) =>
+    eachGroup(k, from.channels, (group) => {
+      const loaded = loadGroup(k, lines, group) as [Expr, Expr][];
+      eachPixel(k, [from, to], n, group.channel, ([at, put]) =>
+        loaded.forEach(([factor, shift], v) => {
+          const value = add(mul(load(x, at!.add(v * LANES)), factor), shift);
+          store(k, y, put!.add(v * LANES), clampFloats(k, node, value));
+        }),
+      );
+    }),
+  );
   clearBorder(k, y, layouts.outputs[0]!, to);
-  return k.finish("batch_norm_training_f32_simd", "Batch normalization by the batch's own statistics, a cache line of channels at a time.");
+  const doc = "Batch normalization by the batch's own statistics, a cache line of channels at a time.";
+  return k.finish("batch_norm_training_f32_simd", doc, { sharesScratch: true });
 }
 
 const HIGHEST = { none: Infinity, relu: Infinity, relu6: 6, reluN1To1: 1, tanh: Infinity } as const;
 
-/** The gradient before the activation: dy where the result is inside its bounds, else 0. */
-function before(k: KernelBuilder, activation: BatchNormAttributes["activation"], y: Buffer | null, dy: Expr, at: Expr | undefined): Expr {
-  if (y === null) return dy;
-  const result = k.let("result", load(y, at!));
-  const bits = (x: Expr): Expr => vector("i32x4.of_f32x4", [x]);
+interface Normalized {
+  readonly x: Expr;
+  readonly factor: Expr;
+  readonly shift: Expr;
+}
+
+/** The gradient before the activation: dy where the result, computed again as it was, is inside its bounds, else 0. */
+function before(k: KernelBuilder, activation: BatchNormAttributes["activation"], dy: Expr, { x, factor, shift }: Normalized): Expr {
+  const result = k.let("result", add(mul(x, factor), shift));
+  const bits = (value: Expr): Expr => vector("i32x4.of_f32x4", [value]);
   const above = vector("f32x4.gt", [result, everywhere(k, "lowest", activation === "reluN1To1" ? -1 : 0)]);
   const high = HIGHEST[activation];
   const open = high === Infinity ? above : vector("i32x4.and", [above, vector("f32x4.lt", [result, everywhere(k, "highest", high)])]);
   return vector("f32x4.of_i32x4", [vector("i32x4.and", [bits(dy), open])]);
+}
+
+/** The line that the forward pass took of each channel, by the same steps. */
+function forwardLines(
+  k: KernelBuilder,
+  channels: number,
+  [factors, shifts]: readonly Buffer[],
+  { scale, offset, mean }: { readonly scale: Buffer; readonly offset: Buffer; readonly mean: Buffer },
+  deviationOf: (c: Expr) => Expr,
+): void {
+  const one = (c: Expr): void => {
+    const factor = k.let("factor_now", div(load(scale, c), deviationOf(c)));
+    store(k, factors!, c, factor);
+    store(k, shifts!, c, sub(load(offset, c), mul(load(mean, c), factor)));
+  };
+  k.parallelFor("forward", 0, k.int("all_channels", channels), one, LANES);
+  k.meet();
 }
 
 function gradientKernel(k: KernelBuilder, node: Node, layouts: NodeLayouts): KernelInstance {
@@ -119,44 +190,55 @@ function gradientKernel(k: KernelBuilder, node: Node, layouts: NodeLayouts): Ker
   const images = (i: number): Images => imagesOf(inputOf(node, i).shape, layouts.inputs[i]!);
   const to = imagesOf(outputOf(node).shape, layouts.outputs[0]!);
   const x = k.input(0, "x");
-  const y = activation === "none" ? null : k.input(1, "y");
+  const offset = activation === "none" ? null : k.input(1, "offset");
   const [dy, scale, mean, variance] = [k.input(2, "dy"), k.input(3, "scale"), k.input(4, "mean"), k.input(5, "variance")];
   const [dx, dScale, dOffset] = [k.output(0, "dx"), k.output(1, "dscale"), k.output(2, "doffset")];
-  const tensors = [images(0), images(2), ...(y === null ? [] : [images(1)])];
-  const count = to.batches * to.height * to.width;
-  const gradientAt = (at: readonly Expr[], v: number): Expr => before(k, activation, y, load(dy, at[1]!.add(v * LANES)), at[2]?.add(v * LANES));
-  eachGroup(k, to.channels, (group) => {
-    const { channel, vectors } = group;
-    const of = (buffer: Buffer, v: number): Expr => load(buffer, channel.add(v * LANES));
-    const means = vectors.map((v) => k.let(`mean${v}`, of(mean, v)));
-    const sums = sumsOf(k, tensors, group, 2, (at, v) => {
-      const gradient = k.let(`gradient${v}`, gradientAt(at, v));
-      return [gradient, mul(gradient, sub(load(x, at[0]!.add(v * LANES)), means[v]!))];
-    });
-    const counts = k.let("counts", everywhere(k, "count", count));
-    const zero = k.let("zero", constant(0, "f32x4"));
-    const lines = vectors.map((v) => {
-      const inverse = k.let(`inverse${v}`, div(everywhere(k, "one", 1), sqrt(add(of(variance, v), everywhere(k, "epsilon", epsilon)))));
-      const [sum, products] = sums[v] as [Expr, Expr];
-      store(k, dOffset, channel.add(v * LANES), sum);
-      const slope = k.let(`slope${v}`, mul(products, inverse));
-      store(k, dScale, channel.add(v * LANES), slope);
-      const a = k.let(`a${v}`, mul(of(scale, v), inverse));
-      const b = k.let(`b${v}`, sub(zero, div(mul(mul(a, slope), inverse), counts)));
-      return { a, b, rest: k.let(`rest${v}`, sub(sub(zero, div(mul(a, sum), counts)), mul(b, means[v]!))) };
-    });
-    k.for("image", 0, k.int("images", to.batches), (n) =>
-      eachPixel(k, [...tensors, to], n, channel, (at) => {
-        for (const v of vectors) {
-          const { a, b, rest } = lines[v]!;
-          const value = add(mul(a, gradientAt(at, v)), add(mul(b, load(x, at[0]!.add(v * LANES))), rest));
-          store(k, dx, at[at.length - 1]!.add(v * LANES), value);
-        }
-      }),
-    );
+  const tensors = [images(0), images(2)];
+  const lines = channelLines(k, to.channels, ["a", "b", "rest"]) as [Buffer, Buffer, Buffer];
+  const forward = offset === null ? [] : channelLines(k, to.channels, ["factor", "shift"]);
+  const counts = k.let("counts", everywhere(k, "count", to.batches * to.height * to.width));
+  const zero = k.let("zero", constant(0, "f32x4"));
+  const deviationOf = (c: Expr): Expr => k.let("deviation", sqrt(add(load(variance, c), everywhere(k, "epsilon", epsilon))));
+  if (offset !== null) forwardLines(k, to.channels, forward, { scale, offset, mean }, deviationOf);
+  const pixelAt = (at: readonly Expr[], v: number, line: readonly Expr[]): { x: Expr; gradient: Expr } => {
+    const [value, after] = [k.let(`x${v}`, load(x, at[0]!.add(v * LANES))), load(dy, at[1]!.add(v * LANES))];
+    const [factor, shift] = line;
+    return { x: value, gradient: factor === undefined ? after : before(k, activation, after, { x: value, factor, shift: shift! }) };
+  };
+  const sums = new ImageSums(k, to, 2);
+  const termsOf = (at: readonly Expr[], v: number, loaded: readonly Expr[][]): Expr[] => {
+    const [average, ...line] = loaded[v] as [Expr, ...Expr[]];
+    const pixel = pixelAt(at, v, line);
+    const gradient = k.let(`gradient${v}`, pixel.gradient);
+    return [gradient, mul(gradient, sub(pixel.x, average))];
+  };
+  sums.fill(tensors, (group) => loadGroup(k, [mean, ...forward], group), termsOf);
+  sums.eachTotal(([sum, products], c) => {
+    const inverse = k.let("inverse", div(everywhere(k, "one", 1), deviationOf(c)));
+    store(k, dOffset, c, sum!);
+    const slope = k.let("slope", mul(products!, inverse));
+    store(k, dScale, c, slope);
+    const a = k.let("a_now", mul(load(scale, c), inverse));
+    const b = k.let("b_now", sub(zero, div(mul(mul(a, slope), inverse), counts)));
+    store(k, lines[0], c, a);
+    store(k, lines[1], c, b);
+    store(k, lines[2], c, sub(sub(zero, div(mul(a, sum!), counts)), mul(b, load(mean, c))));
   });
+  k.parallelFor("image", 0, k.int("images", to.batches), (n) =>
+    eachGroup(k, to.channels, (group) => {
+      const loaded = loadGroup(k, [...lines, ...forward], group) as [Expr, Expr, Expr, ...Expr[]][];
+      eachPixel(k, [...tensors, to], n, group.channel, (at) =>
+        loaded.forEach(([a, b, rest, ...line], v) => {
+          const pixel = pixelAt(at, v, line);
+          const value = add(mul(a, pixel.gradient), add(mul(b, pixel.x), rest));
+          store(k, dx, at[at.length - 1]!.add(v * LANES), value);
+        }),
+      );
+    }),
+  );
   clearBorder(k, dx, layouts.outputs[0]!, to);
-  return k.finish("batch_norm_gradient_f32_simd", "Gradients of a batch normalization, a cache line of channels at a time.");
+  const doc = "Gradients of a batch normalization, a cache line of channels at a time.";
+  return k.finish("batch_norm_gradient_f32_simd", doc, { sharesScratch: true });
 }
 
 const ANY = { border: NO_BORDER, tail: 0 };
@@ -173,8 +255,7 @@ export const batchNormTrainingSchedule: Schedule = (node) => {
 };
 
 export const batchNormGradientSchedule: Schedule = (node) => {
-  const none = attributesOf<BatchNormAttributes>(node).activation === "none";
-  if (!suits(node, none ? [0, 2] : [0, 1, 2])) return undefined;
+  if (!suits(node, [0, 2])) return undefined;
   const kernel: Kernel = (k, layouts) => gradientKernel(k, node, layouts);
-  return Object.assign(kernel, { reads: [ANY, none ? undefined : ANY, ANY], writesAny: true });
+  return Object.assign(kernel, { reads: [ANY, undefined, ANY], writesAny: true });
 };

@@ -20,12 +20,9 @@ import { add, isFloatStep, LANES, load, store } from "./vectors.ts";
 /** Fewer channels do not fill a vector. */
 const LEAST_CHANNELS = LANES;
 
-function packedWeights(k: KernelBuilder, channels: number, depth: number, length = packedLength(channels, depth)): PackedWeights {
-  return { buffer: k.scratch("packed", "f32", length), start: 0, vectors: blockVectors(channels) };
-}
-
 /** Weights [channel, depth] into blocks of channels, so that neighbours in a vector are neighbouring channels. */
-function packRows(k: KernelBuilder, weights: Buffer, packed: PackedWeights, channels: number, depth: number): void {
+function packRows(k: KernelBuilder, weights: Buffer, channels: number, depth: number): PackedWeights {
+  const packed = { buffer: k.scratch("packed", "f32", packedLength(channels, depth)), start: 0, vectors: blockVectors(channels) };
   const width = LANES * packed.vectors;
   const size = k.int("pack_depth", depth);
   eachBlock(k, "pack_", channels, (block, channel) =>
@@ -35,6 +32,8 @@ function packRows(k: KernelBuilder, weights: Buffer, packed: PackedWeights, chan
       k.for("d", 0, size, (d) => packed.buffer.store(to.add(d.mul(width)), weights.load(from.add(d))));
     }),
   );
+  k.meet();
+  return packed;
 }
 
 function biasAndActivation(k: KernelBuilder, node: Node, vectors: number): Finish {
@@ -79,12 +78,11 @@ function convKernel(k: KernelBuilder, node: Node, layouts: NodeLayouts): KernelI
   const [from, to] = [imagesOf(x.shape, layouts.inputs[0]!), imagesOf(y.shape, layouts.outputs[0]!)];
   const [input, weights, output] = [k.input(0, "x"), k.input(1, "w"), k.output(0, "y")];
   const depth = elementCount(w.shape.slice(1));
-  const packed = packedWeights(k, to.channels, depth);
-  packRows(k, weights, packed, to.channels, depth);
+  const packed = packRows(k, weights, to.channels, depth);
   const product = forwardProduct(attributesOf<WindowAttributes>(node), w.shape, from, to, input, output);
   emitProduct(k, product, packed, biasAndActivation(k, node, packed.vectors));
   clearBorder(k, output, layouts.outputs[0]!, to);
-  return k.finish("conv2d_f32_packing_simd", "2-D convolution in register tiles; the weights are packed first.");
+  return k.finish("conv2d_f32_packing_simd", "2-D convolution in register tiles; the weights are packed first.", { sharesScratch: true });
 }
 
 /** Float convolutions whose weights change from run to run. */
@@ -105,8 +103,7 @@ function denseKernel(k: KernelBuilder, node: Node): KernelInstance {
   const [channels, depth] = inputOf(node, 1).shape as [number, number];
   const rows = elementCount(outputOf(node).shape) / channels;
   const [input, weights, output] = [k.input(0, "x"), k.input(1, "w"), k.output(0, "y")];
-  const packed = packedWeights(k, channels, depth);
-  packRows(k, weights, packed, channels, depth);
+  const packed = packRows(k, weights, channels, depth);
   const product: WindowProduct = {
     images: 1,
     rows: 1,
@@ -118,7 +115,9 @@ function denseKernel(k: KernelBuilder, node: Node): KernelInstance {
     name: "",
   };
   emitProduct(k, product, packed, biasAndActivation(k, node, packed.vectors));
-  return k.finish("fully_connected_f32_packing_simd", "Fully connected layer in register tiles; the weights are packed first.");
+  return k.finish("fully_connected_f32_packing_simd", "Fully connected layer in register tiles; the weights are packed first.", {
+    sharesScratch: true,
+  });
 }
 
 /** Fully connected layers of floats whose weights change from run to run. */
@@ -207,19 +206,23 @@ function inputGradientKernel(k: KernelBuilder, node: Node, layouts: NodeLayouts)
   const [from, to] = [imagesOf(dy.shape, layouts.inputs[0]!), imagesOf(dx.shape, layouts.outputs[0]!)];
   const [gradient, weights, output] = [k.input(0, "dy"), k.input(1, "w"), k.output(0, "dx")];
   const phases = phasesOf(a, dx.shape, w.shape);
-  const lengths = phases.map((phase) => packedLength(to.channels, phase.rows.taps.length * phase.columns.taps.length * from.channels));
-  const all = packedWeights(k, to.channels, 0, Math.max(LANES, ...lengths));
-  for (const phase of phases) {
-    if (phase.rows.taps.length * phase.columns.taps.length === 0) clearPhase(k, phase, to, output, a);
-    else {
-      packPhase(k, weights, all, w.shape, phase);
-      emitProduct(k, phaseProduct(phase, from, to, gradient, output, a, isFlat(a, w.shape, from, to)), all, asTheyAre);
-    }
-  }
+  const starts = [0];
+  for (const { rows, columns } of phases)
+    starts.push(starts.at(-1)! + packedLength(to.channels, rows.taps.length * columns.taps.length * from.channels));
+  const buffer = k.scratch("packed", "f32", Math.max(LANES, ...starts));
+  const packed = phases.map((_, i): PackedWeights => ({ buffer, start: starts[i]!, vectors: blockVectors(to.channels) }));
+  const reached = phases.map((phase) => phase.rows.taps.length * phase.columns.taps.length > 0);
+  phases.forEach((phase, i) => reached[i] && packPhase(k, weights, packed[i]!, w.shape, phase));
+  if (reached.includes(true)) k.meet();
+  phases.forEach((phase, i) => {
+    if (!reached[i]) clearPhase(k, phase, to, output, a);
+    else emitProduct(k, phaseProduct(phase, from, to, gradient, output, a, isFlat(a, w.shape, from, to)), packed[i]!, asTheyAre);
+  });
   clearBorder(k, output, layouts.outputs[0]!, to);
   return k.finish(
     "conv2d_input_gradient_f32_simd",
     "Gradient of a convolution with respect to its input: a convolution of the gradient for each phase of the stride.",
+    { sharesScratch: true },
   );
 }
 

@@ -1,5 +1,15 @@
 import type { Node } from "../../../graph/index.ts";
-import { type Buffer, constant, type Expr, type Images, imagesOf, type KernelBuilder, type KernelInstance, NO_BORDER } from "../../../loops/index.ts";
+import {
+  type Buffer,
+  constant,
+  type Expr,
+  i32,
+  type Images,
+  imagesOf,
+  type KernelBuilder,
+  type KernelInstance,
+  NO_BORDER,
+} from "../../../loops/index.ts";
 import {
   attributesOf,
   type DepthwiseAttributes,
@@ -14,7 +24,7 @@ import {
 import { clearBorder } from "../border.ts";
 import { clampFloats } from "../layer.ts";
 import { phaseBorder, phasesOf } from "./phases.ts";
-import { add, isFloatStep, LANES, load, multiplyAdd, store } from "./vectors.ts";
+import { add, isFloatStep, LANES, load, type LoopWriter, multiplyAdd, nestedLoops, store } from "./vectors.ts";
 
 /** Weights that stay in registers while a row passes. */
 const KEPT = 9;
@@ -36,17 +46,18 @@ interface DepthwiseProduct {
   readonly name: string;
 }
 
-/** Visits vectors of channels; the last one ends with the last channel. */
-function eachVector(k: KernelBuilder, channels: number, body: (c: Expr) => void): void {
+/** Visits vectors of channels; the last one ends with the last channel. `block` is where it would begin without that. */
+function eachVector(k: KernelBuilder, channels: number, body: (c: Expr, block: Expr) => void): void {
   const total = k.int("channels", channels);
-  k.for("block", 0, total, (block) => body(channels % LANES === 0 ? block : k.let("c", block.min(total.sub(LANES)))), LANES);
+  k.parallelFor("block", 0, total, (block) => body(channels % LANES === 0 ? block : k.let("c", block.min(total.sub(LANES))), block), LANES);
 }
 
 function emitDepthwise(k: KernelBuilder, p: DepthwiseProduct, weights: Buffer, finish: (c: Expr) => (sum: Expr) => Expr): void {
   const { input, output } = p;
   const { channels, batches } = p.images;
-  k.for("n", 0, batches, (n) =>
-    k.parallelFor("y", 0, k.int(`${p.name}rows`, p.rows), (y) => {
+  const [eachImage, eachRow] = nestedLoops(k, batches, p.rows) as [LoopWriter, LoopWriter];
+  eachImage("n", i32(batches), (n) =>
+    eachRow("y", k.int(`${p.name}rows`, p.rows), (y) => {
       const line = k.let(
         "line",
         n
@@ -153,10 +164,14 @@ function filterGradientKernel(k: KernelBuilder, node: Node, layouts: NodeLayouts
   const groups = a.filterH * a.filterW <= KEPT ? [taps] : Array.from({ length: a.filterH }, (_, y) => taps.slice(y * a.filterW, (y + 1) * a.filterW));
   const first = from.first - a.padTop * from.row - a.padLeft * channels;
   const offset = (t: number): number => Math.floor(t / a.filterW) * from.row + (t % a.filterW) * channels;
-  for (const group of groups) {
-    eachVector(k, channels, (c) => {
-      const sums = group.map((t) => k.variable(`sum${t}`, constant(0, "f32x4")));
-      k.for("n", 0, to.batches, (n) =>
+  const padded = Math.ceil(channels / LANES) * LANES;
+  const waiting = k.scratch("sums", "f32", taps.length * padded);
+  // Image by image, so that what one vector of channels read of it is still close when the next one comes.
+  k.for("n", 0, to.batches, (n) => {
+    for (const group of groups)
+      eachVector(k, channels, (c, block) => {
+        const sums = group.map((t) => k.variable(`sum${t}`, constant(0, "f32x4")));
+        k.if(n.gt(0), () => group.forEach((t, s) => sums[s]!.set(load(waiting, block.add(t * padded)))));
         k.for("y", 0, k.int("rows", to.height), (y) => {
           const line = k.let(
             "line",
@@ -172,14 +187,15 @@ function filterGradientKernel(k: KernelBuilder, node: Node, layouts: NodeLayouts
             const window = k.let("window", line.add(i.mul(a.strideW * channels)));
             group.forEach((t, s) => sums[s]!.set(multiplyAdd(load(x, window.add(offset(t))), gradient, sums[s]!.get())));
           });
-        }),
-      );
-      group.forEach((t, s) => store(k, dw, c.add(t * channels), sums[s]!.get()));
-    });
-  }
+        });
+        group.forEach((t, s) => store(k, waiting, block.add(t * padded), sums[s]!.get()));
+      });
+  });
+  eachVector(k, channels, (c, block) => taps.forEach((t) => store(k, dw, c.add(t * channels), load(waiting, block.add(t * padded)))));
   return k.finish(
     "depthwise_filter_gradient_f32_simd",
     "Gradient of a depthwise convolution with respect to its weights: all taps of a vector of channels over all pixels.",
+    { sharesScratch: true },
   );
 }
 

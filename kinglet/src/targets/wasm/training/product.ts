@@ -1,5 +1,5 @@
 import { type Buffer, constant, type Expr, type KernelBuilder, type Variable } from "../../../loops/index.ts";
-import { LANES, load, multiplyAdd, splat, store } from "./vectors.ts";
+import { LANES, load, type LoopWriter, multiplyAdd, nestedLoops, splat, store } from "./vectors.ts";
 
 /** Pixels of a register tile. */
 const PIXELS = 4;
@@ -44,7 +44,13 @@ export function packedLength(channels: number, depth: number): number {
 export function eachBlock(k: KernelBuilder, name: string, channels: number, body: (block: Expr, channel: Expr) => void): void {
   const width = LANES * blockVectors(channels);
   const total = k.int(`${name}channels`, channels);
-  k.for(`${name}block`, 0, total, (block) => body(block, channels % width === 0 ? block : k.let("channel", block.min(total.sub(width)))), width);
+  k.parallelFor(
+    `${name}block`,
+    0,
+    total,
+    (block) => body(block, channels % width === 0 ? block : k.let("channel", block.min(total.sub(width)))),
+    width,
+  );
 }
 
 /** The sums of a tile: pixels by vectors of channels. */
@@ -78,8 +84,9 @@ export function emitProduct(k: KernelBuilder, p: WindowProduct, w: PackedWeights
   const pixels = Math.min(PIXELS, p.columns);
   const { input, output } = p;
   const int = (name: string, value: number): Expr => k.int(`${p.name}${name}`, value);
-  k.for("n", 0, int("images", p.images), (n) =>
-    k.parallelFor("y", 0, int("rows", p.rows), (y) => {
+  const [eachImage, eachRow, eachTile] = nestedLoops(k, p.images, p.rows, Math.ceil(p.columns / pixels)) as [LoopWriter, LoopWriter, LoopWriter];
+  eachImage("n", int("images", p.images), (n) =>
+    eachRow("y", int("rows", p.rows), (y) => {
       const line = k.let(
         "line",
         n
@@ -107,7 +114,7 @@ export function emitProduct(k: KernelBuilder, p: WindowProduct, w: PackedWeights
         });
       };
       const last = p.columns - pixels;
-      k.for("x", 0, int("columns", p.columns), (x) => tile(p.columns % pixels === 0 ? x : k.let("moved", x.min(int("last", last)))), pixels);
+      eachTile("x", int("columns", p.columns), (x) => tile(p.columns % pixels === 0 ? x : k.let("moved", x.min(int("last", last)))), pixels);
     }),
   );
 }

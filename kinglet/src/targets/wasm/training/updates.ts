@@ -10,7 +10,7 @@ function rateOf(k: KernelBuilder, name: string, rate: Expr): Expr {
 }
 
 function eachVector(k: KernelBuilder, node: Node, body: (i: Expr) => void): void {
-  k.for("i", 0, k.int("count", elementCount(inputOf(node, 0).shape)), body, LANES);
+  k.parallelFor("i", 0, k.int("count", elementCount(inputOf(node, 0).shape)), body, LANES);
 }
 
 function sgdKernel(k: KernelBuilder, node: Node): KernelInstance {

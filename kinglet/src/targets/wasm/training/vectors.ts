@@ -5,6 +5,18 @@ import { isActivation } from "../layer.ts";
 /** Floats of a vector. */
 export const LANES = 4;
 
+/** Writes one of several nested loops. */
+export type LoopWriter = (name: string, to: Expr, body: (i: Expr) => void, step?: number) => void;
+
+/** Writers of nested loops with so many turns, from the outermost: threads share the first that has more than one. */
+export function nestedLoops(k: KernelBuilder, ...turns: readonly number[]): LoopWriter[] {
+  const shared = turns.findIndex((count) => count > 1);
+  return turns.map((_, depth): LoopWriter => {
+    const write = (depth === shared ? k.parallelFor : k.for).bind(k);
+    return (name, to, body, step) => write(name, 0, to, body, step);
+  });
+}
+
 export function load(buffer: Buffer, at: Expr): Expr {
   return vectorLoad("f32x4", buffer, at);
 }

@@ -1,0 +1,85 @@
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { bytesOf, KingletError, Xorshift32 } from "../../kinglet/src/base/index.ts";
+import { quantizeNetwork, type Sample, seededSample } from "../../kinglet/src/driver/index.ts";
+import { readTflite } from "../../kinglet/src/formats/index.ts";
+import { zippedFiles } from "../../kinglet/src/formats/test-files.ts";
+import type { Graph } from "../../kinglet/src/graph/index.ts";
+import { caseGraph, OPS } from "../../kinglet/src/ops/index.ts";
+import { prepareForQuantization, quantizeDynamic, roundToFloat16 } from "../../kinglet/src/passes/index.ts";
+import { autoencoder, cnn1d, dsCnn, gru, mlp, mobilenetV2, mobilenetV3, resnet8, shufflenetV2, ZOO } from "../../kinglet/src/zoo/index.ts";
+import { SHARED } from "../subjects.ts";
+
+/** A network to write, with the file that it came from if it came from one. */
+export interface Subject {
+  readonly name: string;
+  readonly graph: Graph;
+  readonly original?: Uint8Array;
+  /** What it is run on. */
+  readonly samples: readonly Sample[];
+}
+
+const SEEDS = [1, 2];
+
+function subject(name: string, graph: Graph, original?: Uint8Array): Subject {
+  return { name, graph, samples: SEEDS.map((seed) => seededSample(graph, seed)), ...(original === undefined ? {} : { original }) };
+}
+
+function* storedFiles(): Iterable<[string, Uint8Array]> {
+  if (!existsSync(SHARED)) return;
+  yield* zippedFiles(join(SHARED, "data"), ".tflite");
+  const golden = join(SHARED, "golden");
+  for (const model of readdirSync(golden)) {
+    const file = join(golden, model, "model.tflite");
+    if (existsSync(file)) yield [`golden/${model}`, readFileSync(file)];
+  }
+}
+
+/** Every .tflite file of the development data that Kinglet reads. */
+export function* fileSubjects(): Iterable<Subject> {
+  for (const [name, bytes] of storedFiles()) {
+    try {
+      yield subject(name, readTflite(bytes, name), bytes);
+    } catch (error) {
+      if (!(error instanceof KingletError)) throw error;
+    }
+  }
+}
+
+const TRAINABLE: Readonly<Record<string, () => Graph>> = {
+  resnet8: () => resnet8(),
+  ds_cnn: () => dsCnn(),
+  ds_cnn_digits: () => dsCnn({ variant: "digits" }),
+  mobilenet_v2: () => mobilenetV2({ resolution: 64, classes: 10, width: 0.5 }),
+  mobilenet_v3: () => mobilenetV3({ resolution: 64, classes: 10, variant: "small" }),
+  shufflenet_v2: () => shufflenetV2({ resolution: 64, classes: 10 }),
+  autoencoder: () => autoencoder(),
+  cnn_1d: () => cnn1d(),
+  gru: () => gru(),
+  mlp: () => mlp(),
+};
+const CALIBRATION = 8;
+
+/** Networks of Kinglet's own (inputs of integers are integers: TensorFlow Lite quantizes floats to 16 bits by a product): float, and as Kinglet quantizes them; and the deployed ones. */
+export function* ownSubjects(): Iterable<Subject> {
+  for (const [name, make] of Object.entries(TRAINABLE)) {
+    const graph = prepareForQuantization(make());
+    const samples = Array.from({ length: CALIBRATION }, (_, seed) => seededSample(graph, seed + 10));
+    yield subject(`${name}, float`, graph);
+    yield subject(`${name}, int8`, quantizeNetwork(graph, samples, { io: "int8" }).graph);
+    yield subject(`${name}, 16x8`, quantizeNetwork(graph, samples, { activations: "int16", io: "int16" }).graph);
+    yield subject(`${name}, int8 weights`, quantizeDynamic(graph, { perAxis: false }));
+    yield subject(`${name}, half-precision weights`, roundToFloat16(graph));
+  }
+  for (const name of ["mobilenet_v1_0.25_128", "mobilenet_v1_0.25_128_float", "mobilenet_v2_0.35_144"]) yield subject(name, ZOO[name]!());
+}
+
+/** The operators' own examples, one network each. */
+export function* operatorSubjects(): Iterable<Subject> {
+  for (const op of Object.values(OPS)) {
+    for (const example of op.cases) {
+      const { graph, inputs } = caseGraph({ ...op, cases: [example] }, new Xorshift32(7));
+      yield { name: `${op.name}: ${example.name}`, graph, samples: [inputs.map(bytesOf)] };
+    }
+  }
+}

@@ -1,0 +1,36 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { unzipSync } from "fflate";
+import { describe, expect, test, type TestContext } from "vitest";
+import { needShared } from "../formats/test-files.ts";
+import { type Conformance, runOnnxCases } from "./onnx-cases.ts";
+
+/** Suites of the ONNX project with how many of their cases pass at least; all others are refused by name. */
+const SUITES = { node: 1055, simple: 5, "pytorch-converted": 57, "pytorch-operator": 25 } as const;
+
+async function runSuite(context: TestContext, suite: string): Promise<Conformance> {
+  const archive = readFileSync(needShared(context, join("data", "onnx-backend", `${suite}.zip`)));
+  const folder = mkdtempSync(join(tmpdir(), "kinglet-onnx-"));
+  try {
+    for (const [name, bytes] of Object.entries(unzipSync(archive))) {
+      if (name.endsWith("/")) continue;
+      mkdirSync(join(folder, dirname(name)), { recursive: true });
+      writeFileSync(join(folder, name), bytes);
+    }
+    return await runOnnxCases(folder, ["js", "wasm"]);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+describe("ONNX backend cases as JavaScript and WebAssembly", () => {
+  for (const [suite, least] of Object.entries(SUITES)) {
+    test(`${suite}: at least ${least} pass, none is wrong`, { timeout: 900_000 }, async (context) => {
+      const found = await runSuite(context, suite);
+      expect(found.cases.filter((one) => one.outcome === "wrong")).toEqual([]);
+      expect(found.passed).toBeGreaterThanOrEqual(least);
+      for (const one of found.cases) if (one.outcome === "refused") expect(one.reason, one.name).not.toBe("");
+    });
+  }
+});

@@ -1,0 +1,110 @@
+import { readdir, readFile } from "node:fs/promises";
+import { join } from "node:path";
+import { bytesOf, fromBytes, KingletError, sameShape, shapeText, type TypedArray } from "../base/index.ts";
+import { readOnnx, readTensorFile } from "../formats/index.ts";
+import type { Graph, Value } from "../graph/index.ts";
+import { execute, type Via } from "./execute.ts";
+
+/** What became of one case: it gave the stored outputs, was refused with a reason, or gave others. */
+export interface OnnxCase {
+  readonly name: string;
+  readonly outcome: "passed" | "refused" | "wrong";
+  /** Why it was refused, or where outputs differ. */
+  readonly reason?: string;
+}
+
+export interface Conformance {
+  readonly passed: number;
+  readonly refused: number;
+  readonly wrong: number;
+  readonly cases: readonly OnnxCase[];
+}
+
+/** How far floats may lie from the stored ones, as in ONNX's own runner; element types of fewer bits agree less. */
+const TOLERANCE = { relative: 1e-3, absolute: 1e-7 };
+const NARROW: Readonly<Record<string, typeof TOLERANCE>> = {
+  float16: { relative: 5e-3, absolute: 1e-3 },
+  bfloat16: { relative: 2e-2, absolute: 1e-2 },
+};
+
+type Tensor = ReturnType<typeof readTensorFile>;
+
+function isClose(got: number, expected: number, { relative, absolute }: typeof TOLERANCE): boolean {
+  if (Object.is(got, expected) || got === expected) return true;
+  return Math.abs(got - expected) <= absolute + relative * Math.abs(expected);
+}
+
+function difference(got: TypedArray, output: Value, expected: Tensor): string | null {
+  if (expected.element.dtype !== output.dtype) return `output "${output.name}" is ${output.dtype}, expected ${expected.element.name}`;
+  if (!sameShape(output.shape, expected.shape)) return `output "${output.name}" is ${shapeText(output.shape)}, expected ${shapeText(expected.shape)}`;
+  const tolerance = NARROW[expected.element.name] ?? TOLERANCE;
+  for (let i = 0; i < got.length; i++) {
+    const [a, b] = [got[i]!, expected.data[i]!];
+    if (typeof a === "bigint" ? a !== b : !isClose(a, b as number, output.dtype === "float32" ? tolerance : { relative: 0, absolute: 0 }))
+      return `output "${output.name}": element ${i} is ${a}, expected ${b}`;
+  }
+  return null;
+}
+
+async function readTensors(folder: string, kind: "input" | "output"): Promise<Tensor[]> {
+  const names = (await readdir(folder)).filter((name) => name.startsWith(`${kind}_`) && name.endsWith(".pb"));
+  return await Promise.all(names.map(async (_, i) => readTensorFile(await readFile(join(folder, `${kind}_${i}.pb`)), `${kind}_${i}.pb`)));
+}
+
+/** Reads the model for these inputs: open shapes are theirs, and so are contents that must be known before the network runs. */
+function modelFor(bytes: Uint8Array, name: string, inputs: readonly Tensor[]): Graph {
+  return readOnnx(bytes, name, { shapeOf: (_, i) => inputs[i]?.shape, contents: (i) => inputs[i]?.data });
+}
+
+async function runSet(model: Uint8Array, name: string, folder: string, ways: readonly Via[]): Promise<string | null> {
+  const [inputs, outputs] = [await readTensors(folder, "input"), await readTensors(folder, "output")];
+  const graph = modelFor(model, name, inputs);
+  const given = inputs.filter((input) => input.data.length > 0);
+  if (given.length < graph.inputs.length)
+    throw new KingletError("bad-input", `the case has ${given.length} inputs and the model ${graph.inputs.length}`);
+  const sample = graph.inputs.map((_, i) => bytesOf(given[i]!.data));
+  for (const via of ways) {
+    const run = await execute(graph, via, [sample]);
+    for (const [i, expected] of outputs.entries()) {
+      const output = graph.outputs[i];
+      if (output === undefined) return `output ${i} is missing`;
+      const wrong = difference(fromBytes(output.dtype, run.outputs[0]![i]!), output, expected);
+      if (wrong !== null) return `${via}: ${wrong}`;
+    }
+  }
+  return null;
+}
+
+async function runCase(folder: string, name: string, ways: readonly Via[]): Promise<OnnxCase> {
+  try {
+    const model = await readFile(join(folder, "model.onnx"));
+    const sets = (await readdir(folder)).filter((entry) => entry.startsWith("test_data_set_")).sort();
+    for (const set of sets) {
+      const wrong = await runSet(model, name, join(folder, set), ways);
+      if (wrong !== null) return { name, outcome: "wrong", reason: wrong };
+    }
+    return { name, outcome: "passed" };
+  } catch (error) {
+    if (!(error instanceof KingletError)) throw error;
+    return { name, outcome: "refused", reason: error.message };
+  }
+}
+
+/**
+ * Runs every case of a folder of ONNX backend cases (CASE/model.onnx, CASE/test_data_set_N/input_I.pb and output_I.pb) in each way.
+ * `done` is told of each case. @throws KingletError `bad-input` where there are none
+ */
+export async function runOnnxCases(folder: string, ways: readonly Via[], done: (one: OnnxCase) => void = () => {}): Promise<Conformance> {
+  const entries = await readdir(folder, { withFileTypes: true });
+  const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  const cases: OnnxCase[] = [];
+  for (const name of names.sort()) {
+    const one = await runCase(join(folder, name), name, ways);
+    cases.push(one);
+    done(one);
+  }
+  if (cases.length === 0)
+    throw new KingletError("bad-input", "there are no cases in this folder", { place: folder, hint: "A case is a folder with a model.onnx." });
+  const count = (outcome: OnnxCase["outcome"]): number => cases.filter((one) => one.outcome === outcome).length;
+  return { passed: count("passed"), refused: count("refused"), wrong: count("wrong"), cases };
+}

@@ -1,0 +1,161 @@
+import { allocate, bytesOf, type DType, elementCount, fromBytes, KingletError, sameShape, type TypedArray } from "../../base/index.ts";
+import { type Attributes, GraphBuilder, type Node, type Quantization, type Value } from "../../graph/index.ts";
+import { evaluateNode, findOp } from "../../ops/index.ts";
+import { elementOf, type ElementType } from "./elements.ts";
+
+/** Folding may fill so many elements, and carry out so many multiply-accumulates, for one file; what is beyond stays in the graph. */
+const FOLD_ELEMENTS = 2 ** 28;
+const FOLD_MACS = 2 ** 27;
+/** Shapes and tables are short; what is longer is not computed ahead of the network. */
+const MAX_COMPUTED = 4096;
+/** One value's elements; more than any of the machines could hold. */
+const MAX_ELEMENTS = 2 ** 30;
+
+/** Writes a graph; nodes whose inputs are all known are carried out instead of written. */
+export class Importer {
+  readonly builder: GraphBuilder;
+  readonly name: string;
+  /** Contents of a graph input that an operator needs to know, where the caller has them. */
+  private readonly known: (input: number) => TypedArray | undefined;
+  private readonly elements = new WeakMap<Value, ElementType>();
+  /** The network's inputs with their numbers in the file. */
+  private readonly inputs = new Map<Value, number>();
+  private readonly producers = new Map<Value, Node>();
+  private readonly computed = new Map<Value, TypedArray>();
+  private elementsLeft = FOLD_ELEMENTS;
+  private macsLeft = FOLD_MACS;
+
+  constructor(name: string, known: (input: number) => TypedArray | undefined) {
+    this.name = name;
+    this.known = known;
+    this.builder = new GraphBuilder(name);
+  }
+
+  input(name: string, element: ElementType, shape: readonly number[], index: number): Value {
+    const value = this.builder.input(name, { dtype: element.dtype, shape });
+    this.inputs.set(value, index);
+    return value;
+  }
+
+  constant(data: TypedArray, dtype: DType, shape: readonly number[], name = `constant_${this.builder.written.length}`): Value {
+    return this.builder.constant(name, { dtype, shape }, data);
+  }
+
+  /** A scalar or vector of small numbers. */
+  numbers(values: readonly number[] | number, dtype: DType): Value {
+    const list = typeof values === "number" ? [values] : values;
+    const data = allocate(dtype, list.length) as { [index: number]: number | bigint } & TypedArray;
+    const wide = dtype === "int64" || dtype === "uint64";
+    list.forEach((value, i) => {
+      data[i] = wide ? BigInt(value) : value;
+    });
+    return this.constant(data, dtype, typeof values === "number" ? [] : [list.length]);
+  }
+
+  /** Contents where they are known before the network runs: also what is computed from inputs that the caller knows. */
+  contents(value: Value): TypedArray | undefined {
+    if (value.data !== undefined) return value.data;
+    const input = this.inputs.get(value);
+    if (input !== undefined) return this.known(input);
+    const found = this.computed.get(value);
+    if (found !== undefined) return found;
+    const node = this.producers.get(value);
+    const inputs = node?.inputs.map((each) => (each === null ? null : this.contents(each)));
+    if (node === undefined || inputs === undefined || inputs.includes(undefined)) return undefined;
+    if (inputs.some((each) => each !== null && each!.length > MAX_COMPUTED)) return undefined;
+    const results = evaluateNode(node, inputs as (TypedArray | null)[]);
+    node.outputs.forEach((output, i) => this.computed.set(output, results[i]!));
+    return this.computed.get(value);
+  }
+
+  isMarked(value: Value): boolean {
+    return this.elements.has(value);
+  }
+
+  elementOf(value: Value): ElementType {
+    return this.elements.get(value) ?? elementOf(value.dtype);
+  }
+
+  /** Says which of ONNX's element types a value has, where its own does not tell. */
+  mark(value: Value, element: ElementType): Value {
+    this.elements.set(value, element);
+    return value;
+  }
+
+  spend(elements: number, place: string): void {
+    this.elementsLeft -= elements;
+    if (this.elementsLeft < 0)
+      throw new KingletError("bad-file", "the file asks for more constants than any machine could hold", { place, hint: "Export the model again." });
+  }
+
+  /**
+   * Adds a node, or carries it out. Outputs have the types of the operator's shape rule.
+   * @throws KingletError `bad-graph` where the inputs do not fit
+   */
+  emit(op: string, inputs: readonly (Value | null)[], attributes: Attributes = {}, quantization?: Quantization): Value[] {
+    for (const input of inputs) {
+      if (input !== null && elementCount(input.shape) === 0)
+        throw new KingletError("unsupported", `"${input.name}" has no elements, and Kinglet has no empty tensors`);
+    }
+    const definition = findOp(op)!;
+    const types = definition.infer(inputs, attributes);
+    for (const type of types) {
+      if (type.shape.some((dim) => dim < 1) || elementCount(type.shape) > MAX_ELEMENTS)
+        throw new KingletError("unsupported", `${op} would give a tensor of the shape [${type.shape.join(",")}]`);
+    }
+    const called = `${op}_${this.builder.written.length}`;
+    const outputs = types.map(
+      (type, i): Value => ({
+        ...type,
+        ...(quantization === undefined ? {} : { quantization }),
+        name: types.length === 1 ? called : `${called}_${i}`,
+        id: -1,
+      }),
+    );
+    const node = { op, name: called, inputs, outputs, attributes };
+    if (this.foldable(node)) return this.folded(node, definition.alias === true);
+    const values = outputs.map(({ id: _, name, ...type }) => this.builder.value(name, type));
+    const written = this.builder.node(op, inputs, values, attributes, called);
+    for (const value of values) this.producers.set(value, written);
+    return values;
+  }
+
+  private foldable(node: Node): boolean {
+    if (node.inputs.some((input) => input !== null && input.data === undefined)) return false;
+    const macs = findOp(node.op)!.macs?.(node) ?? 0;
+    const size = node.outputs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
+    if (size > this.elementsLeft || macs > this.macsLeft) return false;
+    this.elementsLeft -= size;
+    this.macsLeft -= macs;
+    return true;
+  }
+
+  private folded(node: Node, alias: boolean): Value[] {
+    const data = alias
+      ? [node.inputs[0]!.data!]
+      : evaluateNode(
+          node,
+          node.inputs.map((input) => input?.data ?? null),
+        );
+    return node.outputs.map(({ id: _, name, ...type }, i) => this.builder.constant(name, type, data[i]!));
+  }
+
+  /** The same elements under another shape. */
+  reshape(value: Value, shape: readonly number[]): Value {
+    if (sameShape(value.shape, shape)) return value;
+    return this.emit("reshape", [value], { shape: [...shape] }, value.quantization)[0]!;
+  }
+
+  /** A constant or input as the result of a node, for outputs of the network. */
+  copy(value: Value, name: string): Value {
+    const { dtype, shape, quantization } = value;
+    const output = this.builder.value(name, quantization === undefined ? { dtype, shape } : { dtype, shape, quantization });
+    this.builder.node("reshape", [value], [output], { shape: [...value.shape] });
+    return output;
+  }
+
+  /** A constant's elements under another type of the same bits. */
+  reinterpret(value: Value, dtype: DType, shape: readonly number[]): Value {
+    return this.constant(fromBytes(dtype, bytesOf(value.data!)), dtype, shape);
+  }
+}

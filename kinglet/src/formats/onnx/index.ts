@@ -1,0 +1,2 @@
+export { isOnnx, type OnnxOptions, readOnnx } from "./read.ts";
+export { readTensorFile } from "./tensor-file.ts";

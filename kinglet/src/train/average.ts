@@ -1,0 +1,24 @@
+import { KingletError } from "../base/index.ts";
+
+/** A moving average of what a training changes. */
+export class WeightAverage {
+  /** The averages, by name. */
+  readonly weights: ReadonlyMap<string, Float32Array>;
+  private readonly decay: number;
+
+  /** @throws KingletError `misuse` for a share that makes no sense. */
+  constructor(decay: number, initial: ReadonlyMap<string, Float32Array>) {
+    if (!(decay >= 0 && decay < 1)) throw new KingletError("misuse", `the average keeps ${decay}; it is a share from 0 to below 1`);
+    this.decay = decay;
+    this.weights = new Map([...initial].map(([name, data]) => [name, data.slice()]));
+  }
+
+  /** Moves on after step `n`, counted from 1. */
+  add(n: number, now: (name: string) => Float32Array): void {
+    const decay = Math.min(this.decay, (1 + n) / (10 + n));
+    for (const [name, average] of this.weights) {
+      const weights = now(name);
+      for (let i = 0; i < average.length; i++) average[i] = decay * average[i]! + (1 - decay) * weights[i]!;
+    }
+  }
+}
