@@ -23,7 +23,18 @@ function conformanceText(found: Conformance): string {
   return [
     `${count(found.passed)} passed, ${count(found.refused)} refused, ${count(found.wrong)} wrong`,
     ...(wrong.length === 0 ? [] : ["", "Wrong", ...wrong]),
-    ...(refused.length === 0 ? [] : ["", formatTable([{ title: "Cases", align: "right" }, { title: "Refused because", most: 66 }], refused)]),
+    ...(refused.length === 0
+      ? []
+      : [
+          "",
+          formatTable(
+            [
+              { title: "Cases", align: "right" },
+              { title: "Refused because", most: 66 },
+            ],
+            refused,
+          ),
+        ]),
   ].join("\n");
 }
 

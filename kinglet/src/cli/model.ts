@@ -47,7 +47,8 @@ function filesBeside(path: string): (location: string, place: string) => Uint8Ar
     const info = statSync(join(folder, location), { throwIfNoEntry: false });
     if (info === undefined || !info.isFile()) return refuse(`the tensor's file "${location}" is missing`);
     const real = realpathSync(join(folder, location));
-    if (!real.startsWith(folder.endsWith(sep) ? folder : folder + sep)) return refuse(`the tensor's file "${location}" does not lie in the model's folder`);
+    if (!real.startsWith(folder.endsWith(sep) ? folder : folder + sep))
+      return refuse(`the tensor's file "${location}" does not lie in the model's folder`);
     if (info.size > MAX_MODEL_BYTES) return refuse(`the tensor's file "${location}" of ${info.size} bytes is too large`);
     const bytes = new Uint8Array(readFileSync(real));
     known.set(location, bytes);

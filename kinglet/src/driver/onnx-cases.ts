@@ -60,7 +60,8 @@ async function runSet(model: Uint8Array, name: string, folder: string, ways: rea
   const [inputs, outputs] = [await readTensors(folder, "input"), await readTensors(folder, "output")];
   const graph = modelFor(model, name, inputs);
   const given = inputs.filter((input) => input.data.length > 0);
-  if (given.length < graph.inputs.length) throw new KingletError("bad-input", `the case has ${given.length} inputs and the model ${graph.inputs.length}`);
+  if (given.length < graph.inputs.length)
+    throw new KingletError("bad-input", `the case has ${given.length} inputs and the model ${graph.inputs.length}`);
   const sample = graph.inputs.map((_, i) => bytesOf(given[i]!.data));
   for (const via of ways) {
     const run = await execute(graph, via, [sample]);
@@ -102,7 +103,8 @@ export async function runOnnxCases(folder: string, ways: readonly Via[], done: (
     cases.push(one);
     done(one);
   }
-  if (cases.length === 0) throw new KingletError("bad-input", "there are no cases in this folder", { place: folder, hint: "A case is a folder with a model.onnx." });
+  if (cases.length === 0)
+    throw new KingletError("bad-input", "there are no cases in this folder", { place: folder, hint: "A case is a folder with a model.onnx." });
   const count = (outcome: OnnxCase["outcome"]): number => cases.filter((one) => one.outcome === outcome).length;
   return { passed: count("passed"), refused: count("refused"), wrong: count("wrong"), cases };
 }

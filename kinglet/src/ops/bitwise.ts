@@ -10,7 +10,13 @@ import { type OpDef, suffixOf } from "./op.ts";
 const WHOLE: readonly DType[] = ["int8", "uint8", "int16", "uint16", "int32", "uint32", "int64", "uint64"];
 const SHAPE = [3, 7];
 
-function bitwise(name: string, kernel: string, doc: string, combine: (k: KernelBuilder, a: Expr, b: Expr, dtype: DType) => Expr, high?: number): OpDef {
+function bitwise(
+  name: string,
+  kernel: string,
+  doc: string,
+  combine: (k: KernelBuilder, a: Expr, b: Expr, dtype: DType) => Expr,
+  high?: number,
+): OpDef {
   const second = (dtype: DType): ReturnType<typeof typed> => (high === undefined ? typed(dtype, [7]) : { ...typed(dtype, [7]), low: 0, high });
   return {
     name,

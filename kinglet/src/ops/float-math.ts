@@ -174,7 +174,12 @@ const ERF_SERIES = Array.from({ length: 9 }, (_, n) => ((2 / Math.sqrt(Math.PI))
 export const erfFloat: Func = defineFunction("erf_f32", "Error function.", { x: "f32" }, "f32", (f, x) => {
   const square = f.let("square", x!.mul(x!));
   const near = f.let("near", x!.mul(polynomial(square.min(1), ERF_SERIES)));
-  f.return(x!.abs().lt(0.9).select(near, f32(1).sub(f.call(erfcFloat, x!))));
+  f.return(
+    x!
+      .abs()
+      .lt(0.9)
+      .select(near, f32(1).sub(f.call(erfcFloat, x!))),
+  );
 });
 
 /** atan x = x − x³/3 + x⁵/5 − … */

@@ -35,7 +35,14 @@ export const roundFloat: OpDef = {
       const bits = k.let("bits", floatToBits(x.abs()));
       // Half of the last kept bit, less one where that bit is 0: a carry then rounds ties to even.
       const odd = bits.shr(drop).and(1);
-      const rounded = k.let("rounded", bits.add(i32(1).shl(drop.sub(1)).sub(1)).add(odd).shr(drop).shl(drop));
+      const rounded = k.let(
+        "rounded",
+        bits
+          .add(i32(1).shl(drop.sub(1)).sub(1))
+          .add(odd)
+          .shr(drop)
+          .shl(drop),
+      );
       const normal = k.let("normal", bitsToFloat(rounded));
       // Below the normal range numbers are multiples of one unit.
       const unit = k.float("unit", Math.max(2 ** (a.smallestExponent - a.mantissaBits), 2 ** -126));

@@ -54,4 +54,3 @@ export const scatter: OpDef = {
     ...(["add", "mul", "max", "min"] as const).flatMap((reduction) => [example("float32", reduction), example("int64", reduction)]),
   ],
 };
-

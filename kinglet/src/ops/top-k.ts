@@ -47,13 +47,19 @@ export const topK: OpDef = {
         k.for("step", 0, filled.get(), () => {
           const before = k.let("before", to.add(place.get()).sub(1).max(to));
           const other = k.let("other", values.load(before));
-          k.if(place.get().gt(0).and(largest ? value.gt(other) : value.lt(other)), () => {
-            k.if(place.get().lt(kept), () => {
-              values.store(to.add(place.get()), other);
-              indices.store(to.add(place.get()), indices.load(before));
-            });
-            place.set(place.get().sub(1));
-          });
+          k.if(
+            place
+              .get()
+              .gt(0)
+              .and(largest ? value.gt(other) : value.lt(other)),
+            () => {
+              k.if(place.get().lt(kept), () => {
+                values.store(to.add(place.get()), other);
+                indices.store(to.add(place.get()), indices.load(before));
+              });
+              place.set(place.get().sub(1));
+            },
+          );
         });
         k.if(place.get().lt(kept), () => {
           values.store(to.add(place.get()), value);

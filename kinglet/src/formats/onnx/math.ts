@@ -5,7 +5,15 @@ import type { Site } from "./site.ts";
 /** Arithmetic as rules write it: plain numbers, also where the operators of Kinglet would take narrow integers for quantized ones. */
 
 /** The type that integers without an arithmetic of their own are computed in; storing them back wraps. */
-const WIDER: Partial<Record<DType, DType>> = { int8: "int32", uint8: "int32", int16: "int32", uint16: "int32", uint32: "int64", uint64: "int64", bool: "int32" };
+const WIDER: Partial<Record<DType, DType>> = {
+  int8: "int32",
+  uint8: "int32",
+  int16: "int32",
+  uint16: "int32",
+  uint32: "int64",
+  uint64: "int64",
+  bool: "int32",
+};
 
 export function widened(site: Site, value: Value): Value {
   return site.cast(value, WIDER[value.dtype] ?? value.dtype);

@@ -27,7 +27,10 @@ function bias(site: Site, mask: Value | null, queries: number, keys: number, pas
   const terms: Value[] = [];
   if (mask !== null) {
     const short = keys - mask.shape[mask.shape.length - 1]!;
-    const float = mask.dtype === "bool" ? select(site, mask, site.importer.numbers(0, "float32"), site.importer.numbers(-Infinity, "float32")) : site.cast(mask, "float32");
+    const float =
+      mask.dtype === "bool"
+        ? select(site, mask, site.importer.numbers(0, "float32"), site.importer.numbers(-Infinity, "float32"))
+        : site.cast(mask, "float32");
     const ends = float.shape.map((_, d) => (d === float.shape.length - 1 ? short : 0));
     const nothing = float.shape.map(() => 0);
     const far = site.importer.numbers(-3.4028234663852886e38, "float32");
@@ -53,7 +56,9 @@ function lengthBias(site: Site, lengths: Value, keys: number): Value {
 
 /** A row without any visible key gives zeros, not a division of nothing by nothing. */
 function guardedSoftmax(site: Site, scores: Value, masked: boolean): Value {
-  const y = site.emit("softmax", [masked ? site.emit("maximum", [scores, site.importer.numbers(-3.4028234663852886e38, "float32")]) : scores], { beta: 1 });
+  const y = site.emit("softmax", [masked ? site.emit("maximum", [scores, site.importer.numbers(-3.4028234663852886e38, "float32")]) : scores], {
+    beta: 1,
+  });
   return y;
 }
 
@@ -103,7 +108,9 @@ function rotary(site: Site): Value {
   const [cosine, sine] = [table(1), table(2)];
   const interleaved = site.int("interleaved", 0) !== 0;
   const first = sliced(site, rows, 3, 0, turned);
-  const pairs = interleaved ? site.reshape(first, [...first.shape.slice(0, 3), turned / 2, 2]) : site.reshape(first, [...first.shape.slice(0, 3), 2, turned / 2]);
+  const pairs = interleaved
+    ? site.reshape(first, [...first.shape.slice(0, 3), turned / 2, 2])
+    : site.reshape(first, [...first.shape.slice(0, 3), 2, turned / 2]);
   const axis = interleaved ? 4 : 3;
   const half = (i: number): Value => site.reshape(sliced(site, pairs, axis, i, 1), [...first.shape.slice(0, 3), turned / 2]);
   const [a, b] = [half(0), half(1)];

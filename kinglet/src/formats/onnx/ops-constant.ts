@@ -66,12 +66,22 @@ export function castTo(site: Site, x: Value, to: ElementType, saturate: boolean)
     const what = beyond === "largest" || (saturate && to.bits === 8) ? "largest" : beyond;
     if (unsigned === true) return site.unsupported("casts to float8e8m0 are not supported");
     // Formats of 4 bits have no place for what is not a number.
-    if (to.bits === 4) return site.importer.mark(site.emit("roundFloat", [select(site, compare(site, "notEqual", float, float), site.like(float, 0), float)], { mantissaBits, smallestExponent: 1 - bias, largest, beyond: what }), to);
+    if (to.bits === 4)
+      return site.importer.mark(
+        site.emit("roundFloat", [select(site, compare(site, "notEqual", float, float), site.like(float, 0), float)], {
+          mantissaBits,
+          smallestExponent: 1 - bias,
+          largest,
+          beyond: what,
+        }),
+        to,
+      );
     const smallest = exponentBits === 8 ? -126 : 1 - bias;
     return site.importer.mark(site.emit("roundFloat", [float], { mantissaBits, smallestExponent: smallest, largest, beyond: what }), to);
   }
   if (to.bits < 8) return site.importer.mark(narrowed(site, x, to), to);
-  if (x.dtype === "float32" && to.dtype !== "float32" && to.dtype !== "bool") return site.importer.mark(site.emit("cast", [throughWide(site, x, to)], { dtype: to.dtype }), to);
+  if (x.dtype === "float32" && to.dtype !== "float32" && to.dtype !== "bool")
+    return site.importer.mark(site.emit("cast", [throughWide(site, x, to)], { dtype: to.dtype }), to);
   if (x.dtype === to.dtype) return from.name === to.name ? x : site.importer.mark(site.reshape(copyOf(site, x), x.shape), to);
   return site.importer.mark(site.cast(x, to.dtype), to);
 }
@@ -123,4 +133,3 @@ export const CONSTANT: Readonly<Record<string, Rule>> = {
   HammingWindow: window([25 / 46, 21 / 46]),
   BlackmanWindow: window([0.42, 0.5, 0.08]),
 };
-

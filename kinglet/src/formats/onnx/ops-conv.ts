@@ -49,7 +49,7 @@ export function asImage(site: Site, x: Value): Value {
 }
 
 /** One convolution of images: x [n,c,h,w], weights [o,c/g,kh,kw], in the layouts that Kinglet's operators have. */
-export function convImage(site: Site, x: Value, w: Value, bias: Value | null, plan: WindowPlan, group: number, quantization?: Quantization): Value {
+function convImage(site: Site, x: Value, w: Value, bias: Value | null, plan: WindowPlan, group: number, quantization?: Quantization): Value {
   const attributes: Attributes = windowAttributes(plan);
   const [channels, outputs] = [x.shape[1]!, w.shape[0]!];
   const depthwise = group === channels && group > 1 && outputs % group === 0;
@@ -106,10 +106,11 @@ function convVolume(site: Site, x: Value, w: Value, bias: Value | null, plan: Wi
 function conv(site: Site): Value {
   const [x, w, bias] = [site.input(0), site.input(1), site.optional(2)];
   const rank = x.shape.length - 2;
-  if (rank < 1 || rank > 3 || w.shape.length !== rank + 2) site.unsupported(`a convolution of an input of ${x.shape.length} dimensions is not supported`);
+  if (rank < 1 || rank > 3 || w.shape.length !== rank + 2)
+    site.unsupported(`a convolution of an input of ${x.shape.length} dimensions is not supported`);
   const group = site.int("group", 1);
   const plan = windowPlan(site, x.shape.slice(2), site.ints("kernel_shape") ?? w.shape.slice(2));
-  return convOf(site, x, w, bias, plan, group);
+  return convOf(site, x, w, bias, plan, group, site.quantization);
 }
 
 /** A convolution in one, two or three dimensions. */
@@ -184,7 +185,15 @@ function transposedImage(site: Site, x: Value, w: Value, plan: WindowPlan, outpu
 /** Every image of the output is the sum of what the images of the input give it. */
 function transposedVolume(site: Site, x: Value, w: Value, plan: WindowPlan, outputs: readonly number[]): Value {
   const drop = (list: readonly number[]): number[] => list.slice(1);
-  const flat: WindowPlan = { ...plan, kernel: drop(plan.kernel), strides: drop(plan.strides), before: drop(plan.before), after: drop(plan.after), extra: drop(plan.extra), dilations: [1, 1] };
+  const flat: WindowPlan = {
+    ...plan,
+    kernel: drop(plan.kernel),
+    strides: drop(plan.strides),
+    before: drop(plan.before),
+    after: drop(plan.after),
+    extra: drop(plan.extra),
+    dilations: [1, 1],
+  };
   const image = (value: Value, d: number): Value => site.reshape(sliced(site, value, 2, d, 1), [...value.shape.slice(0, 2), ...value.shape.slice(3)]);
   const layers = Array.from({ length: outputs[0]! }, (_, o) => {
     const terms: Value[] = [];

@@ -42,7 +42,7 @@ const exp = (site: Site, x: Value): Value => site.emit("exp", [x]);
 const log = (site: Site, x: Value): Value => site.emit("log", [x]);
 const sqrt = (site: Site, x: Value): Value => site.emit("sqrt", [x]);
 
-export function sign(site: Site, x: Value): Value {
+function sign(site: Site, x: Value): Value {
   const up = compare(site, "greater", x, 0);
   const down = compare(site, "less", x, 0);
   return sub(site, site.cast(up, x.dtype), site.cast(down, x.dtype));
@@ -78,7 +78,8 @@ function power(site: Site): Value {
   const [x, y] = [site.input(0), site.input(1)];
   if (x.dtype === "float32") return site.emit("pow", [x, site.cast(y, "float32")]);
   if (y.dtype === "float32") return site.cast(site.emit("pow", [site.cast(x, "float32"), y]), x.dtype);
-  if (x.dtype === "int64" || x.dtype === "uint64") return site.unsupported(`powers of ${x.dtype} are not supported`, "Export the model with float32 powers.");
+  if (x.dtype === "int64" || x.dtype === "uint64")
+    return site.unsupported(`powers of ${x.dtype} are not supported`, "Export the model with float32 powers.");
   return site.cast(site.emit("pow", [site.cast(x, "int32"), site.cast(y, "int32")]), x.dtype);
 }
 
@@ -225,4 +226,3 @@ export const ELEMENTWISE: Rules = {
   Swish: swish,
   Shrink: shrink,
 };
-

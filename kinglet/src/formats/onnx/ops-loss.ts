@@ -16,7 +16,8 @@ function negativeLogLikelihood(site: Site, logits: Value, target: Value, weight:
   const each = weight === null ? null : site.emit("gather", [site.reshape(weight, [classes]), safe], { axis: 0, batchDims: 0 });
   const zero = site.importer.numbers(0, "float32");
   const one = site.importer.numbers(1, "float32");
-  const counts = each === null ? (ignored === null ? null : select(site, ignored, zero, one)) : ignored === null ? each : select(site, ignored, zero, each);
+  const counts =
+    each === null ? (ignored === null ? null : select(site, ignored, zero, one)) : ignored === null ? each : select(site, ignored, zero, each);
   const weighted = counts === null ? loss : mul(site, loss, counts);
   const all = target.shape.map((_, d) => d);
   const reduction = site.text("reduction", "mean");

@@ -86,7 +86,8 @@ function split(site: Site): Value[] {
   const x = site.input(0);
   const axis = site.axis(site.int("axis", 0), x.shape.length);
   const sizes = splitSizes(site, x.shape[axis]!);
-  if (sizes.reduce((a, b) => a + b, 0) !== x.shape[axis] || sizes.some((size) => size < 0)) site.fail(`${x.shape[axis]} elements cannot be split into ${sizes.join(", ")}`);
+  if (sizes.reduce((a, b) => a + b, 0) !== x.shape[axis] || sizes.some((size) => size < 0))
+    site.fail(`${x.shape[axis]} elements cannot be split into ${sizes.join(", ")}`);
   let begin = 0;
   return sizes.map((size) => {
     begin += size;
@@ -128,7 +129,7 @@ function emptyOf(site: Site, x: Value, shape: readonly number[]): Value {
 }
 
 /** Indices from the end are brought into range; the kernel keeps what is still outside from reading elsewhere. */
-export function positiveIndices(site: Site, indices: Value, size: number): Value {
+function positiveIndices(site: Site, indices: Value, size: number): Value {
   const whole = indices.dtype === "int32" || indices.dtype === "int64" ? indices : site.cast(indices, "int64");
   if (whole.data !== undefined) {
     const wrapped = Array.from<number | bigint, number>(whole.data, Number).map((i) => (i < 0 ? i + size : i));
@@ -161,7 +162,10 @@ function counting(site: Site, like: Value, rank: number, axis: number, size: num
 export function elementPositions(site: Site, x: Value, indices: Value, axis: number): Value {
   const strides = stridesOf(x.shape);
   const along = mul(site, positiveIndices(site, indices, x.shape[axis]!), strides[axis]!);
-  return indices.shape.reduce<Value>((sum, size, d) => (d === axis || size === 1 ? sum : add(site, sum, counting(site, sum, indices.shape.length, d, size, strides[d]!))), along);
+  return indices.shape.reduce<Value>(
+    (sum, size, d) => (d === axis || size === 1 ? sum : add(site, sum, counting(site, sum, indices.shape.length, d, size, strides[d]!))),
+    along,
+  );
 }
 
 function gatherElements(site: Site): Value {
@@ -173,7 +177,7 @@ function gatherElements(site: Site): Value {
 }
 
 /** Index tuples as positions of slices: the leading `dims` dimensions seen as one. */
-export function tuplePositions(site: Site, dims: readonly number[], indices: Value): Value {
+function tuplePositions(site: Site, dims: readonly number[], indices: Value): Value {
   const strides = stridesOf(dims);
   const last = indices.shape.length - 1;
   const parts = dims.map((size, d) => {
@@ -201,7 +205,7 @@ function gatherNd(site: Site): Value {
 }
 
 /** Values stretched to a shape, as NumPy broadcasts. */
-export function broadcast(site: Site, x: Value, shape: readonly number[]): Value {
+function broadcast(site: Site, x: Value, shape: readonly number[]): Value {
   const joined = broadcastShapes(x.shape, shape) ?? site.fail(`[${x.shape.join(",")}] does not broadcast to [${shape.join(",")}]`);
   if (joined.join() === x.shape.join()) return x;
   if (elementCount(joined) === 0) return emptyOf(site, x, joined);
@@ -294,7 +298,8 @@ function oneHot(site: Site): Value {
   return select(site, hit, on, off);
 }
 
-const positiveOrFar = (site: Site, indices: Value, size: number): Value => select(site, compare(site, "less", indices, 0), add(site, indices, size), indices);
+const positiveOrFar = (site: Site, indices: Value, size: number): Value =>
+  select(site, compare(site, "less", indices, 0), add(site, indices, size), indices);
 
 function trilu(site: Site): Value {
   const x = site.input(0);
@@ -368,4 +373,3 @@ export const MOVEMENT: Rules = {
   Trilu: trilu,
   Identity: (site) => site.input(0),
 };
-

@@ -6,7 +6,8 @@ import type { Rule, Site } from "./site.ts";
 
 function batchNorm(site: Site): Value {
   const x = site.input(0);
-  if (site.int("training_mode", 0) !== 0) site.unsupported("a batch normalization in training mode is not supported", "Export the model for inference.");
+  if (site.int("training_mode", 0) !== 0)
+    site.unsupported("a batch normalization in training mode is not supported", "Export the model for inference.");
   const attributes = { epsilon: site.float("epsilon", 1e-5), activation: "none" };
   const statistics = [1, 2, 3, 4].map((i) => site.input(i));
   if (x.shape.length < 3) return site.emit("batchNorm", [x, ...statistics], attributes);
@@ -29,7 +30,8 @@ function normalized(site: Site, x: Value, axes: readonly number[], epsilon: numb
   return { y: mul(site, centered, inverse), mean, inverse };
 }
 
-const perChannel = (site: Site, value: Value, rank: number): Value => site.reshape(value, [elementCount(value.shape), ...new Array<number>(rank - 2).fill(1)]);
+const perChannel = (site: Site, value: Value, rank: number): Value =>
+  site.reshape(value, [elementCount(value.shape), ...new Array<number>(rank - 2).fill(1)]);
 
 function instanceNorm(site: Site): Value {
   const x = site.input(0);

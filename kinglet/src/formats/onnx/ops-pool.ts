@@ -124,7 +124,11 @@ function lpPool(site: Site): Value {
   return root(site, reduce(site, "sum", windows, axes, false), p);
 }
 
-const spatialAxes = (site: Site): number[] => site.shape(0).slice(2).map((_, d) => d + 2);
+const spatialAxes = (site: Site): number[] =>
+  site
+    .shape(0)
+    .slice(2)
+    .map((_, d) => d + 2);
 
 export const POOL: Readonly<Record<string, Rule>> = {
   MaxPool: maxPool,

@@ -62,7 +62,9 @@ function gruCell(linearBeforeReset: boolean): Cell {
     const gates = product(site, h!, rows(0, 2), biases(0, 2));
     const z = f(add(site, gate(site, d, x, 0), gate(site, d, gates, 0)));
     const r = f(add(site, gate(site, d, x, 1), gate(site, d, gates, 1)));
-    const hidden = linearBeforeReset ? mul(site, r, product(site, h!, rows(2, 1), biases(2, 1))) : product(site, mul(site, r, h!), rows(2, 1), biases(2, 1));
+    const hidden = linearBeforeReset
+      ? mul(site, r, product(site, h!, rows(2, 1), biases(2, 1)))
+      : product(site, mul(site, r, h!), rows(2, 1), biases(2, 1));
     const candidate = g(add(site, gate(site, d, x, 2), hidden));
     return [add(site, mul(site, sub(site, 1, z), candidate), mul(site, z, h!))];
   };
@@ -92,7 +94,15 @@ interface Layer {
 }
 
 /** x, y [length, n, …]: runs one direction, and gives all outputs and the last states. Rows stop at their own lengths. */
-function runDirection(site: Site, layer: Layer, d: Direction, x: Value, initial: States, lengths: Value | null, backward: boolean): { outputs: Value; last: States } {
+function runDirection(
+  site: Site,
+  layer: Layer,
+  d: Direction,
+  x: Value,
+  initial: States,
+  lengths: Value | null,
+  backward: boolean,
+): { outputs: Value; last: States } {
   const [length, n] = x.shape as [number, number];
   const shares = product(site, x, d.w, d.wBias);
   const outputs: Value[] = [];
@@ -123,7 +133,8 @@ function recurrent(site: Site, layer: Layer): (Value | null)[] {
   const count = w.shape[0]!;
   const kind = site.text("direction", "forward");
   const names = site.texts("activations") ?? [];
-  const pick = (value: Value | null, d: number): Value | null => (value === null ? null : site.reshape(sliced(site, value, 0, d, 1), value.shape.slice(1)));
+  const pick = (value: Value | null, d: number): Value | null =>
+    value === null ? null : site.reshape(sliced(site, value, 0, d, 1), value.shape.slice(1));
   const lengthsGiven = site.optional(4);
   const lengths = lengthsGiven === null ? null : site.reshape(site.cast(lengthsGiven, "int32"), [n, 1]);
   const initialOf = (index: number, d: number): Value => {

@@ -156,4 +156,3 @@ export const REDUCE: Readonly<Record<string, Rule>> = {
   Hardmax: hardmax,
   TopK: topK,
 };
-

@@ -108,9 +108,14 @@ export function padded(site: Site, x: Value, before: readonly number[], after: r
 
 function filledAround(site: Site, x: Value, before: readonly number[], after: readonly number[], value: Value | null): Value {
   const number = value === null ? 0 : value.data === undefined ? undefined : Number(value.data[0]);
-  if (number !== undefined && Number.isFinite(number)) return site.emit("pad", [x], { before: [...before], after: [...after], value: number }, x.quantization);
+  if (number !== undefined && Number.isFinite(number))
+    return site.emit("pad", [x], { before: [...before], after: [...after], value: number }, x.quantization);
   // A number that only the running network knows is written around a mask.
-  const inside = site.emit("pad", [site.constant(new Uint8Array(x.shape.reduce((a, b) => a * b, 1)).fill(1), "bool", x.shape)], { before: [...before], after: [...after], value: 0 });
+  const inside = site.emit("pad", [site.constant(new Uint8Array(x.shape.reduce((a, b) => a * b, 1)).fill(1), "bool", x.shape)], {
+    before: [...before],
+    after: [...after],
+    value: 0,
+  });
   const zeros = site.emit("pad", [x], { before: [...before], after: [...after], value: 0 });
   return select(site, inside, zeros, site.reshape(value!, []));
 }
@@ -142,4 +147,3 @@ function centerCropPad(site: Site): Value {
 }
 
 export const RESIZE: Readonly<Record<string, Rule>> = { Resize: resize, Upsample: resize, Pad: pad, CenterCropPad: centerCropPad };
-

@@ -1,9 +1,10 @@
 import { allocate, elementCount, KingletError, type Shape, type TypedArray } from "../../base/index.ts";
 import { checkGraph, type Graph, type Value } from "../../graph/index.ts";
-import { removeUnusedConstants } from "./unused.ts";
+import { removeUnused } from "./unused.ts";
 import { Importer } from "./importer.ts";
 import { bindFunction, bodyOf, type FunctionTable, functionTable } from "./functions.ts";
 import { ruleOf } from "./operators.ts";
+import { pairMoved } from "./quantized-forms.ts";
 import { type DimProto, type GraphProto, type ModelProto, type NodeProto, parseModel, type ValueInfoProto } from "./schema.ts";
 import { type Results, Site } from "./site.ts";
 import { decodeSparse, decodeTensor, elementType, type ExternalFiles, type Tensor } from "./tensor.ts";
@@ -79,7 +80,7 @@ class Translation {
     for (const output of graph.outputs) this.addOutput(output, scope);
     this.importer.builder.note("producer", `${this.model.producer} ${this.model.producerVersion}`.trim());
     if (this.model.doc !== "") this.importer.builder.note("description", this.model.doc);
-    return removeUnusedConstants(this.importer.builder.build());
+    return removeUnused(this.importer.builder.build());
   }
 
   /** One error that names every operator Kinglet lacks, with how often each occurs. */
@@ -172,11 +173,15 @@ class Translation {
     const inputs = node.inputs.map((name) => {
       if (name === "") return null;
       const value = scope.get(name);
-      if (value === undefined) throw new KingletError("bad-file", `the node "${node.name}" (${node.op}) reads "${name}" before anything has produced it`, { place: this.name });
+      if (value === undefined)
+        throw new KingletError("bad-file", `the node "${node.name}" (${node.op}) reads "${name}" before anything has produced it`, {
+          place: this.name,
+        });
       return value;
     });
     const site = new Site(node, this.importer, version, inputs, this.files);
-    if (domain === "" && version < OLDEST_OPSET) site.unsupported(`the operator set ${version} is older than ${OLDEST_OPSET}`, "Convert the model to a newer operator set.");
+    if (domain === "" && version < OLDEST_OPSET)
+      site.unsupported(`the operator set ${version} is older than ${OLDEST_OPSET}`, "Convert the model to a newer operator set.");
     this.bindOutputs(node, this.carryOut(site, scope, opsets, depth), site, scope);
   }
 
@@ -194,7 +199,14 @@ class Translation {
       this.addNodes(bound, inner, new Map([...opsets, ...body.opsets]), depth + 1);
       return body.outputs.map((name) => inner.get(name) ?? null);
     }
-    return this.guarded(site, () => ruleOf(node)!(site));
+    const rule = ruleOf(node)!;
+    const results = this.guarded(site, () => rule(site));
+    const first = Array.isArray(results) ? results[0] : results;
+    if (first && !site.inputs.includes(first as Value)) {
+      this.importer.remember(first as Value, { site, rule });
+      pairMoved(site, rule, first as Value);
+    }
+    return results;
   }
 
   /** Shape rules speak of a graph; what broke them here is the file. */
@@ -222,7 +234,9 @@ class Translation {
   private bindOutputs(node: NodeProto, results: Results, site: Site, scope: Scope): void {
     const list = Array.isArray(results) ? (results as readonly (Value | null)[]) : [results as Value];
     // Half precision in, half precision out, unless the rule says otherwise.
-    const narrow = site.inputs.map((input) => (input === null ? undefined : this.importer.elementOf(input))).find((element) => element?.dtype === "float32");
+    const narrow = site.inputs
+      .map((input) => (input === null ? undefined : this.importer.elementOf(input)))
+      .find((element) => element?.dtype === "float32");
     node.outputs.forEach((name, i) => {
       if (name === "") return;
       const value = list[i] ?? site.unsupported(`its output ${i} is not supported`);
@@ -257,7 +271,10 @@ export function readOnnx(bytes: Uint8Array, name: string, options: OnnxOptions =
   } catch (error) {
     // Rules take attributes and ranks as the standard has them; a file that breaks it may stumble anywhere.
     if (!(error instanceof RangeError || error instanceof TypeError)) throw error;
-    throw new KingletError("bad-file", `the parts of the file do not fit together: ${error.message}`, { place: name, hint: "Export the model again." });
+    throw new KingletError("bad-file", `the parts of the file do not fit together: ${error.message}`, {
+      place: name,
+      hint: "Export the model again.",
+    });
   }
 }
 

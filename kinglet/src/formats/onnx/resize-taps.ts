@@ -46,7 +46,9 @@ export function coordinates({ input, size, scale, region }: ResizePlan, mode: st
       case "tf_half_pixel_for_nn":
         return (i + 0.5) / scale;
       case "tf_crop_and_resize":
-        return size > 1 ? region[0] * (input - 1) + (i * (region[1] - region[0]) * (input - 1)) / (size - 1) : 0.5 * (region[0] + region[1]) * (input - 1);
+        return size > 1
+          ? region[0] * (input - 1) + (i * (region[1] - region[0]) * (input - 1)) / (size - 1)
+          : 0.5 * (region[0] + region[1]) * (input - 1);
       default:
         return Number.NaN;
     }

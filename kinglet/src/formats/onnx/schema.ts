@@ -139,7 +139,7 @@ const TENSOR: Fields<TensorProto> = {
   },
 };
 
-export function emptyTensor(): TensorProto {
+function emptyTensor(): TensorProto {
   return {
     name: "",
     dims: [],

@@ -26,6 +26,7 @@ export interface TestNode {
   readonly outputs: readonly string[];
   readonly ints?: Readonly<Record<string, readonly number[]>>;
   readonly axis?: number;
+  readonly domain?: string;
 }
 
 export interface TestModel {
@@ -70,7 +71,8 @@ function nodeBytes(node: TestNode): Uint8Array {
           intField(attribute, 20, 7);
         }),
       );
-    const { axis } = node;
+    const { axis, domain } = node;
+    if (domain !== undefined) textField(w, 7, domain);
     if (axis !== undefined)
       bytesField(
         w,
@@ -85,7 +87,12 @@ function nodeBytes(node: TestNode): Uint8Array {
 
 function valueInfo(name: string, type: number, dims: readonly (number | string)[]): Uint8Array {
   const shape = message((w) => {
-    for (const dim of dims) bytesField(w, 1, message((d) => (typeof dim === "number" ? intField(d, 1, dim) : textField(d, 2, dim))));
+    for (const dim of dims)
+      bytesField(
+        w,
+        1,
+        message((d) => (typeof dim === "number" ? intField(d, 1, dim) : textField(d, 2, dim))),
+      );
   });
   const tensor = message((w) => {
     intField(w, 1, type);
@@ -93,7 +100,11 @@ function valueInfo(name: string, type: number, dims: readonly (number | string)[
   });
   return message((w) => {
     textField(w, 1, name);
-    bytesField(w, 2, message((t) => bytesField(t, 1, tensor)));
+    bytesField(
+      w,
+      2,
+      message((t) => bytesField(t, 1, tensor)),
+    );
   });
 }
 
@@ -109,7 +120,11 @@ export function testOnnx(model: TestModel): Uint8Array {
     intField(w, 1, 8);
     textField(w, 2, "test");
     bytesField(w, 7, graph);
-    bytesField(w, 8, message((opset) => intField(opset, 2, model.opset ?? 17)));
+    bytesField(
+      w,
+      8,
+      message((opset) => intField(opset, 2, model.opset ?? 17)),
+    );
   });
 }
 
