@@ -25,9 +25,9 @@ export function shapeOption(): Option {
   return new Option("--shape <name=dims>", "shape of an input that an ONNX model leaves open, as x=1x3x224x224; may be given again").argParser(
     (text: string, before: ReadonlyMap<string, Shape> | undefined): ReadonlyMap<string, Shape> => {
       const parts = /^(.+)=(\d+(?:x\d+)*)$/.exec(text);
-      const shape = parts?.[2]!.split("x").map(Number);
-      if (parts === null || shape!.some((dim) => dim < 1)) throw new InvalidArgumentError("It is the input's name and its shape, as x=1x3x224x224.");
-      return new Map([...(before ?? []), [parts[1]!, shape!]]);
+      const shape = (parts?.[2] ?? "0").split("x").map(Number);
+      if (parts === null || shape.some((dim) => dim < 1)) throw new InvalidArgumentError("It is the input's name and its shape, as x=1x3x224x224.");
+      return new Map([...(before ?? []), [parts[1]!, shape]]);
     },
   );
 }

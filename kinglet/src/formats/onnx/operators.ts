@@ -2,6 +2,7 @@ import { ATTENTION } from "./ops-attention.ts";
 import { CONSTANT } from "./ops-constant.ts";
 import { CONV } from "./ops-conv.ts";
 import { ELEMENTWISE } from "./ops-elementwise.ts";
+import { INDEX } from "./ops-index.ts";
 import { LOSS } from "./ops-loss.ts";
 import { MATRIX } from "./ops-matrix.ts";
 import { MOVEMENT } from "./ops-movement.ts";
@@ -11,13 +12,13 @@ import { MICROSOFT, QONNX, QUANTIZE } from "./ops-quantize.ts";
 import { RECURRENT } from "./ops-recurrent.ts";
 import { REDUCE } from "./ops-reduce.ts";
 import { RESIZE } from "./ops-resize.ts";
-import type { NodeProto } from "./schema.ts";
+import type { NodeProto } from "./proto.ts";
 import type { Rule } from "./site.ts";
 
 /** Operators of ONNX's own domain by name, each from its family's file. */
 const ONNX: ReadonlyMap<string, Rule> = new Map(
-  [ATTENTION, CONSTANT, CONV, ELEMENTWISE, LOSS, MATRIX, MOVEMENT, NORMALIZATION, POOL, QUANTIZE, RECURRENT, REDUCE, RESIZE].flatMap((family) =>
-    Object.entries(family),
+  [ATTENTION, CONSTANT, CONV, ELEMENTWISE, INDEX, LOSS, MATRIX, MOVEMENT, NORMALIZATION, POOL, QUANTIZE, RECURRENT, REDUCE, RESIZE].flatMap(
+    (family) => Object.entries(family),
   ),
 );
 

@@ -5,7 +5,8 @@ import { Importer } from "./importer.ts";
 import { bindFunction, bodyOf, type FunctionTable, functionTable } from "./functions.ts";
 import { ruleOf } from "./operators.ts";
 import { pairMoved } from "./quantized-forms.ts";
-import { type DimProto, type GraphProto, type ModelProto, type NodeProto, parseModel, type ValueInfoProto } from "./schema.ts";
+import type { DimProto, GraphProto, ModelProto, NodeProto, ValueInfoProto } from "./proto.ts";
+import { parseModel } from "./schema.ts";
 import { type Results, Site } from "./site.ts";
 import { decodeSparse, decodeTensor, elementType, type ExternalFiles, type Tensor } from "./tensor.ts";
 

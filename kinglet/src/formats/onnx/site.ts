@@ -2,7 +2,8 @@ import { type DType, elementCount, KingletError, type TypedArray } from "../../b
 import type { Attributes, Quantization, Value } from "../../graph/index.ts";
 import type { ElementType } from "./elements.ts";
 import type { Importer } from "./importer.ts";
-import { type AttributeProto, emptyAttribute, type GraphProto, type NodeProto } from "./schema.ts";
+import type { AttributeProto, GraphProto, NodeProto } from "./proto.ts";
+import { emptyAttribute } from "./schema.ts";
 import { decodeTensor, type ExternalFiles, type Tensor } from "./tensor.ts";
 
 /** What an importer's rule gives: the node's outputs; null where the rule does not make an optional one. */

@@ -1,6 +1,6 @@
 import { allocate, decodeFloat16, dtypeBytes, elementCount, fromBytes, KingletError, type TypedArray, viewOf } from "../../base/index.ts";
 import { ELEMENTS, elementName, type ElementType, type FloatFormat } from "./elements.ts";
-import type { SparseTensorProto, TensorProto } from "./schema.ts";
+import type { SparseTensorProto, TensorProto } from "./proto.ts";
 
 /** A tensor's contents as Kinglet computes with them. */
 export interface Tensor {
