@@ -189,6 +189,8 @@ class Layout {
     if (node.op === "slice") return { begin: move(a["begin"]!), size: move(a["size"]!) };
     if (node.op === "stridedSlice" && sameShape(a["shape"]!, a["newShape"]!))
       return { begin: move(a["begin"]!), strides: move(a["strides"]!), shape: move(a["shape"]!), newShape: move(a["newShape"]!) };
+    // A reshape to the same shape changes what is known of a value, not its elements.
+    if (node.op === "reshape" && sameShape(node.inputs[0]!.shape, node.outputs[0]!.shape)) return { shape: move(node.outputs[0]!.shape) };
     if (node.op === "tile") return { multiples: move(a["multiples"]!) };
     const { axis, batchDims } = attributesOf<{ axis: number; batchDims: number }>(node);
     if (node.op === "gather" && batchDims === 0 && node.inputs[1]!.shape.length === 1) return { axis: p[axis]!, batchDims };
