@@ -144,18 +144,6 @@ function oneHot(site: Site): Value {
 const positiveOrFar = (site: Site, indices: Value, size: number): Value =>
   select(site, compare(site, "less", indices, 0), add(site, indices, size), indices);
 
-function trilu(site: Site): Value {
-  const x = site.input(0);
-  const k = site.numbers(1)?.[0] ?? 0;
-  const upper = site.int("upper", 1) !== 0;
-  const [rows, columns] = x.shape.slice(-2) as [number, number];
-  const mask = Uint8Array.from({ length: rows * columns }, (_, i) => {
-    const distance = (i % columns) - Math.floor(i / columns);
-    return (upper ? distance >= k : distance <= k) ? 1 : 0;
-  });
-  return select(site, site.constant(mask, "bool", [rows, columns]), x, 0);
-}
-
 /** Writes new rows into a cache, each batch from its own place on; `circular` goes on at the beginning. */
 function tensorScatter(site: Site): Value {
   const [cache, update] = [site.input(0), site.input(1)];

@@ -1,6 +1,6 @@
-import { broadcastShapes, elementCount, stridesOf } from "../../base/index.ts";
+import { broadcastShapes, elementCount } from "../../base/index.ts";
 import type { Value } from "../../graph/index.ts";
-import { add, compare, mul, select, sub } from "./math.ts";
+import { select } from "./math.ts";
 import type { Rule, Site } from "./site.ts";
 import { elementType } from "./tensor.ts";
 
@@ -176,6 +176,18 @@ function dropout(site: Site): (Value | null)[] {
   if (training !== 0 && ratio !== 0) site.unsupported("a Dropout in training mode draws random numbers", "Export the model for inference.");
   const mask = new Uint8Array(elementCount(site.shape(0))).fill(1);
   return [site.input(0), site.constant(mask, "bool", site.shape(0))];
+}
+
+function trilu(site: Site): Value {
+  const x = site.input(0);
+  const k = site.numbers(1)?.[0] ?? 0;
+  const upper = site.int("upper", 1) !== 0;
+  const [rows, columns] = x.shape.slice(-2) as [number, number];
+  const mask = Uint8Array.from({ length: rows * columns }, (_, i) => {
+    const distance = (i % columns) - Math.floor(i / columns);
+    return (upper ? distance >= k : distance <= k) ? 1 : 0;
+  });
+  return select(site, site.constant(mask, "bool", [rows, columns]), x, 0);
 }
 
 export const MOVEMENT: Rules = {

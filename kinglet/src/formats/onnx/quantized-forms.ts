@@ -32,7 +32,7 @@ export function knownQuantization(site: Site, x: Value, scale: Value, zeroPoint:
 /** The int8 or int16 twin of stored numbers; unsigned bytes move by 128. Null for types that integer operators do not have. */
 export function twinOf(site: Site, x: Value, q: Quantization): Value | null {
   const known = site.importer.twin(x);
-  if (known !== undefined && sameScale(known.quantization, shiftedFor(x, q))) return known;
+  if (known && sameScale(known.quantization, shiftedFor(x, q))) return known;
   if (x.dtype === "int8" || x.dtype === "int16" || x.dtype === "int32") {
     if (sameScale(x.quantization, q)) return x;
     const { dtype, shape, data } = x;
@@ -76,8 +76,7 @@ function isWeight(w: Value, axis: number): boolean {
   return (
     w.data !== undefined &&
     w.dtype === "int8" &&
-    q !== undefined &&
-    q.zeroPoints.every((zero) => zero === 0) &&
+    q?.zeroPoints.every((zero) => zero === 0) === true &&
     (q.scales.length === 1 || q.axis === axis)
   );
 }
