@@ -74,10 +74,7 @@ function biasOf(site: Site, bias: Value | null, x: Value, w: Value): Value | nul
 function isWeight(w: Value, axis: number): boolean {
   const q = w.quantization;
   return (
-    w.data !== undefined &&
-    w.dtype === "int8" &&
-    q?.zeroPoints.every((zero) => zero === 0) === true &&
-    (q.scales.length === 1 || q.axis === axis)
+    w.data !== undefined && w.dtype === "int8" && q?.zeroPoints.every((zero) => zero === 0) === true && (q.scales.length === 1 || q.axis === axis)
   );
 }
 
