@@ -52,12 +52,13 @@ test("a project goes from init to evaluate, and goes on bit for bit", async () =
 });
 
 test("a trained network is pruned and trained on, and what follows takes the pruned one", async () => {
-  const { code, out, err } = await kinglet("prune", "--macs", "0.6", "--epochs", "2");
-  expect([code, err.includes("channels")]).toEqual([0, true]);
+  const { code, out, err } = await kinglet("prune", "--macs", "0.7", "--epochs", "2");
+  expect(err).toContain("channels");
+  expect(code).toBe(0);
   expect(out).toMatch(/model\.kinglet[\s\S]*model\.pruned\.kinglet/);
   const [whole, pruned] = await Promise.all(["model", "model.pruned"].map((name) => readFile(join(project, `${name}.kinglet`))));
   expect(pruned!.length).toBeLessThan(whole!.length);
-  expect((await kinglet("prune", "--macs", "0.5", "--epochs", "2", "--resume")).err).toMatch(/another pruning/);
+  expect((await kinglet("prune", "--macs", "0.8", "--epochs", "2", "--resume")).err).toMatch(/another pruning/);
   expect((await kinglet("prune", "--macs", "0.5", "--weights", "0.5")).code).toBe(2);
   expect(JSON.parse((await kinglet("quantize", "--json")).out)).toMatchObject({ model: join(project, "model.pruned.kinglet") });
   const judged = JSON.parse((await kinglet("evaluate", "--json")).out) as { networks: unknown[] };

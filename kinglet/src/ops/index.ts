@@ -20,4 +20,5 @@ export type { PadAttributes, SliceAttributes, StridedSliceAttributes } from "./s
 export { type StreamFramesAttributes, streamState } from "./stream-frames.ts";
 export { STATISTICS, type Statistic } from "./time-statistics.ts";
 export * from "./window.ts";
-export { CELL_GATE, GATES, LSTM, type LstmAttributes } from "./lstm-layout.ts";
+export { GATES, LSTM, type LstmAttributes } from "./lstm-layout.ts";
+export * from "./lstm-step.ts";

@@ -69,6 +69,14 @@ export const pow: OpDef = {
       ],
       typed("float32", PAIR),
     ),
+    makeCase(
+      "float of moderate size",
+      [
+        { ...typed("float32", PAIR), low: 0.3, high: 2 },
+        { ...typed("float32", [4]), low: -2, high: 3 },
+      ],
+      typed("float32", PAIR),
+    ),
     makeCase("float of any sign", [{ ...typed("float32", PAIR), low: -4, high: 4 }, typed("float32", [4])], typed("float32", PAIR)),
     makeCase(
       "int32",

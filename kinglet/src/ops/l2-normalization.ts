@@ -8,7 +8,7 @@ import { attributesOf, badNode, inputOf, type OpDef, outputOf, suffixOf, typeAt 
 import { quantizationOf } from "./quantization.ts";
 
 /** The smallest length a vector is divided by. */
-const EPSILON = 1e-6;
+export const LEAST_LENGTH = 1e-6;
 
 /** Components for which the sum of squares of 9-bit numbers stays below 2^31. */
 const MOST_COMPONENTS = Math.floor((2 ** 31 - 1) / 255 ** 2);
@@ -25,7 +25,7 @@ function squares(k: KernelBuilder, depth: Expr, zero: Expr, element: (c: Expr) =
 
 function floatVector(k: KernelBuilder, depth: Expr, start: Expr, input: Buffer, output: Buffer): void {
   const sum = squares(k, depth, constant(0, "f32"), (c) => input.load(start.add(c)));
-  const length = k.let("length", sum.sqrt().max(k.float("epsilon", EPSILON)));
+  const length = k.let("length", sum.sqrt().max(k.float("epsilon", LEAST_LENGTH)));
   k.for("c", 0, depth, (c) => output.store(start.add(c), input.load(start.add(c)).div(length)));
 }
 

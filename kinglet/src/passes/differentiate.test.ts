@@ -85,11 +85,13 @@ const STRAIGHT_THROUGH = ["fakeQuantize", "fakeQuantizeWeights"];
 const differentiable = Object.values(OPS as Record<string, OpDef>).filter(
   (op) => findGradient(op.name) !== undefined && !STRAIGHT_THROUGH.includes(op.name),
 );
+/** Examples with no slope to compare with: powers of negative numbers and results too large for differences in single precision. */
+const WITHOUT_SLOPE: Readonly<Record<string, readonly string[]>> = { pow: ["float", "float of any sign"] };
 const isFloatCase = (example: OpCase): boolean =>
   example.outputs[0]?.dtype === "float32" && example.inputs.every((input) => input === null || input.dtype !== "int8");
 
 describe.each(differentiable)("the gradient of $name", (op) => {
-  const cases = op.cases.filter(isFloatCase);
+  const cases = op.cases.filter((example) => isFloatCase(example) && !WITHOUT_SLOPE[op.name]?.includes(example.name));
   test("has a case to be checked with", () => expect(cases.length).toBeGreaterThan(0));
   test.each(cases)("agrees with finite differences: $name", (example) => {
     const random = new Xorshift32(7);
@@ -101,11 +103,12 @@ describe.each(differentiable)("the gradient of $name", (op) => {
   });
 });
 
-test("an operator without a gradient is named", () => {
+test("all operators without a gradient are named, those behind others too", () => {
   const builder = new GraphBuilder("no gradient");
   const x = builder.input("x", { dtype: "float32", shape: [2, 3] });
-  const y = applyOp(builder, "floor", [x])[0]!;
-  expect(() => differentiate(builder, y, [x])).toThrow(/floor has no gradient/);
+  const [first] = applyOp(builder, "floor", [x], {}, "first");
+  const [second] = applyOp(builder, "round", [applyOp(builder, "tanh", [first!])[0]!], {}, "second");
+  expect(() => differentiate(builder, second!, [x])).toThrow('round has no gradient (node "second"); floor has no gradient (node "first")');
 });
 
 test("what is not wanted gets no backward part", () => {

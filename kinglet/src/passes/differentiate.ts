@@ -36,6 +36,10 @@ class Differentiation {
     };
   }
 
+  private unknown({ dtype, shape }: Value): Value | null {
+    return dtype === "float32" ? this.constant("unknown", shape, new Float32Array(elementCount(shape))) : null;
+  }
+
   seed(loss: Value): void {
     this.terms.set(loss.id, [this.constant("one", loss.shape, new Float32Array(elementCount(loss.shape)).fill(1))]);
   }
@@ -54,8 +58,9 @@ class Differentiation {
     const dy = node.outputs.map((output) => this.gradientOf(output));
     if (dy.every((each) => each === null)) return;
     const rule = findGradient(node.op);
-    if (rule === undefined) return void this.missing.push(node);
-    const gradients = rule(this.contextOf(node), node, dy);
+    if (rule === undefined) this.missing.push(node);
+    // Behind a missing rule anything will do: the walk goes on only to name the others.
+    const gradients = rule === undefined ? node.inputs.map((value) => value && this.unknown(value)) : rule(this.contextOf(node), node, dy);
     node.inputs.forEach((value, i) => {
       const gradient = gradients[i];
       if (value === null || !gradient || !this.needed.has(value.id)) return;
@@ -68,7 +73,7 @@ class Differentiation {
  * Reverse-mode differentiation: appends to `builder` the nodes that compute the gradient of the sum of `loss` with respect to each
  * of `wanted`. Nodes that none of them depends on get no backward part. Every operator's rule is in `ops/gradients/`.
  * @returns for each of `wanted` its gradient (of its shape), or null where the loss does not depend on it.
- * @throws KingletError `unsupported` that names the nodes whose operators have no gradient: the last ones on the way of each path.
+ * @throws KingletError `unsupported` that names all nodes in the way whose operators have no gradient; the builder is of no use then.
  */
 export function differentiate(builder: GraphBuilder, loss: Value, wanted: readonly Value[]): (Value | null)[] {
   const nodes = [...builder.written];
@@ -78,10 +83,7 @@ export function differentiate(builder: GraphBuilder, loss: Value, wanted: readon
   const { missing } = differentiation;
   if (missing.length > 0) {
     const list = missing.map(({ op, name }) => `${op} has no gradient (node "${name}")`).join("; ");
-    const hint = missing.some(({ op }) => op === "lstm")
-      ? "Write LSTMs out step by step first: unrollLstm(network)."
-      : "Freeze what lies before these nodes.";
-    throw new KingletError("unsupported", list, { hint });
+    throw new KingletError("unsupported", list, { hint: "Freeze what lies before these nodes." });
   }
   return wanted.map((value) => differentiation.gradientOf(value));
 }

@@ -1,7 +1,7 @@
 import { KingletError } from "../base/index.ts";
 import { type Augment, batchCount, batches, type Dataset, type Normalization, randomAt, type Split } from "../data/browser.ts";
 import type { Graph } from "../graph/index.ts";
-import { withBatch } from "../passes/index.ts";
+import { unrollLstm, withBatch } from "../passes/index.ts";
 import { type Evaluation, evaluate } from "./evaluate.ts";
 import { type EpochReport, fit, type FitOptions, type TrainingBatch } from "./fit.ts";
 import { checkMixup, mixedUp } from "./mixup.ts";
@@ -75,14 +75,14 @@ export async function evaluateOn(network: Graph, dataset: Dataset, positions: In
 
 /**
  * Trains a classifier on the training part of a data set. Its batch is the first dimension of its input, as a rule 1; it is trained and
- * judged in others. Its output are logits or probabilities of the data set's classes.
+ * judged in others. LSTMs come back written out step by step: each sample starts anew. Its output are logits or probabilities of the data set's classes.
  * @throws KingletError `bad-input` where network and data do not fit; what `withBatch` and `fit` throw.
  */
 export async function trainClassifier(given: Graph, dataset: Dataset, split: Split, options: ClassifierOptions): Promise<Classifier> {
   const { batchSize, seed = 1, augment, normalization, labelSmoothing = 0, classWeights, mixup, ...rest } = options;
   if (mixup !== undefined) checkMixup(mixup);
   const classes = dataset.info.classes.length;
-  const network = withBatch(given, batchSize);
+  const network = withBatch(unrollLstm(given), batchSize);
   if (network.outputs[0]!.shape.at(-1) !== classes)
     throw new KingletError("bad-input", `the network has ${network.outputs[0]!.shape.at(-1)} classes and the data set ${classes}`);
   const source = (epoch: number): AsyncIterable<TrainingBatch> =>

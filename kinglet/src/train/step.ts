@@ -1,7 +1,7 @@
 import { KingletError } from "../base/index.ts";
 import { type Graph, GraphBuilder, type Node, type Value } from "../graph/index.ts";
 import { applyOp, parameterValues } from "../ops/index.ts";
-import { differentiate } from "../passes/index.ts";
+import { differentiate, unrollLstm } from "../passes/index.ts";
 import { type Distillation, distillationLoss, LOSS_NODE } from "./distill.ts";
 import { checkOptimizer, type Optimizer, rateCount, type StateVariable, writeUpdate } from "./optimizer.ts";
 
@@ -66,9 +66,12 @@ class StepWriter {
   }
 
   private variable(constant: Value): Value {
+    // Files may give several tensors one name; state is kept by name.
+    const taken = this.state.some(({ name }) => name === constant.name);
+    const name = taken ? `${constant.name}#${constant.id}` : constant.name;
     const variable = {
-      name: constant.name,
-      value: this.builder.variable(constant.name, { dtype: constant.dtype, shape: constant.shape }, constant.data),
+      name,
+      value: this.builder.variable(name, { dtype: constant.dtype, shape: constant.shape }, constant.data),
     };
     this.state.push(variable);
     this.trained.push({ constant, variable });
@@ -182,9 +185,9 @@ function lossOf({ builder, state }: StepWriter, output: Value, targets: Value, {
  * the results [batch, …] (class probabilities with cross-entropy).
  * @throws KingletError `unsupported` for operators without a gradient; `misuse` for options that make no sense.
  */
-export function trainingStep(network: Graph, options: StepOptions): TrainingStep {
+export function trainingStep(given: Graph, options: StepOptions): TrainingStep {
   checkOptimizer(options.optimizer);
-  const writer = new StepWriter(network, options);
+  const writer = new StepWriter(unrollLstm(given), options);
   const { builder } = writer;
   const output = writer.forward();
   const targets = builder.input("targets", { dtype: "float32", shape: output.shape });

@@ -29,6 +29,16 @@ export const squaredDifference = ofBinary((g, node, dz, i) => {
   return scaledBy(g, binary(g, "mul", dz, difference), 2);
 });
 
+/** a^b: da = b · a^(b − 1), db = a^b · log a. A negative a has no slope along b; powers of it count as constants there. */
+export const pow = ofBinary((g, node, dz, i) => {
+  const [a, b] = [inputOf(node, 0), inputOf(node, 1)];
+  const number = (value: number): Value => g.constant("number", [1], Float32Array.of(value));
+  if (i === 0) return binary(g, "mul", dz, binary(g, "mul", b, one(g, "pow", [a, binary(g, "sub", b, number(1))])));
+  const positive = one(g, "greater", [a, number(0)]);
+  const logarithm = one(g, "log", [one(g, "select", [positive, a, number(1)])]);
+  return binary(g, "mul", dz, binary(g, "mul", outputOf(node), logarithm));
+});
+
 export const addN: GradientRule = (_g, node, [dy]) => node.inputs.map(() => dy!);
 
 /** Activations: by their own slope. */

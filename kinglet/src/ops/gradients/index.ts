@@ -2,6 +2,7 @@ import * as elementwise from "./elementwise.ts";
 import * as layers from "./layers.ts";
 import * as movement from "./movement.ts";
 import type { GradientRule } from "./rule.ts";
+import * as sampling from "./sampling.ts";
 import * as selection from "./selection.ts";
 import type { OpName } from "../table.ts";
 
@@ -69,6 +70,18 @@ const GRADIENTS: Partial<Record<OpName, GradientRule>> = {
   reduceMin: selection.reduceExtreme,
   select: selection.select,
   prelu: selection.prelu,
+  reduceProd: selection.reduceProd,
+  pow: elementwise.pow,
+  stridedSlice: movement.stridedSlice,
+  mirrorPad: movement.mirrorPad,
+  fill: movement.fill,
+  spaceToBatch: movement.spaceToBatch,
+  batchToSpace: movement.batchToSpace,
+  gather: sampling.gather,
+  embeddingLookup: sampling.embeddingLookup,
+  resizeBilinear: sampling.resize,
+  resizeNearest: sampling.resize,
+  batchNorm: layers.batchNorm,
   l2Normalization: layers.l2Normalization,
   transposeConv2d: layers.transposeConv2d,
 };

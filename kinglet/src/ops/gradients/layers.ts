@@ -1,6 +1,7 @@
-import { elementCount } from "../../base/index.ts";
+import { elementCount, sameShape } from "../../base/index.ts";
 import type { Node, Value } from "../../graph/index.ts";
 import type { BatchNormAttributes } from "../batch-norm.ts";
+import { LEAST_LENGTH } from "../l2-normalization.ts";
 import { attributesOf, badNode, inputOf, outputOf } from "../op.ts";
 import type { PoolAttributes } from "../pool.ts";
 import type { TransposeConvAttributes } from "../transpose-conv.ts";
@@ -76,6 +77,26 @@ export const batchNormTraining: GradientRule = (g, node, [dy, ...rest]) => {
   return [...g.apply("batchNormGradient", inputs, { epsilon, activation })];
 };
 
+/** With given statistics a channel is scaled by scale / √(variance + ε) and shifted. */
+export const batchNorm: GradientRule = (g, node, [dy]) => {
+  const { epsilon } = attributesOf<BatchNormAttributes>(node);
+  const [x, scale, , mean, variance] = [0, 1, 2, 3, 4].map((i) => inputOf(node, i)) as [Value, Value, Value, Value, Value];
+  const dz = throughActivation(g, node, dy!);
+  const inverse = one(g, "rsqrt", [binary(g, "add", variance, g.constant("epsilon", [1], Float32Array.of(epsilon)))]);
+  const factor = binary(g, "mul", scale, inverse);
+  const dx = binary(g, "mul", dz, factor);
+  const normal = (): Value => binary(g, "mul", binary(g, "sub", x, mean), inverse);
+  const dScale = (): Value => channelSums(g, binary(g, "mul", dz, normal()), scale.shape);
+  const gradients: readonly (() => Value)[] = [
+    () => dx,
+    dScale,
+    () => channelSums(g, dz, scale.shape),
+    () => scaledBy(g, channelSums(g, dx, scale.shape), -1),
+    () => scaledBy(g, binary(g, "mul", binary(g, "mul", dScale(), factor), inverse), -0.5),
+  ];
+  return gradients.map((gradient, i) => (g.wanted(i) ? gradient() : null));
+};
+
 /** dx = y · (dy − Σ dy · y) over the last dimension, times beta. */
 export const softmax: GradientRule = (g, node, [dy]) => {
   const y = outputOf(node);
@@ -107,27 +128,31 @@ export const fakeQuantizeWeights: GradientRule = (_g, _node, [dy]) => [dy!];
 
 export const dropout: GradientRule = (g, node, [dy]) => [one(g, "dropout", [dy!, inputOf(node, 1)], node.attributes), null];
 
-/** x / |x| along the last dimension: (dy − y · Σ dy · y) / |x|. */
+/** x / |x| along the last dimension: (dy − y · Σ dy · y) / |x|, where the length is at least what the operator divides by. */
 export const l2Normalization: GradientRule = (g, node, [dy]) => {
   const [x, y] = [inputOf(node, 0), outputOf(node)];
   const along = { axes: [x.shape.length - 1], keepDims: true };
-  const length = one(g, "sqrt", [one(g, "sum", [one(g, "square", [x])], along)]);
+  const least = g.constant("least", [1], Float32Array.of(LEAST_LENGTH));
+  const length = one(g, "maximum", [one(g, "sqrt", [one(g, "sum", [one(g, "square", [x])], along)]), least]);
   const shared = one(g, "sum", [binary(g, "mul", dy!, y)], along);
   return [binary(g, "div", binary(g, "sub", dy!, binary(g, "mul", y, shared)), length)];
 };
 
 /** A transposed convolution is the gradient of a convolution, so its own gradients are convolutions with the weights the other way round. */
 export const transposeConv2d: GradientRule = (g, node, [dy]) => {
-  const dz = throughActivation(g, node, dy!);
+  const whole = throughActivation(g, node, dy!);
   const [x, w] = [inputOf(node, 0), inputOf(node, 1)];
   const a = attributesOf<TransposeConvAttributes>(node);
-  const reach = (input: number, filter: number, stride: number, output: number, pad: number): number => (input - 1) * stride + filter - output - pad;
-  const padBottom = reach(x.shape[1]!, w.shape[1]!, a.strideH, a.outputHeight, a.padTop);
-  const padRight = reach(x.shape[2]!, w.shape[2]!, a.strideW, a.outputWidth, a.padLeft);
-  const window = { ...windowOf(node), padBottom, padRight };
+  // How far the last windows reach: over the output's end there is padding, and what lies behind them no input has reached.
+  const height = (x.shape[1]! - 1) * a.strideH + w.shape[1]! - a.padTop;
+  const width = (x.shape[2]! - 1) * a.strideW + w.shape[2]! - a.padLeft;
+  const [batch, , , channels] = whole.shape as [number, number, number, number];
+  const reached = [batch, Math.min(height, a.outputHeight), Math.min(width, a.outputWidth), channels];
+  const dz = sameShape(reached, whole.shape) ? whole : one(g, "slice", [whole], { begin: [0, 0, 0, 0], size: reached });
+  const window = { ...windowOf(node), padBottom: height - reached[1]!, padRight: width - reached[2]! };
   const turned = (weights: Value): Value => one(g, "transpose", [weights], { permutation: [3, 1, 2, 0] });
   const size = { filterH: w.shape[1]!, filterW: w.shape[2]!, groupChannels: w.shape[0]! };
   const dx = g.wanted(0) ? one(g, "conv2d", [dz, turned(w), null], window) : null;
   const dw = g.wanted(1) ? turned(one(g, "conv2dFilterGradient", [dz, x], { ...window, ...size })) : null;
-  return [dx, dw, biasGradient(g, node, dz)];
+  return [dx, dw, biasGradient(g, node, whole)];
 };

@@ -1,11 +1,12 @@
-import { elementCount } from "../../base/index.ts";
+import { elementCount, type Shape } from "../../base/index.ts";
 import type { Node, Value } from "../../graph/index.ts";
 import type { BatchMatmulAttributes } from "../batch-matmul.ts";
 import { attributesOf, inputOf } from "../op.ts";
 import type { CumsumAttributes } from "../cumsum.ts";
 import type { ReduceAttributes } from "../reduce.ts";
-import type { PadAttributes, SliceAttributes } from "../slice.ts";
-import { type GradientContext, type GradientRule, one, reshaped, scaledBy, sumTo } from "./rule.ts";
+import type { MirrorPadAttributes } from "../mirror.ts";
+import type { PadAttributes, SliceAttributes, StridedSliceAttributes } from "../slice.ts";
+import { binary, type GradientContext, type GradientRule, one, reshaped, scaledBy, sumTo } from "./rule.ts";
 
 export const reshape: GradientRule = (g, node, [dy]) => [reshaped(g, dy!, inputOf(node, 0).shape)];
 
@@ -62,18 +63,82 @@ export const cumsum: GradientRule = (g, node, [dy]) => {
   return [one(g, "cumsum", [dy!], { ...a, reverse: !a.reverse })];
 };
 
-/** What moves elements only is undone by its counterpart. */
+/** What moves elements only is undone by its counterpart; `renamed` says how that spells the attributes. */
 const undoneBy =
-  (op: "depthToSpace" | "spaceToDepth"): GradientRule =>
-  (g, node, [dy]) => [one(g, op, [dy!], node.attributes)];
+  (op: string, renamed: Readonly<Record<string, string>> = {}): GradientRule =>
+  (g, node, [dy]) => [one(g, op, [dy!], Object.fromEntries(Object.entries(node.attributes).map(([key, value]) => [renamed[key] ?? key, value])))];
 
 export const depthToSpace = undoneBy("spaceToDepth");
 export const spaceToDepth = undoneBy("depthToSpace");
+export const spaceToBatch = undoneBy("batchToSpace", { before: "cropsBefore", after: "cropsAfter" });
+export const batchToSpace = undoneBy("spaceToBatch", { cropsBefore: "before", cropsAfter: "after" });
 
 export const pad: GradientRule = (g, node, [dy]) => {
   const { before } = attributesOf<PadAttributes>(node);
   return [one(g, "slice", [dy!], { begin: [...before], size: [...inputOf(node, 0).shape] })];
 };
+
+/** A dimension of a shape replaced. */
+const along = (shape: Shape, axis: number, size: number): number[] => shape.map((each, d) => (d === axis ? size : each));
+
+function reversed(g: GradientContext, x: Value, axis: number): Value {
+  const zeros = x.shape.map(() => 0);
+  const strides = along(
+    x.shape.map(() => 1),
+    axis,
+    -1,
+  );
+  const shape = [...x.shape];
+  return one(g, "stridedSlice", [x], { begin: along(zeros, axis, x.shape[axis]! - 1), strides, shape, newShape: shape });
+}
+
+/** Zeros around x along one axis. */
+function padded(g: GradientContext, x: Value, axis: number, before: number, after: number): Value {
+  const zeros = x.shape.map(() => 0);
+  return before === 0 && after === 0 ? x : one(g, "pad", [x], { before: along(zeros, axis, before), after: along(zeros, axis, after) });
+}
+
+function part(g: GradientContext, x: Value, axis: number, start: number, size: number): Value {
+  const zeros = x.shape.map(() => 0);
+  return one(g, "slice", [x], { begin: along(zeros, axis, start), size: along(x.shape, axis, size) });
+}
+
+/** Elements as far apart as a stride had found them, with zeros between: each is given zeros behind it, which the last one loses again. */
+function apart(g: GradientContext, x: Value, axis: number, stride: number): Value {
+  const [count, inner] = [x.shape[axis]!, elementCount(x.shape.slice(axis + 1))];
+  const filled = padded(g, one(g, "reshape", [x], { shape: [elementCount(x.shape.slice(0, axis + 1)), 1, inner] }), 1, 0, stride - 1);
+  return part(g, one(g, "reshape", [filled], { shape: along(x.shape, axis, count * stride) }), axis, 0, (count - 1) * stride + 1);
+}
+
+export const stridedSlice: GradientRule = (g, node, [dy]) => {
+  const { begin, strides, shape } = attributesOf<StridedSliceAttributes>(node);
+  const x = inputOf(node, 0);
+  let dx = reshaped(g, dy!, shape);
+  strides.forEach((stride, d) => {
+    if (stride < 0) dx = reversed(g, dx, d);
+    if (Math.abs(stride) > 1) dx = apart(g, dx, d, Math.abs(stride));
+  });
+  const first = begin.map((at, d) => (strides[d]! < 0 ? at + (shape[d]! - 1) * strides[d]! : at));
+  const after = x.shape.map((size, d) => size - first[d]! - dx.shape[d]!);
+  return [one(g, "pad", [dx], { before: first, after })];
+};
+
+/** What lies in the mirror goes back to where it is mirrored from. */
+export const mirrorPad: GradientRule = (g, node, [dy]) => {
+  const { before, after, mode } = attributesOf<MirrorPadAttributes>(node);
+  const skip = mode === "reflect" ? 1 : 0;
+  let dx = dy!;
+  inputOf(node, 0).shape.forEach((size, d) => {
+    const [left, right] = [before[d]!, after[d]!];
+    const terms = [part(g, dx, d, left, size)];
+    if (left > 0) terms.push(padded(g, reversed(g, part(g, dx, d, 0, left), d), d, skip, size - skip - left));
+    if (right > 0) terms.push(padded(g, reversed(g, part(g, dx, d, left + size, right), d), d, size - skip - right, skip));
+    dx = terms.reduce((sum, term) => binary(g, "add", sum, term));
+  });
+  return [dx];
+};
+
+export const fill: GradientRule = (g, node, [dy]) => [sumTo(g, dy!, inputOf(node, 0).shape)];
 
 /** dy seen with the reduced dimensions as 1, repeated along them. */
 export function spread(g: GradientContext, node: Node, dy: Value): Value {

@@ -31,6 +31,18 @@ export const reduceExtreme: GradientRule = (g, node, [dy]) => {
   return [binary(g, "mul", winners, spread(g, node, binary(g, "div", dy!, count)))];
 };
 
+/** The product of all other elements: where none of those is 0, that of all that are not 0, without the element itself. */
+export const reduceProd: GradientRule = (g, node, [dy]) => {
+  const x = inputOf(node, 0);
+  const zero = filled(g, x, 0);
+  const zeros = where(g, x, "equal", zero, filled(g, x, 1));
+  // x with its zeros as ones
+  const factors = binary(g, "add", x, zeros);
+  const others = binary(g, "sub", spread(g, node, one(g, "sum", [zeros], node.attributes)), zeros);
+  const products = binary(g, "div", spread(g, node, one(g, "reduceProd", [factors], node.attributes)), factors);
+  return [where(g, others, "equal", zero, binary(g, "mul", spread(g, node, dy!), products))];
+};
+
 export const select: GradientRule = (g, node, [dy]) => {
   const [condition, a, b] = [0, 1, 2].map((i) => inputOf(node, i)) as [Value, Value, Value];
   const zeros = filled(g, dy!, 0);
