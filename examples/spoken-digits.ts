@@ -18,7 +18,7 @@ async function everySpeaker(dataset: Dataset, seed: number, epochs: number): Pro
   return accuracies;
 }
 
-const { data, seeds, epochs } = taskArguments({ epochs: 16, places: ["audio/fsdd.zip", "fsdd.zip"] });
+const { data, seeds, epochs } = taskArguments({ epochs: 14, places: ["audio/fsdd.zip", "fsdd.zip"] });
 // Names are DIGIT_SPEAKER_NUMBER.wav.
 const importing = { label: "part:1", group: "part:2", window: { length: RATE, hop: RATE, short: "pad" } } as const;
 await withImported(data, importing, async (dataset) => {

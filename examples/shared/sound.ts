@@ -23,7 +23,7 @@ import {
 const FRAME_SECONDS = 0.032;
 const STEP_SECONDS = 0.02;
 const BANDS = 40;
-const COEFFICIENTS = 10;
+const COEFFICIENTS = 12;
 /** Decibels below the loudest band that are heard: neither how loud somebody speaks nor how still the room is shall matter. */
 const RANGE = 50;
 /** The last node before the network: features stay in floating point until there. */
@@ -69,7 +69,7 @@ export function soundTraining(rate: number, epochs: number, seed: number): Class
     batchSize: 32,
     seed,
     optimizer: { kind: "adam", weightDecay: 1e-4, decoupled: true },
-    schedule: { kind: "oneCycle", rate: 0.005 },
+    schedule: { kind: "oneCycle", rate: 0.01 },
     labelSmoothing: 0.1,
     augment: [audioSpeed(0.2), audioShift(rate / 10), audioTilt(0.8), audioSnr(noises(rate), 0, 40)],
   };

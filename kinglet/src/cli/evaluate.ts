@@ -10,7 +10,7 @@ import { plain } from "./format.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
 import { judge, type Jury, juryOf, trainingPage, type Verdict, verdictText } from "./judge.ts";
 import { loadModel } from "./model.ts";
-import { exists, isOlder, MODEL_FILE, projectName, QUANTIZED_FILE, REPORT_FILE, TRAINING_FILE } from "./project-files.ts";
+import { exists, floatFile, isOlder, MODEL_FILE, projectName, QUANTIZED_FILE, REPORT_FILE, TRAINING_FILE } from "./project-files.ts";
 
 interface EvaluateOptions extends CommonOptions {
   readonly data?: string;
@@ -28,14 +28,17 @@ async function findJury(folder: string, data: string | undefined): Promise<Jury>
   return test.length > 0 ? { dataset, positions: test, name: "test part" } : { dataset, positions: all, name: "whole data set" };
 }
 
-/** The models of a project: float, and int8 where it was made. */
+/** The models of a project: float, pruned and int8 where they were made. */
 async function projectModels(folder: string, io: Io): Promise<string[]> {
-  const [float, quantized] = [join(folder, MODEL_FILE), join(folder, QUANTIZED_FILE)];
-  if (!(await exists(float)))
+  const whole = join(folder, MODEL_FILE);
+  if (!(await exists(whole)))
     throw new KingletError("bad-input", `there is no ${MODEL_FILE} here`, { place: folder, hint: "kinglet train makes it; or name a model." });
-  if (!(await exists(quantized))) return [float];
-  if (await isOlder(quantized, float)) io.err(`${QUANTIZED_FILE} is older than ${MODEL_FILE}: kinglet quantize makes it anew\n`);
-  return [float, quantized];
+  const now = await floatFile(folder);
+  const floats = now === MODEL_FILE ? [whole] : [whole, join(folder, now)];
+  const quantized = join(folder, QUANTIZED_FILE);
+  if (!(await exists(quantized))) return floats;
+  if (await isOlder(quantized, floats.at(-1)!)) io.err(`${QUANTIZED_FILE} is older than ${now}: kinglet quantize makes it anew\n`);
+  return [...floats, quantized];
 }
 
 function isPoint(value: unknown): value is CurvePoint {

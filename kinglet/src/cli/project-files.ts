@@ -1,8 +1,9 @@
 import { stat } from "node:fs/promises";
-import { basename, resolve } from "node:path";
+import { basename, join, resolve } from "node:path";
 
 /** Files of a project that commands leave for each other. */
 export const MODEL_FILE = "model.kinglet";
+export const PRUNED_FILE = "model.pruned.kinglet";
 export const QUANTIZED_FILE = "model.int8.kinglet";
 export const TRAINING_FILE = "training.json";
 export const REPORT_FILE = "report.html";
@@ -24,4 +25,10 @@ export async function exists(path: string): Promise<boolean> {
 export async function isOlder(path: string, than: string): Promise<boolean> {
   const [first, second] = await Promise.all([stat(path), stat(than)]);
   return first.mtimeMs < second.mtimeMs;
+}
+
+/** The floating-point network that a project is at: the pruned one, unless there was another training since. */
+export async function floatFile(folder: string): Promise<string> {
+  const [whole, pruned] = [join(folder, MODEL_FILE), join(folder, PRUNED_FILE)];
+  return (await exists(pruned)) && !(await isOlder(pruned, whole)) ? PRUNED_FILE : MODEL_FILE;
 }

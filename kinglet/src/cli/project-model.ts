@@ -4,7 +4,7 @@ import type { Sample } from "../driver/index.ts";
 import type { Graph } from "../graph/index.ts";
 import { isProject, loadConfig, projectData, projectSplit, readSamples, spread } from "../project/index.ts";
 import type { Io } from "./io.ts";
-import { exists, FIRMWARE_FOLDER, isOlder, MODEL_FILE, projectName, QUANTIZED_FILE } from "./project-files.ts";
+import { exists, FIRMWARE_FOLDER, floatFile, isOlder, MODEL_FILE, projectName, QUANTIZED_FILE } from "./project-files.ts";
 
 /** @throws KingletError `misuse` outside a project, `bad-input` before training */
 export async function checkTrained(folder: string): Promise<void> {
@@ -52,6 +52,7 @@ export async function projectToCompile(folder: string, io: Io): Promise<ProjectT
       place: folder,
       hint: `kinglet quantize makes it; or name ${MODEL_FILE} to compile the float network.`,
     });
-  if (await isOlder(path, join(folder, MODEL_FILE))) io.err(`${QUANTIZED_FILE} is older than ${MODEL_FILE}: kinglet quantize makes it anew\n`);
+  const now = await floatFile(folder);
+  if (await isOlder(path, join(folder, now))) io.err(`${QUANTIZED_FILE} is older than ${now}: kinglet quantize makes it anew\n`);
   return { path, name: identifier(projectName(folder)), board, out: join(folder, FIRMWARE_FOLDER) };
 }

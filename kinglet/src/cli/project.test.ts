@@ -1,4 +1,4 @@
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -49,6 +49,31 @@ test("a project goes from init to evaluate, and goes on bit for bit", async () =
   const judged = JSON.parse((await kinglet("evaluate", "--json")).out) as { networks: unknown[] };
   expect(judged.networks).toMatchObject([{ name: "float32" }, { name: "int8" }]);
   expect((await readdir(project)).filter((name) => name.endsWith(".tmp"))).toEqual([]);
+});
+
+test("a trained network is pruned and trained on, and what follows takes the pruned one", async () => {
+  const { code, out, err } = await kinglet("prune", "--macs", "0.7", "--epochs", "2");
+  expect(err).toContain("channels");
+  expect(code).toBe(0);
+  expect(out).toMatch(/model\.kinglet[\s\S]*model\.pruned\.kinglet/);
+  const [whole, pruned] = await Promise.all(["model", "model.pruned"].map((name) => readFile(join(project, `${name}.kinglet`))));
+  expect(pruned!.length).toBeLessThan(whole!.length);
+  expect((await kinglet("prune", "--macs", "0.8", "--epochs", "2", "--resume")).err).toMatch(/another pruning/);
+  expect((await kinglet("prune", "--macs", "0.5", "--weights", "0.5")).code).toBe(2);
+  expect(JSON.parse((await kinglet("quantize", "--json")).out)).toMatchObject({ model: join(project, "model.pruned.kinglet") });
+  const judged = JSON.parse((await kinglet("evaluate", "--json")).out) as { networks: unknown[] };
+  expect(judged.networks).toMatchObject([{ file: "model.kinglet" }, { file: "model.pruned.kinglet" }, { name: "int8" }]);
+});
+
+test("a larger network teaches, and the project's own network is written", async () => {
+  const larger = join(folder, "larger.kinglet");
+  await rename(join(project, "model.kinglet"), larger);
+  const { code, err } = await kinglet("distill", "--teacher", larger, "--alpha", "0.5");
+  expect([code, err]).toEqual([0, expect.stringContaining("epoch")]);
+  expect((await readdir(project)).includes("model.kinglet")).toBe(true);
+  // Newer than the pruned one, so it is what follows.
+  expect(JSON.parse((await kinglet("quantize", "--json")).out)).toMatchObject({ model: join(project, "model.kinglet") });
+  expect((await kinglet("distill", "--teacher", join(folder, "moves.csv"))).code).toBe(1);
 });
 
 test("wrong fields are told, each in a line", async () => {

@@ -11,7 +11,7 @@ import { answer, type CommonOptions, type Io } from "./io.ts";
 import { loadModel, type ShapeOptions, shapeOption } from "./model.ts";
 import { checkModelFile, writeModelFile } from "./model-file.ts";
 import { constantBytes } from "./judge.ts";
-import { MODEL_FILE, QUANTIZED_FILE } from "./project-files.ts";
+import { floatFile, QUANTIZED_FILE } from "./project-files.ts";
 import { checkTrained, projectCalibration } from "./project-model.ts";
 import { type AskedRemedy, type Quantized, quantizeModel, type QuantizeSettings } from "./quantization.ts";
 import { explainQuantization, keptText, qualityText } from "./quantize-text.ts";
@@ -129,10 +129,11 @@ function resultJson(
 }
 
 /** Without a model it is the project's, and so are the place of the result and the samples. */
-function withProject(model: string | undefined, options: QuantizeCliOptions, io: Io): [path: string, options: QuantizeCliOptions] {
+async function withProject(model: string | undefined, options: QuantizeCliOptions, io: Io): Promise<[path: string, options: QuantizeCliOptions]> {
   if (model !== undefined) return [model, options];
   const folder = io.folder ?? ".";
-  return [join(folder, MODEL_FILE), { out: join(folder, QUANTIZED_FILE), calibrate: folder, ...options }];
+  await checkTrained(folder);
+  return [join(folder, await floatFile(folder)), { out: join(folder, QUANTIZED_FILE), calibrate: folder, ...options }];
 }
 
 async function calibrationOf(given: string | undefined, graph: Graph, options: QuantizeCliOptions, io: Io): Promise<Sample[]> {
@@ -144,9 +145,8 @@ async function calibrationOf(given: string | undefined, graph: Graph, options: Q
 }
 
 async function quantize(given: string | undefined, asked: QuantizeCliOptions, io: Io): Promise<void> {
-  const [path, options] = withProject(given, asked, io);
+  const [path, options] = await withProject(given, asked, io);
   checkOptions(options);
-  if (given === undefined) await checkTrained(io.folder ?? ".");
   const { graph } = await loadModel(path, options);
   if (options.out !== undefined) await checkModelFile(options.out);
   const samples = await calibrationOf(given, graph, options, io);

@@ -55,8 +55,15 @@ export const cast: OpDef = {
 
 const INTEGERS: readonly DType[] = ["int8", "uint8", "int16", "int32"];
 
+export interface QuantizeAttributes {
+  readonly dtype?: DType;
+  /** Where a float lies in the middle between two steps: away from zero as TensorFlow Lite has it, or to the even one as ONNX has it. */
+  readonly ties?: "even";
+}
+
 function quantizeLoops(k: KernelBuilder, node: Node): KernelInstance {
   const [x, y] = [inputOf(node, 0), outputOf(node)];
+  const even = attributesOf<QuantizeAttributes>(node).ties === "even";
   const range = rangeOfDType(y.dtype);
   const zero = k.int("zero_point", zeroPointOf(node, y));
   if (!INTEGERS.includes(y.dtype)) throw unsupportedTypes(node);
@@ -65,7 +72,8 @@ function quantizeLoops(k: KernelBuilder, node: Node): KernelInstance {
     // Clamped before the conversion so that far values stay defined; 2^30 is beyond every 16-bit result.
     const limit = y.dtype === "int32" ? 2 ** 31 - 128 : 2 ** 30;
     unaryLoops(k, node, (value) => {
-      const rounded = k.call(roundAwayFloat, value.div(scale)).clamp(-limit, limit).to("i32");
+      const ratio = value.div(scale);
+      const rounded = (even ? ratio.rint() : k.call(roundAwayFloat, ratio)).clamp(-limit, limit).to("i32");
       return y.dtype === "int32" ? rounded.wrapAdd(zero) : rounded.add(zero).clamp(range.low, range.high);
     });
   } else {
@@ -81,7 +89,7 @@ function quantizeLoops(k: KernelBuilder, node: Node): KernelInstance {
       return y.dtype === "int32" ? scaled.wrapAdd(zero) : scaled.wrapAdd(zero).clamp(range.low, range.high);
     });
   }
-  return k.finish(`quantize_${suffixOf(x.dtype)}_${suffixOf(y.dtype)}`, "Changes scale and zero point.");
+  return k.finish(`quantize_${suffixOf(x.dtype)}_${suffixOf(y.dtype)}${even ? "_even" : ""}`, "Changes scale and zero point.");
 }
 
 const SCALES: Partial<Record<DType, readonly [number, number]>> = { int8: [0.05, -3], uint8: [0.04, 120], int16: [0.0002, 0], int32: [0.001, 0] };
@@ -93,14 +101,17 @@ export const quantize: OpDef = {
   // The element type of the result is the output tensor's own: a node carries no attribute for it.
   infer: (inputs, attributes) => {
     const x = typeAt("quantize", inputs, 0);
-    return [{ dtype: attributesOf<{ dtype?: DType }>({ attributes }).dtype ?? "int8", shape: x.shape }];
+    return [{ dtype: attributesOf<QuantizeAttributes>({ attributes }).dtype ?? "int8", shape: x.shape }];
   },
   loops: quantizeLoops,
-  cases: (["float32", ...INTEGERS] as DType[]).flatMap((from) =>
-    INTEGERS.filter((to) => to !== "int32" || from !== "float32").map((to) =>
-      makeCase(`${from} to ${to}`, [tensor(from)], tensor(to), { dtype: to }),
+  cases: [
+    ...(["float32", ...INTEGERS] as DType[]).flatMap((from) =>
+      INTEGERS.filter((to) => to !== "int32" || from !== "float32").map((to) =>
+        makeCase(`${from} to ${to}`, [tensor(from)], tensor(to), { dtype: to }),
+      ),
     ),
-  ),
+    makeCase("float32 to int8, ties to even", [tensor("float32")], typed("int8", [3, 7], 0.5, 2), { dtype: "int8", ties: "even" }),
+  ],
 };
 
 /** Products below this convert to f32 with one rounding on every machine, also where that goes by way of 53 bits. */

@@ -4,9 +4,9 @@ import { type Func, JS_PRELUDE, KernelBuilder, type MemoryType, printJsFunction 
 import { memoryOf } from "./op.ts";
 import { findOp } from "./table.ts";
 
-function withHelpers(func: Func, known: Map<string, Func> = new Map()): Map<string, Func> {
-  for (const used of func.uses) withHelpers(used, known);
-  return known.set(func.name, func);
+function helpersOf(func: Func, known: Map<string, Func> = new Map()): Map<string, Func> {
+  for (const used of func.uses) helpersOf(used, known).set(used.name, used);
+  return known;
 }
 
 const DTYPES = { i8: "int8", u8: "uint8", i16: "int16", u16: "uint16", i32: "int32", i64: "int64", f32: "float32" } as const satisfies Record<
@@ -26,7 +26,9 @@ const compiled = new Map<string, (...args: unknown[]) => void>();
 const MOST_COMPILED = 500;
 
 function compile(func: Func): (...args: unknown[]) => void {
-  const text = `${JS_PRELUDE}\n${[...withHelpers(func).values()].map(printJsFunction).join("\n")}\nreturn ${func.name};`;
+  // A kernel may be called as one of its helpers is.
+  const functions = [...helpersOf(func).values(), { ...func, name: "$kernel" }];
+  const text = `${JS_PRELUDE}\n${functions.map(printJsFunction).join("\n")}\nreturn $kernel;`;
   const known = compiled.get(text);
   if (known !== undefined) return known;
   if (compiled.size >= MOST_COMPILED) compiled.clear();

@@ -52,9 +52,10 @@ interface Turned {
 class Layout {
   private readonly values: Value[];
   private readonly nodes: Node[] = [];
-  private readonly turned = new Map<Value, Turned>();
+  /** By the value's id. */
+  private readonly turned = new Map<number, Turned>();
   /** Values that some node of the new graph gives already. */
-  private readonly written = new Set<Value>();
+  private readonly written = new Set<number>();
   private nextId: number;
 
   private readonly graph: Graph;
@@ -79,14 +80,14 @@ class Layout {
 
   private write(node: Node): void {
     this.nodes.push(node);
-    for (const output of node.outputs) this.written.add(output);
+    for (const output of node.outputs) this.written.add(output.id);
   }
 
   /** The value itself, for whoever needs it in its own layout. */
   private plain(value: Value): Value {
-    const turned = this.turned.get(value);
-    if (turned === undefined || this.written.has(value)) return value;
-    if (isIdentity(turned.permutation) && !this.graph.outputs.includes(value)) return turned.base;
+    const turned = this.turned.get(value.id);
+    if (turned === undefined || this.written.has(value.id)) return value;
+    if (isIdentity(turned.permutation) && !this.graph.outputs.some(({ id }) => id === value.id)) return turned.base;
     this.write(this.transposeNode(turned.base, turned.permutation, value));
     return value;
   }
@@ -107,31 +108,31 @@ class Layout {
   private carry(node: Node): void {
     const [x, y] = [node.inputs[0]!, node.outputs[0]!];
     const own = attributesOf<{ permutation: number[] }>(node).permutation;
-    const before = this.turned.get(x);
+    const before = this.turned.get(x.id);
     const permutation = before === undefined ? own : permuted(before.permutation, own);
-    this.turned.set(y, { base: before?.base ?? x, permutation });
+    this.turned.set(y.id, { base: before?.base ?? x, permutation });
   }
 
   /** The permutation that a node's inputs come with, where computing in the layout behind it saves more transposes than it costs. */
   private commonPermutation(node: Node): Permutation | null {
     const rank = node.outputs[0]!.shape.length;
     const open = node.inputs.filter((value): value is Value => value !== null && value.data === undefined && elementCount(value.shape) > 1);
-    const first = open.map((value) => this.turned.get(value)?.permutation).find((p) => p !== undefined && p.length === rank && !isIdentity(p));
+    const first = open.map((value) => this.turned.get(value.id)?.permutation).find((p) => p !== undefined && p.length === rank && !isIdentity(p));
     if (first === undefined) return null;
-    const fits = open.filter((value) => this.turned.get(value)?.permutation.join() === first.join()).length;
+    const fits = open.filter((value) => this.turned.get(value.id)?.permutation.join() === first.join()).length;
     return 2 * fits >= open.length ? first : null;
   }
 
   private turn(node: Node): true | null {
     if (node.outputs.length !== 1) return null;
-    const own = this.turned.get(node.inputs[0] ?? node.outputs[0]!)?.permutation;
+    const own = this.turned.get((node.inputs[0] ?? node.outputs[0]!).id)?.permutation;
     if (ELEMENTWISE.has(node.op)) return this.turnElementwise(node);
     if (node.op === "concatenation") return this.turnConcatenation(node);
     if (own === undefined || isIdentity(own) || (node.outputs[0]!.quantization?.scales.length ?? 1) > 1) return null;
     const attributes = this.movedAttributes(node, own);
     return attributes === null
       ? null
-      : this.replace(node, [this.turned.get(node.inputs[0]!)!.base, ...node.inputs.slice(1)], attributes, this.behind(node, own));
+      : this.replace(node, [this.turned.get(node.inputs[0]!.id)!.base, ...node.inputs.slice(1)], attributes, this.behind(node, own));
   }
 
   private turnElementwise(node: Node): true | null {
@@ -160,7 +161,7 @@ class Layout {
 
   /** An operand as it lies behind permutation `p`: transpose(result, p) = value, as far as broadcasting goes. */
   private inLayout(value: Value, p: Permutation): Value {
-    const turned = this.turned.get(value);
+    const turned = this.turned.get(value.id);
     if (turned !== undefined && turned.permutation.join() === p.join()) return turned.base;
     if (elementCount(value.shape) === 1 && value.shape.length <= 1) return this.plain(value);
     const inverse = inverseOf(p);
@@ -189,6 +190,8 @@ class Layout {
     if (node.op === "slice") return { begin: move(a["begin"]!), size: move(a["size"]!) };
     if (node.op === "stridedSlice" && sameShape(a["shape"]!, a["newShape"]!))
       return { begin: move(a["begin"]!), strides: move(a["strides"]!), shape: move(a["shape"]!), newShape: move(a["newShape"]!) };
+    // A reshape to the same shape changes what is known of a value, not its elements.
+    if (node.op === "reshape" && sameShape(node.inputs[0]!.shape, node.outputs[0]!.shape)) return { shape: move(node.outputs[0]!.shape) };
     if (node.op === "tile") return { multiples: move(a["multiples"]!) };
     const { axis, batchDims } = attributesOf<{ axis: number; batchDims: number }>(node);
     if (node.op === "gather" && batchDims === 0 && node.inputs[1]!.shape.length === 1) return { axis: p[axis]!, batchDims };
@@ -210,7 +213,7 @@ class Layout {
     const { id: _, data: __, ...rest } = output;
     const turned = this.newValue({ ...rest, name: `${output.name}_turned`, shape: type!.shape });
     this.write({ ...node, inputs, outputs: [turned], attributes });
-    this.turned.set(output, { base: turned, permutation: p });
+    this.turned.set(output.id, { base: turned, permutation: p });
     return true;
   }
 }

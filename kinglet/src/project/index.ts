@@ -1,6 +1,16 @@
 export { checkConfig, CONFIG_FILE, type Features, NETWORK_NAMES, type ProjectConfig } from "./config.ts";
 export type { Augmentation } from "./augmentation.ts";
-export { learn, type Learned, type LearnOptions, PROJECT_CHECKPOINT, PROJECT_DATA, projectData, projectSplit, type TrainingPlan } from "./learn.ts";
+export {
+  learn,
+  type Learned,
+  type LearnOptions,
+  type LearnTask,
+  PROJECT_CHECKPOINT,
+  PROJECT_DATA,
+  projectData,
+  projectSplit,
+  type TrainingPlan,
+} from "./learn.ts";
 export { isProject, loadConfig } from "./load.ts";
 export { measureFeatures, projectNetwork, readSamples, spread } from "./network.ts";
 export { KINDS, type ProjectKind, projectFiles } from "./template.ts";

@@ -8,6 +8,7 @@ import { withBatch } from "../passes/index.ts";
 import {
   checkAgreed,
   type Checkpoint,
+  type ClassifierOptions,
   type EpochReport,
   type FitOptions,
   readCheckpoint,
@@ -35,7 +36,16 @@ export interface TrainingPlan {
   readonly reports: readonly EpochReport[];
 }
 
-export interface LearnOptions extends Pick<FitOptions, "threads" | "onBatch" | "signal"> {
+/** What is trained, where that is not just the configuration's network with the data's labels. */
+export interface LearnTask {
+  /** Goes on with this network. */
+  readonly start?: Graph;
+  readonly method?: Pick<ClassifierOptions, "distill" | "sparsity">;
+  /** What must be the same, besides the configuration, for a checkpoint to mean anything. */
+  readonly agreed?: Readonly<Record<string, string>>;
+}
+
+export interface LearnOptions extends LearnTask, Pick<FitOptions, "threads" | "onBatch" | "signal"> {
   readonly onPlan?: (plan: TrainingPlan) => void;
   readonly onEpoch?: (report: EpochReport) => void;
   /** File to keep the state in after every epoch; none without it. */
@@ -116,10 +126,10 @@ function keeper(
 export async function learn(config: ProjectConfig, dataset: Dataset, options: LearnOptions = {}): Promise<Learned> {
   const split = projectSplit(config, dataset);
   checkTrainable(config, dataset, split);
-  const agreed = agreedOf(config, dataset);
+  const agreed = { ...agreedOf(config, dataset), ...options.agreed };
   const before = options.resume === true && options.checkpoint !== undefined ? await readCheckpoint(options.checkpoint) : null;
   if (before !== null) checkAgreed(before, agreed, options.checkpoint!);
-  const given = projectNetwork(config, dataset.info, await measureFeatures(config, dataset, split.train));
+  const given = options.start ?? projectNetwork(config, dataset.info, await measureFeatures(config, dataset, split.train));
   const reports = [...(before?.reports ?? [])];
   const keep = options.checkpoint === undefined ? (report: EpochReport) => void reports.push(report) : keeper(options.checkpoint, agreed, reports);
   const samples = { train: split.train.length, validation: split.validation.length, test: split.test.length };
@@ -131,6 +141,7 @@ export async function learn(config: ProjectConfig, dataset: Dataset, options: Le
     seed: config.seed,
     threads: options.threads ?? threadsFor(given, config.batch),
     augment: augmentsOf(config.augmentation),
+    ...options.method,
     ...(before === null ? {} : { resume: { epochs: before.epochs, restore: (session: TrainingSession) => session.restore(before.state) } }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),
     ...(options.onBatch === undefined ? {} : { onBatch: options.onBatch }),

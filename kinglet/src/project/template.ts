@@ -6,6 +6,7 @@ interface Beginning {
   readonly network: string;
   readonly features: string;
   readonly epochs: number;
+  readonly batch: number;
   readonly rate: number;
   readonly augmentation: string;
   readonly importing: string;
@@ -15,15 +16,18 @@ const BEGINNINGS: Readonly<Record<ProjectKind, Beginning>> = {
   motion: {
     network: `{ name: "cnn_1d", options: { width: 1 } }`,
     features: `{ kind: "none" }`,
-    epochs: 30,
+    // Few recordings are many epochs of few steps.
+    epochs: 60,
+    batch: 16,
     rate: 0.005,
-    augmentation: "{ scale: 0.1, timeWarp: 0.1 }",
-    importing: "kinglet data import recordings/ --window 128",
+    augmentation: "{ scale: 0.2, timeWarp: 0.2 }",
+    importing: "kinglet data import recordings/ --window 128 --hop 64",
   },
   sound: {
     network: `{ name: "ds_cnn", options: { width: 1 } }`,
     features: `{ kind: "mfcc", frameMs: 30, stepMs: 20, bands: 40, coefficients: 10 }`,
     epochs: 30,
+    batch: 32,
     rate: 0.005,
     augmentation: "{ shift: 1600, gain: 6, noise: 0.005 }",
     importing: "kinglet data import recordings/ --window 16000",
@@ -32,13 +36,14 @@ const BEGINNINGS: Readonly<Record<ProjectKind, Beginning>> = {
     network: `{ name: "ds_cnn_digits", options: { width: 1 } }`,
     features: `{ kind: "none" }`,
     epochs: 20,
+    batch: 32,
     rate: 0.008,
     augmentation: "{ crop: 2 }",
     importing: "kinglet data import pictures/ --size 32x32",
   },
 };
 
-function configText({ network, features, epochs, rate, augmentation }: Beginning): string {
+function configText({ network, features, epochs, batch, rate, augmentation }: Beginning): string {
   return `// What training does with the data in .kinglet/data. The same file and data give the same weights, bit for bit.
 export default {
   // A network by its name: mlp, cnn_1d, gru, lstm, ds_cnn, ds_cnn_digits, resnet8, mobilenet_v1 …; width makes it thinner or wider.
@@ -48,7 +53,7 @@ export default {
   features: ${features},
 
   epochs: ${epochs},
-  batch: 32,
+  batch: ${batch},
   // sgd, adam or rmsprop.
   optimizer: { kind: "adam", weightDecay: 0.0001, decoupled: true },
   // How the learning rate moves: constant, step, cosine or oneCycle.

@@ -90,6 +90,15 @@ describe("decibels", () => {
     const wanted = [...energies].map((e, i) => Math.max(10 * Math.log10(Math.max(1e-10, e)) - 10, (i < 4 ? 0 : 10) - 30));
     expectNear(got.data, wanted, 1e-6);
   });
+
+  it("against the largest of each example, which makes loud and soft alike", () => {
+    const energies = Float32Array.of(1, 10, 1e-3, 4, 100, 1000, 0.1, 400);
+    const got = run([2, 4], energies, (b, v) => powerToDb(b, v, { reference: "largest", range: 30 }));
+    const wanted = [-10, 0, -30, 10 * Math.log10(0.4)];
+    expectNear(got.data, [...wanted, ...wanted], 1e-5);
+    const all = run([1, 3], Float32Array.of(1, 1e-4, 0.1), (b, v) => powerToDb(b, v, { reference: "largest" }));
+    expectNear(all.data, [0, -40, -10], 1e-5);
+  });
 });
 
 describe("PCEN", () => {

@@ -46,7 +46,7 @@ function joined(samples: readonly Float32Array[]): Float32Array {
 /**
  * Short quantization-aware training without labels: for some hundred steps the network with fake quantization learns to answer the
  * calibration samples as the floating-point one does (mean square, before a closing softmax). Gives undefined where the network cannot
- * be trained: several outputs, another batch than 1, an operator without a gradient.
+ * be trained: several inputs or outputs, another batch than 1, an operator without a gradient, a loss that is no number.
  */
 export const tuneQuantized: Tune = (source, options, samples, tell) => {
   const [input, output] = [source.inputs[0]!, source.outputs[0]!];
@@ -61,7 +61,7 @@ export const tuneQuantized: Tune = (source, options, samples, tell) => {
   }
 };
 
-function tuned(source: Graph, open: Graph, options: QuantizeOptions, samples: readonly Sample[], tell: (what: string) => void): Graph {
+function tuned(source: Graph, open: Graph, options: QuantizeOptions, samples: readonly Sample[], tell: (what: string) => void): Graph | undefined {
   const batch = Math.min(TUNE.batch, samples.length);
   const aware = quantizationAware(open, options);
   const network = withBatch(aware.graph, batch);
@@ -75,8 +75,10 @@ function tuned(source: Graph, open: Graph, options: QuantizeOptions, samples: re
     tell(`quantization-aware training: step ${step + 1} of ${steps}`);
     const chosen = Array.from({ length: batch }, () => random.int(0, samples.length - 1));
     const rate = rateAt({ kind: "cosine", rate: TUNE.rate }, step, steps);
-    session.run([joined(chosen.map((i) => data[i]!))], joined(chosen.map((i) => answers[i]!)), rate);
+    const { loss } = session.run([joined(chosen.map((i) => data[i]!))], joined(chosen.map((i) => answers[i]!)), rate);
+    if (Number.isNaN(loss)) return undefined;
   }
+  if (session.notFinite() !== undefined) return undefined;
   const learned = aware.sourceOf(withConstants(network, session.trainedConstants()));
   return { ...learned, outputs: source.outputs.map(({ id }) => learned.values[id]!) };
 }

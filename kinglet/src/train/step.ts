@@ -66,9 +66,12 @@ class StepWriter {
   }
 
   private variable(constant: Value): Value {
+    // Files may give several tensors one name; state is kept by name.
+    const taken = this.state.some(({ name }) => name === constant.name);
+    const name = taken ? `${constant.name}#${constant.id}` : constant.name;
     const variable = {
-      name: constant.name,
-      value: this.builder.variable(constant.name, { dtype: constant.dtype, shape: constant.shape }, constant.data),
+      name,
+      value: this.builder.variable(name, { dtype: constant.dtype, shape: constant.shape }, constant.data),
     };
     this.state.push(variable);
     this.trained.push({ constant, variable });

@@ -95,6 +95,14 @@ test.each([
   expectSame(session.save(), before);
 });
 
+test("tensors of one name are trained apart", () => {
+  const graph = mlp({ inputs: 4, hidden: [3, 5], classes: 2, batch: 2 });
+  const alike = { ...graph, values: graph.values.map((value) => (value.data === undefined ? value : Object.assign(value, { name: "w" }))) };
+  const session = new TrainingSession(alike, { optimizer: sgd });
+  for (const [constant, data] of session.trainedConstants()) expect(data).toEqual(constant.data);
+  expect(new Set(session.step.state.map(({ name }) => name)).size).toBe(session.step.state.length);
+});
+
 test("a batch of another size, and a state of another network, are refused", () => {
   const session = new TrainingSession(mlp({ batch: 2 }), { optimizer: sgd });
   expect(() => session.run([new Float32Array(3)], new Float32Array(20), 0.1)).toThrow(/takes 1568 numbers, not 3/);

@@ -11,6 +11,9 @@ const rounded = (values: Float32Array): number[] => [...values].map((value) => N
 /** Fixed seed, small vector: what each change gives is part of its promise. */
 const CASES: Readonly<Record<string, readonly [changes.Augment, readonly number[]]>> = {
   audioShift: [changes.audioShift(4), [12, 1]],
+  audioSpeed: [changes.audioSpeed(0.4), [6, 2]],
+  audioTilt: [changes.audioTilt(0.8), [6, 2]],
+  audioSnr: [changes.audioSnr([Float32Array.of(1, -1, 0.5)], 0, 20), [12, 1]],
   audioGain: [changes.audioGain(-6, 6), [12, 1]],
   audioNoise: [changes.audioNoise(0.1), [12, 1]],
   audioBackground: [changes.audioBackground([Float32Array.of(1, -1, 0.5)], 0.5), [12, 1]],
@@ -44,7 +47,14 @@ describe("each change", () => {
     expect([...changes.flipHorizontal(1)(Float32Array.of(1, 2, 3, 4), [2, 2, 1], randomAt(1))]).toEqual([2, 1, 4, 3]);
     expect([...changes.flipVertical(1)(Float32Array.of(1, 2, 3, 4), [2, 2, 1], randomAt(1))]).toEqual([3, 4, 1, 2]);
     expect(changes.flipHorizontal(0)(ramp, [3, 4, 1], randomAt(1))).toEqual(ramp);
-    for (const still of [changes.audioShift(0), changes.timeWarp(0), changes.rotate3d(0), changes.audioGain(0, 0)])
+    for (const still of [
+      changes.audioShift(0),
+      changes.timeWarp(0),
+      changes.rotate3d(0),
+      changes.audioGain(0, 0),
+      changes.audioSpeed(0),
+      changes.audioTilt(0),
+    ])
       expect(rounded(still(ramp, [4, 3], randomAt(2)))).toEqual(rounded(ramp));
     expect(changes.randomCrop(0)(ramp, [3, 4, 1], randomAt(2))).toEqual(ramp);
   });
@@ -61,6 +71,31 @@ describe("each change", () => {
     let changed = 0;
     for (let i = 0; i < 2000; i++) if (changes.sometimes(0.3, changes.brightness(0.5))(ramp, [3, 4, 1], randomAt(i))[0] !== ramp[0]) changed++;
     expect(Math.abs(changed / 2000 - 0.3)).toBeLessThan(0.04);
+  });
+
+  test("noise lies so many decibels below the signal, and silence stays silent", () => {
+    const tone = Float32Array.from({ length: 64 }, (_, i) => (i % 2 === 0 ? 0.5 : -0.5));
+    const noise = Float32Array.from({ length: 64 }, (_, i) => (i % 4 < 2 ? 3 : -3));
+    const noisy = changes.audioSnr([noise], 20, 20)(tone, [64, 1], randomAt(8));
+    noisy.forEach((value, i) => expect(Math.abs(value - tone[i]!)).toBeCloseTo(0.05, 6));
+    expect(
+      changes
+        .audioSnr([noise], 0, 20)(new Float32Array(64), [64, 1], randomAt(8))
+        .every((value) => value === 0),
+    ).toBe(true);
+    expect(changes.audioSnr([], 0, 20)(tone, [64, 1], randomAt(8))).toEqual(tone);
+  });
+
+  test("a faster signal ends early and a slower one is cut", () => {
+    const long = Float32Array.from({ length: 100 }, (_, i) => i + 1);
+    const played = Array.from({ length: 20 }, (_, seed) => changes.audioSpeed(0.5)(long, [100, 1], randomAt(seed)));
+    for (const out of played) {
+      const speed = out[1]! - 1;
+      expect(out[0]).toBe(1);
+      expect(out[50]!).toBeCloseTo(1 + 50 * speed <= 100 ? 1 + 50 * speed : 0, 3);
+      expect(out[99] === 0).toBe(speed > 1);
+    }
+    expect(new Set(played.map((out) => out[99] === 0)).size).toBe(2);
   });
 
   test("noise has the asked deviation", () => {

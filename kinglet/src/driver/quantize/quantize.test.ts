@@ -90,6 +90,13 @@ describe("remedies on a seeded network", () => {
     expect(snr({ bits: 4, remedies: ["correct-bias"] })).toBeGreaterThan(snr({ bits: 4 }));
   });
 
+  test("what lies before a named layer stays in floating point", () => {
+    const model = quantizeNetwork(graph, samples, { floatUntil: graph.nodes[1]!.name });
+    expect(model.layers.map(({ domain }) => domain)).toEqual(["int8", "int8"]);
+    expect(model.kept.map(({ source }) => source.name)).toEqual([graph.nodes[0]!.name]);
+    expect(() => quantizeNetwork(graph, samples, { floatUntil: "nowhere" })).toThrow(/no layer "nowhere"/);
+  });
+
   test("16 bits for one layer and its readers run everywhere", async (context) => {
     const model = quantizeNetwork(graph, samples, { io: "int8", int16Layers: [graph.nodes[1]!.name] });
     expect(model.layers.map(({ domain }) => domain)).toEqual(["int8", "int16", "int16"]);

@@ -1,5 +1,5 @@
 import { KingletError } from "../../base/index.ts";
-import type { AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto } from "./schema.ts";
+import type { AttributeProto, FunctionProto, GraphProto, ModelProto, NodeProto } from "./proto.ts";
 
 export type FunctionTable = ReadonlyMap<string, FunctionProto>;
 

@@ -2,6 +2,7 @@ import { allocate, bytesOf, type DType, elementCount, fromBytes, KingletError, s
 import { type Attributes, GraphBuilder, type Node, type Quantization, type Value } from "../../graph/index.ts";
 import { evaluateNode, findOp } from "../../ops/index.ts";
 import { elementOf, type ElementType } from "./elements.ts";
+import type { Rule, Site } from "./site.ts";
 
 /** Folding may fill so many elements, and carry out so many multiply-accumulates, for one file; what is beyond stays in the graph. */
 const FOLD_ELEMENTS = 2 ** 28;
@@ -10,6 +11,12 @@ const FOLD_MACS = 2 ** 27;
 const MAX_COMPUTED = 4096;
 /** One value's elements; more than any of the machines could hold. */
 const MAX_ELEMENTS = 2 ** 30;
+
+/** A node of the file with the rule that imports it. */
+export interface Maker {
+  readonly site: Site;
+  readonly rule: Rule;
+}
 
 /** Writes a graph; nodes whose inputs are all known are carried out instead of written. */
 export class Importer {
@@ -20,6 +27,9 @@ export class Importer {
   private readonly elements = new WeakMap<Value, ElementType>();
   /** The network's inputs with their numbers in the file. */
   private readonly inputs = new Map<Value, number>();
+  /** Dequantized and stored values with the same numbers as integers of a scale. */
+  private readonly twins = new WeakMap<Value, Value>();
+  private readonly makers = new WeakMap<Value, Maker>();
   private readonly producers = new Map<Value, Node>();
   private readonly computed = new Map<Value, TypedArray>();
   private elementsLeft = FOLD_ELEMENTS;
@@ -80,6 +90,23 @@ export class Importer {
   mark(value: Value, element: ElementType): Value {
     this.elements.set(value, element);
     return value;
+  }
+
+  twin(value: Value): Value | undefined {
+    return this.twins.get(value);
+  }
+
+  pair(value: Value, twin: Value): void {
+    this.twins.set(value, twin);
+  }
+
+  /** The operator of the file whose result a value is. */
+  madeBy(value: Value): Maker | undefined {
+    return this.makers.get(value);
+  }
+
+  remember(value: Value, maker: Maker): void {
+    this.makers.set(value, maker);
   }
 
   spend(elements: number, place: string): void {

@@ -15,7 +15,7 @@ const WIDER: Partial<Record<DType, DType>> = {
   bool: "int32",
 };
 
-export function widened(site: Site, value: Value): Value {
+function widened(site: Site, value: Value): Value {
   return site.cast(value, WIDER[value.dtype] ?? value.dtype);
 }
 

@@ -2,28 +2,32 @@ import { ATTENTION } from "./ops-attention.ts";
 import { CONSTANT } from "./ops-constant.ts";
 import { CONV } from "./ops-conv.ts";
 import { ELEMENTWISE } from "./ops-elementwise.ts";
+import { INDEX } from "./ops-index.ts";
 import { LOSS } from "./ops-loss.ts";
 import { MATRIX } from "./ops-matrix.ts";
 import { MOVEMENT } from "./ops-movement.ts";
 import { NORMALIZATION } from "./ops-normalization.ts";
 import { POOL } from "./ops-pool.ts";
-import { QUANTIZE } from "./ops-quantize.ts";
+import { MICROSOFT, QONNX, QUANTIZE } from "./ops-quantize.ts";
 import { RECURRENT } from "./ops-recurrent.ts";
 import { REDUCE } from "./ops-reduce.ts";
 import { RESIZE } from "./ops-resize.ts";
-import type { NodeProto } from "./schema.ts";
+import type { NodeProto } from "./proto.ts";
 import type { Rule } from "./site.ts";
 
 /** Operators of ONNX's own domain by name, each from its family's file. */
 const ONNX: ReadonlyMap<string, Rule> = new Map(
-  [ATTENTION, CONSTANT, CONV, ELEMENTWISE, LOSS, MATRIX, MOVEMENT, NORMALIZATION, POOL, QUANTIZE, RECURRENT, REDUCE, RESIZE].flatMap((family) =>
-    Object.entries(family),
+  [ATTENTION, CONSTANT, CONV, ELEMENTWISE, INDEX, LOSS, MATRIX, MOVEMENT, NORMALIZATION, POOL, QUANTIZE, RECURRENT, REDUCE, RESIZE].flatMap(
+    (family) => Object.entries(family),
   ),
 );
 
 const DOMAINS: ReadonlyMap<string, ReadonlyMap<string, Rule>> = new Map([
   ["", ONNX],
   ["ai.onnx", ONNX],
+  ["com.microsoft", new Map(Object.entries(MICROSOFT))],
+  ["onnx.brevitas", new Map(Object.entries(QONNX))],
+  ["qonnx.custom_op.general", new Map(Object.entries(QONNX))],
 ]);
 
 /** How a node's operator is imported; undefined where Kinglet lacks it. */

@@ -49,7 +49,7 @@ export function asImage(site: Site, x: Value): Value {
 }
 
 /** One convolution of images: x [n,c,h,w], weights [o,c/g,kh,kw], in the layouts that Kinglet's operators have. */
-export function convImage(site: Site, x: Value, w: Value, bias: Value | null, plan: WindowPlan, group: number, quantization?: Quantization): Value {
+function convImage(site: Site, x: Value, w: Value, bias: Value | null, plan: WindowPlan, group: number, quantization?: Quantization): Value {
   const attributes: Attributes = windowAttributes(plan);
   const [channels, outputs] = [x.shape[1]!, w.shape[0]!];
   const depthwise = group === channels && group > 1 && outputs % group === 0;
@@ -110,7 +110,7 @@ function conv(site: Site): Value {
     site.unsupported(`a convolution of an input of ${x.shape.length} dimensions is not supported`);
   const group = site.int("group", 1);
   const plan = windowPlan(site, x.shape.slice(2), site.ints("kernel_shape") ?? w.shape.slice(2));
-  return convOf(site, x, w, bias, plan, group);
+  return convOf(site, x, w, bias, plan, group, site.quantization);
 }
 
 /** A convolution in one, two or three dimensions. */

@@ -42,7 +42,7 @@ const exp = (site: Site, x: Value): Value => site.emit("exp", [x]);
 const log = (site: Site, x: Value): Value => site.emit("log", [x]);
 const sqrt = (site: Site, x: Value): Value => site.emit("sqrt", [x]);
 
-export function sign(site: Site, x: Value): Value {
+function sign(site: Site, x: Value): Value {
   const up = compare(site, "greater", x, 0);
   const down = compare(site, "less", x, 0);
   return sub(site, site.cast(up, x.dtype), site.cast(down, x.dtype));

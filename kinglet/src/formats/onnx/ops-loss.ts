@@ -1,7 +1,8 @@
 import { elementCount } from "../../base/index.ts";
 import type { Value } from "../../graph/index.ts";
 import { compare, div, mul, reduce, select } from "./math.ts";
-import { elementPositions, unsqueezed } from "./ops-movement.ts";
+import { elementPositions } from "./ops-index.ts";
+import { unsqueezed } from "./ops-movement.ts";
 import type { Rule, Site } from "./site.ts";
 
 /** −weight · x at each target's class; what is ignored counts nothing. */

@@ -1,11 +1,16 @@
 import { elementCount } from "../../base/index.ts";
-import type { Value } from "../../graph/index.ts";
+import type { Quantization, Value } from "../../graph/index.ts";
 import type { ElementType } from "./elements.ts";
-import { add, clip, div, mul, reduce, sub } from "./math.ts";
+import { add, clip, compare, div, mul, reduce, select, sub } from "./math.ts";
 import { castTo } from "./ops-constant.ts";
-import { matmul } from "./ops-matrix.ts";
+import { ELEMENTWISE } from "./ops-elementwise.ts";
+import { MATRIX, matmul } from "./ops-matrix.ts";
+import { MOVEMENT } from "./ops-movement.ts";
+import { POOL } from "./ops-pool.ts";
+import { REDUCE } from "./ops-reduce.ts";
 import { windowPlan } from "./window.ts";
-import { convOf } from "./ops-conv.ts";
+import { CONV, convOf } from "./ops-conv.ts";
+import { knownQuantization, quantizedForm, twinOf } from "./quantized-forms.ts";
 import type { Rule, Site } from "./site.ts";
 import { elementType } from "./tensor.ts";
 
@@ -43,7 +48,7 @@ function rangeOf(site: Site, element: ElementType): readonly [number, number] {
 }
 
 /** round(x / scale) + zero point, ties to even, held within the type. */
-export function quantized(site: Site, x: Value, scale: Value, zeroPoint: Value | null, element: ElementType): Value {
+function quantized(site: Site, x: Value, scale: Value, zeroPoint: Value | null, element: ElementType): Value {
   const ratio = div(site, x, scale);
   if (element.float !== undefined) return castTo(site, ratio, element, true);
   const rounded = site.emit("round", [ratio]);
@@ -53,22 +58,98 @@ export function quantized(site: Site, x: Value, scale: Value, zeroPoint: Value |
 }
 
 /** (x − zero point) · scale */
-export function dequantized(site: Site, x: Value, scale: Value, zeroPoint: Value | null): Value {
+function dequantized(site: Site, x: Value, scale: Value, zeroPoint: Value | null): Value {
   const float = site.cast(x, "float32");
   return mul(site, zeroPoint === null ? float : sub(site, float, site.cast(zeroPoint, "float32")), scale);
 }
 
-function quantizeLinear(site: Site): Value {
-  const [x, scale, zeroPoint] = [site.cast(site.input(0), "float32"), site.input(1), site.optional(2)];
-  const element = zeroPoint !== null ? site.element(2) : elementType(site.int("output_dtype", 2) || 2, site.place);
-  return quantized(site, x, spread(site, x, scale), zeroPoint === null ? null : spread(site, x, zeroPoint), element);
+/** What a QuantizeLinear does with `x`: by an integer operator where what made it has one, else by plain arithmetic. */
+function quantizedTo(site: Site, x: Value, scale: Value, zeroPoint: Value | null, element: ElementType): Value {
+  const form = integerForm(site, x, scale, zeroPoint, element);
+  if (form !== null) return form;
+  const float = site.cast(x, "float32");
+  const q = knownQuantization(site, x, scale, zeroPoint);
+  if (q !== null && q.scales.length === 1 && x.data === undefined && ["int8", "uint8", "int16"].includes(element.name))
+    return stored(site, float, q, element);
+  return quantized(site, float, spread(site, float, scale), zeroPoint === null ? null : spread(site, float, zeroPoint), element);
 }
 
-function dequantizeLinear(site: Site): Value {
-  const [x, scale, zeroPoint] = [site.input(0), site.input(1), site.optional(2)];
-  const y = dequantized(site, x, spread(site, x, scale), zeroPoint === null ? null : spread(site, x, zeroPoint));
-  return site.importer.mark(y, site.element(1));
+/** Numbers on one scale, as Kinglet's own operator stores them; the twin of unsigned bytes is what the file's type is made from. */
+function stored(site: Site, x: Value, q: Quantization, element: ElementType): Value {
+  const y = site.emit("quantize", [x], { dtype: element.dtype, ties: "even" }, q);
+  const twin = twinOf(site, y, q);
+  if (twin !== null) site.importer.pair(y, twin);
+  return site.importer.mark(y, element);
 }
+
+/** The result of an integer operator, stored as the file wants it. */
+function integerForm(site: Site, x: Value, scale: Value, zeroPoint: Value | null, element: ElementType): Value | null {
+  const q = knownQuantization(site, x, scale, zeroPoint);
+  if (q === null || q.scales.length > 1 || !["int8", "uint8", "int16"].includes(element.name)) return null;
+  const shift = element.name === "uint8" ? 128 : 0;
+  const form = quantizedForm(site, x, { ...q, zeroPoints: [q.zeroPoints[0]! - shift] });
+  if (form === null || form.dtype !== (element.name === "int16" ? "int16" : "int8")) return null;
+  const stored = shift === 0 ? form : site.emit("quantize", [form], { dtype: "uint8" }, q);
+  site.importer.pair(stored, form);
+  return site.importer.mark(stored, element);
+}
+
+function quantizeLinear(site: Site): Value {
+  const element = site.optional(2) !== null ? site.element(2) : elementType(site.int("output_dtype", 2) || 2, site.place);
+  return quantizedTo(site, site.input(0), site.input(1), site.optional(2), element);
+}
+
+/** The numbers behind stored ones, with their twin. */
+function dequantizedWith(site: Site, x: Value, scale: Value, zeroPoint: Value | null): Value {
+  const q = knownQuantization(site, x, scale, zeroPoint);
+  const twin = q === null ? null : twinOf(site, x, q);
+  const whole = twin !== null && x.data === undefined && twin.quantization!.scales.length === 1 && twin.dtype !== "int32";
+  const y = whole
+    ? site.emit("dequantize", [twin])
+    : dequantized(site, x, spread(site, x, scale), zeroPoint === null ? null : spread(site, x, zeroPoint));
+  if (twin !== null) site.importer.pair(y, twin);
+  return site.importer.mark(y, site.importer.elementOf(scale));
+}
+
+const dequantizeLinear: Rule = (site) => dequantizedWith(site, site.input(0), site.input(1), site.optional(2));
+
+/** Where the inputs of a QLinear operator stand: stored tensors with their scales and zero points, the result's, and a bias. */
+interface QLinearForm {
+  readonly inputs: readonly number[];
+  readonly output: number;
+  readonly bias?: number;
+}
+
+/** A QLinear operator is the plain one between the dequantization of its inputs and the quantization of its result. */
+function qlinear(op: string, rule: Rule, form: (site: Site) => QLinearForm): Rule {
+  return (site) => {
+    if (site.int("channels_last", 0) !== 0) site.unsupported(`${site.node.op} with channels last is not supported`);
+    const { inputs, output, bias } = form(site);
+    const floats: (Value | null)[] = inputs.map((at) =>
+      dequantizedWith(axisOfWeights(site, at), site.input(at), site.input(at + 1), site.optional(at + 2)),
+    );
+    const stored = bias === undefined ? null : site.optional(bias);
+    if (stored !== null) floats.push(dequantizedWith(site.as(site.node.op, site.inputs, { axis: 0 }), stored, sumScale(site, inputs), null));
+    const inner = site.as(op, floats);
+    const result = rule(inner) as Value;
+    site.importer.remember(result, { site: inner, rule });
+    const element = site.optional(output + 1) === null ? site.element(inputs[0]!) : site.element(output + 1);
+    return quantizedTo(site, result, site.input(output), site.optional(output + 1), element);
+  };
+}
+
+/** Scales of a convolution's weights run along its outputs, their first dimension. */
+function axisOfWeights(site: Site, at: number): Site {
+  return at === 3 && site.node.op === "QLinearConv" ? site.as(site.node.op, site.inputs, { axis: 0 }) : site;
+}
+
+/** A bias has the scale of the sums. */
+function sumScale(site: Site, inputs: readonly number[]): Value {
+  return mul(site, site.reshape(site.input(inputs[0]! + 1), []), site.input(inputs[1]! + 1));
+}
+
+const unaryForm = (): QLinearForm => ({ inputs: [0], output: 3 });
+const binaryForm = (): QLinearForm => ({ inputs: [0, 3], output: 6 });
 
 /** Scale and zero point follow from the numbers themselves, 0 included. */
 function dynamicQuantize(site: Site): Value[] {
@@ -135,6 +216,45 @@ function qlinearMatmul(site: Site): Value {
   return site.importer.mark(site.cast(clip(site, moved, low, high), element.dtype), element);
 }
 
+/** The QOperator set of ONNX Runtime. */
+export const MICROSOFT: Readonly<Record<string, Rule>> = {
+  QLinearAdd: qlinear("Add", ELEMENTWISE["Add"]!, binaryForm),
+  QLinearMul: qlinear("Mul", ELEMENTWISE["Mul"]!, binaryForm),
+  QLinearSigmoid: qlinear("Sigmoid", ELEMENTWISE["Sigmoid"]!, unaryForm),
+  QLinearLeakyRelu: qlinear("LeakyRelu", ELEMENTWISE["LeakyRelu"]!, unaryForm),
+  QLinearGlobalAveragePool: qlinear("GlobalAveragePool", POOL["GlobalAveragePool"]!, unaryForm),
+  QLinearAveragePool: qlinear("AveragePool", POOL["AveragePool"]!, unaryForm),
+  QLinearSoftmax: qlinear("Softmax", REDUCE["Softmax"]!, unaryForm),
+  QLinearConcat: qlinear("Concat", MOVEMENT["Concat"]!, (site) => ({
+    inputs: Array.from({ length: Math.floor((site.inputs.length - 2) / 3) }, (_, i) => 2 + 3 * i),
+    output: 0,
+  })),
+  QGemm: qlinear("Gemm", MATRIX["Gemm"]!, () => ({ inputs: [0, 3], output: 7, bias: 6 })),
+  QuantizeLinear: quantizeLinear,
+  DequantizeLinear: dequantizeLinear,
+  Gelu: ELEMENTWISE["Gelu"]!,
+};
+
+/** QONNX: a float that only takes the values of an integer of so many bits. */
+function quant(site: Site): Value {
+  const [x, scale, zero] = [site.input(0), site.input(1), site.input(2)];
+  const bits = site.numbers(3)?.[0] ?? 8;
+  const signed = site.int("signed", 1) !== 0;
+  const narrow = site.int("narrow", 0) !== 0 ? 1 : 0;
+  const [low, high] = signed ? [-(2 ** (bits - 1)) + narrow, 2 ** (bits - 1) - 1] : [0, 2 ** bits - 1 - narrow];
+  const mode = site.text("rounding_mode", "ROUND").toUpperCase();
+  const op = { ROUND: "round", FLOOR: "floor", CEIL: "ceil" }[mode] ?? site.unsupported(`the rounding mode ${mode} is not supported`);
+  const stored = clip(site, add(site, div(site, x, scale), zero), low, high);
+  return mul(site, sub(site, site.emit(op, [stored]), zero), scale);
+}
+
+function bipolar(site: Site): Value {
+  const [x, scale] = [site.input(0), site.input(1)];
+  return mul(site, select(site, compare(site, "greaterEqual", x, 0), site.like(x, 1), site.like(x, -1)), scale);
+}
+
+export const QONNX: Readonly<Record<string, Rule>> = { Quant: quant, BipolarQuant: bipolar };
+
 export const QUANTIZE: Readonly<Record<string, Rule>> = {
   QuantizeLinear: quantizeLinear,
   DequantizeLinear: dequantizeLinear,
@@ -142,4 +262,5 @@ export const QUANTIZE: Readonly<Record<string, Rule>> = {
   MatMulInteger: matmulInteger,
   ConvInteger: convInteger,
   QLinearMatMul: qlinearMatmul,
+  QLinearConv: qlinear("Conv", CONV["Conv"]!, () => ({ inputs: [0, 3], output: 6, bias: 8 })),
 };

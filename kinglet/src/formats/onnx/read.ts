@@ -1,10 +1,12 @@
 import { allocate, elementCount, KingletError, type Shape, type TypedArray } from "../../base/index.ts";
 import { checkGraph, type Graph, type Value } from "../../graph/index.ts";
-import { removeUnusedConstants } from "./unused.ts";
+import { removeUnused } from "./unused.ts";
 import { Importer } from "./importer.ts";
 import { bindFunction, bodyOf, type FunctionTable, functionTable } from "./functions.ts";
 import { ruleOf } from "./operators.ts";
-import { type DimProto, type GraphProto, type ModelProto, type NodeProto, parseModel, type ValueInfoProto } from "./schema.ts";
+import { pairMoved } from "./quantized-forms.ts";
+import type { DimProto, GraphProto, ModelProto, NodeProto, ValueInfoProto } from "./proto.ts";
+import { parseModel } from "./schema.ts";
 import { type Results, Site } from "./site.ts";
 import { decodeSparse, decodeTensor, elementType, type ExternalFiles, type Tensor } from "./tensor.ts";
 
@@ -79,7 +81,7 @@ class Translation {
     for (const output of graph.outputs) this.addOutput(output, scope);
     this.importer.builder.note("producer", `${this.model.producer} ${this.model.producerVersion}`.trim());
     if (this.model.doc !== "") this.importer.builder.note("description", this.model.doc);
-    return removeUnusedConstants(this.importer.builder.build());
+    return removeUnused(this.importer.builder.build());
   }
 
   /** One error that names every operator Kinglet lacks, with how often each occurs. */
@@ -198,7 +200,14 @@ class Translation {
       this.addNodes(bound, inner, new Map([...opsets, ...body.opsets]), depth + 1);
       return body.outputs.map((name) => inner.get(name) ?? null);
     }
-    return this.guarded(site, () => ruleOf(node)!(site));
+    const rule = ruleOf(node)!;
+    const results = this.guarded(site, () => rule(site));
+    const first = Array.isArray(results) ? results[0] : results;
+    if (first && !site.inputs.includes(first as Value)) {
+      this.importer.remember(first as Value, { site, rule });
+      pairMoved(site, rule, first as Value);
+    }
+    return results;
   }
 
   /** Shape rules speak of a graph; what broke them here is the file. */

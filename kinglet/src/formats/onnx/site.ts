@@ -2,7 +2,8 @@ import { type DType, elementCount, KingletError, type TypedArray } from "../../b
 import type { Attributes, Quantization, Value } from "../../graph/index.ts";
 import type { ElementType } from "./elements.ts";
 import type { Importer } from "./importer.ts";
-import type { AttributeProto, GraphProto, NodeProto } from "./schema.ts";
+import type { AttributeProto, GraphProto, NodeProto } from "./proto.ts";
+import { emptyAttribute } from "./schema.ts";
 import { decodeTensor, type ExternalFiles, type Tensor } from "./tensor.ts";
 
 /** What an importer's rule gives: the node's outputs; null where the rule does not make an optional one. */
@@ -21,14 +22,35 @@ export class Site {
   readonly inputs: readonly (Value | null)[];
   private readonly attributes: ReadonlyMap<string, AttributeProto>;
   private readonly files: ExternalFiles;
+  /** The scale of the result, where the operator is imported in its integer form. */
+  readonly quantization: Quantization | undefined;
 
-  constructor(node: NodeProto, importer: Importer, version: number, inputs: readonly (Value | null)[], files: ExternalFiles) {
+  constructor(
+    node: NodeProto,
+    importer: Importer,
+    version: number,
+    inputs: readonly (Value | null)[],
+    files: ExternalFiles,
+    quantization?: Quantization,
+  ) {
     this.node = node;
     this.importer = importer;
     this.version = version;
     this.inputs = inputs;
+    this.quantization = quantization;
     this.attributes = new Map(node.attributes.map((attribute) => [attribute.name, attribute]));
     this.files = files;
+  }
+
+  /** The same node on other inputs; layers then give their result on the scale `quantization`. */
+  withInputs(inputs: readonly (Value | null)[], quantization?: Quantization): Site {
+    return new Site(this.node, this.importer, this.version, inputs, this.files, quantization);
+  }
+
+  /** Another operator on other inputs, with this one's attributes and some more. */
+  as(op: string, inputs: readonly (Value | null)[], more: Readonly<Record<string, number>> = {}): Site {
+    const added = Object.entries(more).map(([name, value]) => ({ ...emptyAttribute(name), int: BigInt(value) }));
+    return new Site({ ...this.node, op, attributes: [...this.node.attributes, ...added] }, this.importer, this.version, inputs, this.files);
   }
 
   get place(): string {

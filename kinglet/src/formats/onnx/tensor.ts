@@ -1,6 +1,6 @@
 import { allocate, decodeFloat16, dtypeBytes, elementCount, fromBytes, KingletError, type TypedArray, viewOf } from "../../base/index.ts";
 import { ELEMENTS, elementName, type ElementType, type FloatFormat } from "./elements.ts";
-import type { SparseTensorProto, TensorProto } from "./schema.ts";
+import type { SparseTensorProto, TensorProto } from "./proto.ts";
 
 /** A tensor's contents as Kinglet computes with them. */
 export interface Tensor {
@@ -34,7 +34,7 @@ function checkedShape(dims: readonly number[], place: string): readonly number[]
 }
 
 /** A number of `bits` in a small floating-point format. */
-export function decodeFloat(bits: number, f: FloatFormat): number {
+function decodeFloat(bits: number, f: FloatFormat): number {
   const exponent = (bits >> f.mantissaBits) & ((1 << f.exponentBits) - 1);
   const fraction = bits & ((1 << f.mantissaBits) - 1);
   const negative = f.unsigned !== true && (bits >> (f.exponentBits + f.mantissaBits)) & 1;

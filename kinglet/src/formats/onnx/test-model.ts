@@ -26,6 +26,7 @@ export interface TestNode {
   readonly outputs: readonly string[];
   readonly ints?: Readonly<Record<string, readonly number[]>>;
   readonly axis?: number;
+  readonly domain?: string;
 }
 
 export interface TestModel {
@@ -70,7 +71,8 @@ function nodeBytes(node: TestNode): Uint8Array {
           intField(attribute, 20, 7);
         }),
       );
-    const { axis } = node;
+    const { axis, domain } = node;
+    if (domain !== undefined) textField(w, 7, domain);
     if (axis !== undefined)
       bytesField(
         w,

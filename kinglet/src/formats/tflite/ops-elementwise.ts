@@ -76,6 +76,6 @@ export const ELEMENTWISE_ROWS: OperatorRows = {
   SELECT: row("select", "xxx", { write: "never" }),
   SELECT_V2: row("select", "xxx"),
   CAST: row("cast", "x", { options: CAST, read: outputType, write: castTypes }),
-  QUANTIZE: row("quantize", "x", { read: outputType }),
+  QUANTIZE: row("quantize", "x", { read: outputType, write: (node) => (node.attributes["ties"] === "even" ? null : {}) }),
   DEQUANTIZE: unary("dequantize"),
 };

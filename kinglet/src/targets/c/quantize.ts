@@ -28,6 +28,11 @@ function quantizeKernel(k: KernelBuilder, node: Node): KernelInstance {
 /** Quantization of real inputs to int8. */
 export const quantizeSchedule: Schedule = (node) => {
   const scale = outputOf(node).quantization?.scales[0] ?? 0;
-  const plain = inputOf(node, 0).dtype === "float32" && outputOf(node).dtype === "int8" && scale > 2 ** -100 && scale < 2 ** 100;
+  const plain =
+    node.attributes["ties"] !== "even" &&
+    inputOf(node, 0).dtype === "float32" &&
+    outputOf(node).dtype === "int8" &&
+    scale > 2 ** -100 &&
+    scale < 2 ** 100;
   return plain ? (k) => quantizeKernel(k, node) : undefined;
 };

@@ -1,0 +1,84 @@
+import { createHash } from "node:crypto";
+import { join } from "node:path";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { KingletError } from "../base/index.ts";
+import { writeKinglet } from "../formats/index.ts";
+import type { Graph } from "../graph/index.ts";
+import { type Pruned, pruneChannels } from "../passes/index.ts";
+import type { ProjectConfig } from "../project/index.ts";
+import { count } from "./format.ts";
+import type { Io } from "./io.ts";
+import { loadModel } from "./model.ts";
+import { MODEL_FILE, PRUNED_FILE } from "./project-files.ts";
+import { checkTrained } from "./project-model.ts";
+import { type TrainingTask, type TrainOptions, trainingOptions, trainProject } from "./train.ts";
+
+interface PruneCliOptions extends TrainOptions {
+  readonly macs?: number;
+  readonly parameters?: number;
+  readonly weights?: number;
+}
+
+/** Training on takes this share of the configuration's epochs and learning rate: the network knows already. */
+const EPOCHS_SHARE = 0.5;
+const RATE_SHARE = 0.5;
+
+function share(text: string): number {
+  const value = Number(text);
+  if (!(value > 0 && value < 1)) throw new InvalidArgumentError("Give a share above 0 and below 1, as 0.5.");
+  return value;
+}
+
+function toldOf({ removed, macs, parameters }: Pruned): string {
+  const lines = removed.map(({ layers, channels, of }) => `  ${layers.join(" + ")}: ${channels.length} of ${of} channels`);
+  const went = (of: string, { before, after }: Pruned["macs"]): string => `${count(before)} to ${count(after)} ${of}`;
+  return `${went("multiply-accumulates", macs)}, ${went("parameters", parameters)}; removed:\n${lines.join("\n")}\n`;
+}
+
+/** What is trained on: fewer channels, or the same with zeros. The network as it was teaches. */
+function taskFor(network: Graph, { macs, parameters, weights }: PruneCliOptions, io: Io): Pick<TrainingTask, "start" | "method" | "agreed"> {
+  const agreed = {
+    "network to prune": createHash("sha256").update(writeKinglet(network)).digest("hex"),
+    pruning: JSON.stringify({ macs, parameters, weights }),
+  };
+  const distill = { teacher: network };
+  if (weights !== undefined) return { start: network, method: { distill, sparsity: { goal: weights } }, agreed };
+  const pruned = pruneChannels(network, { ...(parameters === undefined ? { macs: macs ?? 0.5 } : { parameters }), multiple: 4 });
+  io.err(toldOf(pruned));
+  return { start: pruned.graph, method: { distill }, agreed };
+}
+
+async function prune(folder: string | undefined, options: PruneCliOptions, io: Io): Promise<void> {
+  if ([options.macs, options.parameters, options.weights].filter((goal) => goal !== undefined).length > 1)
+    throw new KingletError("misuse", "one goal: --macs, --parameters or --weights");
+  await trainProject(folder, options, io, async (at, config) => {
+    await checkTrained(at);
+    const { graph } = await loadModel(join(at, MODEL_FILE));
+    const task: TrainingTask = {
+      ...taskFor(graph, options, io),
+      command: "kinglet prune",
+      file: PRUNED_FILE,
+      checkpoint: ".kinglet/checkpoint-prune",
+      before: { graph, file: MODEL_FILE },
+      next: "kinglet quantize, kinglet evaluate, kinglet compile",
+    };
+    return { task, config: gentler(config, options) };
+  });
+}
+
+function gentler(config: ProjectConfig, { epochs }: TrainOptions): ProjectConfig {
+  const schedule = { ...config.schedule, rate: config.schedule.rate * RATE_SHARE };
+  return { ...config, schedule, epochs: epochs ?? Math.max(1, Math.ceil(config.epochs * EPOCHS_SHARE)) };
+}
+
+export function addPrune(program: Command, io: Io): void {
+  const command = program
+    .command("prune")
+    .description(`Makes a project's trained network smaller and trains it on, taught by what it was: ${PRUNED_FILE}.`)
+    .addOption(new Option("--macs <share>", "share of the multiply-accumulates that may stay: channels go (default 0.5)").argParser(share))
+    .addOption(new Option("--parameters <share>", "the same by parameters").argParser(share))
+    .addOption(new Option("--weights <share>", "share of the weights that become 0; no faster, but smaller when packed").argParser(share));
+  trainingOptions(command)
+    .addHelpText("after", "\nExamples:\n  kinglet prune\n  kinglet prune --macs 0.3 --epochs 10\n  kinglet prune --weights 0.8")
+    .action((folder: string | undefined, options: PruneCliOptions) => prune(folder, options, io));
+}

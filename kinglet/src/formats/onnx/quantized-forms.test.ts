@@ -1,0 +1,92 @@
+import { describe, expect, it } from "vitest";
+import { evaluate } from "../../targets/js/index.ts";
+import { readOnnx } from "./read.ts";
+import { floats, type TestModel, type TestNode, type TestTensor, testOnnx } from "./test-model.ts";
+
+const [FLOAT, UINT8, INT8, INT32] = [1, 2, 3, 6];
+const scalar = (name: string, value: number): TestTensor => ({ name, dims: [], type: FLOAT, raw: floats(value) });
+const zero = (name: string, type: number, value: number): TestTensor => ({ name, dims: [], type, raw: Uint8Array.of(value & 255) });
+const WEIGHTS = Int8Array.from({ length: 3 * 2 * 9 }, (_, i) => ((i * 29) % 255) - 127);
+const BIAS = Int32Array.of(40, -300, 900);
+const SCALES = [0.01, 0.02, 0.005];
+
+const TENSORS: TestTensor[] = [
+  scalar("xs", 0.05),
+  zero("xz", UINT8, 120),
+  { name: "w", dims: [3, 2, 3, 3], type: INT8, raw: new Uint8Array(WEIGHTS.buffer) },
+  { name: "ws", dims: [3], type: FLOAT, raw: floats(...SCALES) },
+  { name: "wz", dims: [3], type: INT8, raw: new Uint8Array(3) },
+  { name: "b", dims: [3], type: INT32, raw: new Uint8Array(BIAS.buffer) },
+  { name: "bs", dims: [3], type: FLOAT, raw: floats(...SCALES.map((s) => s * 0.05)) },
+  scalar("ys", 0.4),
+  zero("yz", UINT8, 100),
+];
+const X = Uint8Array.from({ length: 32 }, (_, i) => (i * 47) % 256);
+
+const model = (nodes: readonly TestNode[]): TestModel => ({
+  inputs: [{ name: "x", type: UINT8, dims: [1, 2, 4, 4] }],
+  outputs: ["y"],
+  tensors: TENSORS,
+  nodes,
+});
+
+const QDQ: readonly TestNode[] = [
+  { op: "DequantizeLinear", inputs: ["x", "xs", "xz"], outputs: ["xf"] },
+  { op: "DequantizeLinear", inputs: ["w", "ws", "wz"], outputs: ["wf"], axis: 0 },
+  { op: "DequantizeLinear", inputs: ["b", "bs"], outputs: ["bf"], axis: 0 },
+  { op: "Conv", inputs: ["xf", "wf", "bf"], outputs: ["c"], ints: { pads: [1, 1, 1, 1] } },
+  { op: "Relu", inputs: ["c"], outputs: ["r"] },
+  { op: "QuantizeLinear", inputs: ["r", "ys", "yz"], outputs: ["y"] },
+];
+
+/** The convolution in plain numbers. */
+function expected(relu: boolean): number[] {
+  return Array.from({ length: 48 }, (_, i) => {
+    const [o, row, column] = [Math.floor(i / 16), Math.floor((i % 16) / 4), i % 4];
+    let sum = BIAS[o]!;
+    for (let c = 0; c < 2; c++)
+      for (let t = 0; t < 9; t++) {
+        const [y, x] = [row + Math.floor(t / 3) - 1, column + (t % 3) - 1];
+        if (y >= 0 && y < 4 && x >= 0 && x < 4) sum += (X[c * 16 + y * 4 + x]! - 120) * WEIGHTS[(o * 2 + c) * 9 + t]!;
+      }
+    const real = sum * 0.05 * SCALES[o]!;
+    return Math.min(255, Math.max(0, Math.round((relu ? Math.max(0, real) : real) / 0.4) + 100));
+  });
+}
+
+function farthest(nodes: readonly TestNode[], relu: boolean): { steps: number; ops: string[] } {
+  const graph = readOnnx(testOnnx(model(nodes)), "quantized");
+  const [y] = evaluate(graph, [X]);
+  const want = expected(relu);
+  return { steps: Math.max(...want.map((value, i) => Math.abs(Number(y![i]) - value))), ops: graph.nodes.map((node) => node.op) };
+}
+
+describe("quantized forms of ONNX", () => {
+  it("makes an integer convolution of a float one between its QDQ nodes", () => {
+    const { steps, ops } = farthest(QDQ, true);
+    expect(steps).toBeLessThanOrEqual(1);
+    expect(ops).toContain("conv2d");
+    expect(ops).not.toContain("dequantize");
+    expect(ops).not.toContain("div");
+  });
+
+  it("reads QLinearConv as the same integer convolution", () => {
+    const inputs = ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz", "b"];
+    const { steps, ops } = farthest([{ op: "QLinearConv", inputs, outputs: ["y"], ints: { pads: [1, 1, 1, 1] } }], false);
+    expect(steps).toBeLessThanOrEqual(1);
+    expect(ops).not.toContain("div");
+  });
+
+  it("reads ONNX Runtime's QLinearAdd and QLinearGlobalAveragePool", () => {
+    const nodes: TestNode[] = [
+      { op: "QLinearAdd", domain: "com.microsoft", inputs: ["x", "xs", "xz", "x", "xs", "xz", "ys", "yz"], outputs: ["a"] },
+      { op: "QLinearGlobalAveragePool", domain: "com.microsoft", inputs: ["a", "ys", "yz", "ys", "yz"], outputs: ["y"] },
+    ];
+    const graph = readOnnx(testOnnx(model(nodes)), "quantized");
+    const [y] = evaluate(graph, [X]);
+    const sums = Array.from(X, (value) => Math.round((2 * 0.05 * (value - 120)) / 0.4) + 100);
+    const want = [0, 1].map((c) => sums.slice(c * 16, c * 16 + 16).reduce((a, b) => a + b, 0) / 16);
+    want.forEach((value, c) => expect(Math.abs(Number(y![c]) - value)).toBeLessThanOrEqual(1.5));
+    expect(graph.nodes.map((node) => node.op)).not.toContain("div");
+  });
+});
