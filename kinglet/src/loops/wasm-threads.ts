@@ -11,8 +11,8 @@ export const MOST_THREADS = 32;
 
 /** The word of the control block that says whether the first thread may sleep while it waits. */
 export const MAY_SLEEP = 4;
-/** Some ten seconds of waiting: no share of a step comes so late. A sleep counts as many turns. */
-const MOST_SPINS = 2n ** 33n;
+/** Some seconds of waiting, more where the machine is busy: no share of a step comes so late. A sleep counts as many turns. */
+const MOST_SPINS = 2n ** 31n;
 const SPINS_OF_SLEEP = 2n ** 16n;
 
 const ATOMIC = { prefix: 0xfe, wait32: 0x01, load: 0x10, add: 0x1e } as const;
