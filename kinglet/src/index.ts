@@ -150,6 +150,7 @@ export {
   dsCnn,
   efficientnet,
   gru,
+  lstm,
   mcunet,
   mlp,
   mobilenetV1,

@@ -8,6 +8,7 @@ import { readModel } from "../formats/index.ts";
 import { needShared } from "../formats/test-files.ts";
 import type { Graph } from "../graph/index.ts";
 import { execute, type Via } from "./execute.ts";
+import { Together } from "./together-testing.ts";
 
 /** A network of one operator with the inputs and results that TensorFlow Lite Micro's own tests hold. */
 interface GoldenCase {
@@ -80,10 +81,17 @@ function differences(got: ArrayLike<number | bigint>, golden: readonly number[])
     : [`${wrong.length} of ${golden.length} differ (got ${got.length})`, ...wrong.slice(0, 4)];
 }
 
-async function expectGolden(via: Via, one: GoldenCase): Promise<void> {
-  const { outputs, compiled } = await execute(one.graph, via, [one.sample]);
-  const got = fromBytes(compiled.program.outputs[0]!.dtype, outputs[0]![0]!);
+function expectGolden(via: Via, one: GoldenCase, output: Uint8Array): void {
+  const got = fromBytes(one.graph.outputs[0]!.dtype, output);
   expect(differences(got as ArrayLike<number | bigint>, one.golden), `${one.name} by ${via}`).toEqual([]);
+}
+
+/** All cases of a kind in one program. */
+async function expectTogether(via: Via, kind: string, cases: readonly GoldenCase[]): Promise<void> {
+  const results = await new Together(`${kind} cases`, cases).results(via);
+  cases.forEach((one, i) => {
+    expectGolden(via, one, results[i]!.outputs[0]!);
+  });
 }
 
 describe.each(KINDS)("TensorFlow Lite Micro's 16-bit %s cases", (kind) => {
@@ -93,17 +101,17 @@ describe.each(KINDS)("TensorFlow Lite Micro's 16-bit %s cases", (kind) => {
 
   for (const via of ["plain", "js", "wasm"] as const) {
     test(`give the golden numbers by ${via}`, async (context) => {
-      for (const one of casesOf(context, kind)) await expectGolden(via, one);
+      for (const one of casesOf(context, kind)) expectGolden(via, one, (await execute(one.graph, via, [one.sample])).outputs[0]![0]!);
     }, 60_000);
   }
 
   test("give the golden numbers by host C", async (context) => {
     needTools(context, "cc");
-    for (const one of casesOf(context, kind)) await expectGolden("c", one);
+    await expectTogether("c", kind, casesOf(context, kind));
   }, 120_000);
 
   test("give the golden numbers by the emulated Cortex-M4", async (context) => {
     needTools(context, ...coreTools(coreById("cortex-m4")));
-    for (const one of casesOf(context, kind)) await expectGolden("cortex-m4", one);
+    await expectTogether("cortex-m4", kind, casesOf(context, kind));
   }, 120_000);
 });

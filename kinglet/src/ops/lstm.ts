@@ -241,6 +241,7 @@ export const lstm: OpDef = {
     return [{ dtype: typeAt(NAME, inputs, LSTM.input).dtype, shape: infer(inputs, attributesOf<LstmAttributes>({ attributes })) }];
   },
   loops: lstmLoops,
+  parameters: GATES.flatMap((gate) => [gate.inputWeights, gate.recurrentWeights, gate.bias]),
   macs: macsOf,
   cases: [
     lstmCase("int8", "int8", SIZES, false, 0),

@@ -4,10 +4,11 @@ import { blockBytes, bufferKinds, stepUses } from "./usage.ts";
 
 /** Sets of executed steps to look at before the exact search gives way to the greedy one. */
 const STATES = 20_000;
+/** The same as work: steps of the program, times sets that were made. Long programs would otherwise take minutes and gigabytes. */
+const WORK = 5_000_000;
 
 interface Problem {
   readonly steps: number;
-  readonly predecessors: readonly (readonly number[])[];
   readonly successors: readonly (readonly number[])[];
   /** Buffers by step, without state, which lives always. */
   readonly touched: readonly (readonly number[])[];
@@ -15,15 +16,104 @@ interface Problem {
   readonly touches: readonly number[];
   readonly fromStart: readonly boolean[];
   readonly toEnd: readonly boolean[];
+  readonly startBytes: number;
+  /** Predecessors of each step, then touches of each buffer. */
+  readonly counts: Int32Array;
 }
 
-/** What is executed so far, and how many touches each buffer still has to come. */
-interface Progress {
-  readonly done: Uint8Array;
-  readonly left: Int32Array;
-  readonly bytes: number;
-  readonly peak: number;
-  readonly order: readonly number[];
+/** The steps that were executed, the last one first. */
+interface Executed {
+  readonly step: number;
+  readonly before: Executed | null;
+}
+
+const DONE = -1;
+
+/** What is executed so far. It changes in place. */
+class Progress {
+  private readonly problem: Problem;
+  /** How many predecessors of each step are still to come; `DONE` for a step that was executed. */
+  private readonly waiting: Int32Array;
+  /** How many touches each buffer still has to come. */
+  private readonly left: Int32Array;
+  bytes: number;
+  peak: number;
+  count = 0;
+  private last: Executed | null = null;
+
+  constructor(problem: Problem) {
+    this.problem = problem;
+    // One memory for both: a search makes thousands of copies.
+    const counts = problem.counts.slice();
+    this.waiting = counts.subarray(0, problem.steps);
+    this.left = counts.subarray(problem.steps);
+    this.bytes = problem.startBytes;
+    this.peak = this.bytes;
+  }
+
+  /** Becomes a copy of another. */
+  become(other: Progress): this {
+    this.waiting.set(other.waiting);
+    this.left.set(other.left);
+    [this.bytes, this.peak, this.count, this.last] = [other.bytes, other.peak, other.count, other.last];
+    return this;
+  }
+
+  /** Bytes live while `step` runs next, and after it. */
+  costOf(step: number): { during: number; after: number } {
+    const { touched, touches, sizes, fromStart, toEnd } = this.problem;
+    let during = this.bytes;
+    let freed = 0;
+    for (const b of touched[step]!) {
+      if (!fromStart[b] && this.left[b] === touches[b]) during += sizes[b]!;
+      if (!toEnd[b] && this.left[b] === 1) freed += sizes[b]!;
+    }
+    return { during, after: during - freed };
+  }
+
+  execute(step: number): void {
+    const { during, after } = this.costOf(step);
+    this.waiting[step] = DONE;
+    for (const b of this.problem.touched[step]!) this.left[b]!--;
+    for (const next of this.problem.successors[step]!) this.waiting[next]!--;
+    this.bytes = after;
+    this.peak = Math.max(this.peak, during);
+    this.count++;
+    this.last = { step, before: this.last };
+  }
+
+  ready(): number[] {
+    const list: number[] = [];
+    this.waiting.forEach((count, step) => {
+      if (count === 0) list.push(step);
+    });
+    return list;
+  }
+
+  /** Steps that cost nothing now (they free at least what they take and raise no peak) can only help: run them at once. */
+  runFree(): void {
+    const isFree = (count: number, step: number): boolean => {
+      if (count !== 0) return false;
+      const { during, after } = this.costOf(step);
+      return during <= this.peak && after <= this.bytes;
+    };
+    for (let step = this.waiting.findIndex(isFree); step >= 0; step = this.waiting.findIndex(isFree)) this.execute(step);
+  }
+
+  order(): number[] {
+    const order: number[] = [];
+    for (let at = this.last; at !== null; at = at.before) order.push(at.step);
+    return order.reverse();
+  }
+
+  /** The set of executed steps. */
+  key(): string {
+    const words = new Uint16Array(Math.ceil(this.waiting.length / 15));
+    this.waiting.forEach((count, step) => {
+      if (count === DONE) words[Math.floor(step / 15)]! |= 1 << (step % 15);
+    });
+    return String.fromCharCode(...words);
+  }
 }
 
 function problemOf(program: Program): Problem {
@@ -38,71 +128,22 @@ function problemOf(program: Program): Problem {
   const touches = program.buffers.map(() => 0);
   for (const list of touched) for (const b of list) touches[b]!++;
   const outputs = new Set(program.outputs.map((port) => port.buffer));
-  return {
-    steps: uses.length,
-    predecessors,
-    successors,
-    touched,
-    touches,
-    sizes: program.buffers.map(blockBytes),
-    fromStart: kinds.map((kind) => kind === "input"),
-    toEnd: kinds.map((_, b) => outputs.has(b)),
-  };
-}
-
-function start(problem: Problem): Progress {
-  const bytes = problem.sizes.reduce((sum, size, b) => sum + (problem.fromStart[b] && (problem.touches[b]! > 0 || problem.toEnd[b]) ? size : 0), 0);
-  return { done: new Uint8Array(problem.steps), left: Int32Array.from(problem.touches), bytes, peak: bytes, order: [] };
-}
-
-/** Bytes live while `step` runs next, and after it. */
-function costOf(problem: Problem, at: Progress, step: number): { during: number; after: number } {
-  let during = at.bytes;
-  let freed = 0;
-  for (const b of problem.touched[step]!) {
-    if (!problem.fromStart[b] && at.left[b] === problem.touches[b]) during += problem.sizes[b]!;
-    if (!problem.toEnd[b] && at.left[b] === 1) freed += problem.sizes[b]!;
-  }
-  return { during, after: during - freed };
-}
-
-function execute(problem: Problem, at: Progress, step: number): Progress {
-  const { during, after } = costOf(problem, at, step);
-  const done = at.done.slice();
-  const left = at.left.slice();
-  done[step] = 1;
-  for (const b of problem.touched[step]!) left[b]!--;
-  return { done, left, bytes: after, peak: Math.max(at.peak, during), order: [...at.order, step] };
-}
-
-function ready(problem: Problem, at: Progress): number[] {
-  const list: number[] = [];
-  for (let step = 0; step < problem.steps; step++) {
-    if (at.done[step] === 0 && problem.predecessors[step]!.every((p) => at.done[p] === 1)) list.push(step);
-  }
-  return list;
-}
-
-/** Steps that cost nothing now (they free at least what they take and raise no peak) can only help: run them at once. */
-function runFree(problem: Problem, at: Progress): Progress {
-  for (let now = at; ; ) {
-    const free = ready(problem, now).find((step) => {
-      const { during, after } = costOf(problem, now, step);
-      return during <= now.peak && after <= now.bytes;
-    });
-    if (free === undefined) return now;
-    now = execute(problem, now, free);
-  }
+  const sizes = program.buffers.map(blockBytes);
+  const fromStart = kinds.map((kind) => kind === "input");
+  const toEnd = kinds.map((_, b) => outputs.has(b));
+  const startBytes = sizes.reduce((sum, size, b) => sum + (fromStart[b] && (touches[b]! > 0 || toEnd[b]) ? size : 0), 0);
+  const counts = Int32Array.from([...predecessors.map((list) => list.length), ...touches]);
+  return { steps: uses.length, successors, touched, touches, sizes, fromStart, toEnd, startBytes, counts };
 }
 
 /** Each time the step that leaves least memory live, after the one that needs least while it runs. */
 function greedy(problem: Problem): Progress {
-  let at = start(problem);
-  while (at.order.length < problem.steps) {
-    const costs = ready(problem, at).map((step) => ({ step, ...costOf(problem, at, step) }));
+  const at = new Progress(problem);
+  while (at.count < problem.steps) {
+    const costs = at.ready().map((step) => ({ step, ...at.costOf(step) }));
     const peak = at.peak;
     costs.sort((a, b) => Math.max(peak, a.during) - Math.max(peak, b.during) || a.after - b.after || a.step - b.step);
-    at = execute(problem, at, costs[0]!.step);
+    at.execute(costs[0]!.step);
   }
   return at;
 }
@@ -112,43 +153,43 @@ function greedy(problem: Problem): Progress {
  * looked at once. Null where there are too many sets, or nothing beats `limit`.
  */
 function searchSets(problem: Problem, limit: number): Progress | null {
-  const queue = new Map<number, Progress[]>();
+  const queue = new Map<number, { readonly at: Progress; readonly key: string }[]>();
   const seen = new Set<string>();
-  const push = (raw: Progress): void => {
-    const at = runFree(problem, raw);
-    const key = String.fromCharCode(...packed(at.done));
-    if (at.peak >= limit || seen.has(key)) return;
+  let work = 0;
+  const push = (now: Progress): void => {
+    work += problem.steps;
+    now.runFree();
+    const key = now.key();
+    if (now.peak >= limit || seen.has(key)) return;
+    const at = new Progress(problem).become(now);
     const list = queue.get(at.peak);
-    if (list === undefined) queue.set(at.peak, [at]);
-    else list.push(at);
+    if (list === undefined) queue.set(at.peak, [{ at, key }]);
+    else list.push({ at, key });
   };
-  push(start(problem));
-  while (queue.size > 0 && seen.size < STATES) {
+  const next = new Progress(problem);
+  push(new Progress(problem));
+  while (queue.size > 0 && seen.size < STATES && work < WORK) {
     const lowest = Math.min(...queue.keys());
     const list = queue.get(lowest)!;
-    const at = list.pop()!;
+    const { at, key } = list.pop()!;
     if (list.length === 0) queue.delete(lowest);
-    const key = String.fromCharCode(...packed(at.done));
     if (seen.has(key)) continue;
     seen.add(key);
-    if (at.order.length === problem.steps) return at;
-    for (const step of ready(problem, at).reverse()) push(execute(problem, at, step));
+    if (at.count === problem.steps) return at;
+    for (const step of at.ready().reverse()) {
+      next.become(at).execute(step);
+      push(next);
+    }
   }
   return null;
-}
-
-function packed(done: Uint8Array): number[] {
-  const words = new Array<number>(Math.ceil(done.length / 15)).fill(0);
-  done.forEach((bit, i) => {
-    words[Math.floor(i / 15)]! |= bit << (i % 15);
-  });
-  return words;
 }
 
 /** Peak of live bytes (without overlaps and state) of the steps in their present order. */
 export function peakLiveBytes(program: Program): number {
   const problem = problemOf(program);
-  return program.steps.reduce((at, _, step) => execute(problem, at, step), start(problem)).peak;
+  const at = new Progress(problem);
+  program.steps.forEach((_, step) => at.execute(step));
+  return at.peak;
 }
 
 /**
@@ -166,5 +207,5 @@ export function orderSteps(program: Program): Program {
   const easy = greedy(problem);
   const best = searchSets(problem, Math.min(given, easy.peak)) ?? easy;
   if (best.peak >= given) return program;
-  return { ...program, steps: best.order.map((step) => program.steps[step]!) };
+  return { ...program, steps: best.order().map((step) => program.steps[step]!) };
 }

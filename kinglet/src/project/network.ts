@@ -58,10 +58,10 @@ function arranged(
 ): { readonly shape: readonly number[]; readonly options: Readonly<Record<string, unknown>> } {
   if (name === "mlp") return { shape: [elementCount(shape)], options: { inputs: elementCount(shape) } };
   const [length, channels] = [shape[0]!, shape[1] ?? 1];
-  if (name === "cnn_1d" || name === "gru") {
+  if (name === "cnn_1d" || name === "gru" || name === "lstm") {
     if (shape.length !== 2)
       throw misfit(`"${name}" reads sequences, and the features are [${shape.join(",")}]`, "Choose mlp, or ds_cnn for pictures.");
-    return { shape: name === "gru" ? [length, channels] : [length, 1, channels], options: { length, inputChannels: channels } };
+    return { shape: name === "cnn_1d" ? [length, 1, channels] : [length, channels], options: { length, inputChannels: channels } };
   }
   if (shape.length === 1) throw misfit(`"${name}" reads maps, and the features are a row of ${shape[0]} numbers`, "Choose mlp.");
   const map = shape.length === 3 ? shape : [...shape, 1];

@@ -46,7 +46,7 @@ const BEGINNINGS: Readonly<Record<ProjectKind, Beginning>> = {
 function configText({ network, features, epochs, batch, rate, augmentation }: Beginning): string {
   return `// What training does with the data in .kinglet/data. The same file and data give the same weights, bit for bit.
 export default {
-  // A network by its name: mlp, cnn_1d, gru, ds_cnn, ds_cnn_digits, resnet8, mobilenet_v1 …; width makes it thinner or wider.
+  // A network by its name: mlp, cnn_1d, gru, lstm, ds_cnn, ds_cnn_digits, resnet8, mobilenet_v1 …; width makes it thinner or wider.
   network: ${network},
 
   // What the network sees, computed by the firmware, too: none (the samples), mfcc (sound), motion (statistics).

@@ -1,8 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { Xorshift32 } from "../base/index.ts";
 import { datasetFromArrays, splitDataset } from "../data/index.ts";
-import type { Graph } from "../graph/index.ts";
-import { dsCnn, gru, mlp, NETWORKS, type NetworkName } from "../zoo/index.ts";
+import { type Graph, GraphBuilder, type Value } from "../graph/index.ts";
+import { applyOp, GATES, LSTM } from "../ops/index.ts";
+import { dsCnn, gru, lstm, mlp, NETWORKS, type NetworkName } from "../zoo/index.ts";
 import { evaluateOn, type Optimizer, type SessionState, trainClassifier, trainingStep, TrainingSession } from "./index.ts";
 
 /** A small network with every kind of layer that training treats apart. */
@@ -168,10 +169,65 @@ test.each(Object.keys(NETWORKS) as NetworkName[])("every operator of %s has a gr
   expect(trained.flatMap(({ variable }) => (changed.has(variable.name) ? [] : [variable.name]))).toEqual([]);
 });
 
-test("a GRU learns", () => {
-  const graph = gru({ batch: 4, length: 6, units: 8, classes: 3, seed: 2 });
+test.each([gru, lstm])("a recurrent network learns: %#", (make) => {
+  const graph = make({ batch: 4, length: 6, units: 8, classes: 3, seed: 2 });
   const session = new TrainingSession(graph, { optimizer: { kind: "adam" } });
   const { data, targets } = batchOf(graph, 1);
   const losses = Array.from({ length: 40 }, () => session.run([data], targets, 0.02).loss);
   expect(losses.at(-1)).toBeLessThan(0.2 * losses[0]!);
+});
+
+/** One LSTM operator and a layer behind its whole sequence. */
+function operatorLstm(): Graph {
+  const [batch, length, features, units, classes] = [3, 4, 2, 5, 3];
+  const random = new Xorshift32(8);
+  const b = new GraphBuilder("recurrent");
+  const float = (shape: number[]) => ({ dtype: "float32", shape }) as const;
+  const weights = (name: string, shape: number[]): Value => {
+    const count = shape.reduce((product, size) => product * size, 1);
+    return b.constant(
+      name,
+      float(shape),
+      Float32Array.from({ length: count }, () => random.float()),
+    );
+  };
+  const inputs: (Value | null)[] = Array.from({ length: 24 }, () => null);
+  inputs[LSTM.input] = b.input("x", float([batch, length, features]));
+  for (const gate of GATES) {
+    inputs[gate.inputWeights] = weights(`${gate.name}_w`, [units, features]);
+    inputs[gate.recurrentWeights] = weights(`${gate.name}_r`, [units, units]);
+    inputs[gate.bias] = weights(`${gate.name}_b`, [units]);
+  }
+  inputs[LSTM.outputState] = b.variable("hidden", float([batch, units]));
+  inputs[LSTM.cellState] = b.variable("cell", float([batch, units]));
+  const attributes = { activation: "tanh", cellClip: 0, projClip: 0, timeMajor: false, intermediateScales: [], intermediateZeroPoints: [] };
+  const y = applyOp(b, "lstm", inputs, attributes, "lstm")[0]!;
+  const logits = [y, weights("logits_w", [classes, length * units]), null];
+  b.output(applyOp(b, "fullyConnected", logits, { activation: "none", keepDims: false }, "logits")[0]!);
+  return b.build();
+}
+
+test("the weights of an LSTM operator are trained, and go back into it", () => {
+  const graph = operatorLstm();
+  const session = new TrainingSession(graph, { optimizer: { kind: "adam" } });
+  const { data, targets } = batchOf(graph, 1);
+  const losses = Array.from({ length: 30 }, () => session.run([data], targets, 0.05).loss);
+  expect(losses.at(-1)).toBeLessThan(0.3 * losses[0]!);
+  const trained = session.trainedConstants();
+  expect(trained.size).toBe(13);
+  for (const [constant, contents] of trained) {
+    expect(graph.values).toContain(constant);
+    expect(contents).not.toEqual(constant.data);
+  }
+});
+
+test("a batch normalization that is frozen lets gradients through", () => {
+  const graph = network(6);
+  const session = new TrainingSession(graph, { optimizer: sgd, frozen: (name) => /_(scale|offset)$/.test(name) });
+  const backward = session.step.graph.nodes.map(({ op }) => op);
+  expect(backward).toContain("depthwiseConv2dFilterGradient");
+  expect(backward).toContain("batchNorm");
+  const [first] = run(session, graph, 0, 1);
+  for (let i = 0; i < 10; i++) run(session, graph, 0, 1);
+  expect(run(session, graph, 0, 1)[0]).toBeLessThan(first!);
 });

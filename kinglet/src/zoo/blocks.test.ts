@@ -3,7 +3,7 @@ import type { Value } from "../graph/index.ts";
 import { parameterValues } from "../ops/index.ts";
 import { evaluate } from "../targets/js/index.ts";
 import { channelShuffle, squeezeExcite } from "./blocks.ts";
-import { gru } from "./index.ts";
+import { gru, lstm } from "./index.ts";
 import { TrainableLayers } from "./trainable-layers.ts";
 
 /** What a block makes of one map, and the block's parameters by name. */
@@ -61,6 +61,26 @@ test("a GRU: each step mixes the last state with a candidate", () => {
       const [z, r] = [0, 1].map((gate) => logistic(dot(input, gate * units + u, reading) + dot(recurrent, gate * units + u, h))) as [number, number];
       const candidate = Math.tanh(dot(input, 2 * units + u, reading) + r * dot(recurrent, 2 * units + u, h));
       return z * last + (1 - z) * candidate;
+    });
+  }
+  const logits = of("logits_weights");
+  expectClose([...(evaluate(graph, [Float32Array.from(x)])[0] as Float32Array)], [dot(logits, 0, h), dot(logits, 1, h)]);
+});
+
+test("an LSTM: each step forgets some of its memory, takes in a candidate and shows some", () => {
+  const [length, units, features] = [3, 2, 3];
+  const graph = lstm({ length, units, inputChannels: features, classes: 2 });
+  const of = (name: string): number[] => [...(graph.values.find((value) => value.name === name)!.data as Float32Array)];
+  const x = [0.5, -1, 2, 1, 0.25, -0.5, -2, 1, 1];
+  let h = [0, 0];
+  const memory = [0, 0];
+  for (let t = 0; t < length; t++) {
+    const reading = x.slice(t * features, (t + 1) * features);
+    const sum = (row: number): number => dot(of("input_weights"), row, reading) + dot(of("recurrent_weights"), row, h);
+    h = h.map((_, u) => {
+      // The forget gate's bias is 1.
+      memory[u] = logistic(sum(units + u) + 1) * memory[u]! + logistic(sum(u)) * Math.tanh(sum(2 * units + u));
+      return logistic(sum(3 * units + u)) * Math.tanh(memory[u]!);
     });
   }
   const logits = of("logits_weights");

@@ -5,6 +5,7 @@ import { dsCnn } from "./ds-cnn.ts";
 import { efficientnet } from "./efficientnet.ts";
 import { gru } from "./gru.ts";
 import type { NetworkOptions } from "./layers.ts";
+import { lstm } from "./lstm.ts";
 import { mcunet } from "./mcunet.ts";
 import { mlp } from "./mlp.ts";
 import { mobilenetV1 } from "./mobilenet-v1.ts";
@@ -58,6 +59,7 @@ export const NETWORKS = {
   cnn_1d: (options) => cnn1d(options),
   mlp: (options) => mlp(options),
   gru: (options) => gru(options),
+  lstm: (options) => lstm(options),
 } as const satisfies Readonly<Record<string, (options?: NetworkOptions) => Graph>>;
 
 export type NetworkName = keyof typeof NETWORKS;

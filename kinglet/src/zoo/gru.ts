@@ -1,13 +1,6 @@
 import type { Graph, Value } from "../graph/index.ts";
-import type { NetworkOptions } from "./layers.ts";
+import { gateWeights, type RecurrentOptions, recurrentSizes } from "./recurrent.ts";
 import { TrainableLayers } from "./trainable-layers.ts";
-
-export interface GruOptions extends Omit<NetworkOptions, "resolution"> {
-  /** Steps of a sequence; the network has a copy of the cell for each. The default is 32. */
-  readonly length?: number;
-  /** Numbers that go from one step to the next; the default is 16. */
-  readonly units?: number;
-}
 
 /** Weights and biases from something to the three gates: update, reset, candidate. */
 interface Gates {
@@ -16,7 +9,7 @@ interface Gates {
 }
 
 function gates(net: TrainableLayers, name: string, fanIn: number, units: number): Gates {
-  return { weights: net.bell(`${name}_weights`, [3 * units, fanIn], 1 / fanIn), bias: net.filled(`${name}_bias`, [3 * units], 0) };
+  return { weights: gateWeights(net, name, 3, fanIn, units), bias: net.filled(`${name}_bias`, [3 * units], 0) };
 }
 
 /** Rows of three gates each as three values. */
@@ -45,12 +38,11 @@ function step(net: TrainableLayers, name: string, x: Value, h: Value, recurrent:
  * A gated recurrent unit (Cho et al., arXiv 1406.1078) over a whole sequence, unrolled with shared weights: [n, length, features] to
  * [n, classes] from the last state.
  */
-export function gru(options: GruOptions = {}): Graph {
-  const { length = 32, inputChannels = 3, units: atWidthOne = 16, width = 1, classes = 4, batch = 1 } = options;
-  const units = Math.max(1, Math.round(atWidthOne * width));
+export function gru(options: RecurrentOptions = {}): Graph {
+  const { length, units, inputShape, classes } = recurrentSizes(options);
   const net = new TrainableLayers("gru", options);
-  const sequence = net.input("sequence", [batch, length, inputChannels]);
-  const [input, recurrent] = [gates(net, "input", inputChannels, units), gates(net, "recurrent", units, units)];
+  const sequence = net.input("sequence", inputShape);
+  const [input, recurrent] = [gates(net, "input", inputShape[2], units), gates(net, "recurrent", units, units)];
   // What comes from the readings alone is one product for all steps.
   const projected = net.apply("fullyConnected", "input", [sequence, input.weights, input.bias], { activation: "none", keepDims: true });
   let h = net.filled("initial", [1, units], 0);

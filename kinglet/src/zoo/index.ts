@@ -4,6 +4,8 @@ export * from "./cnn1d.ts";
 export * from "./ds-cnn.ts";
 export * from "./efficientnet.ts";
 export * from "./gru.ts";
+export * from "./lstm.ts";
+export type { RecurrentOptions } from "./recurrent.ts";
 export { type DeployableOptions, divisibleByEight, type NetworkOptions, type Precision } from "./layers.ts";
 export * from "./mcunet.ts";
 export * from "./mlp.ts";

@@ -3,7 +3,7 @@ import { macsOf, parametersOf } from "../driver/index.ts";
 import type { Graph } from "../graph/index.ts";
 import { trainableParametersOf } from "../ops/index.ts";
 import { runPasses } from "../passes/index.ts";
-import { autoencoder, dsCnn, gru, mlp, mobilenetV1, NETWORKS, type NetworkName, resnet8, shufflenetV1 } from "./index.ts";
+import { autoencoder, dsCnn, gru, lstm, mlp, mobilenetV1, NETWORKS, type NetworkName, resnet8, shufflenetV1 } from "./index.ts";
 
 /** Parameters with scales and offsets of batch normalization, and multiply-accumulates, of the paper's own image size. */
 const PUBLISHED: readonly (readonly [name: NetworkName, width: number, parameters: number, macs: number])[] = [
@@ -124,6 +124,13 @@ describe("small networks", () => {
     expect(trainableParametersOf(gru({ length: 5 }))).toBe(cell + units * classes + classes);
     expect(trainableParametersOf(gru({ length: 9 }))).toBe(cell + units * classes + classes);
     expect(macsOf(gru({ length: 9 }))).toBe(9 * 3 * units * (features + units) + units * classes);
+  });
+
+  test("the steps of an LSTM share one set of weights", () => {
+    const [units, features, classes] = [16, 3, 4];
+    const parameters = 4 * units * (features + units + 1) + units * classes + classes;
+    expect([5, 9].map((length) => trainableParametersOf(lstm({ length })))).toEqual([parameters, parameters]);
+    expect(macsOf(lstm({ length: 9 }))).toBe(9 * 4 * units * (features + units) + units * classes);
   });
 
   test("a batch multiplies the work and leaves the parameters", () => {

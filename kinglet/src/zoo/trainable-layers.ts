@@ -84,9 +84,10 @@ export class TrainableLayers implements Layers<TrainableActivation> {
     return this.applyAll(op, name, inputs, attributes)[0]!;
   }
 
-  /** A constant of one number everywhere. */
-  filled(name: string, shape: readonly number[], value: number): Value {
-    return this.builder.constant(name, { dtype: "float32", shape }, new Float32Array(elementCount(shape)).fill(value));
+  /** A constant of one number everywhere, or of one for each element. */
+  filled(name: string, shape: readonly number[], value: number | ((element: number) => number)): Value {
+    const data = Float32Array.from({ length: elementCount(shape) }, (_, i) => (typeof value === "number" ? value : value(i)));
+    return this.builder.constant(name, { dtype: "float32", shape }, data);
   }
 
   /** A number of a formula, which is no parameter; every formula shares it. */

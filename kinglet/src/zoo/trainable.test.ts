@@ -5,13 +5,13 @@ import { type Graph, type Node, printGraph } from "../graph/index.ts";
 import { parameterValues } from "../ops/index.ts";
 import { runPasses, withBatch } from "../passes/index.ts";
 import { evaluate } from "../targets/js/index.ts";
-import { cnn1d, dsCnn, gru, mlp, mobilenetV1, NETWORKS, type NetworkName, shufflenetV2 } from "./index.ts";
+import { cnn1d, dsCnn, gru, lstm, mlp, mobilenetV1, NETWORKS, type NetworkName, shufflenetV2 } from "./index.ts";
 
 const CLASSES = 5;
 
 /** Smallest forms that still have every layer; what an option means nothing to leaves it alone. */
 function small(name: NetworkName, batch = 1): Graph {
-  if (name === "gru") return gru({ length: 6, classes: CLASSES, batch });
+  if (name === "gru" || name === "lstm") return { gru, lstm }[name]({ length: 6, classes: CLASSES, batch });
   if (name === "shufflenet_v2") return shufflenetV2({ width: 0.5, resolution: 32, classes: CLASSES, batch });
   return NETWORKS[name]({ width: 0.25, resolution: 32, classes: CLASSES, seed: 7, batch });
 }
@@ -60,7 +60,7 @@ describe.each(Object.keys(NETWORKS) as NetworkName[])("%s", (name) => {
 
 describe("options", () => {
   test("a batch is rows of their own", () => {
-    for (const make of [dsCnn, cnn1d, gru, mlp]) {
+    for (const make of [dsCnn, cnn1d, gru, lstm, mlp]) {
       const [one, many] = [make({ width: 0.5 }), make({ width: 0.5, batch: 3 })];
       expect(many.inputs[0]!.shape).toEqual([3, ...one.inputs[0]!.shape.slice(1)]);
       const rows = [1, 2, 3].map((seed) => floatsOf(seededSample(one, seed)[0]!));
