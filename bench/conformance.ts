@@ -1,9 +1,11 @@
-// `npm run conformance [-- --json | --operators] [WORD…]`: what Kinglet writes as .tflite, read back and run in TensorFlow Lite itself.
-// Words choose by name; --operators takes the operators' own examples instead of whole networks.
+// `npm run conformance [-- --json | --operators | --onnx] [WORD…]`: what Kinglet writes as .tflite, read back and run in TensorFlow Lite itself.
+// Words choose by name; --operators takes the operators' own examples instead of whole networks. --onnx compares quantized ONNX models with
+// ONNX Runtime instead: every layer by itself (at most one step), and right answers on labelled samples (at most half a point apart).
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type Checked, check } from "./conformance/check.ts";
 import { fileSubjects, operatorSubjects, ownSubjects, type Subject } from "./conformance/subjects.ts";
+import { checkOnnx, onnxFailed, onnxText } from "./conformance/onnx.ts";
 import { figure, NONE, terminal } from "./table.ts";
 
 const PEERS = fileURLToPath(new URL("./peers", import.meta.url));
@@ -43,7 +45,7 @@ function printText(all: readonly Checked[]): void {
 const args = process.argv.slice(2);
 const words = args.filter((arg) => !arg.startsWith("-"));
 if (!existsSync(`${PEERS}/node_modules`)) {
-  console.error("TensorFlow Lite is not installed: `npm ci --prefix bench/peers` fetches half a gigabyte.");
+  console.error("The other engines are not installed: `npm ci --prefix bench/peers` fetches half a gigabyte.");
   process.exit(1);
 }
 function* subjects(): Iterable<Subject> {
@@ -53,11 +55,22 @@ function* subjects(): Iterable<Subject> {
     yield* fileSubjects();
   }
 }
-const results: Checked[] = [];
-for (const subject of subjects()) {
-  if (words.length > 0 && !words.some((word) => subject.name.includes(word))) continue;
-  process.stderr.write(`${subject.name}\n`);
-  results.push(await check(subject, PEERS));
+
+async function withTflite(): Promise<void> {
+  const results: Checked[] = [];
+  for (const subject of subjects()) {
+    if (words.length > 0 && !words.some((word) => subject.name.includes(word))) continue;
+    process.stderr.write(`${subject.name}\n`);
+    results.push(await check(subject, PEERS));
+  }
+  if (args.includes("--json")) console.log(JSON.stringify(results, null, 2));
+  else printText(results);
 }
-if (args.includes("--json")) console.log(JSON.stringify(results, null, 2));
-else printText(results);
+
+async function withOnnxRuntime(): Promise<void> {
+  const results = await checkOnnx(PEERS);
+  console.log(args.includes("--json") ? JSON.stringify(results, null, 2) : onnxText(results));
+  if (onnxFailed(results)) process.exitCode = 1;
+}
+
+await (args.includes("--onnx") ? withOnnxRuntime() : withTflite());

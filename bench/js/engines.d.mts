@@ -31,3 +31,11 @@ export interface TfliteNetwork {
 
 /** TensorFlow Lite itself with a model's bytes. @throws Error where it refuses the model */
 export function openTflite(peers: string, bytes: Uint8Array): Promise<TfliteNetwork>;
+
+export interface OnnxNetwork {
+  /** Runs on inputs in the model's order; results by name. */
+  run(inputs: readonly TypedArray[]): Promise<Readonly<Record<string, { readonly data: TypedArray; readonly dims: readonly number[] }>>>;
+}
+
+/** ONNX Runtime with a model's bytes. @throws Error where it refuses the model */
+export function openOnnx(peers: string, bytes: Uint8Array): Promise<OnnxNetwork>;

@@ -71,6 +71,28 @@ async function onnxRuntime(ort, model, options) {
   };
 }
 
+/**
+ * ONNX Runtime with a model's bytes, one thread, every node as the file has it but for basic simplifications.
+ * @param {Uint8Array} bytes of an .onnx file
+ */
+export async function openOnnx(peers, bytes) {
+  const ort = requireFrom(peers)("onnxruntime-node");
+  const session = await ort.InferenceSession.create(bytes, {
+    intraOpNumThreads: 1,
+    interOpNumThreads: 1,
+    graphOptimizationLevel: "basic",
+    logSeverityLevel: ERRORS_ONLY,
+  });
+  return {
+    run(inputs) {
+      const { inputNames, inputMetadata } = session;
+      return session.run(
+        Object.fromEntries(inputNames.map((name, i) => [name, new ort.Tensor(inputMetadata[i].type, inputs[i], inputMetadata[i].shape)])),
+      );
+    },
+  };
+}
+
 /** ONNX Runtime as WebAssembly, one thread. `model` is an .onnx file. */
 async function onnxruntimeWeb(peers, model) {
   const ort = requireFrom(peers)("onnxruntime-web");

@@ -1,5 +1,8 @@
-/** How far the results of a float model may lie from the stored ones, relative to the largest of them. */
+/** How far each result of a float model may lie from the stored one, relative to its largest number. */
 export const FLOAT_DIFFERENCE = 5e-6;
+
+/** Models of small results, for which two builds of the other engine differ by 2e-5 and 4e-5 themselves. */
+export const ROUGH_MODELS: Readonly<Record<string, number>> = { "basic_pitch-nmp-onnx": 1e-4, "pose-cpm": 1e-4 };
 
 /** Float models, and models whose int8 weights meet activations that are quantized while the network runs. */
 export const FLOAT_MODELS: readonly string[] = [
@@ -43,14 +46,11 @@ export const ONNX_MODELS: Readonly<Record<string, number>> = {
   "yunet_n_320-onnx": 1,
 };
 
-/** How far their results may lie from the stored ones, relative to the largest. */
-export const ONNX_DIFFERENCE = 1e-4;
-
 /**
- * Quantized ones, as measured behind the closing softmax: the other engine computes between quantizing and dequantizing in floating point,
- * where integer layers round. It has not been traced layer by layer.
+ * Quantized ones, by steps before the closing softmax. Each layer alone lies within one step of the other engine, which rounds floats once where
+ * integer layers round twice (`npm run conformance -- --onnx`); behind ten layers that is two or three.
  */
-export const QUANTIZED_ONNX_DIFFERENCE: Readonly<Record<string, number>> = { "kaijiang-kws_ref_model-onnx": 0.1, "kaijiang-resnet-onnx": 0.13 };
+export const QUANTIZED_ONNX_STEPS: Readonly<Record<string, number>> = { "kaijiang-kws_ref_model-onnx": 3, "kaijiang-resnet-onnx": 3 };
 
 /** Largest differences of a quantized model in steps: of its outputs, and of the tensors before a closing softmax or the like. */
 export interface Steps {

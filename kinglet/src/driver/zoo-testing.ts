@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { unzipSync } from "fflate";
 import { allocate, bytesOf, type DType, dtypeBytes, elementCount, fromBytes, type TypedArray, Xorshift32 } from "../base/index.ts";
 import { readModel } from "../formats/index.ts";
-import type { Graph, Value } from "../graph/index.ts";
+import type { Graph, Node, Value } from "../graph/index.ts";
 import type { ProgramRunner } from "../loops/index.ts";
 import { ONE_ROUNDING } from "../ops/one-rounding-testing.ts";
 import { runPasses } from "../passes/index.ts";
@@ -57,8 +57,42 @@ export interface ZooGolden {
 export interface ZooResult {
   outputs: number;
   taps: number;
-  /** The largest magnitude among the stored outputs and taps that were compared. */
-  largest: number;
+}
+
+type Numbers = ArrayLike<number | bigint>;
+/** How far one tensor is from the stored one; `made` is the node whose result it is. */
+export type Measure = (got: Numbers, want: Numbers, made: Node | undefined) => number;
+
+/** The largest difference: steps of integers. */
+function difference(got: Numbers, want: Numbers): number {
+  let most = 0;
+  for (let i = 0; i < got.length; i++) {
+    const apart = Math.abs(Number(got[i]) - Number(want[i]));
+    if (!(apart <= most)) most = apart;
+  }
+  return most;
+}
+
+/**
+ * The same in shares of the tensor's largest number. A sigmoid's largest is 1: other engines compute it by a fraction of polynomials whose
+ * error is a few 1e-8 whatever the result, and give 0 where it is 1e-7.
+ */
+export function relativeDifference(got: Numbers, want: Numbers, made: Node | undefined): number {
+  const largest = Array.from<number | bigint, number>(want, (x) => Math.abs(Number(x))).reduce((a, b) => Math.max(a, b), 0);
+  return difference(got, want) / (made?.op === "logistic" ? 1 : largest || 1);
+}
+
+/**
+ * How many steps the quantized inputs of a network's closing softmax differ by: logarithms of its results are its inputs but for one
+ * addend. A number that is no whole number tells of more than steps.
+ */
+export function stepsBeforeSoftmax(graph: Graph): Measure {
+  const last = graph.nodes.findLast((node) => node.op === "dequantize");
+  const scale = last!.inputs[0]!.quantization!.scales[0]!;
+  return (got, want) => {
+    const apart = Array.from<number | bigint, number>(got, (x, i) => Math.log(Number(x) / Number(want[i])) / scale);
+    return Math.max(...apart) - Math.min(...apart);
+  };
 }
 
 export function readZooGolden(folder: string): ZooGolden {
@@ -141,29 +175,24 @@ function stridedIndices(length: number): number[] {
   return Array.from({ length: 4096 }, (_, j) => Math.floor((j * length) / 4096));
 }
 
-function largestDifference(got: ArrayLike<number | bigint>, want: ArrayLike<number | bigint>, result: ZooResult): number {
-  if (got.length !== want.length) throw new Error(`${got.length} elements where ${want.length} are stored`);
-  let most = 0;
-  for (let i = 0; i < got.length; i++) {
-    const difference = Math.abs(Number(got[i]) - Number(want[i]));
-    if (!(difference <= most)) most = difference;
-    result.largest = Math.max(result.largest, Math.abs(Number(want[i])));
-  }
-  return most;
-}
-
 function readStored(folder: string, file: string, dtype: DType): TypedArray {
   return fromBytes(dtype, new Uint8Array(readFileSync(join(folder, file))));
 }
 
-function compareStored(folder: string, stored: StoredTensor, dtype: DType, bytes: Uint8Array, result: ZooResult): number {
+function compareStored(
+  folder: string,
+  stored: StoredTensor,
+  { dtype }: ZooTensor,
+  bytes: Uint8Array,
+  measure: (got: Numbers, want: Numbers) => number,
+): number {
   const got = fromBytes(dtype, bytes);
   if (stored.bytes !== bytes.length) throw new Error(`${stored.file} is of ${stored.bytes} bytes, the result has ${bytes.length}`);
   const want = readStored(folder, stored.file, dtype);
-  if (stored.truncated !== true) return largestDifference(got, want, result);
+  if (stored.truncated !== true) return measure(got, want);
   const picked = stridedIndices(bytes.length / dtypeBytes(dtype)).map((i) => got[i]!);
   const strided = readStored(folder, stored.file.replace(".bin", ".strided.bin"), dtype);
-  return Math.max(largestDifference(got.subarray(0, want.length), want, result), largestDifference(picked, strided, result));
+  return Math.max(measure(got.subarray(0, want.length), want), measure(picked, strided));
 }
 
 /** A back end, or the plain loops with the stored results' own rounding. */
@@ -183,12 +212,17 @@ class ZooRun {
   private readonly golden: ZooGolden;
   private readonly folder: string;
   private readonly runner: ProgramRunner;
-  private readonly result: ZooResult = { outputs: 0, taps: 0, largest: 0 };
+  private readonly measure: Measure;
+  private readonly makers: readonly (Node | undefined)[];
+  private readonly result: ZooResult = { outputs: 0, taps: 0 };
 
-  constructor(golden: ZooGolden, folder: string, graph: Graph, via: ZooVia) {
+  constructor(golden: ZooGolden, folder: string, source: Graph, via: ZooVia, measure: Measure) {
+    const graph = withTaps(source, golden);
     this.golden = golden;
     this.folder = folder;
-    this.runner = runnerFor(withTaps(graph, golden), via);
+    this.measure = measure;
+    this.makers = graph.outputs.map((output) => graph.nodes.find((node) => node.outputs.includes(output)));
+    this.runner = runnerFor(graph, via);
   }
 
   all(): ZooResult {
@@ -227,11 +261,13 @@ class ZooRun {
 
   private compare(outputs: readonly StoredTensor[], taps: readonly StoredTensor[], got: (i: number) => Uint8Array): void {
     const { golden, folder, result } = this;
+    const far = (stored: StoredTensor, tensor: ZooTensor, i: number): number =>
+      compareStored(folder, stored, tensor, got(i), (a, b) => this.measure(a, b, this.makers[i]));
     outputs.forEach((stored, i) => {
-      result.outputs = Math.max(result.outputs, compareStored(folder, stored, golden.outputs[i]!.dtype, got(i), result));
+      result.outputs = Math.max(result.outputs, far(stored, golden.outputs[i]!, i));
     });
     taps.forEach((stored, i) => {
-      result.taps = Math.max(result.taps, compareStored(folder, stored, golden.taps![i]!.dtype, got(golden.outputs.length + i), result));
+      result.taps = Math.max(result.taps, far(stored, golden.taps![i]!, golden.outputs.length + i));
     });
   }
 }
@@ -248,11 +284,11 @@ export function readZooGraph(golden: ZooGolden, data: string): Graph {
 }
 
 /**
- * Runs every stored sample and sequence of a model.
+ * Runs every stored sample and sequence of a model, and gives the largest differences by `measure`.
  * @param folder of its results  @param data of the archives
  * @throws KingletError where the model is refused.
  */
-export function runZooModel(golden: ZooGolden, folder: string, data: string, via: ZooVia): ZooResult {
+export function runZooModel(golden: ZooGolden, folder: string, data: string, via: ZooVia, measure: Measure = difference): ZooResult {
   const graph = readZooGraph(golden, data);
-  return new ZooRun(golden, folder, graph, via).all();
+  return new ZooRun(golden, folder, graph, via, measure).all();
 }

@@ -89,4 +89,25 @@ describe("quantized forms of ONNX", () => {
     want.forEach((value, c) => expect(Math.abs(Number(y![c]) - value)).toBeLessThanOrEqual(1.5));
     expect(graph.nodes.map((node) => node.op)).not.toContain("div");
   });
+
+  it("averages a whole picture on the result's own scale, and windows in floats where the input's is too coarse", () => {
+    for (const kernel of [4, 2]) {
+      const tensors = [...TENSORS, scalar("fine", 0.01), zero("low", UINT8, 20)];
+      const nodes: TestNode[] = [
+        { op: "DequantizeLinear", inputs: ["x", "xs", "xz"], outputs: ["xf"] },
+        { op: "AveragePool", inputs: ["xf"], outputs: ["a"], ints: { kernel_shape: [kernel, kernel], strides: [kernel, kernel] } },
+        { op: "QuantizeLinear", inputs: ["a", "fine", "low"], outputs: ["y"] },
+      ];
+      const [y] = evaluate(readOnnx(testOnnx({ ...model(nodes), tensors }), "quantized"), [X]);
+      const per = 4 / kernel;
+      const want = Array.from({ length: 2 * per * per }, (_, i) => {
+        const [c, row, column] = [Math.floor(i / (per * per)), Math.floor(i / per) % per, i % per];
+        let sum = 0;
+        for (let t = 0; t < kernel * kernel; t++)
+          sum += X[c * 16 + (row * kernel + Math.floor(t / kernel)) * 4 + column * kernel + (t % kernel)]! - 120;
+        return Math.min(255, Math.max(0, Math.round((0.05 * sum) / (kernel * kernel) / 0.01) + 20));
+      });
+      want.forEach((value, i) => expect(Math.abs(Number(y![i]) - value)).toBeLessThanOrEqual(1));
+    }
+  });
 });

@@ -1,7 +1,8 @@
-import { elementCount } from "../../base/index.ts";
+import { elementCount, sameShape } from "../../base/index.ts";
 import type { Quantization, Value } from "../../graph/index.ts";
 import { quantizeMultiplier } from "../../ops/index.ts";
 import type { Rule, Site } from "./site.ts";
+import { windowPlan } from "./window.ts";
 
 /**
  * Floating-point operators between DequantizeLinear and QuantizeLinear, as integer operators of Kinglet. Every value that is dequantized
@@ -88,11 +89,14 @@ const moved: QuantizedRule = (site, [x], y, float) => {
   return value?.quantization === undefined ? null : rescaled(site, value, y);
 };
 
+/** Whether numbers rounded to steps of `scale` and then to those of `y` lie within one step of numbers rounded to `y` alone. */
+const losesNothing = (scale: number, y: Quantization): boolean => scale < 2 * y.scales[0]!;
+
 /** The result of a function whose integer kernel has a scale of its own. */
 const fixedScale =
   (op: string, scale: number, zeroPoint: number, attributes: Record<string, number> = {}): QuantizedRule =>
   (site, [x], y) =>
-    x!.dtype === "int8" ? rescaled(site, site.emit(op, [x!], attributes, one(scale, zeroPoint)), y) : null;
+    x!.dtype === "int8" && losesNothing(scale, y) ? rescaled(site, site.emit(op, [x!], attributes, one(scale, zeroPoint)), y) : null;
 
 const binary =
   (op: string): QuantizedRule =>
@@ -134,6 +138,15 @@ const concat: QuantizedRule = (site, twins, y) => {
 
 const globalAverage: QuantizedRule = (site, [x], y) => site.emit("mean", [x!], { axes: x!.shape.slice(2).map((_, d) => d + 2), keepDims: true }, y);
 
+/** Integer pools keep their input's scale, on which an average may be coarse; a mean has a scale of its own. */
+const averagePool: QuantizedRule = (site, twins, y, float) => {
+  const x = twins[0]!;
+  const sizes = x.shape.slice(2);
+  const { kernel, before, after } = windowPlan(site, sizes, site.ints("kernel_shape") ?? []);
+  if (sameShape(kernel, sizes) && [...before, ...after].every((pad) => pad === 0)) return globalAverage(site, twins, y, float);
+  return losesNothing(x.quantization!.scales[0]!, y) ? moved(site, twins, y, float) : null;
+};
+
 const MOVES = ["Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "MaxPool"];
 
 /** What only moves dequantized numbers moves their twins as well. */
@@ -165,7 +178,8 @@ const QUANTIZED: Readonly<Record<string, QuantizedRule>> = {
       ? fixedScale("softmax", 1 / 256, -128, { beta: 1 })(site, twins, y, float)
       : null;
   },
-  ...Object.fromEntries([...MOVES, "AveragePool"].map((op) => [op, moved])),
+  AveragePool: averagePool,
+  ...Object.fromEntries(MOVES.map((op) => [op, moved])),
 };
 
 /** Which inputs must have twins: weights and biases are looked at by the rules. */
