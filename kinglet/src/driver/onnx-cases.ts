@@ -86,7 +86,8 @@ async function runCase(folder: string, name: string, ways: readonly Via[]): Prom
     return { name, outcome: "passed" };
   } catch (error) {
     if (!(error instanceof KingletError)) throw error;
-    return { name, outcome: "refused", reason: error.message };
+    // A refusal speaks of the file; an error of Kinglet's own is a wrong answer.
+    return { name, outcome: error.code === "internal" ? "wrong" : "refused", reason: error.message };
   }
 }
 

@@ -26,8 +26,10 @@ function lowestAddress(layout: Layout, block: number, addresses: Float64Array, s
 
 /** Places the blocks in the given order, each as low as it goes. */
 function firstFit(layout: Layout, order: readonly number[], addresses: Float64Array): void {
-  const starts = new Float64Array(order.length);
-  const ends = new Float64Array(order.length);
+  // Blocks that may share a start but not overlap otherwise conflict twice.
+  const most = layout.conflicts.reduce((count, list) => Math.max(count, list.length), 0);
+  const starts = new Float64Array(most);
+  const ends = new Float64Array(most);
   addresses.fill(-1);
   for (const block of order) addresses[block] = lowestAddress(layout, block, addresses, starts, ends);
 }

@@ -35,8 +35,12 @@ function randomLayout(random: Xorshift32, n: number): { layout: Layout; first: n
       const diagonal = random.int(0, 2) === 0 && (first[i] === last[j] || first[j] === last[i]);
       const low = diagonal ? -random.int(-1, sizes[i]! / 4) * 4 : -sizes[i]!;
       const high = sizes[j]!;
-      conflicts[i]!.push({ other: j, low, high });
-      conflicts[j]!.push({ other: i, low: -high, high: -low });
+      // What works in place may start at the same byte: one conflict on either side of it.
+      const ends = low < 0 && random.int(0, 2) === 0 ? [low, 0, high] : [low, high];
+      for (let e = 1; e < ends.length; e++) {
+        conflicts[i]!.push({ other: j, low: ends[e - 1]!, high: ends[e]! });
+        conflicts[j]!.push({ other: i, low: -ends[e]!, high: -ends[e - 1]! });
+      }
     }
   }
   return { layout: { sizes, alignments: sizes.map(() => 4), conflicts }, first, last };
@@ -74,6 +78,22 @@ describe("layout search", () => {
       if (exact.addresses) expect(isLegal(layout, exact.addresses)).toBe(true);
     }
     expect(heuristicHits).toBeGreaterThan(110);
+  });
+
+  it("keeps every conflict where blocks have more than one with each other", () => {
+    const random = new Xorshift32(5);
+    for (let k = 0; k < 100; k++) {
+      const sizes = Array.from({ length: 8 }, () => random.int(1, 6) * 4);
+      // All may start at the same byte, but for the first three, which lie apart.
+      const between = (i: number, j: number): Conflict[] => {
+        const ends = i < 3 || j < 3 ? [-sizes[i]!, sizes[j]!] : [-sizes[i]!, 0, sizes[j]!];
+        return ends.slice(1).map((high, e) => ({ other: j, low: ends[e]!, high }));
+      };
+      const conflicts = sizes.map((_, i) => sizes.flatMap((__, j) => (i === j ? [] : between(i, j))));
+      const layout: Layout = { sizes, alignments: sizes.map(() => 4), conflicts };
+      const steps = sizes.map((_, i) => i);
+      expect(isLegal(layout, searchOrders(layout, seedOrders(layout, steps, steps), 0, 50).addresses)).toBe(true);
+    }
   });
 
   it("keeps within its limits on large dense cases, and gives the same answer again", () => {
