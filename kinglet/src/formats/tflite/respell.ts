@@ -124,11 +124,34 @@ function argument(r: Respelling, node: Node): boolean {
   return true;
 }
 
+/** TensorFlow Lite quantizes with ties away from zero, and rounds floats with ties to even: x / scale rounded, moved, held, cast. */
+function quantize(r: Respelling, node: Node): boolean {
+  const [x, y] = [node.inputs[0]!, node.outputs[0]!];
+  if (x.dtype !== "float32" || y.dtype === "int32") return false;
+  const float: ValueType = { dtype: "float32", shape: x.shape };
+  const { low, high } = rangeOfDType(y.dtype);
+  let last = x;
+  const step = (op: string, by: number | null, attributes: Attributes): void => {
+    const next = r.value(`${node.name}_${op}`, float);
+    const operand = by === null ? [] : [r.value(`${node.name}_${op}_by`, { dtype: "float32", shape: [1] }, Float32Array.of(by))];
+    r.node(op, node, [last, ...operand], next, attributes);
+    last = next;
+  };
+  step("div", y.quantization!.scales[0]!, { activation: "none" });
+  step("round", null, {});
+  step("add", y.quantization!.zeroPoints[0]!, { activation: "none" });
+  step("maximum", low, {});
+  step("minimum", high, {});
+  r.node("cast", node, [last], y, { dtype: y.dtype });
+  return true;
+}
+
 const RULES: Readonly<Record<string, Rule>> = {
   batchNorm,
   conv2d: convolution(withBias),
   depthwiseConv2d: convolution(withChannelScales),
   maxPool2d: (r, node) => padded(r, node, leastOf(node.inputs[0]!)),
+  quantize,
   stridedSlice,
   argMax: argument,
   argMin: argument,

@@ -219,6 +219,20 @@ describe("what the format has no word for becomes several operators that mean th
     await expectSameResults(graph, back);
   });
 
+  it("a quantization whose ties are even", async () => {
+    const b = new GraphBuilder("even");
+    const x = b.input("x", f32(1, 8));
+    const y = b.value("y", { dtype: "int8", shape: [1, 8], quantization: { scales: [0.5], zeroPoints: [3], axis: 0 } });
+    b.node("quantize", [x], [y], { dtype: "int8", ties: "even" });
+    b.output(y);
+    const back = again(b.build());
+    expect(back.nodes.map(({ op }) => op)).toEqual(["div", "round", "add", "maximum", "minimum", "cast"]);
+    expect(back.outputs[0]!.quantization).toEqual(y.quantization);
+    const sample = [bytesOf(Float32Array.of(0.25, 0.75, -0.25, -0.75, 1.25, 90, -90, 0.6))];
+    const [result] = (await execute(back, "plain", [sample])).outputs[0]!;
+    expect([...new Int8Array(result!.buffer, result!.byteOffset, 8)]).toEqual([3, 5, 3, 1, 5, 127, -128, 4]);
+  });
+
   it("integer convolutions get a bias of zeros", async () => {
     const op = OPS.conv2d;
     const groups = op.cases.find(({ name }) => name === "two groups")!;
