@@ -1,11 +1,24 @@
 import { bytesOf, type TypedArray } from "../base/index.ts";
-import { crc32 } from "../formats/index.ts";
 import type { MemoryType, ProgramConstant } from "../loops/index.ts";
 
 /** The loop language has no unsigned 32 or 64-bit elements: the same bits, seen as signed numbers. */
 function signed(data: TypedArray): TypedArray {
   if (data instanceof Uint32Array) return new Int32Array(data.buffer, data.byteOffset, data.length);
   return data instanceof BigUint64Array ? new BigInt64Array(data.buffer, data.byteOffset, data.length) : data;
+}
+
+/** A number that is the same for the same bytes, and rarely for others; tables may be large, so it takes words of four. */
+function checksum(bytes: Uint8Array): number {
+  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+  let sum = 0;
+  const mix = (word: number): void => {
+    sum = Math.imul(sum ^ word, 0x9e3779b1);
+    sum ^= sum >>> 15;
+  };
+  const whole = bytes.length & ~3;
+  for (let at = 0; at < whole; at += 4) mix(view.getInt32(at, true));
+  for (let at = whole; at < bytes.length; at++) mix(bytes[at]!);
+  return sum;
 }
 
 /** The tables of a program; equal contents are kept once. */
@@ -18,7 +31,7 @@ export class ConstantPool {
   /** The index of a table with these contents. */
   add(name: string, type: MemoryType, data: TypedArray): number {
     const bytes = bytesOf(data);
-    const key = `${type}:${bytes.length}:${crc32(bytes)}`;
+    const key = `${type}:${bytes.length}:${checksum(bytes)}`;
     const alike = this.known.get(key) ?? [];
     const before = alike.find((table) => table.bytes.every((byte, i) => byte === bytes[i]));
     if (before !== undefined) return before.index;

@@ -1,3 +1,5 @@
+import type { PackedNumbers } from "./packed.ts";
+
 /** The messages of onnx.proto that Kinglet reads, under their own names. */
 
 export interface TensorProto {
@@ -5,11 +7,11 @@ export interface TensorProto {
   dims: number[];
   dataType: number;
   raw: Uint8Array | null;
-  floats: number[];
-  int32s: number[];
-  int64s: bigint[];
-  doubles: number[];
-  uint64s: bigint[];
+  floats: PackedNumbers;
+  int32s: PackedNumbers;
+  int64s: PackedNumbers;
+  doubles: PackedNumbers;
+  uint64s: PackedNumbers;
   strings: number;
   external: Map<string, string>;
   isExternal: boolean;

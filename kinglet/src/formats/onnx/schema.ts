@@ -1,4 +1,5 @@
 import { WireType } from "@bufbuild/protobuf/wire";
+import { PackedNumbers } from "./packed.ts";
 import { type Fields, readMessage } from "./wire.ts";
 import type {
   AttributeProto,
@@ -15,7 +16,6 @@ import type {
 /** How the messages are stored: what each field of a message holds. */
 
 const int64 = (reader: { int64(): bigint | string }): bigint => BigInt(reader.int64());
-const uint64 = (reader: { uint64(): bigint | string }): bigint => BigInt(reader.uint64());
 
 const ENTRY: Fields<{ key: string; value: string }> = {
   1: (c, m) => {
@@ -35,21 +35,21 @@ const TENSOR: Fields<TensorProto> = {
     c.bytes();
     m.segmented = true;
   },
-  4: (c, m) => c.repeated(m.floats, WireType.Bit32, (r) => r.float()),
-  5: (c, m) => c.repeated(m.int32s, WireType.Varint, (r) => r.int32()),
+  4: (c, m) => c.numbers(m.floats, WireType.Bit32),
+  5: (c, m) => c.numbers(m.int32s, WireType.Varint),
   6: (c, m) => {
     c.bytes();
     m.strings++;
   },
-  7: (c, m) => c.repeated(m.int64s, WireType.Varint, int64),
+  7: (c, m) => c.numbers(m.int64s, WireType.Varint),
   8: (c, m) => {
     m.name = c.text();
   },
   9: (c, m) => {
     m.raw = c.bytes();
   },
-  10: (c, m) => c.repeated(m.doubles, WireType.Bit64, (r) => r.double()),
-  11: (c, m) => c.repeated(m.uint64s, WireType.Varint, uint64),
+  10: (c, m) => c.numbers(m.doubles, WireType.Bit64),
+  11: (c, m) => c.numbers(m.uint64s, WireType.Varint),
   13: (c, m) => {
     const entry = c.message({ key: "", value: "" }, ENTRY);
     m.external.set(entry.key, entry.value);
@@ -65,11 +65,11 @@ function emptyTensor(): TensorProto {
     dims: [],
     dataType: 0,
     raw: null,
-    floats: [],
-    int32s: [],
-    int64s: [],
-    doubles: [],
-    uint64s: [],
+    floats: new PackedNumbers(),
+    int32s: new PackedNumbers(),
+    int64s: new PackedNumbers(),
+    doubles: new PackedNumbers(),
+    uint64s: new PackedNumbers(),
     strings: 0,
     external: new Map(),
     isExternal: false,
@@ -128,6 +128,7 @@ const ATTRIBUTE: Fields<AttributeProto> = {
   7: (c, m) => c.repeated(m.floats, WireType.Bit32, (r) => r.float()),
   8: (c, m) => c.repeated(m.ints, WireType.Varint, int64),
   9: (c, m) => {
+    c.count();
     m.texts.push(c.bytes());
   },
   20: (c, m) => {

@@ -1,4 +1,4 @@
-import { allocate, decodeFloat16, dtypeBytes, elementCount, fromBytes, KingletError, type TypedArray, viewOf } from "../../base/index.ts";
+import { allocate, type DType, decodeFloat16, dtypeBytes, elementCount, fromBytes, KingletError, type TypedArray, viewOf } from "../../base/index.ts";
 import { ELEMENTS, elementName, type ElementType, type FloatFormat } from "./elements.ts";
 import type { SparseTensorProto, TensorProto } from "./proto.ts";
 
@@ -70,7 +70,7 @@ function fromRaw(raw: Uint8Array, element: ElementType, count: number, place: st
   const needed = Math.ceil((count * element.bits) / 8);
   if (raw.length !== needed) bad(place, `${count} elements of ${element.name} need ${needed} bytes, and the file holds ${raw.length}`);
   if (element.bits < 8) return narrow(element, unpack(raw, element.bits, count));
-  if (element.name === "double") return Float32Array.from(fromBytes("float64", raw) as Float64Array);
+  if (element.name === "double") return new Float32Array(elementsOf("float64", raw, count) as Float64Array);
   if (element.name === "float16") return decodeFloat16(fromBytes("uint16", raw) as Uint16Array);
   if (element.name === "bfloat16") {
     const words = Uint32Array.from(fromBytes("uint16", raw) as Uint16Array, (word) => word << 16);
@@ -78,33 +78,36 @@ function fromRaw(raw: Uint8Array, element: ElementType, count: number, place: st
   }
   if (element.float !== undefined) return narrow(element, raw);
   if (element.name === "bool") return Uint8Array.from(raw, (byte) => (byte === 0 ? 0 : 1));
-  // The file's own bytes serve where they lie aligned; nothing is ever written to a constant.
-  const aligned = raw.byteOffset % dtypeBytes(element.dtype) === 0;
-  return aligned ? viewOf(element.dtype, raw.buffer, raw.byteOffset, count) : fromBytes(element.dtype, raw);
+  return elementsOf(element.dtype, raw, count);
+}
+
+/** The file's own bytes serve where they lie aligned; nothing is ever written to a constant. */
+function elementsOf(dtype: DType, bytes: Uint8Array, count: number): TypedArray {
+  const aligned = bytes.byteOffset % dtypeBytes(dtype) === 0;
+  return aligned ? viewOf(dtype, bytes.buffer, bytes.byteOffset, count) : fromBytes(dtype, bytes);
 }
 
 /** Elements in one of the typed fields: everything narrow lies in int32_data, as bits. */
 function fromFields(tensor: TensorProto, element: ElementType, count: number, place: string): TypedArray {
-  const fields: Readonly<Record<string, readonly (number | bigint)[]>> = {
-    float: tensor.floats,
-    double: tensor.doubles,
-    int64: tensor.int64s,
-    uint32: tensor.uint64s,
-    uint64: tensor.uint64s,
-  };
-  const numbers = fields[element.name] ?? tensor.int32s;
   const stored = element.bits < 8 ? Math.ceil((count * element.bits) / 8) : count;
-  if (numbers.length !== stored) bad(place, `${count} elements of ${element.name} were declared, and the file holds ${numbers.length}`);
-  if (element.name === "float" || element.name === "double") return Float32Array.from(numbers, Number);
-  if (element.bits < 8) return narrow(element, unpack(Uint8Array.from(numbers, Number), element.bits, count));
-  if (element.name === "float16") return decodeFloat16(Uint16Array.from(numbers, Number));
-  if (element.float !== undefined) return Float32Array.from(numbers, (code) => decodeFloat(Number(code), element.float!));
-  const out = allocate(element.dtype, count);
-  const wide = element.bits === 64;
-  numbers.forEach((number, i) => {
-    (out as { [index: number]: number | bigint })[i] = wide ? BigInt(number) : Number(number);
-  });
-  return out;
+  const check = (found: number): void => {
+    if (found !== stored) bad(place, `${count} elements of ${element.name} were declared, and the file holds ${found}`);
+  };
+  if (element.name === "float" || element.name === "double") {
+    const bytes = (element.name === "float" ? tensor.floats : tensor.doubles).bytes();
+    check((8 * bytes.length) / element.bits);
+    return fromRaw(bytes, element, count, place);
+  }
+  const numbers = { int64: tensor.int64s, uint32: tensor.uint64s, uint64: tensor.uint64s }[element.name] ?? tensor.int32s;
+  check(numbers.countVarints());
+  const decoded = <A extends TypedArray>(to: A): A => {
+    numbers.decodeVarints(to);
+    return to;
+  };
+  if (element.bits < 8) return narrow(element, unpack(decoded(new Uint8Array(stored)), element.bits, count));
+  if (element.name === "float16") return decodeFloat16(decoded(new Uint16Array(count)));
+  if (element.float !== undefined) return Float32Array.from(decoded(new Uint16Array(count)), (code) => decodeFloat(code, element.float!));
+  return decoded(allocate(element.dtype, count));
 }
 
 function externalBytes(tensor: TensorProto, files: ExternalFiles, needed: number, place: string): Uint8Array {

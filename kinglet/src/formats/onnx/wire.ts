@@ -1,8 +1,9 @@
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
 import { KingletError } from "../../base/index.ts";
+import type { PackedNumbers } from "./packed.ts";
 
-/** No model has more parts; a file of a few bytes for each part cannot fill the memory with them. */
-const MAX_MESSAGES = 2_000_000;
+/** No model has more messages, names and numbers beside tensors; a file of a few bytes for each cannot fill the memory with them. */
+const MAX_PARTS = 4_000_000;
 /** Graphs lie in attributes of nodes of graphs: 6 messages for each level. */
 const MAX_DEPTH = 100;
 
@@ -14,10 +15,10 @@ export type Fields<T> = Readonly<Record<number, FieldReader<T>>>;
 export class Cursor {
   readonly reader: BinaryReader;
   wireType: WireType = WireType.Varint;
-  private readonly spent: { messages: number };
+  private readonly spent: { parts: number };
   private readonly depth: number;
 
-  constructor(bytes: Uint8Array, spent = { messages: 0 }, depth = 0) {
+  constructor(bytes: Uint8Array, spent = { parts: 0 }, depth = 0) {
     this.reader = new BinaryReader(bytes);
     this.spent = spent;
     this.depth = depth;
@@ -33,6 +34,7 @@ export class Cursor {
   }
 
   text(): string {
+    this.count();
     return new TextDecoder().decode(this.bytes());
   }
 
@@ -59,15 +61,27 @@ export class Cursor {
   repeated<N>(list: N[], type: WireType, read: (reader: BinaryReader) => N): void {
     if (this.wireType !== WireType.LengthDelimited) {
       this.expect(type);
+      this.count();
       list.push(read(this.reader));
       return;
     }
     const packed = new BinaryReader(this.reader.bytes());
-    while (packed.pos < packed.len) list.push(read(packed));
+    while (packed.pos < packed.len) {
+      this.count();
+      list.push(read(packed));
+    }
   }
 
+  /** A repeated number of a tensor, of which there may be very many. */
+  numbers(list: PackedNumbers, type: WireType): void {
+    if (this.wireType === WireType.LengthDelimited) return list.addPacked(this.reader.bytes());
+    this.expect(type);
+    list.addOne(this.reader.skip(type));
+  }
+
+  /** @throws RangeError where there are more parts than a model can have */
   count(): void {
-    if (++this.spent.messages > MAX_MESSAGES || this.depth > MAX_DEPTH) throw new RangeError("the file has more parts than a model can have");
+    if (++this.spent.parts > MAX_PARTS || this.depth > MAX_DEPTH) throw new RangeError("the file has more parts than a model can have");
   }
 }
 

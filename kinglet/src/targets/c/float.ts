@@ -30,7 +30,8 @@ interface FloatLayer {
 function interleave(rows: Float32Array, channels: number, depth: number): Float32Array {
   const packed = new Float32Array(Math.ceil(channels / BLOCK) * BLOCK * depth);
   for (let c = 0; c < channels; c++) {
-    for (let i = 0; i < depth; i++) packed[(Math.floor(c / BLOCK) * depth + i) * BLOCK + (c % BLOCK)] = rows[c * depth + i]!;
+    const first = (c - (c % BLOCK)) * depth + (c % BLOCK);
+    for (let i = 0; i < depth; i++) packed[first + i * BLOCK] = rows[c * depth + i]!;
   }
   return packed;
 }
