@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -9,6 +9,7 @@ import { bytesOf, Xorshift32 } from "../base/index.ts";
 import { findProgram } from "../boards/index.ts";
 import { MARKER } from "../driver/index.ts";
 import { writeNpy } from "../formats/index.ts";
+import { testOnnx } from "../formats/onnx/test-model.ts";
 import { float32Bytes, testModel } from "../formats/tflite/test-model.ts";
 import { main } from "./main.ts";
 
@@ -139,6 +140,49 @@ describe("a file that is no model is refused by every command", () => {
     expect(refused).toBeGreaterThan(100);
     expect(process.memoryUsage().rss).toBeLessThan(1.5e9);
     expect((performance.now() - start) / ((3 * good.length) / 4)).toBeLessThan(100);
+  });
+});
+
+describe("an ONNX model whose tensors lie elsewhere", () => {
+  /** A model whose weights are said to lie in that file. */
+  const withWeights = (location: string): Uint8Array =>
+    testOnnx({
+      inputs: [{ name: "x", type: 1, dims: [4] }],
+      outputs: ["y"],
+      tensors: [{ name: "w", dims: [4], type: 1, external: { location } }],
+      nodes: [{ op: "Add", inputs: ["x", "w"], outputs: ["y"] }],
+    });
+
+  beforeAll(() => {
+    mkdirSync(at("model/inner"), { recursive: true });
+    file("secret.bin", float32Bytes(1, 2, 3, 4));
+    file("model/inner/w.bin", float32Bytes(1, 2, 3, 4));
+    file("model/short.bin", "12345");
+    symlinkSync(at("secret.bin"), at("model/link.bin"));
+    symlinkSync(folder, at("model/out"));
+    symlinkSync(at("model/inner/w.bin"), at("model/inside.bin"));
+  });
+
+  test.each<[string, string, RegExp]>([
+    ["in the folder above", "../secret.bin", /does not lie in the model's folder/],
+    ["above by a detour", "inner/../../secret.bin", /does not lie in the model's folder/],
+    ["above in the words of another system", "..\\secret.bin", /does not lie in the model's folder/],
+    ["at an absolute path", "/etc/passwd", /does not lie in the model's folder/],
+    ["behind a link that leaves the folder", "link.bin", /does not lie in the model's folder/],
+    ["in a folder behind such a link", "out/secret.bin", /does not lie in the model's folder/],
+    ["behind a name with an end in it", "inner/w.bin\0.txt", /does not lie in the model's folder/],
+    ["nowhere", "absent.bin", /is missing/],
+    ["in a folder instead of a file", "inner", /is missing/],
+    ["in a file that is too short", "short.bin", /takes bytes 0 to 16 of a file of 5 bytes/],
+    ["without a name", "", /does not lie in the model's folder/],
+  ])("%s", async (_, location, pattern) => await refuses(1, pattern, "inspect", file("model/m.onnx", withWeights(location))));
+
+  test("in a folder below, also by a link", async () => {
+    for (const location of ["inner/w.bin", "inside.bin"]) {
+      const { code, err } = await kinglet("inspect", file("model/m.onnx", withWeights(location)));
+      expect(err).toBe("");
+      expect(code).toBe(0);
+    }
   });
 });
 

@@ -1,11 +1,11 @@
-import { allocate, bytesOf, type DType, elementCount, fromBytes, KingletError, sameShape, type TypedArray } from "../../base/index.ts";
+import { allocate, bytesOf, type DType, dtypeBytes, elementCount, fromBytes, KingletError, sameShape, type TypedArray } from "../../base/index.ts";
 import { type Attributes, GraphBuilder, type Node, type Quantization, type Value } from "../../graph/index.ts";
 import { evaluateNode, findOp } from "../../ops/index.ts";
 import { elementOf, type ElementType } from "./elements.ts";
 import type { Rule, Site } from "./site.ts";
 
-/** Folding may fill so many elements, and carry out so many multiply-accumulates, for one file; what is beyond stays in the graph. */
-const FOLD_ELEMENTS = 2 ** 28;
+/** Folding may fill so many bytes, and carry out so many multiply-accumulates, for one file; what is beyond stays in the graph. */
+const FOLD_BYTES = 2 ** 30;
 const FOLD_MACS = 2 ** 27;
 /** Shapes and tables are short; what is longer is not computed ahead of the network. */
 const MAX_COMPUTED = 4096;
@@ -32,7 +32,7 @@ export class Importer {
   private readonly makers = new WeakMap<Value, Maker>();
   private readonly producers = new Map<Value, Node>();
   private readonly computed = new Map<Value, TypedArray>();
-  private elementsLeft = FOLD_ELEMENTS;
+  private bytesLeft = FOLD_BYTES;
   private macsLeft = FOLD_MACS;
 
   constructor(name: string, known: (input: number) => TypedArray | undefined) {
@@ -109,9 +109,9 @@ export class Importer {
     this.makers.set(value, maker);
   }
 
-  spend(elements: number, place: string): void {
-    this.elementsLeft -= elements;
-    if (this.elementsLeft < 0)
+  spend(bytes: number, place: string): void {
+    this.bytesLeft -= bytes;
+    if (this.bytesLeft < 0)
       throw new KingletError("bad-file", "the file asks for more constants than any machine could hold", { place, hint: "Export the model again." });
   }
 
@@ -150,9 +150,9 @@ export class Importer {
   private foldable(node: Node): boolean {
     if (node.inputs.some((input) => input !== null && input.data === undefined)) return false;
     const macs = findOp(node.op)!.macs?.(node) ?? 0;
-    const size = node.outputs.reduce((sum, { shape }) => sum + elementCount(shape), 0);
-    if (size > this.elementsLeft || macs > this.macsLeft) return false;
-    this.elementsLeft -= size;
+    const size = node.outputs.reduce((sum, { shape, dtype }) => sum + elementCount(shape) * dtypeBytes(dtype), 0);
+    if (size > this.bytesLeft || macs > this.macsLeft) return false;
+    this.bytesLeft -= size;
     this.macsLeft -= macs;
     return true;
   }

@@ -23,6 +23,8 @@ export interface OnnxOptions {
 const OLDEST_OPSET = 6;
 /** Calls of functions inside of functions; a function that calls itself ends here. */
 const MAX_DEPTH = 32;
+/** Nodes of functions' bodies in all: functions that call each other twice double with every level. */
+const MAX_CALLED = 30_000;
 
 /** What names mean: each graph sees the names of those around it. */
 class Scope {
@@ -60,6 +62,7 @@ class Translation {
   private readonly options: OnnxOptions;
   private readonly files: ExternalFiles;
   private readonly name: string;
+  private called = 0;
 
   constructor(model: ModelProto, name: string, options: OnnxOptions) {
     this.model = model;
@@ -110,9 +113,14 @@ class Translation {
   }
 
   private addInitializers(graph: GraphProto, scope: Scope): void {
+    const names = new Set<string>();
+    for (const { name } of [...graph.initializers, ...graph.sparse.map(({ values }) => ({ name: values?.name ?? "" }))]) {
+      if (name !== "" && names.has(name)) throw new KingletError("bad-file", `the tensor "${name}" is stored twice`, { place: this.name });
+      names.add(name);
+    }
     for (const tensor of graph.initializers) this.addTensor(tensor.name, decodeTensor(tensor, this.name, this.files), scope);
     for (const sparse of graph.sparse) {
-      const budget = (elements: number): void => this.importer.spend(elements, this.name);
+      const budget = (bytes: number): void => this.importer.spend(bytes, this.name);
       this.addTensor(sparse.values?.name ?? "", decodeSparse(sparse, this.name, this.files, budget), scope);
     }
   }
@@ -196,6 +204,8 @@ class Translation {
         const value = site.optional(i);
         if (value !== null) inner.set(name, value);
       });
+      this.called += body.nodes.length;
+      if (this.called > MAX_CALLED) site.fail(`the calls of functions come to more than ${MAX_CALLED} nodes`);
       const bound = bindFunction(body, node, (name) => name === "" || inner.hasOwn(name));
       this.addNodes(bound, inner, new Map([...opsets, ...body.opsets]), depth + 1);
       return body.outputs.map((name) => inner.get(name) ?? null);

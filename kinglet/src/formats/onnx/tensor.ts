@@ -135,11 +135,11 @@ export function decodeTensor(tensor: TensorProto, name: string, files: ExternalF
 }
 
 /** A sparse tensor made dense; its indices count elements, or are tuples. */
-export function decodeSparse(sparse: SparseTensorProto, name: string, files: ExternalFiles, budget: (elements: number) => void): Tensor {
+export function decodeSparse(sparse: SparseTensorProto, name: string, files: ExternalFiles, budget: (bytes: number) => void): Tensor {
   if (sparse.values === null || sparse.indices === null) return bad(name, "a sparse tensor lacks its values or indices");
   const shape = checkedShape(sparse.dims, name);
   const [values, indices] = [decodeTensor(sparse.values, name, files), decodeTensor(sparse.indices, name, files)];
-  budget(elementCount(shape));
+  budget(elementCount(shape) * dtypeBytes(values.element.dtype));
   const data = allocate(values.element.dtype, elementCount(shape)) as { [index: number]: number | bigint; length: number } & TypedArray;
   const [count, width] = [values.data.length, indices.shape.length === 2 ? shape.length : 1];
   if (indices.data.length !== count * width) bad(name, `a sparse tensor of ${count} values has ${indices.data.length} numbers of indices`);

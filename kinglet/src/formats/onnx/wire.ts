@@ -4,6 +4,8 @@ import type { PackedNumbers } from "./packed.ts";
 
 /** No model has more messages, names and numbers beside tensors; a file of a few bytes for each cannot fill the memory with them. */
 const MAX_PARTS = 4_000_000;
+/** A message takes the memory of several numbers, with nothing in it, too. */
+const MESSAGE_PARTS = 4;
 /** Graphs lie in attributes of nodes of graphs: 6 messages for each level. */
 const MAX_DEPTH = 100;
 
@@ -80,13 +82,14 @@ export class Cursor {
   }
 
   /** @throws RangeError where there are more parts than a model can have */
-  count(): void {
-    if (++this.spent.parts > MAX_PARTS || this.depth > MAX_DEPTH) throw new RangeError("the file has more parts than a model can have");
+  count(parts = 1): void {
+    this.spent.parts += parts;
+    if (this.spent.parts > MAX_PARTS || this.depth > MAX_DEPTH) throw new RangeError("the file has more parts than a model can have");
   }
 }
 
 function readFields<T>(cursor: Cursor, message: T, fields: Fields<T>): T {
-  cursor.count();
+  cursor.count(MESSAGE_PARTS);
   const { reader } = cursor;
   while (reader.pos < reader.len) {
     const [number, wireType] = reader.tag();
