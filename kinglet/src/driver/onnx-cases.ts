@@ -1,9 +1,10 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { bytesOf, fromBytes, KingletError, sameShape, shapeText, type TypedArray } from "../base/index.ts";
+import { bytesOf, elementCount, fromBytes, KingletError, sameShape, shapeText, type TypedArray } from "../base/index.ts";
 import { readOnnx, readTensorFile } from "../formats/index.ts";
 import type { Graph, Value } from "../graph/index.ts";
 import { execute, type Via } from "./execute.ts";
+import type { Sample } from "./tensors.ts";
 
 /** What became of one case: it gave the stored outputs, was refused with a reason, or gave others. */
 export interface OnnxCase {
@@ -57,12 +58,34 @@ function modelFor(bytes: Uint8Array, name: string, inputs: readonly Tensor[]): G
 }
 
 async function runSet(model: Uint8Array, name: string, folder: string, ways: readonly Via[]): Promise<string | null> {
-  const [inputs, outputs] = [await readTensors(folder, "input"), await readTensors(folder, "output")];
+  const inputs = await readTensors(folder, "input");
   const graph = modelFor(model, name, inputs);
   const given = inputs.filter((input) => input.data.length > 0);
   if (given.length < graph.inputs.length)
     throw new KingletError("bad-input", `the case has ${given.length} inputs and the model ${graph.inputs.length}`);
   const sample = graph.inputs.map((_, i) => bytesOf(given[i]!.data));
+  return await compareRuns(graph, sample, await readTensors(folder, "output"), ways);
+}
+
+/** Large networks come without inputs: ONNX's own runner gives them numbers that rise from 0 to 1. */
+function risingInputs(graph: Graph): Sample {
+  return graph.inputs.map(({ dtype, shape, name }) => {
+    if (dtype !== "float32") throw new KingletError("unsupported", `the case has no inputs, and "${name}" is ${dtype}`);
+    const count = elementCount(shape);
+    return bytesOf(Float32Array.from({ length: count }, (_, i) => i / count));
+  });
+}
+
+/** A model that stands alone, with its outputs in files beside it: NAME.onnx, NAME_output_0.pb … */
+async function runAlone(path: string, name: string, ways: readonly Via[]): Promise<string | null> {
+  const graph = readOnnx(await readFile(path), name);
+  const stem = path.replace(/\.onnx$/, "");
+  const outputs = await Promise.all(graph.outputs.map(async (_, i) => readTensorFile(await readFile(`${stem}_output_${i}.pb`), `output_${i}.pb`)));
+  return await compareRuns(graph, risingInputs(graph), outputs, ways);
+}
+
+/** Where a run in one of these ways differs from the outputs, or null. */
+async function compareRuns(graph: Graph, sample: Sample, outputs: readonly Tensor[], ways: readonly Via[]): Promise<string | null> {
   for (const via of ways) {
     const run = await execute(graph, via, [sample]);
     for (const [i, expected] of outputs.entries()) {
@@ -75,15 +98,21 @@ async function runSet(model: Uint8Array, name: string, folder: string, ways: rea
   return null;
 }
 
-async function runCase(folder: string, name: string, ways: readonly Via[]): Promise<OnnxCase> {
+/** Every set of a case in a folder of its own. */
+async function runSets(folder: string, name: string, ways: readonly Via[]): Promise<string | null> {
+  const model = await readFile(join(folder, "model.onnx"));
+  const sets = (await readdir(folder)).filter((entry) => entry.startsWith("test_data_set_")).sort();
+  for (const set of sets) {
+    const wrong = await runSet(model, name, join(folder, set), ways);
+    if (wrong !== null) return wrong;
+  }
+  return null;
+}
+
+async function runCase(path: string, name: string, ways: readonly Via[]): Promise<OnnxCase> {
   try {
-    const model = await readFile(join(folder, "model.onnx"));
-    const sets = (await readdir(folder)).filter((entry) => entry.startsWith("test_data_set_")).sort();
-    for (const set of sets) {
-      const wrong = await runSet(model, name, join(folder, set), ways);
-      if (wrong !== null) return { name, outcome: "wrong", reason: wrong };
-    }
-    return { name, outcome: "passed" };
+    const wrong = await (path.endsWith(".onnx") ? runAlone : runSets)(path, name, ways);
+    return wrong === null ? { name, outcome: "passed" } : { name, outcome: "wrong", reason: wrong };
   } catch (error) {
     if (!(error instanceof KingletError)) throw error;
     // A refusal speaks of the file; an error of Kinglet's own is a wrong answer.
@@ -92,12 +121,13 @@ async function runCase(folder: string, name: string, ways: readonly Via[]): Prom
 }
 
 /**
- * Runs every case of a folder of ONNX backend cases (CASE/model.onnx, CASE/test_data_set_N/input_I.pb and output_I.pb) in each way.
+ * Runs every case of a folder of ONNX backend cases (CASE/model.onnx, CASE/test_data_set_N/input_I.pb and output_I.pb, or CASE.onnx and
+ * CASE_output_I.pb) in each way.
  * `done` is told of each case. @throws KingletError `bad-input` where there are none
  */
 export async function runOnnxCases(folder: string, ways: readonly Via[], done: (one: OnnxCase) => void = () => {}): Promise<Conformance> {
   const entries = await readdir(folder, { withFileTypes: true });
-  const names = entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name);
+  const names = entries.filter((entry) => entry.isDirectory() || entry.name.endsWith(".onnx")).map((entry) => entry.name);
   const cases: OnnxCase[] = [];
   for (const name of names.sort()) {
     const one = await runCase(join(folder, name), name, ways);

@@ -2,6 +2,7 @@ import { ATTENTION } from "./ops-attention.ts";
 import { CONSTANT } from "./ops-constant.ts";
 import { CONV } from "./ops-conv.ts";
 import { ELEMENTWISE } from "./ops-elementwise.ts";
+import { GRID } from "./ops-grid.ts";
 import { INDEX } from "./ops-index.ts";
 import { LOSS } from "./ops-loss.ts";
 import { MATRIX } from "./ops-matrix.ts";
@@ -12,14 +13,30 @@ import { MICROSOFT, QONNX, QUANTIZE } from "./ops-quantize.ts";
 import { RECURRENT } from "./ops-recurrent.ts";
 import { REDUCE } from "./ops-reduce.ts";
 import { RESIZE } from "./ops-resize.ts";
+import { SIGNAL } from "./ops-signal.ts";
 import type { NodeProto } from "./proto.ts";
 import type { Rule } from "./site.ts";
 
 /** Operators of ONNX's own domain by name, each from its family's file. */
 const ONNX: ReadonlyMap<string, Rule> = new Map(
-  [ATTENTION, CONSTANT, CONV, ELEMENTWISE, INDEX, LOSS, MATRIX, MOVEMENT, NORMALIZATION, POOL, QUANTIZE, RECURRENT, REDUCE, RESIZE].flatMap(
-    (family) => Object.entries(family),
-  ),
+  [
+    ATTENTION,
+    CONSTANT,
+    CONV,
+    ELEMENTWISE,
+    GRID,
+    INDEX,
+    LOSS,
+    MATRIX,
+    MOVEMENT,
+    NORMALIZATION,
+    POOL,
+    QUANTIZE,
+    RECURRENT,
+    REDUCE,
+    RESIZE,
+    SIGNAL,
+  ].flatMap((family) => Object.entries(family)),
 );
 
 const DOMAINS: ReadonlyMap<string, ReadonlyMap<string, Rule>> = new Map([
