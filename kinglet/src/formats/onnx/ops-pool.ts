@@ -1,6 +1,6 @@
-import { elementCount } from "../../base/index.ts";
+import { elementCount, stridesOf } from "../../base/index.ts";
 import type { Value } from "../../graph/index.ts";
-import { div, mul, reduce } from "./math.ts";
+import { add, div, mul, reduce } from "./math.ts";
 import { asImage, channelsFirst, channelsLast, flatPlan, windowAttributes } from "./ops-conv.ts";
 import type { Rule, Site } from "./site.ts";
 import { type WindowPlan, windowPlan } from "./window.ts";
@@ -85,10 +85,49 @@ function plainPlan(site: Site): WindowPlan {
   return windowPlan(site, x.shape.slice(2), site.ints("kernel_shape") ?? site.fail("it has no kernel_shape"));
 }
 
+/** The maxima with where they are: places in the flattened input, column by column where the storage order says so. */
+function withIndices(site: Site, x: Value, plan: WindowPlan): Value[] {
+  if (x.dtype !== "float32") site.unsupported("the indices of a MaxPool of integers are not supported");
+  const rank = plan.kernel.length;
+  const { windows, axes } = windowsOf(site, x, plan, -3.4028234663852886e38);
+  const positions = windows.shape.filter((_, d) => d > 1 && d % 2 === 0);
+  const [places, taps] = [elementCount(positions), elementCount(plan.kernel)];
+  const sorted = site.transpose(windows, [0, 1, ...axes.map((axis) => axis - 1), ...axes]);
+  const rows = site.reshape(sorted, [...x.shape.slice(0, 2), places, taps]);
+  const best = site.emit("argMax", [rows], { axis: 3, keepDims: false, dtype: "int32" });
+  const sizes = x.shape.slice(2);
+  const steps = site.int("storage_order", 0) === 0 ? stridesOf(sizes) : stridesOf([...sizes].reverse()).reverse();
+  const digit = (list: readonly number[], d: number, i: number): number => Math.floor(i / stridesOf(list)[d]!) % list[d]!;
+  const table = Int32Array.from({ length: places * taps }, (_, i) => {
+    const [place, tap] = [Math.floor(i / taps), i % taps];
+    let at = 0;
+    for (let d = 0; d < rank; d++) {
+      const along = digit(positions, d, place) * plan.strides[d]! + digit(plan.kernel, d, tap) * plan.dilations[d]! - plan.before[d]!;
+      // Taps beyond the edge are never the maximum.
+      at += Math.max(0, Math.min(sizes[d]! - 1, along)) * steps[d]!;
+    }
+    return at;
+  });
+  const first = site.constant(
+    Int32Array.from({ length: places }, (_, i) => i * taps),
+    "int32",
+    [1, 1, places],
+  );
+  const within = site.emit("gather", [site.constant(table, "int32", [places * taps]), add(site, best, first)], { axis: 0, batchDims: 0 });
+  const [n, c] = x.shape as [number, number];
+  const maps = site.constant(
+    Int32Array.from({ length: n * c }, (_, i) => i * elementCount(sizes)),
+    "int32",
+    [n, c, 1],
+  );
+  const shape = [n, c, ...positions];
+  return [reduce(site, "reduceMax", windows, axes, false), site.cast(site.reshape(add(site, within, maps), shape), "int64")];
+}
+
 function maxPool(site: Site): Value | Value[] {
   const x = site.input(0);
   const plan = plainPlan(site);
-  if ((site.node.outputs[1] ?? "") !== "") site.unsupported("the indices of a MaxPool are not supported");
+  if ((site.node.outputs[1] ?? "") !== "") return withIndices(site, x, plan);
   if (isPlain(plan) && plan.kernel.length <= 3 && (x.dtype === "float32" || x.quantization !== undefined)) return poolOf(site, "maxPool2d", x, plan);
   const lowest = x.dtype === "float32" ? -3.4028234663852886e38 : x.dtype === "int8" ? -128 : 0;
   const wide = x.dtype === "float32" ? x : site.cast(x, "int32");
