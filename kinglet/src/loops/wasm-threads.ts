@@ -9,13 +9,18 @@ export const CONTROL_BYTES = 256;
 /** Threads that fit into them. */
 export const MOST_THREADS = 32;
 
-/** The word of the control block that says whether the first thread may sleep while it waits. */
+/** The word of the control block that says whether the first thread may sleep while it waits, and that of how many sleep. */
 export const MAY_SLEEP = 4;
+const SLEEPERS = 5;
+/** Turns of waiting awake, some hundred microseconds: waking a thread takes as long as a small layer. */
+export const SPINS_AWAKE = 100_000;
+/** Who comes wakes those who sleep; they look up as often as this, for one that will never come. */
+const SLEEP_NANOSECONDS = 100_000_000;
 /** Some seconds of waiting, more where the machine is busy: no share of a step comes so late. A sleep counts as many turns. */
 const MOST_SPINS = 2n ** 31n;
-const SPINS_OF_SLEEP = 2n ** 16n;
+const SPINS_OF_SLEEP = 2n ** 25n;
 
-const ATOMIC = { prefix: 0xfe, wait32: 0x01, load: 0x10, add: 0x1e } as const;
+const ATOMIC = { prefix: 0xfe, notify: 0x00, wait32: 0x01, load: 0x10, add: 0x1e, sub: 0x25 } as const;
 
 // Blanks keep the names apart from every kernel's own.
 const PART = "thread part";
@@ -25,6 +30,8 @@ const PARAMS: readonly Param[] = [PART, PARTS].map((name) => ({ kind: "scalar", 
 function param(name: string): Expr {
   return new Expr("i32", { kind: "param", name });
 }
+
+const DROP = 0x1a;
 
 /** What a kernel for several threads is told: its part, and how many there are. */
 export const THREAD: readonly Expr[] = [param(PART), param(PARTS)];
@@ -92,7 +99,7 @@ export function forThreads(func: Func): Func {
 
 /**
  * Waits until all threads have come here: function (part, parts). Arrivals are counted for ever, modulo 2^32. A
- * thread that waits long lets others run; the first only where the word `MAY_SLEEP` is not 0, since pages may not block. It
+ * thread that waits long sleeps; the first only where the word `MAY_SLEEP` is not 0, since pages may not block. It
  * gives up with a trap where another does not come any more.
  * @param control the address of the words for it.
  */
@@ -102,23 +109,30 @@ export function barrierFunction(control: number, exported: boolean): WasmFunctio
   const int = (value: number): number[] => [OP.i32_const, ...signed(value)];
   const long = (value: bigint): number[] => [OP.i64_const, ...signed64(value)];
   const at = (offset: number): number[] => [2, ...unsigned(offset)];
-  const arrived = [...int(control), ATOMIC.prefix, ATOMIC.load, ...at(0)];
+  const atomic = (op: number, offset: number): number[] => [ATOMIC.prefix, op, ...at(offset)];
+  const arrived = [...int(control), ...atomic(ATOMIC.load, 0)];
+  const sleepers = (op: number): number[] => [...int(control), ...int(1), ...atomic(op, 4 * SLEEPERS), DROP];
   const code = [
     // Who runs a step alone meets nobody.
     ...[OP.block, NO_RESULT, ...get(parts), ...int(2), OP.i32_lt_s, OP.br_if, 0],
     ...[...get(part), ...int(2), OP.i32_shl, ...int(control), OP.i32_add, OP.local_set, own],
     ...[...get(own), OP.i32_load, ...at(64), ...get(parts), OP.i32_add, OP.local_set, target],
     ...[...get(own), ...get(target), 0x36, ...at(64)],
-    ...[...int(control), ...int(1), ATOMIC.prefix, ATOMIC.add, ...at(0), 0x1a],
+    ...[...int(control), ...int(1), ...atomic(ATOMIC.add, 0), DROP],
+    // A thread that counts itself among the sleepers after this looks at the arrivals again before it sleeps.
+    ...[...int(control), ...atomic(ATOMIC.load, 4 * SLEEPERS), OP.if, NO_RESULT],
+    ...[...int(control), ...int(-1), ...atomic(ATOMIC.notify, 0), DROP, OP.end],
     ...[OP.block, NO_RESULT, OP.loop, NO_RESULT],
     ...[...arrived, ...get(target), 0x6b, ...int(0), OP.i32_ge_s, OP.br_if, 1],
-    ...[...get(spins), ...long(1n), OP.i64_add, OP.local_tee, spins, ...long(4000n), OP.i64_lt_s, OP.br_if, 0],
+    ...[...get(spins), ...long(1n), OP.i64_add, OP.local_tee, spins, ...long(BigInt(SPINS_AWAKE)), OP.i64_lt_s, OP.br_if, 0],
     ...[...get(part), OP.i32_eqz, OP.if, NO_RESULT],
     ...[...get(spins), ...long(MOST_SPINS), OP.i64_ge_s, OP.if, NO_RESULT, OP.unreachable, OP.end],
     ...[...int(control), OP.i32_load, ...at(4 * MAY_SLEEP), OP.i32_eqz, OP.br_if, 1, OP.end],
     ...[...get(spins), ...long(SPINS_OF_SLEEP), OP.i64_add, OP.local_set, spins],
-    // 50 µs, whether or not another thread has come in between.
-    ...[...int(control), ...arrived, OP.i64_const, ...signed(50_000), ATOMIC.prefix, ATOMIC.wait32, ...at(0), 0x1a],
+    ...sleepers(ATOMIC.add),
+    ...[...arrived, OP.local_tee, own, ...get(target), 0x6b, ...int(0), OP.i32_lt_s, OP.if, NO_RESULT],
+    ...[...int(control), ...get(own), OP.i64_const, ...signed(SLEEP_NANOSECONDS), ...atomic(ATOMIC.wait32, 0), DROP, OP.end],
+    ...sleepers(ATOMIC.sub),
     ...[0x0c, 0, OP.end, OP.end, OP.end],
   ];
   return { name: "meet", params: [VALUE.i32, VALUE.i32], results: [], locals: [VALUE.i32, VALUE.i32, VALUE.i64], code, exported };
