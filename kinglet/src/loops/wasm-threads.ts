@@ -1,7 +1,7 @@
 import { constant, Expr } from "./expr.ts";
 import type { Func, Param, Program, Step, Stmt } from "./program.ts";
 import { MEMORY_BYTES } from "./types.ts";
-import { signed, signed64, unsigned, VALUE, type WasmFunction } from "./wasm-encoder.ts";
+import { signed, unsigned, VALUE, type WasmFunction } from "./wasm-encoder.ts";
 import { NO_RESULT, OP } from "./wasm-opcodes.ts";
 
 /** Bytes that threads need for waiting for each other: a count of arrivals, then a count of meetings for each thread. */
@@ -17,8 +17,8 @@ export const SPINS_AWAKE = 100_000;
 /** Who comes wakes those who sleep; they look up as often as this, for one that will never come. */
 const SLEEP_NANOSECONDS = 100_000_000;
 /** Some seconds of waiting, more where the machine is busy: no share of a step comes so late. A sleep counts as many turns. */
-const MOST_SPINS = 2n ** 31n;
-const SPINS_OF_SLEEP = 2n ** 25n;
+const MOST_SPINS = 2 ** 31;
+const SPINS_OF_SLEEP = 2 ** 25;
 
 const ATOMIC = { prefix: 0xfe, notify: 0x00, wait32: 0x01, load: 0x10, add: 0x1e, sub: 0x25 } as const;
 
@@ -97,21 +97,37 @@ export function forThreads(func: Func): Func {
   return { ...func, params: [...func.params, ...PARAMS], body: shareBlock(func.body) };
 }
 
+const int = (value: number): number[] => [OP.i32_const, ...signed(value)];
+const get = (local: number): number[] => [OP.local_get, local];
+const at = (offset: number): number[] => [2, ...unsigned(offset)];
+const atomic = (op: number, offset: number): number[] => [ATOMIC.prefix, op, ...at(offset)];
+
+/**
+ * Sleeps until another thread comes, or for a while: function (target). A function of its own: some versions of V8's first
+ * compiler lose locals of a loop that waits.
+ * @param control the address of the words for it.
+ */
+function sleepFunction(control: number): WasmFunction {
+  const [target, seen] = [0, 1];
+  const count = (op: number): number[] => [...int(control), ...int(1), ...atomic(op, 4 * SLEEPERS), DROP];
+  const code = [
+    ...count(ATOMIC.add),
+    // Who comes after this sees a sleeper; who came before is seen here.
+    ...[...int(control), ...atomic(ATOMIC.load, 0), OP.local_tee, seen, ...get(target), 0x6b, ...int(0), OP.i32_lt_s, OP.if, NO_RESULT],
+    ...[...int(control), ...get(seen), OP.i64_const, ...signed(SLEEP_NANOSECONDS), ...atomic(ATOMIC.wait32, 0), DROP, OP.end],
+    ...count(ATOMIC.sub),
+  ];
+  return { name: "sleep", params: [VALUE.i32], results: [], locals: [VALUE.i32], code, exported: false };
+}
+
 /**
  * Waits until all threads have come here: function (part, parts). Arrivals are counted for ever, modulo 2^32. A
  * thread that waits long sleeps; the first only where the word `MAY_SLEEP` is not 0, since pages may not block. It
  * gives up with a trap where another does not come any more.
- * @param control the address of the words for it.
+ * @param sleep the number of `sleepFunction`.
  */
-export function barrierFunction(control: number, exported: boolean): WasmFunction {
+function meetFunction(control: number, sleep: number, exported: boolean): WasmFunction {
   const [part, parts, own, target, spins] = [0, 1, 2, 3, 4];
-  const get = (local: number): number[] => [OP.local_get, local];
-  const int = (value: number): number[] => [OP.i32_const, ...signed(value)];
-  const long = (value: bigint): number[] => [OP.i64_const, ...signed64(value)];
-  const at = (offset: number): number[] => [2, ...unsigned(offset)];
-  const atomic = (op: number, offset: number): number[] => [ATOMIC.prefix, op, ...at(offset)];
-  const arrived = [...int(control), ...atomic(ATOMIC.load, 0)];
-  const sleepers = (op: number): number[] => [...int(control), ...int(1), ...atomic(op, 4 * SLEEPERS), DROP];
   const code = [
     // Who runs a step alone meets nobody.
     ...[OP.block, NO_RESULT, ...get(parts), ...int(2), OP.i32_lt_s, OP.br_if, 0],
@@ -119,21 +135,25 @@ export function barrierFunction(control: number, exported: boolean): WasmFunctio
     ...[...get(own), OP.i32_load, ...at(64), ...get(parts), OP.i32_add, OP.local_set, target],
     ...[...get(own), ...get(target), 0x36, ...at(64)],
     ...[...int(control), ...int(1), ...atomic(ATOMIC.add, 0), DROP],
-    // A thread that counts itself among the sleepers after this looks at the arrivals again before it sleeps.
     ...[...int(control), ...atomic(ATOMIC.load, 4 * SLEEPERS), OP.if, NO_RESULT],
     ...[...int(control), ...int(-1), ...atomic(ATOMIC.notify, 0), DROP, OP.end],
     ...[OP.block, NO_RESULT, OP.loop, NO_RESULT],
-    ...[...arrived, ...get(target), 0x6b, ...int(0), OP.i32_ge_s, OP.br_if, 1],
-    ...[...get(spins), ...long(1n), OP.i64_add, OP.local_tee, spins, ...long(BigInt(SPINS_AWAKE)), OP.i64_lt_s, OP.br_if, 0],
+    ...[...int(control), ...atomic(ATOMIC.load, 0), ...get(target), 0x6b, ...int(0), OP.i32_ge_s, OP.br_if, 1],
+    ...[...get(spins), ...int(1), OP.i32_add, OP.local_tee, spins, ...int(SPINS_AWAKE), OP.i32_lt_u, OP.br_if, 0],
     ...[...get(part), OP.i32_eqz, OP.if, NO_RESULT],
-    ...[...get(spins), ...long(MOST_SPINS), OP.i64_ge_s, OP.if, NO_RESULT, OP.unreachable, OP.end],
+    ...[...get(spins), ...int(MOST_SPINS), OP.i32_ge_u, OP.if, NO_RESULT, OP.unreachable, OP.end],
     ...[...int(control), OP.i32_load, ...at(4 * MAY_SLEEP), OP.i32_eqz, OP.br_if, 1, OP.end],
-    ...[...get(spins), ...long(SPINS_OF_SLEEP), OP.i64_add, OP.local_set, spins],
-    ...sleepers(ATOMIC.add),
-    ...[...arrived, OP.local_tee, own, ...get(target), 0x6b, ...int(0), OP.i32_lt_s, OP.if, NO_RESULT],
-    ...[...int(control), ...get(own), OP.i64_const, ...signed(SLEEP_NANOSECONDS), ...atomic(ATOMIC.wait32, 0), DROP, OP.end],
-    ...sleepers(ATOMIC.sub),
+    ...[...get(spins), ...int(SPINS_OF_SLEEP), OP.i32_add, OP.local_set, spins],
+    ...[...get(target), OP.call, ...unsigned(sleep)],
     ...[0x0c, 0, OP.end, OP.end, OP.end],
   ];
-  return { name: "meet", params: [VALUE.i32, VALUE.i32], results: [], locals: [VALUE.i32, VALUE.i32, VALUE.i64], code, exported };
+  return { name: "meet", params: [VALUE.i32, VALUE.i32], results: [], locals: [VALUE.i32, VALUE.i32, VALUE.i32], code, exported };
+}
+
+/**
+ * How threads wait for each other: `meet`, then what it needs.
+ * @param control the address of the words for it. @param index the number of the first of these functions.
+ */
+export function barrierFunctions(control: number, index: number, exported: boolean): WasmFunction[] {
+  return [meetFunction(control, index + 1, exported), sleepFunction(control)];
 }
