@@ -4,6 +4,7 @@ export * from "./compression.ts";
 export * from "./local.ts";
 export * from "./partition.ts";
 export * from "./privacy.ts";
+export * from "./secure/index.ts";
 export * from "./server-optimizer.ts";
 export * from "./simulate.ts";
 export * from "./strategy.ts";
