@@ -19,7 +19,7 @@ const ROWS: readonly (readonly string[])[] = [
   ["boards"],
   ["driver"],
   ["report", "train"],
-  ["project"],
+  ["project", "federated"],
   ["cli", "demo", "."],
 ];
 

@@ -29,6 +29,8 @@ export type TargetId = "c" | "c-dsp" | "c-mve" | "c-riscv" | "wasm" | "wasm-dots
 export interface CompileOptions extends MemoryOptions {
   readonly target: TargetId;
   readonly optimize?: Optimize;
+  /** The node of a training step up to which it is an inference: a library then has two calls. */
+  readonly learnsAfter?: string;
   readonly trace?: PassTrace;
 }
 
@@ -95,6 +97,14 @@ function memoryByRows({ target, fuse, streamInput, trade }: CompileOptions): boo
   return rows;
 }
 
+/** The program that says where learning begins. */
+function learning(program: Program, after: string | undefined): Program {
+  if (after === undefined) return program;
+  const last = program.steps.findIndex(({ name }) => name === after);
+  if (last < 0) throw new KingletError("misuse", `there is no step "${after}" after which learning could begin`);
+  return { ...program, learnsFrom: last + 1 };
+}
+
 /**
  * Graph to placed program: passes, kernels, order, addresses, proof.
  * @throws KingletError `unsupported`, `bad-graph`, `does-not-fit`, or `internal` where the plan fails its check.
@@ -114,7 +124,8 @@ export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
   };
   const thrifty = thriftySchedules(options.target, optimize, ready);
   const lowerings = [lowerWith, ...(thrifty === undefined ? [] : [((stages, walks) => lowerFor(optimize, stages, walks, thrifty)) as LowerWith])];
-  const { program, plan, extraMacs = 0 } = chooseMemory(ready, memory, macsOf(ready), lowerings);
+  const { program: chosen, plan, extraMacs = 0 } = chooseMemory(ready, memory, macsOf(ready), lowerings);
+  const program = learning(chosen, options.learnsAfter);
   const check = checkPlan(program, plan);
   if (!check.ok) throw new KingletError("internal", `the memory plan failed its check: ${check.failures[0]?.message ?? ""}`, { place: graph.name });
   return {

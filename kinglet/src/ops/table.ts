@@ -46,7 +46,7 @@ import { conv2dFilterGradient, conv2dInputGradient, depthwiseConv2dFilterGradien
 import { softmaxCrossEntropy } from "./cross-entropy.ts";
 import { dropout } from "./dropout.ts";
 import { fakeQuantize, fakeQuantizeGradient, fakeQuantizeWeights } from "./fake-quantize.ts";
-import { adamUpdate, movingAverage, rmsPropUpdate, sgdUpdate } from "./optimizer-updates.ts";
+import { adamUpdate, descentUpdate, movingAverage, rmsPropUpdate, sgdUpdate } from "./optimizer-updates.ts";
 import { averagePool2dGradient, maxPool2dGradient } from "./pool-gradient.ts";
 
 /** Every operator by name. A family's file gives its operators; this is the only place that lists them. */
@@ -168,6 +168,7 @@ export const OPS = {
   fakeQuantizeGradient,
   fakeQuantizeWeights,
   sgdUpdate,
+  descentUpdate,
   adamUpdate,
   rmsPropUpdate,
   movingAverage,

@@ -1,5 +1,5 @@
 export { checkConfig, CONFIG_FILE, type Features, NETWORK_NAMES, type ProjectConfig } from "./config.ts";
-export type { Augmentation } from "./augmentation.ts";
+export { type Augmentation, augmentsOf } from "./augmentation.ts";
 export {
   learn,
   type Learned,

@@ -8,6 +8,7 @@ export * from "./session.ts";
 export * from "./step.ts";
 export * from "./classifier.ts";
 export * from "./distill.ts";
+export * from "./on-device.ts";
 export type { Hint } from "./hint.ts";
 export { betaShare, mixedUp } from "./mixup.ts";
 export * from "./sparsity.ts";
