@@ -46,6 +46,7 @@ import { conv2dFilterGradient, conv2dInputGradient, depthwiseConv2dFilterGradien
 import { softmaxCrossEntropy } from "./cross-entropy.ts";
 import { dropout } from "./dropout.ts";
 import { fakeQuantize, fakeQuantizeGradient, fakeQuantizeWeights } from "./fake-quantize.ts";
+import { treeEnsemble } from "./tree-ensemble.ts";
 import { adamUpdate, movingAverage, rmsPropUpdate, sgdUpdate } from "./optimizer-updates.ts";
 import { averagePool2dGradient, maxPool2dGradient } from "./pool-gradient.ts";
 
@@ -188,6 +189,7 @@ export const OPS = {
   spectralSubtraction,
   pcanGain,
   filterBankLog,
+  treeEnsemble,
 } satisfies Record<string, OpDef>;
 
 export type OpName = keyof typeof OPS;

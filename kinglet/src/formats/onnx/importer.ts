@@ -30,6 +30,7 @@ export class Importer {
   /** Dequantized and stored values with the same numbers as integers of a scale. */
   private readonly twins = new WeakMap<Value, Value>();
   private readonly makers = new WeakMap<Value, Maker>();
+  private readonly labels = new Map<Value, readonly string[]>();
   private readonly producers = new Map<Value, Node>();
   private readonly computed = new Map<Value, TypedArray>();
   private elementsLeft = FOLD_ELEMENTS;
@@ -90,6 +91,15 @@ export class Importer {
   mark(value: Value, element: ElementType): Value {
     this.elements.set(value, element);
     return value;
+  }
+
+  /** Says what the classes are whose scores or positions a value holds. */
+  label(value: Value, labels: readonly string[]): void {
+    this.labels.set(value, labels);
+  }
+
+  labelsOf(value: Value): readonly string[] | undefined {
+    return this.labels.get(value);
   }
 
   twin(value: Value): Value | undefined {

@@ -12,6 +12,7 @@ import { MICROSOFT, QONNX, QUANTIZE } from "./ops-quantize.ts";
 import { RECURRENT } from "./ops-recurrent.ts";
 import { REDUCE } from "./ops-reduce.ts";
 import { RESIZE } from "./ops-resize.ts";
+import { TREES } from "./ops-trees.ts";
 import type { NodeProto } from "./proto.ts";
 import type { Rule } from "./site.ts";
 
@@ -25,6 +26,7 @@ const ONNX: ReadonlyMap<string, Rule> = new Map(
 const DOMAINS: ReadonlyMap<string, ReadonlyMap<string, Rule>> = new Map([
   ["", ONNX],
   ["ai.onnx", ONNX],
+  ["ai.onnx.ml", new Map(Object.entries(TREES))],
   ["com.microsoft", new Map(Object.entries(MICROSOFT))],
   ["onnx.brevitas", new Map(Object.entries(QONNX))],
   ["qonnx.custom_op.general", new Map(Object.entries(QONNX))],

@@ -46,6 +46,8 @@ class Scope {
   }
 }
 
+const isKnown = (dim: DimProto): boolean => typeof dim === "number" && dim >= 0;
+
 const noFiles: ExternalFiles = (location, place) => {
   throw new KingletError("bad-file", `the tensor lies in the file "${location}", which is not at hand`, {
     place,
@@ -120,9 +122,12 @@ class Translation {
   private inputShape(input: ValueInfoProto, index: number): Shape {
     const given = this.options.shapeOf?.(input.name, index);
     const place = `${this.name}, input "${input.name}"`;
-    const open = input.shape === null || input.shape.some((dim) => typeof dim !== "number" || dim < 0);
+    const open = input.shape === null || !input.shape.every(isKnown);
     if (given === undefined) {
       if (!open) return input.shape as number[];
+      const [samples, features] = input.shape ?? [];
+      // Classical models take a matrix of any number of samples: one, if nobody says otherwise.
+      if (input.shape?.length === 2 && typeof features === "number" && features > 0 && !isKnown(samples!)) return [1, features];
       const text = input.shape?.map((dim) => (dim === "" ? "?" : dim)).join("x") ?? "of any rank";
       throw new KingletError("unsupported", `the shape of input "${input.name}" is open: ${text}`, {
         place,
@@ -152,13 +157,11 @@ class Translation {
 
   private addOutput(output: ValueInfoProto, scope: Scope): void {
     const { builder } = this.importer;
-    if (output.kind !== "tensor")
-      throw new KingletError("unsupported", `the output "${output.name}" is a ${output.kind}, and Kinglet's networks have tensors only`, {
-        place: this.name,
-      });
     const value = scope.get(output.name);
     if (value === undefined) throw new KingletError("bad-file", `the output "${output.name}" is never produced`, { place: this.name });
     if (elementCount(value.shape) === 0) throw new KingletError("unsupported", `the output "${output.name}" has no elements`, { place: this.name });
+    const labels = this.importer.labelsOf(value);
+    if (labels !== undefined) builder.note("labels", labels.map((label) => label.replace(/\s+/g, " ")).join("\n"));
     const taken = value.data !== undefined || builder.build().inputs.includes(value) || builder.build().outputs.includes(value);
     builder.output(taken ? this.importer.copy(value, output.name) : value);
   }

@@ -4,7 +4,7 @@ import type { ElementType } from "./elements.ts";
 import type { Importer } from "./importer.ts";
 import type { AttributeProto, GraphProto, NodeProto } from "./proto.ts";
 import { emptyAttribute } from "./schema.ts";
-import { decodeTensor, type ExternalFiles, type Tensor } from "./tensor.ts";
+import { decodeDoubles, decodeTensor, type ExternalFiles, type Tensor } from "./tensor.ts";
 
 /** What an importer's rule gives: the node's outputs; null where the rule does not make an optional one. */
 export type Results = Value | readonly (Value | null)[];
@@ -135,6 +135,12 @@ export class Site {
 
   floats(name: string): number[] | undefined {
     return this.attributes.get(name)?.floats;
+  }
+
+  /** Numbers in double precision, where they lie in a tensor: of this name, or of this one with `_as_tensor`. */
+  reals(name: string): number[] | undefined {
+    const proto = this.attributes.get(name)?.tensor ?? this.attributes.get(`${name}_as_tensor`)?.tensor;
+    return proto ? decodeDoubles(proto, this.place, this.files) : this.floats(name);
   }
 
   attribute(name: string): AttributeProto | undefined {
