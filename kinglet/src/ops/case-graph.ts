@@ -20,10 +20,10 @@ export function caseContents(input: CaseInput, random: Xorshift32): TypedArray {
   const [low, high] = [input.low ?? range.low, input.high ?? range.high];
   const data = allocate(input.dtype, elementCount(input.shape));
   for (let i = 0; i < data.length; i++) {
-    if (input.contents !== undefined) data[i] = input.contents[i]!;
-    else if (input.dtype === "float32") data[i] = low + ((high - low) * (random.float() + 1)) / 2;
-    else if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[i] = BigInt(random.int(low, high));
-    else data[i] = random.int(low, high);
+    const drawn = (): number => (input.dtype === "float32" ? low + ((high - low) * (random.float() + 1)) / 2 : random.int(low, high));
+    const value = input.contents?.[i] ?? drawn();
+    if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[i] = BigInt(value);
+    else data[i] = value;
   }
   return data;
 }
