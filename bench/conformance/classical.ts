@@ -41,7 +41,7 @@ async function runOrt(ort: Ort, model: ClassicalModel): Promise<Column[]> {
 }
 
 /** What stands at a place of an output: where classes are strings, the network gives their positions. */
-async function runKinglet(model: ClassicalModel, via: Via): Promise<{ columns: Column[]; labels: readonly string[] }> {
+async function runKinglet(model: ClassicalModel, via: Via): Promise<{ columns: number[][]; labels: readonly string[] }> {
   const graph = readModel(model.bytes, "classical", { shapeOf: () => [SAMPLES, model.features] });
   const run = await execute(graph, via, [[bytesOf(model.data)]]);
   const columns = graph.outputs.map(({ dtype }, i) => Array.from(fromBytes(dtype, run.outputs[0]![i]!) as ArrayLike<number | bigint>, Number));
