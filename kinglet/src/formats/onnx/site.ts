@@ -4,7 +4,7 @@ import type { ElementType } from "./elements.ts";
 import type { Importer } from "./importer.ts";
 import type { AttributeProto, GraphProto, NodeProto } from "./proto.ts";
 import { emptyAttribute } from "./schema.ts";
-import { decodeDoubles, decodeTensor, type ExternalFiles, type Tensor } from "./tensor.ts";
+import { decodeTensor, type ExternalFiles, type Tensor } from "./tensor.ts";
 
 /** What an importer's rule gives: the node's outputs; null where the rule does not make an optional one. */
 export type Results = Value | readonly (Value | null)[];
@@ -137,10 +137,10 @@ export class Site {
     return this.attributes.get(name)?.floats;
   }
 
-  /** Numbers in double precision, where they lie in a tensor: of this name, or of this one with `_as_tensor`. */
+  /** Numbers of a list, or of a tensor that is called so or with `_as_tensor` behind, in single precision. */
   reals(name: string): number[] | undefined {
-    const proto = this.attributes.get(name)?.tensor ?? this.attributes.get(`${name}_as_tensor`)?.tensor;
-    return proto ? decodeDoubles(proto, this.place, this.files) : this.floats(name);
+    const tensor = this.tensor(name) ?? this.tensor(`${name}_as_tensor`);
+    return tensor === undefined ? this.floats(name) : Array.from<number | bigint, number>(tensor.data, Number);
   }
 
   attribute(name: string): AttributeProto | undefined {

@@ -131,13 +131,6 @@ export function decodeTensor(tensor: TensorProto, name: string, files: ExternalF
   return { element, shape, data };
 }
 
-/** The numbers of a stored tensor, doubles unrounded where they lie in the model itself. @throws KingletError `bad-file`, `unsupported` */
-export function decodeDoubles(tensor: TensorProto, name: string, files: ExternalFiles): number[] {
-  const { element, data } = decodeTensor(tensor, name, files);
-  if (element.name !== "double" || tensor.isExternal) return Array.from<number | bigint, number>(data, Number);
-  return tensor.raw === null ? tensor.doubles : Array.from(fromBytes("float64", tensor.raw) as Float64Array);
-}
-
 /** A sparse tensor made dense; its indices count elements, or are tuples. */
 export function decodeSparse(sparse: SparseTensorProto, name: string, files: ExternalFiles, budget: (elements: number) => void): Tensor {
   if (sparse.values === null || sparse.indices === null) return bad(name, "a sparse tensor lacks its values or indices");

@@ -14,7 +14,7 @@ export interface Vote {
 export interface Branch {
   readonly mode: Mode;
   readonly feature: number;
-  /** What the feature is compared with; several numbers for `BRANCH_MEMBER`. */
+  /** Floats of single precision that the feature is compared with; several for `BRANCH_MEMBER`. */
   readonly values: readonly number[];
   /** What is not a number answers yes, whatever the comparison says. */
   readonly missing: boolean;
@@ -50,19 +50,13 @@ function bad(message: string): never {
 const bits = new Int32Array(1);
 const float = new Float32Array(bits.buffer);
 
-/** The largest float32 below a number; undefined for −∞. */
-export function floatBelow(x: number): number | undefined {
+/** The largest float32 below another one; undefined for −∞. */
+function floatBelow(x: number): number | undefined {
   if (x === -Infinity) return undefined;
+  if (x === 0) return -(2 ** -149);
   float[0] = x;
-  if (float[0]! < x) return float[0];
-  if (float[0] === 0) return -(2 ** -149);
-  bits[0]! += float[0]! > 0 ? -1 : 1;
+  bits[0]! += x > 0 ? -1 : 1;
   return float[0];
-}
-
-/** The largest float32 that is not above a number. */
-function floatAtMost(x: number): number {
-  return Math.fround(x) <= x ? Math.fround(x) : floatBelow(x)!;
 }
 
 /** Answers along the number line: `answers[i]` up to and with `cuts[i]`, the last one beyond all. */
@@ -71,11 +65,11 @@ interface Line {
   readonly answers: readonly boolean[];
 }
 
-/** Yes for single numbers. What float32 cannot hold equals no input. */
+/** Yes for single numbers. */
 function membersLine(values: readonly number[]): Line {
   const cuts: number[] = [];
   const answers = [false];
-  const held = [...new Set(values.filter((value) => Math.fround(value) === value))].sort((a, b) => a - b);
+  const held = [...new Set(values)].sort((a, b) => a - b);
   for (const value of held) {
     const below = floatBelow(value);
     if (below === undefined) answers[0] = true;
@@ -103,13 +97,13 @@ function lineOf({ mode, values }: Branch): Line {
   const [value] = values as [number];
   switch (mode) {
     case "BRANCH_LEQ":
-      return halves(floatAtMost(value), true);
+      return halves(value, true);
     case "BRANCH_LT":
       return halves(floatBelow(value), true);
     case "BRANCH_GTE":
       return halves(floatBelow(value), false);
     case "BRANCH_GT":
-      return halves(floatAtMost(value), false);
+      return halves(value, false);
     case "BRANCH_EQ":
     case "BRANCH_MEMBER":
       return membersLine(values);
