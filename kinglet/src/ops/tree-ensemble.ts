@@ -32,7 +32,8 @@ export interface TreeEnsembleAttributes {
 }
 
 /** The node's inputs behind x [n, features]; `VOTED` may be absent where each row votes for every target in turn. */
-const [FEATURES, THRESHOLDS, CHILDREN, ROOTS, VOTES, VOTED] = [1, 2, 3, 4, 5, 6] as const;
+const [FEATURES, CHILDREN, ROOTS, VOTES, VOTED] = [1, 3, 4, 5, 6] as const;
+export const THRESHOLDS = 2;
 
 const TABLE_TYPES = ["uint8", "uint16", "int32"];
 
@@ -81,29 +82,39 @@ function depthsOf(node: Node): number[] {
 
 const START = { sum: 0, min: Infinity, max: -Infinity };
 
+/** Asks a node about its feature's value; 0 or 1 each: is it at most the threshold, is it not a number (and then never at most)? */
+export type Question = (at: Expr, value: Expr) => { readonly within: Expr; readonly isNaN: Expr };
+
+/** The question in floats. */
+function floatQuestion(k: KernelBuilder): Question {
+  const thresholds = k.input(THRESHOLDS, "thresholds");
+  return (at, value) => ({ within: value.le(thresholds.load(at)), isNaN: value.ne(value) });
+}
+
 /** From a root to a leaf: `at` holds where the walk stands. */
-function walk(k: KernelBuilder, node: Node, input: Buffer, row: Expr, at: Variable, depth: Expr): void {
+function walk(k: KernelBuilder, node: Node, question: Question, input: Buffer, row: Expr, at: Variable, depth: Expr): void {
   const { missing } = attributesOf<TreeEnsembleAttributes>(node);
-  const [features, thresholds, children] = [k.input(FEATURES, "features"), k.input(THRESHOLDS, "thresholds"), k.input(CHILDREN, "children")];
+  const [features, children] = [k.input(FEATURES, "features"), k.input(CHILDREN, "children")];
   const nodes = k.int("nodes", inputOf(node, FEATURES).shape[0]!);
   k.for("step", 0, depth, () =>
     k.if(at.get().lt(nodes), () => {
       const code = k.let("code", features.load(at.get()));
       const value = k.let("value", input.load(row.add(missing ? code.shr(1) : code)));
-      const within = value.le(thresholds.load(at.get()));
-      const taken = k.let("taken", missing ? within.or(value.ne(value).and(code)) : within);
+      const { within, isNaN } = question(at.get(), value);
+      const taken = k.let("taken", missing ? within.or(isNaN.and(code)) : within);
       at.set(children.load(at.get().mul(2).add(taken)));
     }),
   );
 }
 
-function treeLoops(k: KernelBuilder, node: Node): KernelInstance {
+/** The loops around a question: `form` tells kernels with other questions apart. */
+export function treeLoops(k: KernelBuilder, node: Node, ask: (k: KernelBuilder) => Question, form: string): KernelInstance {
   const { aggregate, targets, missing } = attributesOf<TreeEnsembleAttributes>(node);
   const [x, votes] = [inputOf(node, 0), inputOf(node, VOTES)];
   const isTable = [FEATURES, CHILDREN, ROOTS].every((index) => TABLE_TYPES.includes(inputOf(node, index).dtype));
   if (x.dtype !== "float32" || votes.dtype !== "float32" || inputOf(node, THRESHOLDS).dtype !== "float32" || !isTable) throw unsupportedTypes(node);
   const depths = depthsOf(node);
-  const input = k.input(0, "x");
+  const [input, question] = [k.input(0, "x"), ask(k)];
   const roots = k.input(ROOTS, "roots");
   const depth = k.constant("depths", "u16", Uint16Array.from(depths));
   const weights = k.input(VOTES, "votes");
@@ -115,7 +126,7 @@ function treeLoops(k: KernelBuilder, node: Node): KernelInstance {
     const scores = k.let("scores", n.mul(count));
     k.for("tree", 0, k.int("trees", depths.length), (tree) => {
       const at = k.variable("at", roots.load(tree));
-      walk(k, node, input, k.let("row", n.mul(k.int("features_each", x.shape[1]!))), at, depth.load(tree));
+      walk(k, node, question, input, k.let("row", n.mul(k.int("features_each", x.shape[1]!))), at, depth.load(tree));
       const first = k.let(
         "first",
         at
@@ -136,7 +147,7 @@ function treeLoops(k: KernelBuilder, node: Node): KernelInstance {
     });
   });
   const types = [FEATURES, CHILDREN].map((index) => suffixOf(inputOf(node, index).dtype)).join("_");
-  const variant = [aggregate, ...(missing ? ["missing"] : []), ...(targetOf === null ? [] : ["sparse"]), types].join("_");
+  const variant = [aggregate, ...(missing ? ["missing"] : []), ...(targetOf === null ? [] : ["sparse"]), form, types].join("_");
   return k.finish(`tree_ensemble_${variant}`, "Decision trees: a walk down each, and what the leaves' votes come to.");
 }
 
@@ -170,7 +181,7 @@ function example(name: string, more: Partial<TreeEnsembleAttributes>, types: rea
 export const treeEnsemble: OpDef = {
   name: "treeEnsemble",
   infer: inferTrees,
-  loops: treeLoops,
+  loops: (k, node) => treeLoops(k, node, floatQuestion, "f32"),
   cases: [
     example("sum", {}, ["uint8", "uint8"]),
     example("sum with missing values", { missing: true }, ["uint16", "uint16"]),
