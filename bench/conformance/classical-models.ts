@@ -1,4 +1,4 @@
-import { Xorshift32 } from "../../kinglet/src/base/index.ts";
+import type { Xorshift32 } from "../../kinglet/src/base/index.ts";
 import { type TestAttribute, type TestModel, type TestNode, testOnnx } from "../../kinglet/src/formats/onnx/test-model.ts";
 import { type ForestPlan, forestAttributes, onGrid, splitAttributes } from "./forests.ts";
 

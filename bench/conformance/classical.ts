@@ -19,7 +19,7 @@ export interface ClassicalChecked {
 }
 
 const WAYS: readonly Via[] = ["js", "wasm"];
-export const MOST_FLOAT = 1e-4;
+const MOST_FLOAT = 1e-4;
 
 type Column = readonly (number | string)[];
 

@@ -83,12 +83,12 @@ function depthsOf(node: Node): number[] {
 const START = { sum: 0, min: Infinity, max: -Infinity };
 
 /** Asks a node about its feature's value; 0 or 1 each: is it at most the threshold, is it not a number (and then never at most)? */
-export type Question = (at: Expr, value: Expr) => { readonly within: Expr; readonly isNaN: Expr };
+export type Question = (at: Expr, value: Expr) => { readonly within: Expr; readonly notNumber: Expr };
 
 /** The question in floats. */
 function floatQuestion(k: KernelBuilder): Question {
   const thresholds = k.input(THRESHOLDS, "thresholds");
-  return (at, value) => ({ within: value.le(thresholds.load(at)), isNaN: value.ne(value) });
+  return (at, value) => ({ within: value.le(thresholds.load(at)), notNumber: value.ne(value) });
 }
 
 /** From a root to a leaf: `at` holds where the walk stands. */
@@ -100,8 +100,8 @@ function walk(k: KernelBuilder, node: Node, question: Question, input: Buffer, r
     k.if(at.get().lt(nodes), () => {
       const code = k.let("code", features.load(at.get()));
       const value = k.let("value", input.load(row.add(missing ? code.shr(1) : code)));
-      const { within, isNaN } = question(at.get(), value);
-      const taken = k.let("taken", missing ? within.or(isNaN.and(code)) : within);
+      const { within, notNumber } = question(at.get(), value);
+      const taken = k.let("taken", missing ? within.or(notNumber.and(code)) : within);
       at.set(children.load(at.get().mul(2).add(taken)));
     }),
   );

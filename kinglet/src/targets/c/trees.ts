@@ -21,7 +21,7 @@ function integerQuestion(k: KernelBuilder, thresholds: Float32Array): Question {
   return (at, value) => {
     const bits = k.let("bits", floatToBits(value));
     const place = k.let("place", bits.xor(bits.shr(31).and(SIGN)).wrapAdd(MOVED));
-    return { within: place.le(places.load(at)), isNaN: place.gt(INFINITE) };
+    return { within: place.le(places.load(at)), notNumber: place.gt(INFINITE) };
   };
 }
 
