@@ -1,10 +1,43 @@
 import { describe, expect, it } from "vitest";
 import { KingletError } from "../../base/index.ts";
 import { runClassical, runModel } from "./classical-testing.ts";
-import type { TestAttribute } from "./test-model.ts";
+import type { TestAttribute, TestModel, TestNode } from "./test-model.ts";
 
-const NAN = Number.NaN;
+const [NAN, STRING] = [Number.NaN, 8];
 type Attributes = Readonly<Record<string, TestAttribute>>;
+
+/** How skl2onnx names the best class: a table of names, one of them by position, in a shape and type of its own. */
+function named(last: TestNode): TestModel {
+  const nodes: TestNode[] = [
+    { op: "ArgMax", inputs: ["x"], outputs: ["best"], attributes: { axis: { int: 1 }, keepdims: { int: 0 } } },
+    { op: "ArrayFeatureExtractor", domain: "ai.onnx.ml", inputs: ["names", "best"], outputs: ["row"] },
+    { op: "Cast", inputs: ["row"], outputs: ["text"], attributes: { to: { int: STRING } } },
+    { op: "Reshape", inputs: ["text", "flat"], outputs: ["name"] },
+    last,
+  ];
+  const tensors = [
+    { name: "names", dims: [3], type: STRING, texts: ["sit", "walk", "sit"] },
+    { name: "flat", dims: [1], type: 7, raw: new Uint8Array(BigInt64Array.of(-1n).buffer) },
+  ];
+  return { classical: 3, inputs: [{ name: "x", type: 1, dims: ["N", 3] }], outputs: [last.outputs[0]!], tensors, nodes };
+}
+
+describe("strings of a file", () => {
+  it("are the positions of their labels", () => {
+    const model = named({ op: "Identity", inputs: ["name"], outputs: ["y"] });
+    const { graph, outputs } = runModel(model, Float32Array.of(0, 2, 1, 0, 1, 5), 2);
+    expect(outputs[0]).toEqual([1, 0]);
+    expect(graph.metadata["labels"]).toBe("sit\nwalk");
+  });
+
+  it.each<TestNode>([
+    { op: "Equal", inputs: ["name", "name"], outputs: ["y"] },
+    { op: "Cast", inputs: ["name"], outputs: ["y"], attributes: { to: { int: 1 } } },
+    { op: "Gather", inputs: ["x", "name"], outputs: ["y"] },
+  ])("are not computed with: $op", (node) => {
+    expect(() => runModel(named(node), Float32Array.of(0, 2, 1), 1)).toThrow("strings");
+  });
+});
 
 describe("scalers and encoders of ai.onnx.ml", () => {
   it.each<[string, Attributes, number[][], number[]]>([

@@ -121,8 +121,7 @@ function labelEncoder(site: Site): Value {
   if (all.length !== keys.length + 1) site.fail(`${keys.length} keys for ${all.length - 1} values`);
   const wide = x.dtype === "float32" || x.dtype === "int32" ? x : site.cast(x, "int64");
   const y = site.emit("mapValues", [wide, site.like(wide, keys), site.importer.numbers(all, values.dtype)]);
-  if (texts !== null) site.importer.label(y, texts.labels);
-  return y;
+  return texts === null ? y : site.importer.strings(y, texts.labels);
 }
 
 /** A map for each sample is a row of scores: the names of its columns go out beside it. */

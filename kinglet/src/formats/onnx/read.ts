@@ -3,12 +3,13 @@ import { checkGraph, type Graph, type Value } from "../../graph/index.ts";
 import { removeUnused } from "./unused.ts";
 import { Importer } from "./importer.ts";
 import { bindFunction, bodyOf, type FunctionTable, functionTable } from "./functions.ts";
+import { STRING } from "./elements.ts";
 import { ruleOf } from "./operators.ts";
 import { pairMoved } from "./quantized-forms.ts";
 import type { DimProto, GraphProto, ModelProto, NodeProto, ValueInfoProto } from "./proto.ts";
 import { parseModel } from "./schema.ts";
 import { type Results, Site } from "./site.ts";
-import { decodeSparse, decodeTensor, elementType, type ExternalFiles, type Tensor } from "./tensor.ts";
+import { decodeSparse, decodeTensor, elementType, type ExternalFiles, isStrings, type Tensor, textsOf } from "./tensor.ts";
 
 export interface OnnxOptions {
   /** The shape of an input, by its name or number, where the file leaves it open. */
@@ -21,6 +22,9 @@ export interface OnnxOptions {
 
 /** Version 6 differs only in how it says that operands broadcast. */
 const OLDEST_OPSET = 6;
+/** What may be done with strings in input 0: they go somewhere else, or stay what they are. */
+const MOVING: ReadonlySet<string> = new Set(["Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Gather", "ArrayFeatureExtractor", "Cast"]);
+
 /** Calls of functions inside of functions; a function that calls itself ends here. */
 const MAX_DEPTH = 32;
 
@@ -112,7 +116,10 @@ class Translation {
   }
 
   private addInitializers(graph: GraphProto, scope: Scope): void {
-    for (const tensor of graph.initializers) this.addTensor(tensor.name, decodeTensor(tensor, this.name, this.files), scope);
+    for (const tensor of graph.initializers) {
+      if (isStrings(tensor)) scope.set(tensor.name, this.importer.texts(textsOf(tensor, this.name), tensor.dims, tensor.name));
+      else this.addTensor(tensor.name, decodeTensor(tensor, this.name, this.files), scope);
+    }
     for (const sparse of graph.sparse) {
       const budget = (elements: number): void => this.importer.spend(elements, this.name);
       this.addTensor(sparse.values?.name ?? "", decodeSparse(sparse, this.name, this.files, budget), scope);
@@ -204,7 +211,10 @@ class Translation {
       return body.outputs.map((name) => inner.get(name) ?? null);
     }
     const rule = ruleOf(node)!;
+    const strings = site.inputs.find((value) => value !== null && this.importer.elementOf(value) === STRING);
+    if (strings && (strings !== site.inputs[0] || !MOVING.has(node.op))) site.unsupported("computing with strings is not supported");
     const results = this.guarded(site, () => rule(site));
+    if (strings) for (const result of [results].flat()) this.importer.strings(result as Value, this.importer.labelsOf(strings)!);
     const first = Array.isArray(results) ? results[0] : results;
     if (first && !site.inputs.includes(first as Value)) {
       this.importer.remember(first as Value, { site, rule });

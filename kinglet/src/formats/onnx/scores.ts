@@ -22,7 +22,9 @@ export function classified(site: Site, { labels, numbers }: Classes, position: V
   const isPosition = numbers === null || numbers.every((number, i) => number === i);
   const table = (): Value => site.importer.numbers(numbers!, "int64");
   const named = isPosition ? position : site.emit("gather", [table(), position], { axis: 0, batchDims: 0 });
-  for (const value of [named, scores]) site.importer.label(value, labels);
+  site.importer.label(scores, labels);
+  if (numbers === null) site.importer.strings(named, labels);
+  else site.importer.label(named, labels);
   return [named, scores];
 }
 

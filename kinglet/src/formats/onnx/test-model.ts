@@ -17,6 +17,7 @@ export interface TestTensor {
   readonly dims: readonly number[];
   readonly type: number;
   readonly raw?: Uint8Array;
+  readonly texts?: readonly string[];
   readonly external?: Readonly<Record<string, string>>;
 }
 
@@ -52,6 +53,7 @@ function tensorBytes(tensor: TestTensor): Uint8Array {
   return message((w) => {
     for (const dim of tensor.dims) intField(w, 1, dim);
     intField(w, 2, tensor.type);
+    for (const text of tensor.texts ?? []) textField(w, 6, text);
     textField(w, 8, tensor.name);
     if (tensor.raw !== undefined) bytesField(w, 9, tensor.raw);
     for (const [key, value] of Object.entries(tensor.external ?? {}))
