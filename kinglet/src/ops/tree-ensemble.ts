@@ -1,11 +1,12 @@
 import { elementCount, type TypedArray } from "../base/index.ts";
-import type { Node, ValueType } from "../graph/index.ts";
-import { type Buffer, type Expr, f32, type KernelBuilder, type KernelInstance, type Variable } from "../loops/index.ts";
+import type { Attributes, Node, ValueType } from "../graph/index.ts";
+import { type Buffer, type Expr, f32, type KernelBuilder, type KernelInstance } from "../loops/index.ts";
 import { fillBuffer } from "./move.ts";
 import {
   attributesOf,
   badNode,
   type CaseInput,
+  type InferredType,
   inputOf,
   type OpCase,
   type OpDef,
@@ -35,10 +36,11 @@ export interface TreeEnsembleAttributes {
 const [FEATURES, CHILDREN, ROOTS, VOTES, VOTED] = [1, 3, 4, 5, 6] as const;
 export const THRESHOLDS = 2;
 
+const DEEPEST = 2 ** 16 - 1;
 const TABLE_TYPES = ["uint8", "uint16", "int32"];
 
-function inferTrees(inputs: readonly (ValueType | null)[], attributes: Readonly<Record<string, unknown>>): ReturnType<OpDef["infer"]> {
-  const { targets, aggregate } = attributes as unknown as TreeEnsembleAttributes;
+function inferTrees(inputs: readonly (ValueType | null)[], attributes: Attributes): InferredType[] {
+  const { targets, aggregate } = attributesOf<TreeEnsembleAttributes>({ attributes });
   const x = typeAt("treeEnsemble", inputs, 0, 2);
   const nodes = typeAt("treeEnsemble", inputs, FEATURES, 1).shape[0]!;
   const [thresholds, children] = [typeAt("treeEnsemble", inputs, THRESHOLDS, 1), typeAt("treeEnsemble", inputs, CHILDREN, 2)];
@@ -74,6 +76,7 @@ function depthsOf(node: Node): number[] {
     if (!(Number(features[i]) >> (missing ? 1 : 0) < width && Number(features[i]) >= 0))
       fail(node, `asks for a feature that samples of ${width} lack`);
     depths[i] = 1 + Math.max(below(beyond), below(within));
+    if (depths[i]! > DEEPEST) fail(node, `has a tree deeper than ${DEEPEST} nodes`);
   }
   const voted = node.inputs[VOTED] ? tableOf(node, VOTED) : [];
   if (voted.some((target) => !(Number(target) >= 0 && Number(target) < targets))) fail(node, `votes for a target that is none of ${targets}`);
@@ -91,11 +94,13 @@ function floatQuestion(k: KernelBuilder): Question {
   return (at, value) => ({ within: value.le(thresholds.load(at)), notNumber: value.ne(value) });
 }
 
-/** From a root to a leaf: `at` holds where the walk stands. */
-function walk(k: KernelBuilder, node: Node, question: Question, input: Buffer, row: Expr, at: Variable, depth: Expr): void {
+/** From a root to a leaf, whose row of votes it gives. */
+function walk(k: KernelBuilder, node: Node, question: Question, input: Buffer, sample: Expr, root: Expr, depth: Expr): Expr {
   const { missing } = attributesOf<TreeEnsembleAttributes>(node);
   const [features, children] = [k.input(FEATURES, "features"), k.input(CHILDREN, "children")];
   const nodes = k.int("nodes", inputOf(node, FEATURES).shape[0]!);
+  const row = k.let("row", sample.mul(k.int("features_each", inputOf(node, 0).shape[1]!)));
+  const at = k.variable("at", root);
   k.for("step", 0, depth, () =>
     k.if(at.get().lt(nodes), () => {
       const code = k.let("code", features.load(at.get()));
@@ -105,6 +110,7 @@ function walk(k: KernelBuilder, node: Node, question: Question, input: Buffer, r
       at.set(children.load(at.get().mul(2).add(taken)));
     }),
   );
+  return at.get().sub(nodes);
 }
 
 /** The loops around a question: `form` tells kernels with other questions apart. */
@@ -121,19 +127,12 @@ export function treeLoops(k: KernelBuilder, node: Node, ask: (k: KernelBuilder) 
   const targetOf = node.inputs[VOTED] ? k.input(VOTED, "voted") : null;
   const output = k.output(0, "y");
   const [count, each] = [k.int("targets", targets), k.int("votes_each", votes.shape[1]!)];
+  // All at once: whose place depends on data must not meet bytes that nobody has written.
   fillBuffer(k, output, elementCount(outputOf(node).shape), START[aggregate]);
   k.for("n", 0, k.int("samples", x.shape[0]!), (n) => {
     const scores = k.let("scores", n.mul(count));
     k.for("tree", 0, k.int("trees", depths.length), (tree) => {
-      const at = k.variable("at", roots.load(tree));
-      walk(k, node, question, input, k.let("row", n.mul(k.int("features_each", x.shape[1]!))), at, depth.load(tree));
-      const first = k.let(
-        "first",
-        at
-          .get()
-          .sub(k.int("nodes", inputOf(node, FEATURES).shape[0]!))
-          .mul(each),
-      );
+      const first = k.let("first", walk(k, node, question, input, n, roots.load(tree), depth.load(tree)).mul(each));
       k.for("v", 0, each, (v) => {
         const target = k.let("target", scores.add(targetOf === null ? v : targetOf.load(first.add(v))));
         const [score, vote] = [output.load(target), weights.load(first.add(v))];

@@ -13,7 +13,7 @@ function modeOf(site: Site, mode: string | undefined): Mode {
 }
 
 /** Attributes that run along the nodes (or the votes) of a forest are equally long. */
-function expectEqual(site: Site, what: string, ...lists: readonly { readonly length: number }[]): void {
+function expectSameLength(site: Site, what: string, ...lists: readonly { readonly length: number }[]): void {
   if (lists.some(({ length }) => length !== lists[0]!.length)) site.fail(`the attributes of its ${what} differ in length`);
 }
 
@@ -23,10 +23,10 @@ function namedForest(site: Site, votes: "class" | "target"): Forest {
   const [trees, ids, features] = [ints("nodes_treeids"), ints("nodes_nodeids"), ints("nodes_featureids")];
   const [yes, no, modes] = [ints("nodes_truenodeids"), ints("nodes_falsenodeids"), site.texts("nodes_modes") ?? []];
   const [values, missing] = [site.reals("nodes_values") ?? [], ints("nodes_missing_value_tracks_true")];
-  expectEqual(site, "nodes", trees, ids, features, yes, no, modes, values);
+  expectSameLength(site, "nodes", trees, ids, features, yes, no, modes, values);
   const [votingTrees, votingNodes, targets] = [ints(`${votes}_treeids`), ints(`${votes}_nodeids`), ints(`${votes}_ids`)];
   const weights = site.reals(`${votes}_weights`) ?? [];
-  expectEqual(site, "votes", votingTrees, votingNodes, targets, weights);
+  expectSameLength(site, "votes", votingTrees, votingNodes, targets, weights);
   const numbers = new Map(ids.map((id, i) => [`${trees[i]}/${id}`, i]));
   if (numbers.size !== ids.length) site.fail("a node is there twice");
   const cast = ids.map((): Vote[] => []);
@@ -39,7 +39,9 @@ function namedForest(site: Site, votes: "class" | "target"): Forest {
     const ways = { yes: numberOf(i, yes[i]!), no: numberOf(i, no[i]!) };
     return { mode: modeOf(site, mode), feature: features[i]!, values: [values[i]!], missing: missing[i] === 1, ...ways };
   });
-  return { nodes, roots: [...new Set(trees)].map((tree) => trees.indexOf(tree)) };
+  const roots = new Map<number, number>();
+  trees.forEach((tree, i) => roots.set(tree, roots.get(tree) ?? i));
+  return { nodes, roots: [...roots.values()] };
 }
 
 /** The sets of `BRANCH_MEMBER` nodes in their order, each ended by what is not a number. */
@@ -58,9 +60,9 @@ function splitForest(site: Site): Forest {
   const [features, splits, modes] = [ints("nodes_featureids"), site.reals("nodes_splits") ?? [], site.reals("nodes_modes") ?? []];
   const [yes, yesLeaf] = [ints("nodes_truenodeids"), ints("nodes_trueleafs")];
   const [no, noLeaf, missing] = [ints("nodes_falsenodeids"), ints("nodes_falseleafs"), ints("nodes_missing_value_tracks_true")];
-  expectEqual(site, "nodes", features, splits, modes, yes, yesLeaf, no, noLeaf);
+  expectSameLength(site, "nodes", features, splits, modes, yes, yesLeaf, no, noLeaf);
   const [targets, weights] = [ints("leaf_targetids"), site.reals("leaf_weights") ?? []];
-  expectEqual(site, "leaves", targets, weights);
+  expectSameLength(site, "leaves", targets, weights);
   const sets = memberSets(site);
   const numberOf = (at: number, isLeaf: number): number =>
     at < 0 || (isLeaf === 0 && at >= features.length) ? -1 : at + (isLeaf === 0 ? 0 : features.length);

@@ -199,7 +199,7 @@ class Ballots {
 const IDLE = { sum: 0, min: Infinity, max: -Infinity };
 
 function voteTables(rows: readonly (readonly Vote[])[], targets: number, aggregate: TreeEnsembleAttributes["aggregate"]) {
-  const votesEach = Math.max(1, ...rows.map((row) => row.length));
+  const votesEach = rows.reduce((most, row) => Math.max(most, row.length), 1);
   const isDense = votesEach === targets && rows.every((row) => new Set(row.map(({ target }) => target)).size === row.length);
   const full = rows.map((row) =>
     Array.from({ length: votesEach }, (_, i): Vote => {
