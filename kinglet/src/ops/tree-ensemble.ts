@@ -117,7 +117,7 @@ function walk(k: KernelBuilder, node: Node, question: Question, input: Buffer, s
 export function treeLoops(k: KernelBuilder, node: Node, ask: (k: KernelBuilder) => Question, form: string): KernelInstance {
   const { aggregate, targets, missing } = attributesOf<TreeEnsembleAttributes>(node);
   const [x, votes] = [inputOf(node, 0), inputOf(node, VOTES)];
-  const isTable = [FEATURES, CHILDREN, ROOTS].every((index) => TABLE_TYPES.includes(inputOf(node, index).dtype));
+  const isTable = [FEATURES, CHILDREN, ROOTS, VOTED].every((index) => TABLE_TYPES.includes(node.inputs[index]?.dtype ?? "uint8"));
   if (x.dtype !== "float32" || votes.dtype !== "float32" || inputOf(node, THRESHOLDS).dtype !== "float32" || !isTable) throw unsupportedTypes(node);
   const depths = depthsOf(node);
   const [input, question] = [k.input(0, "x"), ask(k)];

@@ -114,7 +114,7 @@ describe("trees of ai.onnx.ml", () => {
         const want = xs.flatMap((x) => trees.map((tree) => leafOf(tree, x)).reduce((a, b) => a.map((score, t) => joined(score, b[t]!))));
         expect(runClassical("TreeEnsembleRegressor", attributes, xs).outputs[0]!.map((score) => score + 0)).toEqual(want.map((score) => score + 0));
       }),
-      { numRuns: 120, seed: 5 },
+      { numRuns: 60, seed: 5 },
     );
   });
 
