@@ -2,7 +2,7 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { browserRemarks, browserTable, remarks, startTable, threadTable, timeTable } from "./js-tables.ts";
-import { arenaTable, compileTable, coreTable, coreTargetTable, floatTable, goalTable, planTable, speedTable } from "./mcu-tables.ts";
+import { arenaTable, compileTable, coreTable, coreTargetTable, floatTable, goalTable, planTable, speedTable, treeTable } from "./mcu-tables.ts";
 import { type JsResults, loadJs, loadMcu, type McuResults } from "./results.ts";
 import { markdown } from "./table.ts";
 
@@ -19,6 +19,7 @@ function parts(mcu: McuResults, js: JsResults): Readonly<Record<string, string>>
     cores: markdown(coreTable(mcu)),
     coreTargets: markdown(coreTargetTable(mcu)),
     float: markdown(floatTable(mcu)),
+    trees: markdown(treeTable(mcu)),
     compile: markdown(compileTable(mcu)),
     tools: Object.entries(mcu.tools)
       .map(([id, version]) => (version.includes(id) ? version : `${id}: ${version}`))

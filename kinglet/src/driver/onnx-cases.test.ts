@@ -7,7 +7,7 @@ import { needShared } from "../formats/test-files.ts";
 import { type Conformance, runOnnxCases } from "./onnx-cases.ts";
 
 /** Suites of the ONNX project with how many of their cases pass at least; all others are refused by name. */
-const SUITES = { node: 1055, simple: 5, "pytorch-converted": 57, "pytorch-operator": 25 } as const;
+const SUITES = { node: 1058, simple: 5, "pytorch-converted": 57, "pytorch-operator": 25 } as const;
 
 async function runSuite(context: TestContext, suite: string): Promise<Conformance> {
   const archive = readFileSync(needShared(context, join("data", "onnx-backend", `${suite}.zip`)));

@@ -14,15 +14,16 @@ function defaultRange(dtype: DType): { low: number; high: number } {
   return dtype === "int32" || dtype === "int64" ? { low: -1000, high: 1000 } : rangeOfDType(dtype);
 }
 
-/** Seeded random contents for one input of a case. */
+/** Contents for one input of a case: its own, or seeded random ones. */
 export function caseContents(input: CaseInput, random: Xorshift32): TypedArray {
   const range = defaultRange(input.dtype);
   const [low, high] = [input.low ?? range.low, input.high ?? range.high];
   const data = allocate(input.dtype, elementCount(input.shape));
   for (let i = 0; i < data.length; i++) {
-    if (input.dtype === "float32") data[i] = low + ((high - low) * (random.float() + 1)) / 2;
-    else if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[i] = BigInt(random.int(low, high));
-    else data[i] = random.int(low, high);
+    const drawn = (): number => (input.dtype === "float32" ? low + ((high - low) * (random.float() + 1)) / 2 : random.int(low, high));
+    const value = input.contents?.[i] ?? drawn();
+    if (data instanceof BigInt64Array || data instanceof BigUint64Array) data[i] = BigInt(value);
+    else data[i] = value;
   }
   return data;
 }

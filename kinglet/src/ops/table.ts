@@ -46,6 +46,10 @@ import { conv2dFilterGradient, conv2dInputGradient, depthwiseConv2dFilterGradien
 import { softmaxCrossEntropy } from "./cross-entropy.ts";
 import { dropout } from "./dropout.ts";
 import { fakeQuantize, fakeQuantizeGradient, fakeQuantizeWeights } from "./fake-quantize.ts";
+import { mapValues } from "./map-values.ts";
+import { oneVersusOneProbabilities, oneVersusOneScores, oneVersusOneVotes } from "./one-versus-one.ts";
+import { squaredDistances } from "./squared-distances.ts";
+import { treeEnsemble } from "./tree-ensemble.ts";
 import { adamUpdate, descentUpdate, movingAverage, rmsPropUpdate, sgdUpdate } from "./optimizer-updates.ts";
 import { averagePool2dGradient, maxPool2dGradient } from "./pool-gradient.ts";
 
@@ -189,6 +193,12 @@ export const OPS = {
   spectralSubtraction,
   pcanGain,
   filterBankLog,
+  treeEnsemble,
+  squaredDistances,
+  oneVersusOneScores,
+  oneVersusOneVotes,
+  oneVersusOneProbabilities,
+  mapValues,
 } satisfies Record<string, OpDef>;
 
 export type OpName = keyof typeof OPS;

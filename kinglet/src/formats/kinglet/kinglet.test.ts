@@ -4,6 +4,7 @@ import { strToU8, strFromU8, unzipSync, zipSync } from "fflate";
 import { describe, expect, it } from "vitest";
 import { bytesOf, KingletError, numberToFloat16, float16ToNumber, type TypedArray, Xorshift32 } from "../../base/index.ts";
 import { type Graph, GraphBuilder, printGraph } from "../../graph/index.ts";
+import { caseGraph, type OpDef, OPS } from "../../ops/index.ts";
 import { readModel } from "../index.ts";
 import { needShared } from "../test-files.ts";
 import { readKinglet } from "./read.ts";
@@ -103,6 +104,14 @@ describe("a .kinglet file", () => {
     b.output(sum);
     const back = readKinglet(writeKinglet(b.build()), "x");
     expect(back.values[1]!.data).toBe(back.values[2]!.data);
+  });
+
+  it.each(Object.values(OPS as Record<string, OpDef>))("keeps the examples of $name", (op) => {
+    const { graph } = caseGraph(op, new Xorshift32(3));
+    const file = writeKinglet(graph);
+    const back = readKinglet(file, "x.kinglet");
+    expect(printGraph(back)).toBe(printGraph(graph));
+    expect(Buffer.compare(writeKinglet(back), file)).toBe(0);
   });
 
   for (const model of goldenModels()) {

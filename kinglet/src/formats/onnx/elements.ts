@@ -72,6 +72,9 @@ export const ELEMENTS: ReadonlyMap<number, ElementType> = new Map([
   [26, integer("int2", "int8", 2, [-2, 1])],
 ]);
 
+/** Strings are known while a file is read; the network has their positions in a list of labels. */
+export const STRING: ElementType = { name: "string", dtype: "int64", bits: 64 };
+
 const NAMES: Readonly<Record<number, string>> = { 0: "undefined", 8: "string", 14: "complex64", 15: "complex128" };
 
 export function elementName(code: number): string {

@@ -1,7 +1,7 @@
 import { allocate, bytesOf, type DType, elementCount, fromBytes, KingletError, sameShape, type TypedArray } from "../../base/index.ts";
 import { type Attributes, GraphBuilder, type Node, type Quantization, type Value } from "../../graph/index.ts";
 import { evaluateNode, findOp } from "../../ops/index.ts";
-import { elementOf, type ElementType } from "./elements.ts";
+import { elementOf, type ElementType, STRING } from "./elements.ts";
 import type { Rule, Site } from "./site.ts";
 
 /** Folding may fill so many elements, and carry out so many multiply-accumulates, for one file; what is beyond stays in the graph. */
@@ -30,6 +30,7 @@ export class Importer {
   /** Dequantized and stored values with the same numbers as integers of a scale. */
   private readonly twins = new WeakMap<Value, Value>();
   private readonly makers = new WeakMap<Value, Maker>();
+  private readonly labels = new Map<Value, readonly string[]>();
   private readonly producers = new Map<Value, Node>();
   private readonly computed = new Map<Value, TypedArray>();
   private elementsLeft = FOLD_ELEMENTS;
@@ -90,6 +91,35 @@ export class Importer {
   mark(value: Value, element: ElementType): Value {
     this.elements.set(value, element);
     return value;
+  }
+
+  /** Says what the classes are whose scores or positions a value holds. */
+  label(value: Value, labels: readonly string[]): void {
+    this.labels.set(value, labels);
+  }
+
+  /** Says that a value's numbers are positions of strings. */
+  strings(value: Value, labels: readonly string[]): Value {
+    this.label(value, labels);
+    return this.mark(value, STRING);
+  }
+
+  /** A constant of strings. */
+  texts(texts: readonly string[], shape: readonly number[], name?: string): Value {
+    const labels = [...new Set(texts)];
+    return this.strings(
+      this.constant(
+        BigInt64Array.from(texts, (text) => BigInt(labels.indexOf(text))),
+        "int64",
+        shape,
+        name,
+      ),
+      labels,
+    );
+  }
+
+  labelsOf(value: Value): readonly string[] | undefined {
+    return this.labels.get(value);
   }
 
   twin(value: Value): Value | undefined {

@@ -1,9 +1,11 @@
 import { ATTENTION } from "./ops-attention.ts";
+import { CLASSICAL } from "./ops-classical.ts";
 import { CONSTANT } from "./ops-constant.ts";
 import { CONV } from "./ops-conv.ts";
 import { ELEMENTWISE } from "./ops-elementwise.ts";
 import { INDEX } from "./ops-index.ts";
 import { LOSS } from "./ops-loss.ts";
+import { MACHINES } from "./ops-machines.ts";
 import { MATRIX } from "./ops-matrix.ts";
 import { MOVEMENT } from "./ops-movement.ts";
 import { NORMALIZATION } from "./ops-normalization.ts";
@@ -12,6 +14,7 @@ import { MICROSOFT, QONNX, QUANTIZE } from "./ops-quantize.ts";
 import { RECURRENT } from "./ops-recurrent.ts";
 import { REDUCE } from "./ops-reduce.ts";
 import { RESIZE } from "./ops-resize.ts";
+import { TREES } from "./ops-trees.ts";
 import type { NodeProto } from "./proto.ts";
 import type { Rule } from "./site.ts";
 
@@ -25,6 +28,7 @@ const ONNX: ReadonlyMap<string, Rule> = new Map(
 const DOMAINS: ReadonlyMap<string, ReadonlyMap<string, Rule>> = new Map([
   ["", ONNX],
   ["ai.onnx", ONNX],
+  ["ai.onnx.ml", new Map(Object.entries({ ...CLASSICAL, ...MACHINES, ...TREES }))],
   ["com.microsoft", new Map(Object.entries(MICROSOFT))],
   ["onnx.brevitas", new Map(Object.entries(QONNX))],
   ["qonnx.custom_op.general", new Map(Object.entries(QONNX))],

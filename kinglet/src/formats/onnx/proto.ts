@@ -10,7 +10,7 @@ export interface TensorProto {
   int64s: bigint[];
   doubles: number[];
   uint64s: bigint[];
-  strings: number;
+  strings: Uint8Array[];
   external: Map<string, string>;
   isExternal: boolean;
   segmented: boolean;

@@ -16,11 +16,11 @@ const MODEL: TestModel = {
     { name: "zero", dims: [1], type: INT64, raw: longs(0) },
   ],
   nodes: [
-    { op: "Conv", inputs: ["x", "w"], outputs: ["c"], ints: { pads: [1, 1, 1, 1] } },
+    { op: "Conv", inputs: ["x", "w"], outputs: ["c"], attributes: { pads: { ints: [1, 1, 1, 1] } } },
     { op: "Relu", inputs: ["c"], outputs: ["r"] },
     { op: "Shape", inputs: ["r"], outputs: ["s"] },
     { op: "Gather", inputs: ["s", "zero"], outputs: ["n"] },
-    { op: "Concat", inputs: ["n", "rest"], outputs: ["wanted"], axis: 0 },
+    { op: "Concat", inputs: ["n", "rest"], outputs: ["wanted"], attributes: { axis: { int: 0 } } },
     { op: "Reshape", inputs: ["r", "wanted"], outputs: ["y"] },
   ],
 };

@@ -3,12 +3,13 @@ import { checkGraph, type Graph, type Value } from "../../graph/index.ts";
 import { removeUnused } from "./unused.ts";
 import { Importer } from "./importer.ts";
 import { bindFunction, bodyOf, type FunctionTable, functionTable } from "./functions.ts";
+import { STRING } from "./elements.ts";
 import { ruleOf } from "./operators.ts";
 import { pairMoved } from "./quantized-forms.ts";
 import type { DimProto, GraphProto, ModelProto, NodeProto, ValueInfoProto } from "./proto.ts";
 import { parseModel } from "./schema.ts";
 import { type Results, Site } from "./site.ts";
-import { decodeSparse, decodeTensor, elementType, type ExternalFiles, type Tensor } from "./tensor.ts";
+import { decodeSparse, decodeTensor, elementType, type ExternalFiles, isStrings, type Tensor, textsOf } from "./tensor.ts";
 
 export interface OnnxOptions {
   /** The shape of an input, by its name or number, where the file leaves it open. */
@@ -21,6 +22,9 @@ export interface OnnxOptions {
 
 /** Version 6 differs only in how it says that operands broadcast. */
 const OLDEST_OPSET = 6;
+/** What may be done with strings in input 0: they go somewhere else, or stay what they are. */
+const MOVING: ReadonlySet<string> = new Set(["Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Gather", "ArrayFeatureExtractor", "Cast"]);
+
 /** Calls of functions inside of functions; a function that calls itself ends here. */
 const MAX_DEPTH = 32;
 
@@ -45,6 +49,8 @@ class Scope {
     return this.values.has(name);
   }
 }
+
+const isKnown = (dim: DimProto): boolean => typeof dim === "number" && dim >= 0;
 
 const noFiles: ExternalFiles = (location, place) => {
   throw new KingletError("bad-file", `the tensor lies in the file "${location}", which is not at hand`, {
@@ -110,7 +116,10 @@ class Translation {
   }
 
   private addInitializers(graph: GraphProto, scope: Scope): void {
-    for (const tensor of graph.initializers) this.addTensor(tensor.name, decodeTensor(tensor, this.name, this.files), scope);
+    for (const tensor of graph.initializers) {
+      if (isStrings(tensor)) scope.set(tensor.name, this.importer.texts(textsOf(tensor, this.name), tensor.dims, tensor.name));
+      else this.addTensor(tensor.name, decodeTensor(tensor, this.name, this.files), scope);
+    }
     for (const sparse of graph.sparse) {
       const budget = (elements: number): void => this.importer.spend(elements, this.name);
       this.addTensor(sparse.values?.name ?? "", decodeSparse(sparse, this.name, this.files, budget), scope);
@@ -120,9 +129,12 @@ class Translation {
   private inputShape(input: ValueInfoProto, index: number): Shape {
     const given = this.options.shapeOf?.(input.name, index);
     const place = `${this.name}, input "${input.name}"`;
-    const open = input.shape === null || input.shape.some((dim) => typeof dim !== "number" || dim < 0);
+    const open = input.shape === null || !input.shape.every(isKnown);
     if (given === undefined) {
       if (!open) return input.shape as number[];
+      const [samples, features] = input.shape ?? [];
+      // Classical models take a matrix of any number of samples: one, if nobody says otherwise.
+      if (input.shape?.length === 2 && typeof features === "number" && features > 0 && !isKnown(samples!)) return [1, features];
       const text = input.shape?.map((dim) => (dim === "" ? "?" : dim)).join("x") ?? "of any rank";
       throw new KingletError("unsupported", `the shape of input "${input.name}" is open: ${text}`, {
         place,
@@ -152,13 +164,11 @@ class Translation {
 
   private addOutput(output: ValueInfoProto, scope: Scope): void {
     const { builder } = this.importer;
-    if (output.kind !== "tensor")
-      throw new KingletError("unsupported", `the output "${output.name}" is a ${output.kind}, and Kinglet's networks have tensors only`, {
-        place: this.name,
-      });
     const value = scope.get(output.name);
     if (value === undefined) throw new KingletError("bad-file", `the output "${output.name}" is never produced`, { place: this.name });
     if (elementCount(value.shape) === 0) throw new KingletError("unsupported", `the output "${output.name}" has no elements`, { place: this.name });
+    const labels = this.importer.labelsOf(value);
+    if (labels !== undefined) builder.note("labels", labels.map((label) => label.replace(/\s+/g, " ")).join("\n"));
     const taken = value.data !== undefined || builder.build().inputs.includes(value) || builder.build().outputs.includes(value);
     builder.output(taken ? this.importer.copy(value, output.name) : value);
   }
@@ -201,7 +211,10 @@ class Translation {
       return body.outputs.map((name) => inner.get(name) ?? null);
     }
     const rule = ruleOf(node)!;
+    const strings = site.inputs.find((value) => value !== null && this.importer.elementOf(value) === STRING);
+    if (strings && (strings !== site.inputs[0] || !MOVING.has(node.op))) site.unsupported("computing with strings is not supported");
     const results = this.guarded(site, () => rule(site));
+    if (strings) for (const result of [results].flat()) this.importer.strings(result as Value, this.importer.labelsOf(strings)!);
     const first = Array.isArray(results) ? results[0] : results;
     if (first && !site.inputs.includes(first as Value)) {
       this.importer.remember(first as Value, { site, rule });

@@ -38,8 +38,7 @@ const TENSOR: Fields<TensorProto> = {
   4: (c, m) => c.repeated(m.floats, WireType.Bit32, (r) => r.float()),
   5: (c, m) => c.repeated(m.int32s, WireType.Varint, (r) => r.int32()),
   6: (c, m) => {
-    c.bytes();
-    m.strings++;
+    m.strings.push(c.bytes());
   },
   7: (c, m) => c.repeated(m.int64s, WireType.Varint, int64),
   8: (c, m) => {
@@ -70,7 +69,7 @@ function emptyTensor(): TensorProto {
     int64s: [],
     doubles: [],
     uint64s: [],
-    strings: 0,
+    strings: [],
     external: new Map(),
     isExternal: false,
     segmented: false,

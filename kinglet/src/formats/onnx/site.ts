@@ -137,6 +137,12 @@ export class Site {
     return this.attributes.get(name)?.floats;
   }
 
+  /** Numbers of a list, or of a tensor that is called so or with `_as_tensor` behind, in single precision. */
+  reals(name: string): number[] | undefined {
+    const tensor = this.tensor(name) ?? this.tensor(`${name}_as_tensor`);
+    return tensor === undefined ? this.floats(name) : Array.from<number | bigint, number>(tensor.data, Number);
+  }
+
   attribute(name: string): AttributeProto | undefined {
     return this.attributes.get(name);
   }

@@ -33,6 +33,19 @@ function checkedShape(dims: readonly number[], place: string): readonly number[]
   return dims;
 }
 
+/** The number of strings in TensorProto.DataType. */
+export const STRINGS = 8;
+
+export const isStrings = (tensor: TensorProto): boolean => tensor.dataType === STRINGS;
+
+/** The contents of a stored tensor of strings. @throws KingletError `bad-file` */
+export function textsOf(tensor: TensorProto, name: string): string[] {
+  const place = `${name}, tensor "${tensor.name}"`;
+  const count = elementCount(checkedShape(tensor.dims, place));
+  if (tensor.strings.length !== count) bad(place, `${count} strings were declared, and the file holds ${tensor.strings.length}`);
+  return tensor.strings.map((bytes) => new TextDecoder().decode(bytes));
+}
+
 /** A number of `bits` in a small floating-point format. */
 function decodeFloat(bits: number, f: FloatFormat): number {
   const exponent = (bits >> f.mantissaBits) & ((1 << f.exponentBits) - 1);

@@ -17,20 +17,32 @@ export interface TestTensor {
   readonly dims: readonly number[];
   readonly type: number;
   readonly raw?: Uint8Array;
+  readonly texts?: readonly string[];
   readonly external?: Readonly<Record<string, string>>;
 }
+
+/** An attribute by its kind. */
+export type TestAttribute =
+  | { readonly int: number }
+  | { readonly float: number }
+  | { readonly text: string }
+  | { readonly ints: readonly number[] }
+  | { readonly floats: readonly number[] }
+  | { readonly texts: readonly string[] }
+  | { readonly tensor: Omit<TestTensor, "name"> };
 
 export interface TestNode {
   readonly op: string;
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
-  readonly ints?: Readonly<Record<string, readonly number[]>>;
-  readonly axis?: number;
+  readonly attributes?: Readonly<Record<string, TestAttribute>>;
   readonly domain?: string;
 }
 
 export interface TestModel {
   readonly opset?: number;
+  /** The version of ai.onnx.ml, where nodes are of it. */
+  readonly classical?: number;
   readonly inputs: readonly { readonly name: string; readonly type: number; readonly dims: readonly (number | string)[] }[];
   readonly outputs: readonly string[];
   readonly tensors?: readonly TestTensor[];
@@ -41,6 +53,7 @@ function tensorBytes(tensor: TestTensor): Uint8Array {
   return message((w) => {
     for (const dim of tensor.dims) intField(w, 1, dim);
     intField(w, 2, tensor.type);
+    for (const text of tensor.texts ?? []) textField(w, 6, text);
     textField(w, 8, tensor.name);
     if (tensor.raw !== undefined) bytesField(w, 9, tensor.raw);
     for (const [key, value] of Object.entries(tensor.external ?? {}))
@@ -56,32 +69,30 @@ function tensorBytes(tensor: TestTensor): Uint8Array {
   });
 }
 
+const floatField = (w: BinaryWriter, field: number, value: number): void => void w.tag(field, WireType.Bit32).float(value);
+
+/** The kind's number in AttributeProto, and its field. */
+function attributeBytes(name: string, attribute: TestAttribute): Uint8Array {
+  return message((w) => {
+    textField(w, 1, name);
+    if ("float" in attribute) floatField(w, 2, attribute.float);
+    else if ("int" in attribute) intField(w, 3, attribute.int);
+    else if ("text" in attribute) textField(w, 4, attribute.text);
+    else if ("tensor" in attribute) bytesField(w, 5, tensorBytes({ ...attribute.tensor, name }));
+    else if ("floats" in attribute) for (const value of attribute.floats) floatField(w, 7, value);
+    else if ("ints" in attribute) for (const value of attribute.ints) intField(w, 8, value);
+    else for (const value of attribute.texts) textField(w, 9, value);
+    intField(w, 20, ["float", "int", "text", "tensor", "", "floats", "ints", "texts"].indexOf(Object.keys(attribute)[0]!) + 1);
+  });
+}
+
 function nodeBytes(node: TestNode): Uint8Array {
   return message((w) => {
     for (const name of node.inputs) textField(w, 1, name);
     for (const name of node.outputs) textField(w, 2, name);
     textField(w, 4, node.op);
-    for (const [name, values] of Object.entries(node.ints ?? {}))
-      bytesField(
-        w,
-        5,
-        message((attribute) => {
-          textField(attribute, 1, name);
-          for (const value of values) intField(attribute, 8, value);
-          intField(attribute, 20, 7);
-        }),
-      );
-    const { axis, domain } = node;
-    if (domain !== undefined) textField(w, 7, domain);
-    if (axis !== undefined)
-      bytesField(
-        w,
-        5,
-        message((attribute) => {
-          textField(attribute, 1, "axis");
-          intField(attribute, 3, axis);
-        }),
-      );
+    for (const [name, attribute] of Object.entries(node.attributes ?? {})) bytesField(w, 5, attributeBytes(name, attribute));
+    if (node.domain !== undefined) textField(w, 7, node.domain);
   });
 }
 
@@ -108,23 +119,33 @@ function valueInfo(name: string, type: number, dims: readonly (number | string)[
   });
 }
 
+function opsetBytes(domain: string, version: number): Uint8Array {
+  return message((w) => {
+    textField(w, 1, domain);
+    intField(w, 2, version);
+  });
+}
+
 export function testOnnx(model: TestModel): Uint8Array {
   const graph = message((w) => {
     for (const node of model.nodes) bytesField(w, 1, nodeBytes(node));
     textField(w, 2, "graph");
     for (const tensor of model.tensors ?? []) bytesField(w, 5, tensorBytes(tensor));
     for (const { name, type, dims } of model.inputs) bytesField(w, 11, valueInfo(name, type, dims));
-    for (const name of model.outputs) bytesField(w, 12, valueInfo(name, 1, []));
+    // An engine finds the types itself.
+    for (const name of model.outputs)
+      bytesField(
+        w,
+        12,
+        message((output) => textField(output, 1, name)),
+      );
   });
   return message((w) => {
     intField(w, 1, 8);
     textField(w, 2, "test");
     bytesField(w, 7, graph);
-    bytesField(
-      w,
-      8,
-      message((opset) => intField(opset, 2, model.opset ?? 17)),
-    );
+    bytesField(w, 8, opsetBytes("", model.opset ?? 17));
+    if (model.classical !== undefined) bytesField(w, 8, opsetBytes("ai.onnx.ml", model.classical));
   });
 }
 
