@@ -3,23 +3,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { pngFile, sound, utf8 } from "../data/readers/testing.ts";
-import { main } from "./main.ts";
+import { kinglet } from "./testing.ts";
 
 let folder = "";
 const at = (name: string): string => join(folder, name);
-
-async function kinglet(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ["", ""];
-  const code = await main(argv, {
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-  });
-  return { code, out, err };
-}
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kinglet-data-cli-"));

@@ -10,7 +10,7 @@ import { findProgram } from "../boards/index.ts";
 import { MARKER } from "../driver/index.ts";
 import { writeNpy } from "../formats/index.ts";
 import { float32Bytes, testModel } from "../formats/tflite/test-model.ts";
-import { main } from "./main.ts";
+import { kinglet, type Ran } from "./testing.ts";
 
 const BIN = fileURLToPath(new URL("../../bin/kinglet.js", import.meta.url));
 const LIMIT_MS = 5000;
@@ -46,25 +46,6 @@ const file = (name: string, content: string | Uint8Array): string => {
   writeFileSync(at(name), content);
   return at(name);
 };
-
-interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function kinglet(...argv: readonly string[]): Promise<Ran> {
-  let [out, err] = ["", ""];
-  const code = await main(argv, {
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-  });
-  return { code, out, err };
-}
 
 /** One message, no stack, nothing on stdout, no internal error: what a refusal looks like. */
 function expectRefusal({ code, out, err }: Ran, want: number, pattern: RegExp): void {

@@ -2,7 +2,7 @@ import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promi
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { main } from "./main.ts";
+import { commandsIn, type Ran } from "./testing.ts";
 
 let [folder, project] = ["", ""];
 beforeAll(async () => {
@@ -11,11 +11,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-async function kinglet(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ["", ""];
-  const at = argv[0] === "init" ? folder : project;
-  const code = await main(argv, { out: (text) => void (out += text), err: (text) => void (err += text), folder: at });
-  return { code, out, err };
+/** In the project, but for what makes it. */
+async function kinglet(...argv: string[]): Promise<Ran> {
+  return await commandsIn({ folder: argv[0] === "init" ? folder : project })(...argv);
 }
 
 const CONFIG = `export default {

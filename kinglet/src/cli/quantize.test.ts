@@ -5,29 +5,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bytesOf, Xorshift32 } from "../base/index.ts";
 import { readModel, writeKinglet, writeNpy } from "../formats/index.ts";
 import { imbalanced } from "../passes/quantize/test-networks.ts";
-import { main } from "./main.ts";
+import { kinglet } from "./testing.ts";
 
 let folder = "";
 const at = (name: string): string => join(folder, name);
-
-interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function kinglet(...argv: string[]): Promise<Ran> {
-  let [out, err] = ["", ""];
-  const code = await main(argv, {
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-  });
-  return { code, out, err };
-}
 
 async function refuses(code: number, pattern: RegExp, ...argv: string[]): Promise<void> {
   const ran = await kinglet("quantize", ...argv);
