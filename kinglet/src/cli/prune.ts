@@ -5,13 +5,13 @@ import { KingletError } from "../base/index.ts";
 import { writeKinglet } from "../formats/index.ts";
 import type { Graph } from "../graph/index.ts";
 import { type Pruned, pruneChannels } from "../passes/index.ts";
-import type { ProjectConfig } from "../project/index.ts";
 import { count } from "./format.ts";
+import { zerosOf } from "../train/index.ts";
 import type { Io } from "./io.ts";
 import { loadModel } from "./model.ts";
 import { MODEL_FILE, PRUNED_FILE } from "./project-files.ts";
 import { checkTrained } from "./project-model.ts";
-import { type TrainingTask, type TrainOptions, trainingOptions, trainProject } from "./train.ts";
+import { gentler, type TrainingTask, type TrainOptions, trainingOptions, trainProject } from "./train.ts";
 
 interface PruneCliOptions extends TrainOptions {
   readonly macs?: number;
@@ -19,9 +19,8 @@ interface PruneCliOptions extends TrainOptions {
   readonly weights?: number;
 }
 
-/** Training on takes this share of the configuration's epochs and learning rate: the network knows already. */
-const EPOCHS_SHARE = 0.5;
-const RATE_SHARE = 0.5;
+/** What training on takes of the configuration's. */
+const TRAINED_ON = { epochs: 0.5, rate: 0.5 };
 
 function share(text: string): number {
   const value = Number(text);
@@ -36,13 +35,18 @@ function toldOf({ removed, macs, parameters }: Pruned): string {
 }
 
 /** What is trained on: fewer channels, or the same with zeros. The network as it was teaches. */
-function taskFor(network: Graph, { macs, parameters, weights }: PruneCliOptions, io: Io): Pick<TrainingTask, "start" | "method" | "agreed"> {
+function taskFor(
+  network: Graph,
+  { macs, parameters, weights }: PruneCliOptions,
+  io: Io,
+): Pick<TrainingTask, "start" | "method" | "agreed" | "finish"> {
   const agreed = {
     "network to prune": createHash("sha256").update(writeKinglet(network)).digest("hex"),
     pruning: JSON.stringify({ macs, parameters, weights }),
   };
   const distill = { teacher: network };
-  if (weights !== undefined) return { start: network, method: { distill, sparsity: { goal: weights } }, agreed };
+  if (weights !== undefined)
+    return { start: network, method: { distill, sparsity: { goal: weights } }, agreed, finish: (graph) => ({ graph, zeros: zerosOf(graph) }) };
   const pruned = pruneChannels(network, { ...(parameters === undefined ? { macs: macs ?? 0.5 } : { parameters }), multiple: 4 });
   io.err(toldOf(pruned));
   return { start: pruned.graph, method: { distill }, agreed };
@@ -51,24 +55,20 @@ function taskFor(network: Graph, { macs, parameters, weights }: PruneCliOptions,
 async function prune(folder: string | undefined, options: PruneCliOptions, io: Io): Promise<void> {
   if ([options.macs, options.parameters, options.weights].filter((goal) => goal !== undefined).length > 1)
     throw new KingletError("misuse", "one goal: --macs, --parameters or --weights");
-  await trainProject(folder, options, io, async (at, config) => {
+  await trainProject(folder, options, io, async ({ folder: at, config }) => {
     await checkTrained(at);
     const { graph } = await loadModel(join(at, MODEL_FILE));
     const task: TrainingTask = {
       ...taskFor(graph, options, io),
       command: "kinglet prune",
+      step: "pruned",
       file: PRUNED_FILE,
       checkpoint: ".kinglet/checkpoint-prune",
       before: { graph, file: MODEL_FILE },
       next: "kinglet quantize, kinglet evaluate, kinglet compile",
     };
-    return { task, config: gentler(config, options) };
+    return { task, config: gentler(config, options, TRAINED_ON) };
   });
-}
-
-function gentler(config: ProjectConfig, { epochs }: TrainOptions): ProjectConfig {
-  const schedule = { ...config.schedule, rate: config.schedule.rate * RATE_SHARE };
-  return { ...config, schedule, epochs: epochs ?? Math.max(1, Math.ceil(config.epochs * EPOCHS_SHARE)) };
 }
 
 export function addPrune(program: Command, io: Io): void {

@@ -31,8 +31,8 @@ export interface ProjectConfig {
   readonly optimizer: Optimizer;
   readonly schedule: RateSchedule;
   readonly augmentation: Augmentation;
-  /** Shares of the samples, and whether a group (speaker, person) may be torn apart. */
-  readonly split: { readonly by: "class" | "group"; readonly test: number; readonly validation: number };
+  /** Shares of the samples, whether a group (speaker, person) may be torn apart, and what shuffles them: the configuration's seed as a rule. */
+  readonly split: { readonly by: "class" | "group"; readonly test: number; readonly validation: number; readonly seed: number };
   readonly seed: number;
   readonly board: string | null;
 }
@@ -79,6 +79,7 @@ class Checker {
 }
 
 const MOST = Number.MAX_SAFE_INTEGER;
+const MOST_SEED = 2 ** 32 - 1;
 type Fields = Readonly<Record<string, (check: Checker, path: string, value: unknown) => void>>;
 
 const positive = (check: Checker, path: string, value: unknown): void => check.number(path, value, 0, 1e6);
@@ -143,9 +144,10 @@ function checkAugmentation(check: Checker, value: unknown): void {
 
 function checkSplit(check: Checker, value: unknown): void {
   if (value === undefined || !check.object("split", value)) return;
-  check.keys("split", value, ["by", "test", "validation"]);
+  check.keys("split", value, ["by", "test", "validation", "seed"]);
   if (value["by"] !== undefined) check.choice("split.by", value["by"], ["class", "group"]);
   for (const part of ["test", "validation"]) if (value[part] !== undefined) check.number(`split.${part}`, value[part], 0, 0.9);
+  if (value["seed"] !== undefined) check.number("split.seed", value["seed"], 0, MOST_SEED, true);
 }
 
 function checkBoard(check: Checker, value: unknown): void {
@@ -178,7 +180,7 @@ export function checkConfig(value: unknown, place: string): ProjectConfig {
   checkKind(check, "schedule", value["schedule"], SCHEDULES);
   checkAugmentation(check, value["augmentation"]);
   checkSplit(check, value["split"]);
-  check.number("seed", value["seed"] ?? 1, 0, 2 ** 32 - 1, true);
+  check.number("seed", value["seed"] ?? 1, 0, MOST_SEED, true);
   checkBoard(check, value["board"]);
   if (check.complaints.length > 0)
     throw new KingletError("bad-input", `the configuration is not right\n${check.complaints.map((each) => `  ${each}`).join("\n")}`, { place });
@@ -186,6 +188,6 @@ export function checkConfig(value: unknown, place: string): ProjectConfig {
     ...({ features: { kind: "none" }, batch: 32, augmentation: {}, seed: 1, board: null } as const),
     ...value,
     network: { options: {}, ...(value["network"] as Plain) },
-    split: { by: "class", test: 0.2, validation: 0.1, ...(value["split"] as Plain | undefined) },
+    split: { by: "class", test: 0.2, validation: 0.1, seed: value["seed"] ?? 1, ...(value["split"] as Plain | undefined) },
   } as unknown as ProjectConfig;
 }

@@ -62,7 +62,7 @@ export interface Learned {
 
 /** The parts of a project's data: the same for everything that a project does. */
 export function projectSplit(config: ProjectConfig, dataset: Dataset): Split {
-  return splitDataset(dataset, { ...config.split, seed: config.seed });
+  return splitDataset(dataset, config.split);
 }
 
 /** The data set of a project. @throws KingletError `bad-input` where there is none */
