@@ -1,14 +1,12 @@
-import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { KingletError } from "../base/index.ts";
-import { writeKinglet } from "../formats/index.ts";
 import type { Graph } from "../graph/index.ts";
 import { type Pruned, pruneChannels } from "../passes/index.ts";
 import { count } from "./format.ts";
 import { zerosOf } from "../train/index.ts";
 import type { Io } from "./io.ts";
-import { loadModel } from "./model.ts";
+import { fingerprint, loadModel } from "./model.ts";
 import { MODEL_FILE, PRUNED_FILE } from "./project-files.ts";
 import { checkTrained } from "./project-model.ts";
 import { gentler, type TrainingTask, type TrainOptions, trainingOptions, trainProject } from "./train.ts";
@@ -41,7 +39,7 @@ function taskFor(
   io: Io,
 ): Pick<TrainingTask, "start" | "method" | "agreed" | "finish"> {
   const agreed = {
-    "network to prune": createHash("sha256").update(writeKinglet(network)).digest("hex"),
+    "network to prune": fingerprint(network),
     pruning: JSON.stringify({ macs, parameters, weights }),
   };
   const distill = { teacher: network };

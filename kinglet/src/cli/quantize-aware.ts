@@ -1,8 +1,6 @@
-import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { KingletError } from "../base/index.ts";
 import { layerReports, type QuantizationPlan, type Sample } from "../driver/index.ts";
-import { writeKinglet } from "../formats/index.ts";
 import type { Graph } from "../graph/index.ts";
 import { quantizeGraph } from "../passes/index.ts";
 import { projectSplit } from "../project/index.ts";
@@ -10,7 +8,7 @@ import { evaluateOn, quantizationAware } from "../train/index.ts";
 import { noiseOf } from "./history.ts";
 import type { Io } from "./io.ts";
 import { juryOf } from "./judge.ts";
-import { loadModel } from "./model.ts";
+import { fingerprint, loadModel } from "./model.ts";
 import { floatFile, QUANTIZED_FILE } from "./project-files.ts";
 import { checkTrained, projectCalibration } from "./project-model.ts";
 import type { Project } from "./project-step.ts";
@@ -56,7 +54,7 @@ function taskFor(network: Graph, file: string, plan: QuantizationPlan, samples: 
   return {
     start: aware.graph,
     agreed: {
-      "network to quantize": createHash("sha256").update(writeKinglet(network)).digest("hex"),
+      "network to quantize": fingerprint(network),
       quantization: JSON.stringify({ method, percentile, weights, activations, perTensor, remedy, int16, io, samples: samples.length }),
     },
     command: "kinglet quantize --aware",

@@ -16,6 +16,7 @@ import {
 import { above0, whole } from "./arguments.ts";
 import type { StepDetails } from "./history.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
+import { fingerprint, loadModel } from "./model.ts";
 import { checkModelFile } from "./model-file.ts";
 import { exists, MODEL_FILE } from "./project-files.ts";
 import { finishStep, judgedJson, type Project, type ProjectNetwork, stepText } from "./project-step.ts";
@@ -166,13 +167,27 @@ export function trainingOptions(command: Command): Command {
   );
 }
 
+interface TrainCliOptions extends TrainOptions {
+  readonly start?: string;
+}
+
+async function train(folder: string | undefined, options: TrainCliOptions, io: Io): Promise<void> {
+  if (options.start === undefined) return await trainProject(folder, options, io, async ({ config }) => ({ task: TRAIN, config }));
+  const { graph } = await loadModel(options.start);
+  const agreed = { "network to start from": fingerprint(graph) };
+  const command = `kinglet train --start ${options.start}`;
+  await trainProject(folder, options, io, async ({ config }) => ({ task: { ...TRAIN, start: graph, agreed, command }, config }));
+}
+
 export function addTrain(program: Command, io: Io): void {
   const command = program
     .command("train")
     .description("Trains the network of a project on its data. Each epoch is kept; the same seed gives the same weights.");
   trainingOptions(command)
-    .addHelpText("after", "\nExamples:\n  kinglet train\n  kinglet train my-wand --epochs 5\n  kinglet train --resume")
-    .action((folder: string | undefined, options: TrainOptions) =>
-      trainProject(folder, options, io, async ({ config }) => ({ task: TRAIN, config })),
-    );
+    .option("--start <model>", "go on with the weights of a float network that takes the same samples and knows the same classes")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  kinglet train\n  kinglet train my-wand --epochs 5\n  kinglet train --resume\n  kinglet train --start large-data.kinglet --rate 0.001",
+    )
+    .action((folder: string | undefined, options: TrainCliOptions) => train(folder, options, io));
 }
