@@ -88,7 +88,7 @@ function resultText(result: ImportResult, summary: ReturnType<typeof summarizeDa
   if (result.ignored > 0) about.push(`  ${plural(result.ignored, "file")} passed over`);
   if (info.skipped.length > 0) {
     about.push(`  ${plural(info.skipped.length, "file")} could not be read and ${info.skipped.length === 1 ? "was" : "were"} left out:`);
-    about.push(...info.skipped.slice(0, 10).map(({ place, reason }) => wrapText(plain(`    ${place}: ${reason}`, 300), "      ")));
+    about.push(...info.skipped.slice(0, 10).map(({ place, reason }) => `    ${wrapText(plain(`${place}: ${reason}`, 300), "      ", 76)}`));
   }
   return [...about, "", result.unchanged ? `${result.folder} held this data set already` : `Written to ${result.folder}`].join("\n");
 }

@@ -1,8 +1,8 @@
-import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { commandsIn, type Ran } from "./testing.ts";
+import { commandsIn, onSmallDisk, type Ran } from "./testing.ts";
 
 let [folder, project] = ["", ""];
 beforeAll(async () => {
@@ -127,6 +127,23 @@ test("the choices of the configuration reach the training, and another one is no
   await writeFile(join(project, "kinglet.config.ts"), CONFIG.replace("epochs: 3", 'epochs: 3, freeze: ["logits"]'));
   expect((await kinglet("train", "--start", join(project, "model.kinglet"), "--epochs", "1")).code).toBe(0);
 });
+
+test("a full disk costs the running epoch", (context) =>
+  onSmallDisk(context, join(folder, "disk"), 600, async () => {
+    const disk = join(folder, "disk");
+    const onDisk = commandsIn({ folder: disk });
+    await cp(join(project, ".kinglet/data"), join(disk, ".kinglet/data"), { recursive: true });
+    await writeFile(join(disk, "kinglet.config.ts"), CONFIG.replace("[6]", "[400]"));
+    expect((await onDisk("train", "--epochs", "1")).code).toBe(0);
+    const before = await readFile(join(disk, ".kinglet/checkpoint"));
+    await writeFile(join(disk, "other"), new Uint8Array(2 ** 20)).catch(() => undefined);
+    const full = await onDisk("train", "--resume");
+    expect(full.err).toMatch(/the disk is full; the last whole epoch is kept\n +kinglet train --resume goes on/);
+    expect(await readFile(join(disk, ".kinglet/checkpoint"))).toEqual(before);
+    await rm(join(disk, "other"));
+    const { epochs } = JSON.parse((await onDisk("train", "--resume", "--json")).out) as { epochs: unknown[] };
+    expect(epochs).toHaveLength(3);
+  }));
 
 test("wrong fields are told, each in a line", async () => {
   await writeFile(

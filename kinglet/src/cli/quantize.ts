@@ -49,6 +49,8 @@ function checkOptions(options: QuantizeCliOptions, alone: boolean): void {
   if (options.weights === "float16" && options.activations !== "float")
     throw new KingletError("misuse", "weights of half precision go with --activations float");
   if (options.activations === "float" && options.explain === true) throw new KingletError("misuse", "--explain needs integer activations");
+  if (options.percentile !== undefined && options.method !== "percentile")
+    throw new KingletError("misuse", "--percentile goes with --method percentile");
   if (alone && options.activations !== "float" && options.calibrate === undefined)
     throw new KingletError("misuse", "integer activations need samples: name them with --calibrate", {
       hint: "--activations float needs none: weights alone become smaller.",
@@ -193,6 +195,30 @@ async function quantize(given: string | undefined, options: QuantizeCliOptions, 
   await quantizeFile(join(folder, await floatFile(folder)), folder, options, io);
 }
 
+/** All that can come out, and what helps. */
+const FORMS = `
+Forms:
+  int8            weights with a scale for each output channel; the default
+  16x8            --activations int16: 8-bit weights, 16-bit activations
+  4-bit weights   --weights int4
+  dynamic range   --activations float: 8-bit weights alone, no samples needed
+  half precision  --activations float --weights float16
+
+Ranges of activations (--method):
+  minmax          the smallest and largest number seen
+  moving-average  the same, as a moving average over samples
+  percentile      all but a share of the outermost (--percentile 99.9)
+  mse             the range with the least mean square error
+  entropy         the range that keeps most of the distribution (Kullback-Leibler)
+
+Remedies (--remedy, or let --explain choose):
+  equalize        cross-layer equalisation: weights of neighbours share the range
+  absorb-bias     large biases move into the next layer
+  correct-bias    takes the mean error of each channel off its bias
+  adaround        chooses for each weight whether to round it up or down
+  tune            short training towards the float network's own answers
+`;
+
 export function addQuantize(program: Command, io: Io): void {
   const command = program
     .command("quantize")
@@ -209,7 +235,7 @@ export function addQuantize(program: Command, io: Io): void {
     )
     .addOption(new Option("--io <type>", "element type of inputs and outputs").choices(["float", "int8", "int16"]).default("float"))
     .option("--per-tensor", "one scale for all weights of a layer")
-    .option("--remedy <a,b,...>", "equalize, absorb-bias, tune (short quantization-aware training), correct-bias, adaround", remedyList)
+    .option("--remedy <a,b,...>", "equalize, absorb-bias, correct-bias, adaround, tune: see below", remedyList)
     .option("--int16 <layer...>", "16 bits for the outputs of these layers")
     .option("--explain", "measure every layer, try all remedies in order of cost, keep what helps")
     .option("--aware", "in a project: train on with the rounding of integers in it, then quantize")
@@ -217,7 +243,7 @@ export function addQuantize(program: Command, io: Io): void {
     .option("--json", "one JSON document on stdout, with every channel's figures")
     .addHelpText(
       "after",
-      "\nExamples:\n  kinglet quantize\n  kinglet quantize --aware --epochs 10 --rate 0.0005\n  kinglet quantize float.tflite --calibrate samples.npy --io int8 --out q.kinglet\n  kinglet quantize float.tflite --calibrate samples/ --explain\n  kinglet quantize float.tflite --activations float --out dynamic.kinglet",
+      `${FORMS}\nExamples:\n  kinglet quantize\n  kinglet quantize --aware --epochs 10 --rate 0.0005\n  kinglet quantize float.tflite --calibrate samples.npy --io int8 --out q.kinglet\n  kinglet quantize float.tflite --calibrate samples/ --explain\n  kinglet quantize float.tflite --activations float --out dynamic.kinglet`,
     )
     .action((path: string | undefined, options: QuantizeCliOptions) => quantize(path, options, io));
   trainingFlags(command.optionsGroup("With --aware:"));

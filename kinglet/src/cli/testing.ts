@@ -1,3 +1,7 @@
+import { spawnSync } from "node:child_process";
+import { mkdirSync } from "node:fs";
+import type { TestContext } from "vitest";
+import { findProgram } from "../boards/index.ts";
 import type { Io } from "./io.ts";
 import { main } from "./main.ts";
 
@@ -19,3 +23,16 @@ export function commandsIn(io: Partial<Io>): (...argv: readonly string[]) => Pro
 
 /** Runs one command where nothing but its arguments matters. */
 export const kinglet: (...argv: readonly string[]) => Promise<Ran> = commandsIn({});
+
+/** Makes a folder that is a disk of its own of so many KiB while `use` runs; skips the test where that is not permitted. */
+export async function onSmallDisk(context: TestContext, folder: string, kib: number, use: () => Promise<void> | void): Promise<void> {
+  mkdirSync(folder);
+  const mount = process.platform === "linux" ? findProgram("mount") : null;
+  if (mount === null || spawnSync(mount, ["-t", "tmpfs", "-o", `size=${kib}k`, "none", folder]).status !== 0)
+    context.skip("needs the right to mount a small file system");
+  try {
+    await use();
+  } finally {
+    spawnSync(findProgram("umount") ?? "", [folder]);
+  }
+}

@@ -14,11 +14,12 @@ import {
   projectData,
 } from "../project/index.ts";
 import { above0, whole } from "./arguments.ts";
+import { isFullDisk } from "./errors.ts";
 import type { StepDetails } from "./history.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
 import { fingerprint, loadModel } from "./model.ts";
 import { checkModelFile } from "./model-file.ts";
-import { exists, MODEL_FILE } from "./project-files.ts";
+import { MODEL_FILE } from "./project-files.ts";
 import { finishStep, judgedJson, type Project, type ProjectNetwork, stepText } from "./project-step.ts";
 import { TrainingDisplay } from "./train-text.ts";
 
@@ -73,16 +74,11 @@ const TRAIN: TrainingTask = {
   next: "kinglet prune, kinglet quantize, kinglet evaluate, kinglet compile",
 };
 
-/** How a stopped training can go on; what is on disk decides. */
-async function stopped(folder: string, { checkpoint, command }: TrainingTask): Promise<KingletError> {
-  const kept = await exists(join(folder, checkpoint));
-  return new KingletError(
-    "interrupted",
-    kept ? "the training was stopped; its last whole epoch is kept" : "the training was stopped in its first epoch",
-    {
-      ...(kept ? { hint: `${command} --resume goes on.` } : {}),
-    },
-  );
+/** How a stopped training can go on. */
+function stopped(why: string, kept: boolean, { command }: TrainingTask): KingletError {
+  return kept
+    ? new KingletError("interrupted", `${why}; the last whole epoch is kept`, { hint: `${command} --resume goes on.` })
+    : new KingletError("interrupted", `${why} in the first epoch`);
 }
 
 async function learnVisibly({ folder, config, dataset }: Project, task: TrainingTask, options: TrainOptions, io: Io): Promise<Learned> {
@@ -90,6 +86,7 @@ async function learnVisibly({ folder, config, dataset }: Project, task: Training
   const stop = new AbortController();
   const quiet = io.onStop?.(() => stop.abort());
   const { start, method, agreed } = task;
+  let kept = options.resume === true;
   try {
     const learned = await learn(config, dataset, {
       ...(start === undefined ? {} : { start }),
@@ -99,7 +96,10 @@ async function learnVisibly({ folder, config, dataset }: Project, task: Training
       signal: stop.signal,
       onPlan: (plan) => display.begin(plan),
       onBatch: (progress) => display.batch(progress),
-      onEpoch: (report) => display.epoch(report),
+      onEpoch: (report) => {
+        kept = true;
+        display.epoch(report);
+      },
       ...(options.resume === true ? { resume: true } : {}),
       ...(options.threads === undefined ? {} : { threads: options.threads }),
     });
@@ -107,7 +107,8 @@ async function learnVisibly({ folder, config, dataset }: Project, task: Training
     return learned;
   } catch (error) {
     display.clear();
-    throw error instanceof KingletError && error.code === "interrupted" ? await stopped(folder, task) : error;
+    if (error instanceof KingletError && error.code === "interrupted") throw stopped("the training was stopped", kept, task);
+    throw isFullDisk(error) ? stopped("the disk is full", kept, task) : error;
   } finally {
     quiet?.();
   }

@@ -159,12 +159,29 @@ interface ReadAll {
 const isRefusal = (error: unknown): error is KingletError =>
   error instanceof KingletError && (error.code === "bad-input" || error.code === "unsupported");
 
+/** What the file system may refuse for one file, in words. */
+const NOT_READ: Readonly<Record<string, string>> = {
+  EACCES: "reading it is not permitted",
+  EPERM: "reading it is not permitted",
+  EIO: "the disk cannot read it",
+  ENOENT: "it is gone",
+};
+
+async function bytesOfFile(file: SourceFile): Promise<Uint8Array> {
+  try {
+    return await file.read();
+  } catch (error) {
+    const reason = NOT_READ[(error as NodeJS.ErrnoException).code ?? ""];
+    throw reason === undefined ? error : new KingletError("bad-input", reason, { place: file.name });
+  }
+}
+
 async function readAll(files: readonly SourceFile[], scratch: Scratch, options: ImportOptions, rules: Rules): Promise<ReadAll> {
   const [sources, skipped]: [ReadAll["sources"], ReadAll["skipped"]] = [[], []];
   let firstHint: string | undefined;
   for (const [i, file] of files.entries()) {
     try {
-      const bytes = await file.read();
+      const bytes = await bytesOfFile(file);
       await addFile(file, sources.length, bytes, scratch, options, rules);
       sources.push({ name: file.name, bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") });
     } catch (error) {
