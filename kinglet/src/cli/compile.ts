@@ -19,6 +19,7 @@ import { bytes, count, plain } from "./format.ts";
 import { announceIfLarge, answer, type CommonOptions, type Io, withProgress } from "./io.ts";
 import { type LoadedModel, loadModel, type ShapeOptions, shapeOption } from "./model.ts";
 import { projectToCompile } from "./project-model.ts";
+import { sparseText } from "./project-step.ts";
 import { explainText } from "./explain.ts";
 import { version } from "./version.ts";
 
@@ -90,6 +91,7 @@ function compileText(made: Artefact, options: CliCompileOptions, files: readonly
     `  MACs         ${count(macs)}`,
     ...profileText(profile),
     "",
+    ...sparseText(made.compiled.sparse),
     ...files.map((name) => `  ${name}`),
     ...(options.explain === true ? ["", explainText(made.compiled.program)] : []),
   ].join("\n");
@@ -185,6 +187,7 @@ async function compile(given: string | undefined, asked: AskedOptions, io: Io): 
     weightBytes,
     macs,
     parameters,
+    sparse: made.compiled.sparse,
     ...profileJson(profile),
     ...(options.explain === true ? { kernels: made.compiled.program.steps.map(({ name, op, func, notes }) => ({ name, op, func, ...notes })) } : {}),
     files,

@@ -35,6 +35,7 @@ const FOOTPRINT = {
   macs: isReal,
   arenaBytes: isReal,
   weightBytes: isReal,
+  sparse: listOf({ name: isText, op: isText, tableBytes: isReal, packedBytes: isReal, time: isReal, stored: isText }),
   codeBytes: orNull,
   stackBytes: orNull,
   instructions: orNull,

@@ -1,11 +1,12 @@
 import { join } from "node:path";
 import type { Dataset } from "../data/index.ts";
+import type { SparseLayer } from "../driver/index.ts";
 import { writeKinglet } from "../formats/index.ts";
 import type { Graph } from "../graph/index.ts";
 import { type ProjectConfig, projectSplit } from "../project/index.ts";
 import { type Footprint, formatTable, type NetworkStep } from "../report/index.ts";
 import { writeFiles } from "./files.ts";
-import { count, plain } from "./format.ts";
+import { bytes, count, plain, plural, wrapText } from "./format.ts";
 import { historyText, readHistory, type StepDetails, stepOf, withStep } from "./history.ts";
 import { type Io, withProgress } from "./io.ts";
 import { judge, juryOf, trainingPage, type Verdict, verdictLine } from "./judge.ts";
@@ -85,6 +86,42 @@ export function stepsTable(steps: readonly NetworkStep[]): string {
   return formatTable([{ title: "step" }, ...["right", "flash B", "RAM B", "instructions", "MACs"].map(right)], rows);
 }
 
+/** What zeros among the weights bring. */
+function zerosText({ zeros, footprint: { sparse } }: NetworkStep): string[] {
+  const all = zeros.reduce((sum, layer) => ({ zeros: sum.zeros + layer.zeros, of: sum.of + layer.of }), { zeros: 0, of: 0 });
+  const counted =
+    all.of === 0
+      ? []
+      : [
+          ...zeros.map((layer) => `  ${plain(layer.weights, 40)}: ${count(layer.zeros)} of ${count(layer.of)} weights are 0`),
+          "  In floating point they bring no byte and no instruction; kinglet quantize tells what they bring then.",
+          "",
+        ];
+  return [...counted, ...sparseText(sparse)];
+}
+
+const KEPT: Readonly<Record<string, string>> = {
+  slow: "unpacking would take more than a tenth of their time",
+  "no room": "the arena has no room to unpack them",
+};
+
+/** How layers of mostly zeros are stored, and why the others are not. */
+export function sparseText(sparse: readonly SparseLayer[]): string[] {
+  if (sparse.length === 0) return [];
+  const packed = sparse.filter(({ stored }) => stored === "packed");
+  const saved = packed.reduce((sum, { tableBytes, packedBytes }) => sum + tableBytes - packedBytes, 0);
+  const most = Math.max(0, ...packed.map(({ time }) => time));
+  const told =
+    packed.length === 0
+      ? "Zeros bring nothing on this board: no byte and no instruction less."
+      : `Zeros of ${plural(packed.length, "layer")} are not stored: ${bytes(saved)} less, at most ${percent(most)} more time of a layer.`;
+  const kept = Object.entries(KEPT).flatMap(([stored, why]) => {
+    const layers = sparse.filter((each) => each.stored === stored).map(({ name }) => plain(name, 40));
+    return layers.length === 0 ? [] : [wrapText(`  with zeros stay ${layers.join(", ")}: ${why}`, "    ")];
+  });
+  return [told, ...kept, ""];
+}
+
 /** What a command did, for a person. */
 export function stepText(folder: string, { files, judgedOn, verdicts, steps }: StepResult, next: string): string {
   const { samples, footprint } = steps.at(-1)!;
@@ -96,6 +133,7 @@ export function stepText(folder: string, { files, judgedOn, verdicts, steps }: S
     "",
     stepsTable(steps),
     "",
+    ...zerosText(steps.at(-1)!),
     `Written: ${files.map((name) => plain(join(folder, name))).join(", ")}`,
     `Next: ${next}`,
   ].join("\n");

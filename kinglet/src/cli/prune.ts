@@ -1,9 +1,12 @@
 import { join } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { KingletError } from "../base/index.ts";
+import { boardById } from "../boards/index.ts";
+import { measureFootprint } from "../driver/index.ts";
 import type { Graph } from "../graph/index.ts";
 import { type Pruned, pruneChannels } from "../passes/index.ts";
 import { count } from "./format.ts";
+import type { ProjectConfig } from "../project/index.ts";
 import { zerosOf } from "../train/index.ts";
 import type { Io } from "./io.ts";
 import { fingerprint, loadModel } from "./model.ts";
@@ -32,20 +35,43 @@ function toldOf({ removed, macs, parameters }: Pruned): string {
   return `${went("multiply-accumulates", macs)}, ${went("parameters", parameters)}; removed:\n${lines.join("\n")}\n`;
 }
 
+/** Channels become a multiple of this: kernels compute several at once. */
+const MULTIPLE = 4;
+
+/** What taking whole channels to the same number of parameters would bring, which zeros alone do not. */
+async function tellChannels(network: Graph, zeros: number, { board }: ProjectConfig, io: Io): Promise<void> {
+  const parameters = Number((1 - zeros).toFixed(3));
+  const where = board === null ? null : boardById(board);
+  try {
+    const [now, then] = [
+      await measureFootprint(network, where),
+      await measureFootprint(pruneChannels(network, { parameters, multiple: MULTIPLE }).graph, where),
+    ];
+    const work = now.instructions === null || then.instructions === null ? "MACs" : "instructions";
+    const [before, after] = [now, then].map((each) => (work === "MACs" ? each.macs : each.instructions!)) as [number, number];
+    io.err(
+      `zeros leave floats as large and as slow as they are; whole channels (kinglet prune --parameters ${parameters}) would leave ${count(then.weightBytes)} of ${count(now.weightBytes)} bytes of tables, ${count(then.arenaBytes)} of ${count(now.arenaBytes)} of the arena, ${count(after)} of ${count(before)} ${work}\n`,
+    );
+  } catch (error) {
+    // So few channels cannot stay, or cannot be followed: there is nothing to compare with.
+    if (!(error instanceof KingletError)) throw error;
+  }
+}
+
+type Pruning = Pick<TrainingTask, "start" | "method" | "agreed" | "finish">;
+
 /** What is trained on: fewer channels, or the same with zeros. The network as it was teaches. */
-function taskFor(
-  network: Graph,
-  { macs, parameters, weights }: PruneCliOptions,
-  io: Io,
-): Pick<TrainingTask, "start" | "method" | "agreed" | "finish"> {
+async function pruningOf(network: Graph, config: ProjectConfig, { macs, parameters, weights }: PruneCliOptions, io: Io): Promise<Pruning> {
   const agreed = {
     "network to prune": fingerprint(network),
     pruning: JSON.stringify({ macs, parameters, weights }),
   };
   const distill = { teacher: network };
-  if (weights !== undefined)
+  if (weights !== undefined) {
+    await tellChannels(network, weights, config, io);
     return { start: network, method: { distill, sparsity: { goal: weights } }, agreed, finish: (graph) => ({ graph, zeros: zerosOf(graph) }) };
-  const pruned = pruneChannels(network, { ...(parameters === undefined ? { macs: macs ?? 0.5 } : { parameters }), multiple: 4 });
+  }
+  const pruned = pruneChannels(network, { ...(parameters === undefined ? { macs: macs ?? 0.5 } : { parameters }), multiple: MULTIPLE });
   io.err(toldOf(pruned));
   return { start: pruned.graph, method: { distill }, agreed };
 }
@@ -57,7 +83,7 @@ async function prune(folder: string | undefined, options: PruneCliOptions, io: I
     await checkTrained(at);
     const { graph } = await loadModel(join(at, MODEL_FILE));
     const task: TrainingTask = {
-      ...taskFor(graph, options, io),
+      ...(await pruningOf(graph, config, options, io)),
       command: "kinglet prune",
       step: "pruned",
       file: PRUNED_FILE,
@@ -75,7 +101,12 @@ export function addPrune(program: Command, io: Io): void {
     .description(`Makes a project's trained network smaller and trains it on, taught by what it was: ${PRUNED_FILE}.`)
     .addOption(new Option("--macs <share>", "share of the multiply-accumulates that may stay: channels go (default 0.5)").argParser(share))
     .addOption(new Option("--parameters <share>", "the same by parameters").argParser(share))
-    .addOption(new Option("--weights <share>", "share of the weights that become 0; no faster, but smaller when packed").argParser(share));
+    .addOption(
+      new Option(
+        "--weights <share>",
+        "share of the weights that become 0: smaller in flash once quantized where unpacking is quick, never faster",
+      ).argParser(share),
+    );
   trainingOptions(command)
     .addHelpText("after", "\nExamples:\n  kinglet prune\n  kinglet prune --macs 0.3 --epochs 10\n  kinglet prune --weights 0.8")
     .action((folder: string | undefined, options: PruneCliOptions) => prune(folder, options, io));

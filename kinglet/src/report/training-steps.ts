@@ -1,3 +1,4 @@
+import type { SparseLayer } from "../driver/index.ts";
 import { bytesShort, count, countShort, plural } from "./format.ts";
 import { bar, escapeHtml, htmlTable } from "./markup.ts";
 import { learningCurves } from "./training-charts.ts";
@@ -18,6 +19,7 @@ export const titleOf = ({ step }: NetworkStep): string => TITLES[step];
 export const flashOf = ({ footprint: { weightBytes, codeBytes } }: NetworkStep): number => weightBytes + (codeBytes ?? 0);
 export const ramOf = ({ footprint: { arenaBytes, stackBytes } }: NetworkStep): number => arenaBytes + (stackBytes ?? 0);
 
+const number = (title: string) => ({ title, number: true });
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
 /** A figure, its share of the first step's, and a bar. */
@@ -59,7 +61,6 @@ export function stepTable(data: TrainingReport): string {
     `<b>${percent(step.accuracy)}</b>${bar(step.accuracy, 1, "right")}`,
     ...columns.map((each) => each[i]!),
   ]);
-  const number = (title: string) => ({ title, number: true });
   const titles = [{ title: "Step" }, number("Right"), number("Flash"), number("RAM"), number("Instructions"), number("MACs")];
   return `<p class="quiet">${escapeHtml(methodText(data), 600)}</p>${htmlTable("What each step costs and brings", titles, rows)}`;
 }
@@ -96,15 +97,45 @@ export function noiseTable(noise: readonly LayerNoise[]): string {
   return `<p class="quiet">The signal-to-noise ratio of each layer's output against the floating-point network, on calibration samples: in the running network, where the errors of all layers before count, and by itself, with exact inputs. ${POOR_DB} dB is an error of a tenth of the signal, 40 dB of a hundredth. <code>kinglet quantize --explain</code> tries what helps.</p>${htmlTable("Errors of quantization", titles, rows)}`;
 }
 
-/** Where weights are 0, and what that brings. */
-export function zerosTable(zeros: readonly LayerZeros[], notes: readonly string[]): string {
+const STORED: Readonly<Record<SparseLayer["stored"], string>> = {
+  packed: "without its zeros",
+  slow: "as it is: unpacking would take too long",
+  "no room": "as it is: no room to unpack it",
+};
+
+/** Zeros among the weights of a network that was pruned weight by weight. */
+function pruned(zeros: readonly LayerZeros[]): string {
   const rows = zeros.map((layer) => [
     `<b>${escapeHtml(layer.weights, 80)}</b>`,
     count(layer.of),
     count(layer.zeros),
     `${percent(layer.zeros / Math.max(1, layer.of))}${bar(layer.zeros, layer.of)}`,
   ]);
-  const number = (title: string) => ({ title, number: true });
-  const told = notes.map((note) => `<p>${escapeHtml(note, 600)}</p>`).join("");
-  return `${told}${htmlTable("Zeros among the weights", [{ title: "Layer's weights" }, number("Weights"), number("Zeros"), number("Share")], rows)}`;
+  const titles = [{ title: "Weights" }, number("Elements"), number("Zeros"), number("Share")];
+  return `<p class="quiet">In floating point zeros bring no byte and no instruction: kernels are dense. A quantized layer can be stored without them.</p>${htmlTable("Zeros among the weights", titles, rows)}`;
+}
+
+/** How layers of mostly zeros lie in flash, and what that brings on the board. */
+function packed(sparse: readonly SparseLayer[]): string {
+  const saved = sparse.reduce((sum, { stored, tableBytes, packedBytes }) => sum + (stored === "packed" ? tableBytes - packedBytes : 0), 0);
+  const told =
+    saved === 0
+      ? "On this board zeros bring nothing: no byte and no instruction less."
+      : `On this board zeros save ${count(saved)} bytes of flash and cost time: layers are unpacked into the arena before they run.`;
+  const rows = sparse.map((layer) => [
+    `<b>${escapeHtml(layer.op, 40)}</b><span class="name">${escapeHtml(layer.name, 80)}</span>`,
+    count(layer.tableBytes),
+    count(layer.stored === "packed" ? layer.packedBytes : layer.tableBytes),
+    layer.stored === "packed" ? `at most +${percent(layer.time)}` : "–",
+    STORED[layer.stored],
+  ]);
+  const titles = [{ title: "Layer" }, number("Bytes with zeros"), number("Bytes in flash"), number("Time of the layer"), { title: "Stored" }];
+  return `<p class="quiet">${told} A layer is stored without its zeros where that adds at most a tenth to its time and nothing to the arena. Removing channels (<code>kinglet prune</code> without <code>--weights</code>) makes a network smaller and faster.</p>${htmlTable("Layers of mostly zeros", titles, rows)}`;
+}
+
+/** Where weights are 0, and what that brings; empty where no step set any. */
+export function zerosTable({ steps }: TrainingReport): string {
+  const zeros = steps.findLast((step) => step.zeros.length > 0)?.zeros ?? [];
+  const sparse = steps.at(-1)?.footprint.sparse ?? [];
+  return `${zeros.length === 0 ? "" : pruned(zeros)}${sparse.length === 0 ? "" : packed(sparse)}`;
 }

@@ -2,7 +2,7 @@ import { bytesShort, count, countShort } from "./format.ts";
 import { escapeHtml, htmlTable, MARK } from "./markup.ts";
 import { STYLE } from "./style.ts";
 import { mistakeCards } from "./training-mistakes.ts";
-import { flashOf, noiseTable, ramOf, stepCurves, stepTable, titleOf } from "./training-steps.ts";
+import { flashOf, noiseTable, ramOf, stepCurves, stepTable, titleOf, zerosTable } from "./training-steps.ts";
 import type { JudgedNetwork, TrainingReport } from "./training-types.ts";
 
 const OWN_STYLE = `
@@ -108,11 +108,13 @@ interface Section {
 function sectionsOf(data: TrainingReport): Section[] {
   const matrices = `<div class="matrices">${data.judged.map((each) => matrix(each, data.classes)).join("")}</div>`;
   const noise = data.steps.at(-1)?.noise ?? [];
+  const zeros = zerosTable(data);
   return [
     { id: "figures", title: "Key figures", body: cards(data) },
     { id: "steps", title: "From step to step", body: stepTable(data) },
     { id: "curves", title: "Learning", body: stepCurves(data) },
     ...(noise.length === 0 ? [] : [{ id: "noise", title: "What integers cost, layer by layer", body: noiseTable(noise) }]),
+    ...(zeros === "" ? [] : [{ id: "zeros", title: "Zeros", body: zeros }]),
     { id: "confusion", title: "What is taken for what", body: matrices },
     { id: "classes", title: "Class by class", body: classTable(data) },
     { id: "forms", title: "Files", body: compared(data) },
