@@ -82,13 +82,16 @@ function signal({ data, shape }: ShownMistake): string {
   return `<svg viewBox="0 0 ${LINE_WIDTH} ${LINE_HEIGHT}" role="img" aria-label="the signal">${lines.join("")}</svg>`;
 }
 
+/** A file with the folder that it lies in: what comes before is the same for all. */
+const tail = (path: string): string => path.split("/").slice(-2).join("/");
+
 /** Cards of samples that were taken for something else. */
 export function mistakeCards(mistakes: readonly ShownMistake[]): string {
   if (mistakes.length === 0) return "<p>There are none.</p>";
   const cards = mistakes.map((mistake) => {
     const { shape, spectrogram, label, answer, source } = mistake;
     const drawn = shape.length === 3 ? picture(mistake) : signal(mistake) + (spectrogram === undefined ? "" : heard(spectrogram));
-    return `<li>${drawn}<p><b>${escapeHtml(label, 40)}</b> taken for <b class="bad">${escapeHtml(answer, 40)}</b></p><p class="quiet"><code>${escapeHtml(source, 60)}</code></p></li>`;
+    return `<li>${drawn}<p><b>${escapeHtml(label, 40)}</b> taken for <b class="bad">${escapeHtml(answer, 40)}</b></p><p class="quiet"><code>${escapeHtml(tail(source), 60)}</code></p></li>`;
   });
   return `<ul class="mistakes">${cards.join("")}</ul>`;
 }

@@ -18,7 +18,7 @@ circle.train { fill: var(--bar2); } circle.judge { fill: var(--bar4); } .key.tra
 .mistakes { list-style: none; padding: 0; margin: 0; display: grid; gap: 12px; grid-template-columns: repeat(auto-fill, minmax(190px, 1fr)); }
 .mistakes li { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 10px 12px; } .mistakes p { margin: .3em 0 0; font-size: .875rem; overflow-wrap: anywhere; }
 .mistakes svg { width: 100%; display: block; } .mistakes .curve { stroke-width: 1; } .mistakes img { width: 100%; image-rendering: pixelated; display: block; border-radius: 4px; } .mistakes .heard { height: 84px; margin-top: 4px; image-rendering: auto; }
-h3 { font-size: 1rem; font-weight: 600; margin: 1.1em 0 .5em; } h3 .quiet { font-weight: 400; } td .bar, th .bar { min-width: 84px; } .num .bar { margin-left: auto; }
+h3 { font-size: 1rem; font-weight: 600; margin: 1.1em 0 .5em; } h3 .quiet { font-weight: 400; } td .bar, th .bar { min-width: 84px; } .num .bar { margin-left: auto; } .scroll + p { margin-top: 1.4em; }
 td .cell { display: block; margin: -7px -14px; padding: 7px 14px; }
 `;
 
@@ -42,6 +42,7 @@ function cards({ judged, steps, parameters, classes, judgedOn }: TrainingReport)
       ? ""
       : card("Flash", bytesShort(flashOf(now)), `${escapeHtml(titleOf(now)).toLowerCase()}; ${count(flashOf(now))} bytes`) +
         card("RAM", bytesShort(ramOf(now)), `${count(ramOf(now))} bytes`) +
+        card("MACs", countShort(now.footprint.macs), `${count(now.footprint.macs)} an inference`) +
         (now.footprint.instructions === null
           ? ""
           : card(
