@@ -73,7 +73,7 @@ const flashOf = ({ weightBytes, codeBytes }: Footprint): number => weightBytes +
 const ramOf = ({ arenaBytes, stackBytes }: Footprint): number => arenaBytes + (stackBytes ?? 0);
 
 /** Every step of a project in a line: what it gets right and what it takes. */
-export function stepsTable(steps: readonly NetworkStep[]): string {
+function stepsTable(steps: readonly NetworkStep[]): string {
   const right = (title: string) => ({ title, align: "right" as const });
   const rows = steps.map(({ step, accuracy, footprint }) => [
     step,
