@@ -22,6 +22,7 @@ import { announceIfLarge, answer, type CommonOptions, type Io, withProgress } fr
 import { type LoadedModel, loadModel, type ShapeOptions, shapeOption } from "./model.ts";
 import { learningFor, learningText } from "./compile-learning.ts";
 import { projectToCompile } from "./project-model.ts";
+import { sparseText } from "./project-step.ts";
 import { explainText } from "./explain.ts";
 import { version } from "./version.ts";
 
@@ -101,6 +102,7 @@ function compileText(
     `  MACs         ${count(macs)}`,
     ...profileText(profile),
     "",
+    ...sparseText(made.compiled.sparse),
     ...files.map((name) => `  ${name}`),
     ...(options.explain === true ? ["", explainText(made.compiled.program)] : []),
   ].join("\n");
@@ -201,6 +203,7 @@ async function compile(given: string | undefined, asked: AskedOptions, io: Io): 
     weightBytes,
     macs,
     parameters,
+    sparse: made.compiled.sparse,
     ...profileJson(profile),
     ...(options.explain === true ? { kernels: made.compiled.program.steps.map(({ name, op, func, notes }) => ({ name, op, func, ...notes })) } : {}),
     files,

@@ -9,23 +9,10 @@ import { GraphBuilder } from "../graph/index.ts";
 import { applyOp } from "../ops/index.ts";
 import { imbalanced } from "../passes/quantize/test-networks.ts";
 import { dsCnn } from "../zoo/index.ts";
-import { main } from "./main.ts";
+import { kinglet } from "./testing.ts";
 
 let folder = "";
 const at = (name: string): string => join(folder, name);
-
-async function kinglet(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ["", ""];
-  const code = await main(argv, {
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-  });
-  return { code, out, err };
-}
 
 async function refuses(code: number, pattern: RegExp, ...argv: string[]): Promise<void> {
   const ran = await kinglet(...argv);

@@ -17,6 +17,7 @@ import {
   writeCheckpoint,
 } from "../train/index.ts";
 import { augmentsOf } from "./augmentation.ts";
+import { CHOICES, choicesFor } from "./choices.ts";
 import type { ProjectConfig } from "./config.ts";
 import { measureFeatures, projectNetwork } from "./network.ts";
 
@@ -62,7 +63,7 @@ export interface Learned {
 
 /** The parts of a project's data: the same for everything that a project does. */
 export function projectSplit(config: ProjectConfig, dataset: Dataset): Split {
-  return splitDataset(dataset, { ...config.split, seed: config.seed });
+  return splitDataset(dataset, config.split);
 }
 
 /** The data set of a project. @throws KingletError `bad-input` where there is none */
@@ -83,6 +84,7 @@ function agreedOf(config: ProjectConfig, dataset: Dataset): Record<string, strin
     // A schedule that moves is stretched over all epochs.
     ...(schedule.kind === "constant" ? {} : { "number of epochs": text(epochs) }),
     augmentation: text(augmentation),
+    ...Object.fromEntries(CHOICES.map((name) => [name, text(config[name] ?? "none")])),
     split: text(split),
     seed: text(seed),
     "data set": text([dataset.info.samples, dataset.info.index.sha256, ...dataset.info.shards.map(({ sha256 }) => sha256)]),
@@ -141,6 +143,7 @@ export async function learn(config: ProjectConfig, dataset: Dataset, options: Le
     seed: config.seed,
     threads: options.threads ?? threadsFor(given, config.batch),
     augment: augmentsOf(config.augmentation),
+    ...choicesFor(config, given, dataset, split),
     ...options.method,
     ...(before === null ? {} : { resume: { epochs: before.epochs, restore: (session: TrainingSession) => session.restore(before.state) } }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),

@@ -63,6 +63,10 @@ export default {
   // brightness, contrast, colour.
   augmentation: ${augmentation},
 
+  // More, each off where it is left out: labelSmoothing: 0.1, mixup: 0.2, averageDecay: 0.99 (a moving average of the weights), dropout: 0.2,
+  // clipNorm: 1, classWeights: "balanced" or { rare: 3 }, freeze: ["conv*"] (layers that stay, for kinglet train --start),
+  // distill: { temperature: 4, alpha: 0.9, hint: { student: "a layer", teacher: "a layer" } } (for kinglet distill).
+
   // Shares that are kept for judging. by: "group" keeps all samples of a speaker or person in one part.
   split: { by: "class", test: 0.2, validation: 0.1 },
 

@@ -10,7 +10,7 @@ export * from "./classifier.ts";
 export * from "./distill.ts";
 export * from "./on-device.ts";
 export type { Hint } from "./hint.ts";
-export { betaShare, mixedUp } from "./mixup.ts";
+export { betaShare, LEAST_ALPHA, mixedUp, MOST_ALPHA } from "./mixup.ts";
 export * from "./sparsity.ts";
 export * from "./checkpoint.ts";
 export * from "./metrics.ts";
