@@ -1,16 +1,8 @@
-import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
+import { bytesOf } from "../../base/index.ts";
+import type { ValueInfoProto } from "./proto.ts";
+import { emptyAttribute, emptyGraph, emptyModel, emptyNode, emptyTensor, emptyValueInfo, encodeModel } from "./schema.ts";
 
 /** Small ONNX files for tests, written field by field. */
-
-const bytesField = (w: BinaryWriter, field: number, bytes: Uint8Array): void => void w.tag(field, WireType.LengthDelimited).bytes(bytes);
-const textField = (w: BinaryWriter, field: number, text: string): void => void w.tag(field, WireType.LengthDelimited).string(text);
-const intField = (w: BinaryWriter, field: number, value: number | bigint): void => void w.tag(field, WireType.Varint).int64(BigInt(value).toString());
-
-function message(write: (w: BinaryWriter) => void): Uint8Array {
-  const writer = new BinaryWriter();
-  write(writer);
-  return writer.finish();
-}
 
 export interface TestTensor {
   readonly name: string;
@@ -37,96 +29,47 @@ export interface TestModel {
   readonly nodes: readonly TestNode[];
 }
 
-function tensorBytes(tensor: TestTensor): Uint8Array {
-  return message((w) => {
-    for (const dim of tensor.dims) intField(w, 1, dim);
-    intField(w, 2, tensor.type);
-    textField(w, 8, tensor.name);
-    if (tensor.raw !== undefined) bytesField(w, 9, tensor.raw);
-    for (const [key, value] of Object.entries(tensor.external ?? {}))
-      bytesField(
-        w,
-        13,
-        message((entry) => {
-          textField(entry, 1, key);
-          textField(entry, 2, value);
-        }),
-      );
-    if (tensor.external !== undefined) intField(w, 14, 1);
-  });
+const INT = 2;
+const INTS = 7;
+
+function attributesOf({ ints = {}, axis }: TestNode): ReturnType<typeof emptyAttribute>[] {
+  const lists = Object.entries(ints).map(([name, values]) => ({ ...emptyAttribute(name), ints: values.map(BigInt), kind: INTS }));
+  return axis === undefined ? lists : [...lists, { ...emptyAttribute("axis"), int: BigInt(axis), kind: INT }];
 }
 
-function nodeBytes(node: TestNode): Uint8Array {
-  return message((w) => {
-    for (const name of node.inputs) textField(w, 1, name);
-    for (const name of node.outputs) textField(w, 2, name);
-    textField(w, 4, node.op);
-    for (const [name, values] of Object.entries(node.ints ?? {}))
-      bytesField(
-        w,
-        5,
-        message((attribute) => {
-          textField(attribute, 1, name);
-          for (const value of values) intField(attribute, 8, value);
-          intField(attribute, 20, 7);
-        }),
-      );
-    const { axis, domain } = node;
-    if (domain !== undefined) textField(w, 7, domain);
-    if (axis !== undefined)
-      bytesField(
-        w,
-        5,
-        message((attribute) => {
-          textField(attribute, 1, "axis");
-          intField(attribute, 3, axis);
-        }),
-      );
-  });
+const info = (name: string, elementType: number, dims: readonly (number | string)[]): ValueInfoProto => ({
+  ...emptyValueInfo(),
+  name,
+  elementType,
+  shape: [...dims],
+});
+
+export function testOnnx({ opset = 17, inputs, outputs, tensors = [], nodes }: TestModel): Uint8Array {
+  const graph = {
+    ...emptyGraph(),
+    name: "graph",
+    nodes: nodes.map((node) => ({
+      ...emptyNode(),
+      op: node.op,
+      domain: node.domain ?? "",
+      inputs: [...node.inputs],
+      outputs: [...node.outputs],
+      attributes: attributesOf(node),
+    })),
+    initializers: tensors.map(({ name, dims, type, raw = null, external }) => ({
+      ...emptyTensor(),
+      name,
+      dims: [...dims],
+      dataType: type,
+      raw,
+      external: new Map(Object.entries(external ?? {})),
+      isExternal: external !== undefined,
+    })),
+    inputs: inputs.map(({ name, type, dims }) => info(name, type, dims)),
+    outputs: outputs.map((name) => info(name, 1, [])),
+  };
+  return encodeModel({ ...emptyModel(), irVersion: 8, producer: "test", opsets: new Map([["", opset]]), graph });
 }
 
-function valueInfo(name: string, type: number, dims: readonly (number | string)[]): Uint8Array {
-  const shape = message((w) => {
-    for (const dim of dims)
-      bytesField(
-        w,
-        1,
-        message((d) => (typeof dim === "number" ? intField(d, 1, dim) : textField(d, 2, dim))),
-      );
-  });
-  const tensor = message((w) => {
-    intField(w, 1, type);
-    bytesField(w, 2, shape);
-  });
-  return message((w) => {
-    textField(w, 1, name);
-    bytesField(
-      w,
-      2,
-      message((t) => bytesField(t, 1, tensor)),
-    );
-  });
-}
-
-export function testOnnx(model: TestModel): Uint8Array {
-  const graph = message((w) => {
-    for (const node of model.nodes) bytesField(w, 1, nodeBytes(node));
-    textField(w, 2, "graph");
-    for (const tensor of model.tensors ?? []) bytesField(w, 5, tensorBytes(tensor));
-    for (const { name, type, dims } of model.inputs) bytesField(w, 11, valueInfo(name, type, dims));
-    for (const name of model.outputs) bytesField(w, 12, valueInfo(name, 1, []));
-  });
-  return message((w) => {
-    intField(w, 1, 8);
-    textField(w, 2, "test");
-    bytesField(w, 7, graph);
-    bytesField(
-      w,
-      8,
-      message((opset) => intField(opset, 2, model.opset ?? 17)),
-    );
-  });
-}
-
-export const floats = (...values: number[]): Uint8Array => new Uint8Array(Float32Array.from(values).buffer);
-export const longs = (...values: number[]): Uint8Array => new Uint8Array(BigInt64Array.from(values, BigInt).buffer);
+export const floats = (...values: number[]): Uint8Array => bytesOf(Float32Array.from(values));
+export const longs = (...values: number[]): Uint8Array => bytesOf(BigInt64Array.from(values, BigInt));
