@@ -1,13 +1,13 @@
 import { allocate, elementCount, KingletError, type Shape, type TypedArray } from "../../base/index.ts";
 import { checkGraph, type Graph, type Value } from "../../graph/index.ts";
-import { removeUnused } from "./unused.ts";
 import { Importer } from "./importer.ts";
+import { fuseActivations, removeUnused, scaleInputs } from "./tidy.ts";
 import { bindFunction, bodyOf, type FunctionTable, functionTable } from "./functions.ts";
 import { ruleOf } from "./operators.ts";
 import { pairMoved } from "./quantized-forms.ts";
 import type { DimProto, GraphProto, ModelProto, NodeProto, ValueInfoProto } from "./proto.ts";
 import { parseModel } from "./schema.ts";
-import { type Results, Site } from "./site.ts";
+import { resultList, type Results, Site } from "./site.ts";
 import { decodeSparse, decodeTensor, elementType, type ExternalFiles, type Tensor } from "./tensor.ts";
 
 export interface OnnxOptions {
@@ -60,6 +60,8 @@ class Translation {
   private readonly options: OnnxOptions;
   private readonly files: ExternalFiles;
   private readonly name: string;
+  /** What the file calls the results of its nodes. */
+  private readonly names = new Map<Value, string>();
 
   constructor(model: ModelProto, name: string, options: OnnxOptions) {
     this.model = model;
@@ -79,9 +81,16 @@ class Translation {
     open.forEach((input, i) => this.addInput(input, i, scope));
     this.addNodes(graph.nodes, scope, this.model.opsets, 0);
     for (const output of graph.outputs) this.addOutput(output, scope);
-    this.importer.builder.note("producer", `${this.model.producer} ${this.model.producerVersion}`.trim());
-    if (this.model.doc !== "") this.importer.builder.note("description", this.model.doc);
-    return removeUnused(this.importer.builder.build());
+    this.addNotes();
+    return fuseActivations(scaleInputs(removeUnused(this.importer.builder.build(), this.names)));
+  }
+
+  private addNotes(): void {
+    const { producer, producerVersion, doc, notes } = this.model;
+    const { builder } = this.importer;
+    builder.note("producer", `${producer} ${producerVersion}`.trim());
+    if (doc !== "") builder.note("description", doc);
+    for (const [name, text] of notes) builder.note(name, text);
   }
 
   /** One error that names every operator Kinglet lacks, with how often each occurs. */
@@ -160,6 +169,7 @@ class Translation {
     if (value === undefined) throw new KingletError("bad-file", `the output "${output.name}" is never produced`, { place: this.name });
     if (elementCount(value.shape) === 0) throw new KingletError("unsupported", `the output "${output.name}" has no elements`, { place: this.name });
     const taken = value.data !== undefined || builder.build().inputs.includes(value) || builder.build().outputs.includes(value);
+    if (!taken) this.names.set(value, output.name);
     builder.output(taken ? this.importer.copy(value, output.name) : value);
   }
 
@@ -202,11 +212,9 @@ class Translation {
     }
     const rule = ruleOf(node)!;
     const results = this.guarded(site, () => rule(site));
-    const first = Array.isArray(results) ? results[0] : results;
-    if (first && !site.inputs.includes(first as Value)) {
-      this.importer.remember(first as Value, { site, rule });
-      pairMoved(site, rule, first as Value);
-    }
+    const made = resultList(results);
+    for (const value of made) if (value !== null && !site.inputs.includes(value)) this.importer.remember(value, { site, rule });
+    pairMoved(site, rule, made);
     return results;
   }
 
@@ -233,7 +241,7 @@ class Translation {
   }
 
   private bindOutputs(node: NodeProto, results: Results, site: Site, scope: Scope): void {
-    const list = Array.isArray(results) ? (results as readonly (Value | null)[]) : [results as Value];
+    const list = resultList(results);
     // Half precision in, half precision out, unless the rule says otherwise.
     const narrow = site.inputs
       .map((input) => (input === null ? undefined : this.importer.elementOf(input)))
@@ -244,6 +252,7 @@ class Translation {
       if (scope.hasOwn(name)) site.fail(`it produces "${name}" a second time`);
       if (value.dtype === "float32" && narrow !== undefined && !this.importer.isMarked(value)) this.importer.mark(value, narrow);
       scope.set(name, value);
+      if (value.data === undefined && !site.inputs.includes(value) && !this.names.has(value)) this.names.set(value, name);
     });
   }
 }

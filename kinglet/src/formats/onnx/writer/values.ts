@@ -123,27 +123,17 @@ export class Values {
     if (from === undefined) throw new TypeError(`"${value.name}" is read before anything has produced it`);
     const step = whole.map((d) => from.permutation.indexOf(d));
     const shape = permuted(from.tensor.shape, step);
-    const free = keepsOrder(from.tensor.shape, step);
-    if (free && sameShape(shape, from.tensor.shape)) return from.tensor;
+    if (keepsOrder(from.tensor.shape, step) && sameShape(shape, from.tensor.shape)) return from.tensor;
     const output = { element: from.tensor.element, shape };
-    if (free) return this.parts.node("Reshape", `${value.name}_layout`, [from.tensor, this.parts.numbers("int64", shape)], [output])[0]!;
     return this.parts.node("Transpose", `${value.name}_layout`, [from.tensor], [output], [ints("perm", step)])[0]!;
   }
 
   /** The elements of a value one after the other: in its own order, or in one that comes to the same. */
   inOrder(value: Value, kind: Kind): Tensor {
     const { permutation: own } = this.rootOf(value);
-    const known = [...this.known(value)];
-    const fits = known.find(([key, { permutation }]) => {
-      return (
-        key.startsWith(kind) &&
-        keepsOrder(
-          value.shape,
-          permutation.map((d) => own.indexOf(d)),
-        )
-      );
-    });
-    return fits?.[1].tensor ?? (kind === "real" ? this.real(value) : this.stored(value));
+    const orders = [...this.known(value).values()].map(({ permutation }) => permutation.map((d) => own.indexOf(d)));
+    const order = orders.find((each) => keepsOrder(value.shape, each));
+    return kind === "real" ? this.real(value, order) : this.stored(value, order);
   }
 
   /** The tensor that holds the real numbers of transpose(value, permutation): dequantized where they are stored as integers. */
