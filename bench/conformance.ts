@@ -1,63 +1,41 @@
-// `npm run conformance [-- --json | --operators] [WORD…]`: what Kinglet writes as .tflite, read back and run in TensorFlow Lite itself.
-// Words choose by name; --operators takes the operators' own examples instead of whole networks.
+// `npm run conformance [-- --json | --operators | --tflite | --onnx] [WORD…]`: what Kinglet writes as .tflite and as .onnx, read back, and
+// run in TensorFlow Lite and ONNX Runtime themselves. Words choose by name; --operators takes the operators' own examples instead of
+// whole networks; --tflite and --onnx write that format only.
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
-import { type Checked, check } from "./conformance/check.ts";
+import { check } from "./conformance/check.ts";
+import { checkOnnx } from "./conformance/onnx.ts";
 import { fileSubjects, operatorSubjects, ownSubjects, type Subject } from "./conformance/subjects.ts";
-import { figure, NONE, terminal } from "./table.ts";
+import { onnxText, tfliteText } from "./conformance/text.ts";
 
 const PEERS = fileURLToPath(new URL("./peers", import.meta.url));
-
-function verdict({ refused, engineRefuses, equal }: Checked): string {
-  if (refused !== undefined) return "not written";
-  if (engineRefuses !== undefined) return "not run";
-  return equal ? "equal" : "DIFFERENT";
-}
-
-function differenceText({ difference }: Checked): string {
-  if (difference === undefined) return NONE;
-  return (
-    [difference.steps > 0 ? `${difference.steps} steps` : "", difference.float > 0 ? difference.float.toExponential(1) : ""]
-      .filter(Boolean)
-      .join(", ") || "0"
-  );
-}
-
-function rowOf(each: Checked): string[] {
-  const back = each.readsBack === undefined ? NONE : each.readsBack ? "yes" : "in other words";
-  return [each.name.slice(-60), figure(each.fileBytes), back, each.against ?? NONE, differenceText(each), verdict(each)];
-}
-
-function printText(all: readonly Checked[]): void {
-  console.log(terminal({ titles: ["network", "bytes", "reads back", "in TensorFlow Lite against", "difference", "result"], rows: all.map(rowOf) }));
-  const reasons = all.flatMap(({ name, refused, engineRefuses }) =>
-    (refused ?? engineRefuses) === undefined ? [] : [`${name}: ${(refused ?? engineRefuses)!.slice(0, 200)}`],
-  );
-  if (reasons.length > 0) console.log(`\n${reasons.join("\n")}`);
-  const counts = new Map<string, number>();
-  for (const each of all) counts.set(verdict(each), (counts.get(verdict(each)) ?? 0) + 1);
-  const back = all.filter(({ readsBack }) => readsBack === true).length;
-  console.log(`\n${all.length} networks: ${[...counts].map(([what, count]) => `${count} ${what}`).join(", ")}; ${back} read back as the same graph.`);
-}
-
 const args = process.argv.slice(2);
 const words = args.filter((arg) => !arg.startsWith("-"));
 if (!existsSync(`${PEERS}/node_modules`)) {
-  console.error("TensorFlow Lite is not installed: `npm ci --prefix bench/peers` fetches half a gigabyte.");
+  console.error("The other engines are not installed: `npm ci --prefix bench/peers` fetches half a gigabyte.");
   process.exit(1);
 }
-function* subjects(): Iterable<Subject> {
+
+function* subjects(withOnnx: boolean): Iterable<Subject> {
   if (args.includes("--operators")) yield* operatorSubjects();
   else {
     yield* ownSubjects();
-    yield* fileSubjects();
+    yield* fileSubjects("tflite");
+    if (withOnnx) yield* fileSubjects("onnx");
   }
 }
-const results: Checked[] = [];
-for (const subject of subjects()) {
-  if (words.length > 0 && !words.some((word) => subject.name.includes(word))) continue;
-  process.stderr.write(`${subject.name}\n`);
-  results.push(await check(subject, PEERS));
+
+async function checkAll<T>(engine: string, all: Iterable<Subject>, one: (subject: Subject, peers: string) => Promise<T>): Promise<T[]> {
+  const results: T[] = [];
+  for (const subject of all) {
+    if (words.length > 0 && !words.some((word) => subject.name.includes(word))) continue;
+    process.stderr.write(`${subject.name} in ${engine}\n`);
+    results.push(await one(subject, PEERS));
+  }
+  return results;
 }
-if (args.includes("--json")) console.log(JSON.stringify(results, null, 2));
-else printText(results);
+
+const tflite = args.includes("--onnx") ? [] : await checkAll("TensorFlow Lite", subjects(false), check);
+const onnx = args.includes("--tflite") ? [] : await checkAll("ONNX Runtime", subjects(true), checkOnnx);
+if (args.includes("--json")) console.log(JSON.stringify({ tflite, onnx }, null, 2));
+else console.log([...(tflite.length === 0 ? [] : [tfliteText(tflite)]), ...(onnx.length === 0 ? [] : [onnxText(onnx)])].join("\n\n"));
