@@ -62,7 +62,11 @@ function keepAspect(site: Site, axes: readonly number[], sizes: readonly number[
 function imageResize(site: Site, resized: ReadonlyMap<number, ResizePlan>, transform: string): Value | null {
   const x = site.input(0);
   const [mode, nearest] = [site.text("mode", "nearest"), site.text("nearest_mode", "round_prefer_floor")];
-  const isImage = x.shape.length === 4 && x.dtype === "float32" && resized.size > 0 && [...resized.keys()].every((axis) => axis > 1);
+  const isImage =
+    x.shape.length === 4 &&
+    (x.dtype === "float32" || x.quantization !== undefined) &&
+    resized.size > 0 &&
+    [...resized.keys()].every((axis) => axis > 1);
   const isWhole = [...resized.values()].every(({ size, input, scale, region }) => scale === size / input && region[0] === 0 && region[1] === 1);
   const fits = mode === "linear" || (mode === "nearest" && nearest === (transform === "asymmetric" ? "floor" : "round_prefer_ceil"));
   const isPlain = ["align_corners", "half_pixel", "asymmetric"].includes(transform) && site.int("antialias", 0) === 0 && site.version >= 11;

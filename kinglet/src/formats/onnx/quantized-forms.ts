@@ -147,11 +147,14 @@ const binary =
   (site, [a, b], y) =>
     a && b ? site.emit(op, [a, b], { activation: "none" }, y) : null;
 
-const conv: QuantizedRule = (site, [x, w], y, float) => {
-  if (!x || !w || x.shape.length > 4) return null;
-  const layer = layerOf(site, x, w, 0, site.optional(2), y);
-  return layer === null ? null : (float(site.withInputs([layer.x, layer.w, layer.bias], layer.y)) as Value);
-};
+/** Scales of the weights run along the outputs, which a transposed convolution has second. */
+const conv =
+  (axis: number): QuantizedRule =>
+  (site, [x, w], y, float) => {
+    if (!x || !w || x.shape.length > 4 || (axis === 1 && site.int("group", 1) !== 1)) return null;
+    const layer = layerOf(site, x, w, axis, site.optional(2), y);
+    return layer === null ? null : (float(site.withInputs([layer.x, layer.w, layer.bias], layer.y)) as Value);
+  };
 
 /** MatMul and Gemm with constant weights; MatMul of two values. */
 const dense: QuantizedRule = (site, [x, w], y) => {
@@ -221,7 +224,8 @@ export function pairMoved(site: Site, rule: Rule, results: readonly (Value | nul
 }
 
 const QUANTIZED: Readonly<Record<string, QuantizedRule>> = {
-  Conv: conv,
+  Conv: conv(0),
+  ConvTranspose: conv(1),
   MatMul: dense,
   Gemm: dense,
   Add: binary("add"),
@@ -233,6 +237,7 @@ const QUANTIZED: Readonly<Record<string, QuantizedRule>> = {
   Concat: concat,
   GlobalAveragePool: globalAverage,
   AveragePool: moved,
+  Resize: moved,
   ReduceMean: reduced("mean"),
   ReduceSum: reduced("sum"),
   ReduceMax: (site, [x], y, float) => reduced("reduceMax")(site, [rescaled(site, x!, y)], y, float),
@@ -254,7 +259,7 @@ const QUANTIZED: Readonly<Record<string, QuantizedRule>> = {
 };
 
 /** Inputs that are numbers of the network and need twins; the rules look at the others. */
-const TWO = new Set(["Add", "Sub", "Mul", "Div", "Max", "Min", "Conv", "MatMul", "Gemm", "PRelu"]);
+const TWO = new Set(["Add", "Sub", "Mul", "Div", "Max", "Min", "Conv", "ConvTranspose", "MatMul", "Gemm", "PRelu"]);
 
 function dataInputs(site: Site): number {
   return site.node.op === "Concat" ? site.inputs.length : TWO.has(site.node.op) ? 2 : 1;

@@ -1,7 +1,8 @@
 import { allocate, elementCount, KingletError, type Shape, type TypedArray } from "../../base/index.ts";
 import { checkGraph, type Graph, type Value } from "../../graph/index.ts";
 import { Importer } from "./importer.ts";
-import { fuseActivations, removeUnused, scaleInputs } from "./tidy.ts";
+import { removeUnused, scaleInputs } from "./tidy.ts";
+import { fuseActivations, fuseBiases } from "./fuse.ts";
 import { bindFunction, bodyOf, type FunctionTable, functionTable } from "./functions.ts";
 import { ruleOf } from "./operators.ts";
 import { pairMoved } from "./quantized-forms.ts";
@@ -82,7 +83,8 @@ class Translation {
     this.addNodes(graph.nodes, scope, this.model.opsets, 0);
     for (const output of graph.outputs) this.addOutput(output, scope);
     this.addNotes();
-    return fuseActivations(scaleInputs(removeUnused(this.importer.builder.build(), this.names)));
+    const read = removeUnused(this.importer.builder.build(), this.names);
+    return removeUnused(fuseActivations(fuseBiases(scaleInputs(read))));
   }
 
   private addNotes(): void {

@@ -1,6 +1,6 @@
 import type { Graph, Node, Quantization, Value } from "../../graph/index.ts";
 
-/** What a graph looks like once all of the file was read: Kinglet's operators say in one what the file says in two. */
+/** What a graph looks like once all of the file was read. */
 
 /** The graph with other nodes, and some values in place of others. */
 function rewired(graph: Graph, nodes: readonly Node[], replaced: ReadonlyMap<Value, Value>): Graph {
@@ -19,7 +19,12 @@ function rewired(graph: Graph, nodes: readonly Node[], replaced: ReadonlyMap<Val
 }
 
 /** The graph without some nodes, whose results others stand for. */
-function without(graph: Graph, gone: readonly Node[], replaced: ReadonlyMap<Value, Value>, change: (node: Node) => Node = (node) => node): Graph {
+export function without(
+  graph: Graph,
+  gone: readonly Node[],
+  replaced: ReadonlyMap<Value, Value>,
+  change: (node: Node) => Node = (node) => node,
+): Graph {
   if (gone.length === 0) return graph;
   const [nodes, values] = [new Set(gone), new Set(gone.flatMap((node) => node.outputs))];
   const kept = { ...graph, values: graph.values.filter((value) => !values.has(value)) };
@@ -48,18 +53,18 @@ export function removeUnused(graph: Graph, names: ReadonlyMap<Value, string> = n
 }
 
 /** Who reads each value. */
-function readersOf(graph: Graph): Map<Value, Node[]> {
+export function readersOf(graph: Graph): Map<Value, Node[]> {
   const readers = new Map<Value, Node[]>();
   for (const node of graph.nodes) for (const value of node.inputs) if (value !== null) readers.set(value, [...(readers.get(value) ?? []), node]);
   return readers;
 }
 
-const makersOf = (graph: Graph): Map<Value, Node> =>
+export const makersOf = (graph: Graph): Map<Value, Node> =>
   new Map(graph.nodes.flatMap((node) => node.outputs.map((value): [Value, Node] => [value, node])));
 
 const MOVING = new Set(["reshape", "transpose"]);
 
-const isDeepEqual = (a: Quantization | undefined, b: Quantization | undefined): boolean => JSON.stringify(a) === JSON.stringify(b);
+export const sameScale = (a: Quantization | undefined, b: Quantization | undefined): boolean => JSON.stringify(a) === JSON.stringify(b);
 
 /** A reshape to the same shape that gives stored integers the scale which the file says further on. */
 function isScaling({ op, inputs: [x], outputs: [y] }: Node): boolean {
@@ -75,7 +80,7 @@ export function scaleInputs(graph: Graph): Graph {
     if (!found.has(value)) {
       const behind = readers.get(value) ?? [];
       const scales = behind.map((node) => (MOVING.has(node.op) ? scaleOf(node.outputs[0]!) : undefined));
-      found.set(value, scales.every((scale) => isDeepEqual(scale, scales[0])) ? scales[0] : undefined);
+      found.set(value, scales.every((scale) => sameScale(scale, scales[0])) ? scales[0] : undefined);
     }
     return found.get(value);
   };
@@ -91,40 +96,4 @@ export function scaleInputs(graph: Graph): Graph {
   const gone = graph.nodes.filter((node) => isScaling(node) && replaced.has(node.inputs[0]!) && !graph.outputs.includes(node.outputs[0]!));
   for (const { inputs, outputs } of gone) replaced.set(outputs[0]!, replaced.get(inputs[0]!)!);
   return without(graph, gone, replaced);
-}
-
-const ACTIVATIONS = new Set(["relu", "relu6", "reluN1To1"]);
-/** Operators that clamp their own results. */
-const CLAMPING = new Set("conv2d depthwiseConv2d transposeConv2d fullyConnected averagePool2d maxPool2d batchNorm add sub mul div".split(" "));
-
-/** Clamps that stand alone behind a layer, or behind the transpose of its result, become the layer's own. */
-export function fuseActivations(graph: Graph): Graph {
-  const readers = readersOf(graph);
-  const makers = makersOf(graph);
-  const isOnlyRead = (value: Value): boolean => readers.get(value)?.length === 1 && !graph.outputs.includes(value);
-  const fused = new Map<Node, string>();
-  const gone: Node[] = [];
-  const replaced = new Map<Value, Value>();
-  for (const node of graph.nodes) {
-    const [x, y] = [node.inputs[0], node.outputs[0]];
-    if (!ACTIVATIONS.has(node.op) || !x || !y || !isOnlyRead(x)) continue;
-    const before = makers.get(x);
-    const turned = before?.op === "transpose" ? before.inputs[0]! : undefined;
-    const layer = turned === undefined ? before : isOnlyRead(turned) ? makers.get(turned) : undefined;
-    if (layer === undefined || !CLAMPING.has(layer.op) || layer.attributes["activation"] !== "none" || fused.has(layer)) continue;
-    if (!isDeepEqual(x.quantization, y.quantization)) continue;
-    fused.set(layer, node.op);
-    gone.push(node);
-    // The layer, or the transpose behind it, gives what the clamp gave.
-    replaced.set(x, y);
-  }
-  return clamped(graph, gone, replaced, fused);
-}
-
-function clamped(graph: Graph, gone: readonly Node[], replaced: ReadonlyMap<Value, Value>, fused: ReadonlyMap<Node, string>): Graph {
-  const results = new Map([...replaced].map(([before, after]): [Value, Value] => [before, { ...before, name: after.name }]));
-  for (const [before, after] of replaced) results.set(after, results.get(before)!);
-  return without(graph, gone, results, (node) =>
-    fused.has(node) ? { ...node, attributes: { ...node.attributes, activation: fused.get(node)! } } : node,
-  );
 }

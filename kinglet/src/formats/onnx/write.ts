@@ -132,7 +132,7 @@ export function writeOnnx(graph: Graph, options: OnnxWriteOptions = {}): Uint8Ar
   checkExpressible(graph, ".onnx", (node) => obstacle(node, options.opset));
   const opset = options.opset ?? Math.max(OLDEST, ...graph.nodes.map(needed));
   const [kept, carried] = [written(graph, opset, false), written(graph, opset, true)];
-  const { parts, inputs, outputs } = carried.parts.count("Transpose") < kept.parts.count("Transpose") ? carried : kept;
+  const { parts, inputs, outputs } = carried.parts.movingTransposes() < kept.parts.movingTransposes() ? carried : kept;
   const { description = "", ...notes } = graph.metadata;
   return encodeModel({
     ...emptyModel(),

@@ -32,8 +32,12 @@ function fused(op: string, more: Partial<WriteRule> = {}): WriteRule {
 
 const bounded = (activation: Activation): WriteRule => composed((w, [x]) => w.activated(x!, activation));
 
-/** Comparisons give truth values: their operands say what is compared. */
-const compared = (op: string): WriteRule => composed((w, operands, shape) => w.emit(op, operands, shape));
+/** Which of two is larger: truth values are compared as numbers. */
+const ordered = (op: string): WriteRule =>
+  composed((w, operands, shape) => {
+    const numbers = operands.map((operand) => (operand.element === BOOL ? w.cast(operand, "int32") : operand));
+    return w.emit(op, numbers, shape);
+  });
 
 const isFloat = ({ inputs }: Node): boolean => inputs[0]!.dtype === "float32" || inputs[0]!.quantization !== undefined;
 
@@ -75,12 +79,12 @@ export const ELEMENTWISE: WriteRules = {
   pow: same("Pow"),
   floorDiv: composed(floorDiv),
   floorMod: composed(floorMod),
-  equal: compared("Equal"),
+  equal: same("Equal"),
   notEqual: composed((w, operands, shape) => w.emit("Not", [w.emit("Equal", operands, shape)], shape)),
-  less: compared("Less"),
-  lessEqual: compared("LessOrEqual"),
-  greater: compared("Greater"),
-  greaterEqual: compared("GreaterOrEqual"),
+  less: ordered("Less"),
+  lessEqual: ordered("LessOrEqual"),
+  greater: ordered("Greater"),
+  greaterEqual: ordered("GreaterOrEqual"),
   logicalAnd: same("And"),
   logicalOr: same("Or"),
   logicalNot: same("Not"),

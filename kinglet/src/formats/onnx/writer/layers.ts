@@ -75,7 +75,7 @@ function transposedConvolution(w: NodeWriter): void {
   w.give(w.activated(sums, a.activation), CHANNELS_FIRST);
 }
 
-/** Gemm has a bias and is for matrices; MatMul has none and is for everything. */
+/** Gemm has a bias and is for matrices; MatMul has none and is for everything: with floats a sum behind it is the bias. */
 function fullyConnected(w: NodeWriter): void {
   const { activation } = w.attributes<DenseAttributes>();
   const [outputs, inputs] = w.input(1).shape as [number, number];
@@ -83,9 +83,10 @@ function fullyConnected(w: NodeWriter): void {
   const bias = biasOf(w);
   const rows = elementCount(w.shape()) / outputs;
   const isMatrix = shape.length === 2 && shape[1] === inputs;
-  if (bias.length === 0 && shape.at(-1) === inputs && shape.length === w.shape().length) {
+  const keepsDims = shape.at(-1) === inputs && shape.length === w.shape().length;
+  if (keepsDims && (bias.length === 0 || (!isMatrix && !isQuantized(w.output())))) {
     const sums = w.emit("MatMul", [w.real(0), w.real(1, [1, 0])]);
-    return w.give(w.activated(sums, activation));
+    return w.give(w.activated(bias.length === 0 ? sums : w.emit("Add", [sums, ...bias]), activation));
   }
   const x = isMatrix ? w.real(0) : w.reshape(w.inOrder(0), [rows, inputs]);
   const sums = w.activated(w.emit("Gemm", [x, w.real(1), ...bias], [rows, outputs], [int("transB", 1)]), activation);

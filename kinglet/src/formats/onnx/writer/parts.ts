@@ -1,4 +1,4 @@
-import { allocate, bytesOf, type DType, KingletError, type TypedArray } from "../../../base/index.ts";
+import { allocate, bytesOf, type DType, keepsOrder, KingletError, type TypedArray } from "../../../base/index.ts";
 import { elementCode } from "../elements.ts";
 import type { AttributeProto, GraphProto, TensorProto, ValueInfoProto } from "../proto.ts";
 import { emptyGraph, emptyNode, emptyTensor, emptyValueInfo } from "../schema.ts";
@@ -47,9 +47,11 @@ export class Parts {
   private readonly shared = new Map<string, Tensor>();
   private bytes = 0;
 
-  /** How often an operator stands in the file. */
-  count(op: string): number {
-    return this.nodes.filter((node) => node.op === op).length;
+  /** How many transposes move elements, and not only dimensions of one. */
+  movingTransposes(): number {
+    const moves = ({ op, inputs, attributes }: FileNode): boolean =>
+      op === "Transpose" && !keepsOrder(inputs[0]!.shape, attributes[0]!.ints.map(Number));
+    return this.nodes.filter(moves).length;
   }
 
   /** Adds a node that gives tensors of these element types and shapes. */

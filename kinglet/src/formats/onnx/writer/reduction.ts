@@ -27,6 +27,8 @@ function reduction(op: string, inputSince: number): WriteRule {
       const before = w.inputLayout();
       const axes = a.axes.map((d) => before.indexOf(d)).sort((p, q) => p - q);
       const x = w.real(0, before);
+      // ONNX takes no axes for all of them.
+      if (axes.length === 0) return w.give(x, before);
       const after = behind(before, a);
       const spatial = x.shape.slice(2).map((_, d) => d + 2);
       if (op === "ReduceMean" && a.keepDims && x.shape.length === 4 && axes.join() === spatial.join())

@@ -6,7 +6,6 @@ import {
   type Permutation,
   permuteData,
   permuted,
-  sameShape,
   type TypedArray,
 } from "../../../base/index.ts";
 import type { Graph, Node, Quantization, Value } from "../../../graph/index.ts";
@@ -123,7 +122,6 @@ export class Values {
     if (from === undefined) throw new TypeError(`"${value.name}" is read before anything has produced it`);
     const step = whole.map((d) => from.permutation.indexOf(d));
     const shape = permuted(from.tensor.shape, step);
-    if (keepsOrder(from.tensor.shape, step) && sameShape(shape, from.tensor.shape)) return from.tensor;
     const output = { element: from.tensor.element, shape };
     return this.parts.node("Transpose", `${value.name}_layout`, [from.tensor], [output], [ints("perm", step)])[0]!;
   }
@@ -132,7 +130,7 @@ export class Values {
   inOrder(value: Value, kind: Kind): Tensor {
     const { permutation: own } = this.rootOf(value);
     const orders = [...this.known(value).values()].map(({ permutation }) => permutation.map((d) => own.indexOf(d)));
-    const order = orders.find((each) => keepsOrder(value.shape, each));
+    const order = orders.find(isIdentity) ?? orders.find((each) => keepsOrder(value.shape, each));
     return kind === "real" ? this.real(value, order) : this.stored(value, order);
   }
 
