@@ -1,8 +1,9 @@
 import { KingletError } from "../../base/index.ts";
-import type { Graph, Node, Value } from "../../graph/index.ts";
+import type { Graph, Node } from "../../graph/index.ts";
 import { checkExpressible } from "../expressible.ts";
 import { elementCode } from "./elements.ts";
 import { emptyModel, encodeModel } from "./schema.ts";
+import { makersOf, readersOf } from "./tidy.ts";
 import { CONVERSION } from "./writer/conversion.ts";
 import { ELEMENTWISE } from "./writer/elementwise.ts";
 import { LAYERS } from "./writer/layers.ts";
@@ -45,35 +46,22 @@ function obstacle(node: Node, opset: number | undefined): string | null {
   return opset !== undefined && needed(node) > opset ? `it needs operator set ${needed(node)}` : null;
 }
 
-/** Image operators, whose images Kinglet has channels last and ONNX channels first. */
+/** Images with channels last, and with channels first. */
 const TO_LAST = "0,2,3,1";
 const TO_FIRST = "0,3,1,2";
-const IMAGES = new Set([
-  "conv2d",
-  "depthwiseConv2d",
-  "transposeConv2d",
-  "averagePool2d",
-  "maxPool2d",
-  "batchNorm",
-  "resizeBilinear",
-  "resizeNearest",
-  "depthToSpace",
-  "spaceToDepth",
-]);
 
 /** Transposes that only turn images for Kinglet's operators and back: in ONNX there is nothing to turn. */
 function imageTransposes(graph: Graph): Set<Node> {
-  const makers = new Map(graph.nodes.flatMap((node) => node.outputs.map((value): [Value, Node] => [value, node])));
-  const readers = new Map<Value, Node[]>();
-  for (const node of graph.nodes) for (const value of node.inputs) if (value !== null) readers.set(value, [...(readers.get(value) ?? []), node]);
+  const [makers, readers] = [makersOf(graph), readersOf(graph)];
+  const isImages = (node: Node | undefined): boolean => RULES[node?.op ?? ""]?.isImages === true;
   const outputs = new Set(graph.outputs);
   return new Set(
     graph.nodes.filter((node) => {
       if (node.op !== "transpose") return false;
       const order = String(node.attributes["permutation"]);
       const [x, y] = [node.inputs[0]!, node.outputs[0]!];
-      if (order === TO_FIRST) return IMAGES.has(makers.get(x)?.op ?? "");
-      return order === TO_LAST && !outputs.has(y) && (readers.get(y) ?? []).every((reader) => IMAGES.has(reader.op) && reader.inputs[0] === y);
+      if (order === TO_FIRST) return isImages(makers.get(x));
+      return order === TO_LAST && !outputs.has(y) && (readers.get(y) ?? []).every((reader) => isImages(reader) && reader.inputs[0] === y);
     }),
   );
 }
@@ -98,7 +86,7 @@ function outputTensors(graph: Graph, { parts, values }: Writing, inputs: readonl
 function written(graph: Graph, opset: number, carries: boolean): { parts: Parts; inputs: Tensor[]; outputs: Tensor[] } {
   const parts = new Parts();
   const values = new Values(graph, parts, opset);
-  const writing: Writing = { parts, values, opset, carries };
+  const writing: Writing = { parts, values, opset, carries, makers: makersOf(graph) };
   const inputs = graph.inputs.map((value) => {
     const tensor: Tensor = { wish: value.name, element: elementCode(value.dtype), shape: value.shape };
     values.set(

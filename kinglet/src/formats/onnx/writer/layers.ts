@@ -5,7 +5,7 @@ import type { AttributeProto } from "../proto.ts";
 import { float, int, ints } from "./attributes.ts";
 import type { NodeWriter } from "./node-writer.ts";
 import type { Tensor } from "./parts.ts";
-import type { WriteRules } from "./rule.ts";
+import { images, type WriteRules } from "./rule.ts";
 import { isQuantized } from "./values.ts";
 
 /** Channels before rows and columns, as ONNX has images; and weights [o, h, w, i] as [o, i, h, w]. */
@@ -117,12 +117,15 @@ function batchNorm(w: NodeWriter): void {
 }
 
 export const LAYERS: WriteRules = {
-  conv2d: { write: (w) => convolution(w, w.real(1, CHANNELS_FIRST)) },
-  depthwiseConv2d: { write: (w) => convolution(w, w.real(1, LAST_TO_FRONT)) },
-  averagePool2d: { write: (w) => pool(w, "AveragePool") },
-  maxPool2d: { write: (w) => pool(w, "MaxPool") },
-  transposeConv2d: { write: transposedConvolution },
+  conv2d: images((w) => convolution(w, w.real(1, CHANNELS_FIRST))),
+  depthwiseConv2d: images((w) => convolution(w, w.real(1, LAST_TO_FRONT))),
+  averagePool2d: images((w) => pool(w, "AveragePool")),
+  maxPool2d: images((w) => pool(w, "MaxPool")),
+  transposeConv2d: images(transposedConvolution),
   fullyConnected: { write: fullyConnected },
   batchMatmul: { write: batchMatmul },
-  batchNorm: { write: batchNorm, obstacle: ({ outputs }) => (outputs[0]!.shape.length < 2 ? "ONNX normalizes channels of batches" : undefined) },
+  batchNorm: {
+    ...images(batchNorm),
+    obstacle: ({ outputs }) => (outputs[0]!.shape.length < 2 ? "ONNX normalizes channels of batches" : undefined),
+  },
 };

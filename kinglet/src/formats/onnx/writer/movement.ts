@@ -1,10 +1,10 @@
 import { elementCount, identityPermutation, type Permutation, permuted, sameShape } from "../../../base/index.ts";
-import type { Quantization } from "../../../graph/index.ts";
+import type { Quantization, Value } from "../../../graph/index.ts";
 import { type Activation, attributesOf, type PadAttributes, type SliceAttributes, type StridedSliceAttributes } from "../../../ops/index.ts";
 import { int, ints, text } from "./attributes.ts";
 import type { NodeWriter } from "./node-writer.ts";
 import type { Tensor } from "./parts.ts";
-import type { WriteRules } from "./rule.ts";
+import { images, type WriteRules } from "./rule.ts";
 
 const FIRST = [0, 3, 1, 2];
 
@@ -131,12 +131,22 @@ function tile(w: NodeWriter): void {
   w.give(w.emit("Tile", [w.real(0, order), w.longs(permuted(w.attributes<{ multiples: number[] }>().multiples, order))], w.shape(order)), order);
 }
 
+/** Indices as ONNX takes them, which may count from the end: without what makes them positive. */
+function indices(w: NodeWriter, size: number): Tensor {
+  const wrapped = w.madeBy(w.input(1), "select");
+  const [negative, moved, plain] = wrapped?.inputs ?? [];
+  const [less, add] = [w.madeBy(negative, "less"), w.madeBy(moved, "add")];
+  const isConstant = (value: Value | null | undefined, number: number): boolean => value?.data?.length === 1 && Number(value.data[0]) === number;
+  const wraps = less?.inputs[0] === plain && isConstant(less?.inputs[1], 0) && add?.inputs[0] === plain && isConstant(add?.inputs[1], size);
+  return wraps && plain ? w.storedValue(plain) : w.stored(1);
+}
+
 function gather(w: NodeWriter): void {
   const { axis } = w.attributes<{ axis: number }>();
   const isVector = w.input(1).shape.length === 1;
   const order = isVector ? w.inputLayout() : undefined;
   const x = w.real(0, order);
-  w.give(w.emit("Gather", [x, w.stored(1)], w.shape(order), [int("axis", order?.indexOf(axis) ?? axis)]), order);
+  w.give(w.emit("Gather", [x, indices(w, w.input(0).shape[axis]!)], w.shape(order), [int("axis", order?.indexOf(axis) ?? axis)]), order);
 }
 
 /** Rows of updates into a tensor that is seen as rows. */
@@ -204,8 +214,8 @@ export const MOVEMENT: WriteRules = {
   fill: { write: (w) => w.give(w.emit("Expand", [w.real(0), w.longs(w.shape())])) },
   spaceToBatch: { write: spaceToBatch },
   batchToSpace: { write: batchToSpace },
-  depthToSpace: { write: (w) => blocks(w, "DepthToSpace") },
-  spaceToDepth: { write: (w) => blocks(w, "SpaceToDepth") },
+  depthToSpace: images((w) => blocks(w, "DepthToSpace")),
+  spaceToDepth: images((w) => blocks(w, "SpaceToDepth")),
   gather: {
     write: gather,
     obstacle: (node) => (attributesOf<{ batchDims: number }>(node).batchDims === 0 ? undefined : "ONNX gathers from all batches alike"),

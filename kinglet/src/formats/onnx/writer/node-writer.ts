@@ -12,6 +12,8 @@ export interface Writing {
   readonly parts: Parts;
   readonly values: Values;
   readonly opset: number;
+  /** The node that made a value. */
+  readonly makers: ReadonlyMap<Value, Node>;
   /** Whether operators that do not care about the order of dimensions take their inputs' order over. */
   readonly carries: boolean;
 }
@@ -22,14 +24,16 @@ export class NodeWriter {
   readonly opset: number;
   readonly parts: Parts;
   private readonly values: Values;
+  private readonly makers: ReadonlyMap<Value, Node>;
   private readonly carries: boolean;
   private written = 0;
 
-  constructor(node: Node, { parts, values, opset, carries }: Writing) {
+  constructor(node: Node, { parts, values, opset, makers, carries }: Writing) {
     this.node = node;
     this.parts = parts;
     this.values = values;
     this.opset = opset;
+    this.makers = makers;
     this.carries = carries;
   }
 
@@ -49,6 +53,12 @@ export class NodeWriter {
     return outputOf(this.node, index);
   }
 
+  /** The node of one operator that made a value. */
+  madeBy(value: Value | null | undefined, op: string): Node | undefined {
+    const maker = value ? this.makers.get(value) : undefined;
+    return maker?.op === op ? maker : undefined;
+  }
+
   // Inputs
 
   /** The numbers of an input, dequantized if need be, with its dimensions in this order. */
@@ -59,6 +69,11 @@ export class NodeWriter {
   /** An input as it is stored. */
   stored(index: number, permutation?: Permutation): Tensor {
     return this.values.stored(this.input(index), permutation);
+  }
+
+  /** Another value as it is stored. */
+  storedValue(value: Value): Tensor {
+    return this.values.stored(value);
   }
 
   /** The elements of an input one after the other, whatever order of dimensions that is written as. */

@@ -98,7 +98,18 @@ export class Parts {
     return this.constant(wish || "constant", dtype, typeof values === "number" ? [] : [list.length], data);
   }
 
-  /** The graph of the file. `inputs` and `outputs` are called what they wish; the others make way. */
+  /** Nodes that something needs, and what they read. */
+  private needed(outputs: readonly Tensor[]): { nodes: FileNode[]; read: Set<Tensor> } {
+    const read = new Set(outputs);
+    const nodes = this.nodes.toReversed().filter((node) => {
+      const isNeeded = node.outputs.some((output) => read.has(output));
+      if (isNeeded) for (const input of node.inputs) if (input !== null) read.add(input);
+      return isNeeded;
+    });
+    return { nodes: nodes.reverse(), read };
+  }
+
+  /** The graph of the file, without what nothing needs. `inputs` and `outputs` are called what they wish; the others make way. */
   graph(name: string, inputs: readonly Tensor[], outputs: readonly Tensor[]): GraphProto {
     const [names, called] = [new Names(), new Map<Tensor, string>()];
     for (const tensor of [...inputs, ...outputs]) called.set(tensor, names.free(tensor.wish));
@@ -106,8 +117,10 @@ export class Parts {
       if (!called.has(tensor)) called.set(tensor, names.free(tensor.wish || (node === undefined ? "" : `${node.name}_output`)));
       return called.get(tensor)!;
     };
-    for (const { tensor } of this.stored) nameOf(tensor);
-    for (const node of this.nodes) for (const output of node.outputs) nameOf(output, node);
+    const { nodes, read } = this.needed(outputs);
+    const stored = this.stored.filter(({ tensor }) => read.has(tensor));
+    for (const { tensor } of stored) nameOf(tensor);
+    for (const node of nodes) for (const output of node.outputs) nameOf(output, node);
     const info = (tensor: Tensor): ValueInfoProto => ({
       ...emptyValueInfo(),
       name: nameOf(tensor),
@@ -119,7 +132,7 @@ export class Parts {
     return {
       ...emptyGraph(),
       name: name || "graph",
-      nodes: this.nodes.map((node) => ({
+      nodes: nodes.map((node) => ({
         ...emptyNode(),
         op: node.op,
         name: nodeNames.free(node.name),
@@ -127,12 +140,12 @@ export class Parts {
         outputs: node.outputs.map((tensor) => nameOf(tensor)),
         attributes: [...node.attributes],
       })),
-      initializers: this.stored.map(({ tensor, raw }): TensorProto => {
+      initializers: stored.map(({ tensor, raw }): TensorProto => {
         return { ...emptyTensor(), name: nameOf(tensor), dims: [...tensor.shape], dataType: tensor.element, raw };
       }),
       inputs: inputs.map(info),
       outputs: outputs.map(info),
-      values: this.nodes.flatMap(({ outputs: made }) => made.filter((tensor) => !ends.has(tensor)).map(info)),
+      values: nodes.flatMap(({ outputs: made }) => made.filter((tensor) => !ends.has(tensor)).map(info)),
     };
   }
 }

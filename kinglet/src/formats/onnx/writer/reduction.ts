@@ -4,7 +4,7 @@ import { elementCode } from "../elements.ts";
 import { int, ints, text } from "./attributes.ts";
 import type { NodeWriter } from "./node-writer.ts";
 import type { Tensor } from "./parts.ts";
-import type { WriteRule, WriteRules } from "./rule.ts";
+import { images, type WriteRule, type WriteRules } from "./rule.ts";
 
 interface Reduction {
   readonly axes: readonly number[];
@@ -128,9 +128,9 @@ export const REDUCTION: WriteRules = {
   argMin: argument("ArgMin"),
   topK: { write: topK },
   cumsum: { write: cumsum },
-  resizeBilinear: { write: (w) => resize(w, "linear") },
+  resizeBilinear: images((w) => resize(w, "linear")),
   resizeNearest: {
-    write: (w) => resize(w, "nearest"),
+    ...images((w) => resize(w, "nearest")),
     obstacle: (node) => {
       const { alignCorners, halfPixelCenters } = attributesOf<Resize>(node);
       return alignCorners && halfPixelCenters ? "ONNX cannot align corners where positions are the middles of pixels" : undefined;
