@@ -25,14 +25,14 @@ export interface CheckedOnnx {
   readonly readsBack?: "same graph" | Difference;
   /** Why ONNX Runtime did not run it. */
   readonly engineRefuses?: string;
-  /** The written file in ONNX Runtime against the network as JavaScript. */
+  /** The written file in ONNX Runtime against the network as WebAssembly. */
   readonly kinglet?: Difference;
   /** The written file against the .onnx file that the network came from, both in ONNX Runtime. */
   readonly original?: Difference;
 }
 
 async function runKinglet(graph: Graph, samples: readonly Sample[]): Promise<Outputs[]> {
-  const { outputs } = await execute(graph, "js", samples);
+  const { outputs } = await execute(graph, "wasm", samples);
   return outputs.map((each) => each.map((bytes, i) => fromBytes(graph.outputs[i]!.dtype, bytes)));
 }
 

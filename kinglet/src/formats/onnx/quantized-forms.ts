@@ -131,8 +131,10 @@ const moved: QuantizedRule = (site, [x], y, float) => {
 /** The result of a function whose integer kernel has a scale of its own. */
 const fixedScale =
   (op: string, scale: number, zeroPoint: number, attributes: Record<string, number> = {}): QuantizedRule =>
-  (site, [x], y) =>
-    rescaled(site, site.emit(op, [x!], attributes, x!.dtype === "int16" ? one(1 / 32768, 0) : one(scale, zeroPoint)), y);
+  (site, [x], y) => {
+    const quantization = x!.dtype === "int16" ? one(1 / 32768, 0) : one(scale, x!.dtype === "uint8" ? zeroPoint + 128 : zeroPoint);
+    return rescaled(site, site.emit(op, [x!], attributes, quantization), y);
+  };
 
 /** For rows of the last dimension; before version 13 a row was all dimensions from one on. */
 const alongLast =
@@ -217,9 +219,14 @@ export function pairMoved(site: Site, rule: Rule, results: readonly (Value | nul
   const input = site.inputs[0];
   const twin = input ? site.importer.twin(input) : undefined;
   if (twin === undefined || twin.data !== undefined || !MOVES.has(site.node.op) || twin.dtype === "int32" || results.includes(input!)) return;
-  resultList(rule(site.withInputs([twin, ...site.inputs.slice(1)]))).forEach((value, i) => {
+  const run = (x: Value): readonly (Value | null)[] => resultList(rule(site.withInputs([x, ...site.inputs.slice(1)])));
+  const unsigned = site.importer.unsignedOf(twin);
+  const bytes = unsigned === undefined ? [] : run(unsigned);
+  run(twin).forEach((value, i) => {
     const result = results[i];
-    if (value?.quantization !== undefined && result) site.importer.pair(result, value);
+    if (value?.quantization === undefined || !result) return;
+    site.importer.pair(result, value);
+    if (bytes[i]) site.importer.markSigned(value, bytes[i]);
   });
 }
 
@@ -265,10 +272,25 @@ function dataInputs(site: Site): number {
   return site.node.op === "Concat" ? site.inputs.length : TWO.has(site.node.op) ? 2 : 1;
 }
 
-/** The quantized form of the operator that made `x`, where there is one: the int8 or int16 result on the scale `y`. */
-export function quantizedForm(site: Site, x: Value, y: Quantization): Value | null {
+/** Layers of sums, which work with the signs that their weights have. */
+const LAYERS = new Set(["Conv", "ConvTranspose", "MatMul", "Gemm"]);
+
+/** All values as the unsigned bytes that they come from, or null where one does not. */
+function allUnsigned(site: Site, twins: readonly (Value | null)[]): Value[] | null {
+  const bytes = twins.flatMap((twin) => (twin === null ? [] : (site.importer.unsignedOf(twin) ?? [])));
+  return bytes.length === twins.length ? bytes : null;
+}
+
+/**
+ * The quantized form of the operator that made `x`, where there is one: the int8 or int16 result on the scale `y`. Where unsigned bytes
+ * are asked for and all that the operator reads are such, the result is, too, on that scale moved by 128.
+ */
+export function quantizedForm(site: Site, x: Value, y: Quantization, unsigned: boolean): Value | null {
   const known = site.importer.twin(x);
-  if (known !== undefined && known.data === undefined && known.dtype !== "int32") return rescaled(site, known, y);
+  if (known !== undefined && known.data === undefined && known.dtype !== "int32") {
+    const bytes = unsigned ? site.importer.unsignedOf(known) : undefined;
+    return bytes === undefined ? rescaled(site, known, y) : rescaled(site, bytes, shifted(y, 128));
+  }
   const made = site.importer.madeBy(x);
   const rule = made === undefined ? undefined : QUANTIZED[made.site.node.op];
   if (made === undefined || rule === undefined || quantizeMultiplier(y.scales[0]!).multiplier === 0) return null;
@@ -276,11 +298,12 @@ export function quantizedForm(site: Site, x: Value, y: Quantization): Value | nu
   const inner = made.site.inputs[0];
   const clamp = boundedOp(made.site);
   if (clamp !== undefined && inner && site.importer.twin(inner) === undefined) {
-    const layer = quantizedForm(site, inner, y);
+    const layer = quantizedForm(site, inner, y, unsigned);
     return layer === null ? null : site.emit(clamp, [layer], {}, layer.quantization);
   }
   const twins = made.site.inputs.slice(0, dataInputs(made.site)).map((input) => (input === null ? null : (site.importer.twin(input) ?? null)));
   if (twins.some((twin) => twin === null)) return null;
-  const result = rule(made.site, twins, y, made.rule);
+  const bytes = unsigned && !LAYERS.has(made.site.node.op) ? allUnsigned(site, twins) : null;
+  const result = bytes === null ? rule(made.site, twins, y, made.rule) : rule(made.site, bytes, shifted(y, 128), made.rule);
   return result !== null && result.quantization !== undefined ? result : null;
 }

@@ -54,19 +54,26 @@ function quantizes(node: Node): string | undefined {
 interface RoundFloat {
   readonly mantissaBits: number;
   readonly largest: number;
+  readonly beyond: "infinity" | "nan" | "largest";
 }
+
+/** Floats of 4 bits came after the operator sets that are written here. */
+const SMALLEST_BITS = 8;
 
 /** The element type of ONNX whose numbers a rounding gives. */
 function roundedType(node: Node): number | undefined {
   const { mantissaBits, largest } = attributesOf<RoundFloat>(node);
-  for (const [code, { float }] of ELEMENTS) if (float?.mantissaBits === mantissaBits && float.largest === largest) return code;
+  for (const [code, { float, bits }] of ELEMENTS)
+    if (bits >= SMALLEST_BITS && float?.mantissaBits === mantissaBits && float.largest === largest) return code;
   return undefined;
 }
 
 function roundFloat(w: NodeWriter): void {
   const order = w.layout();
   const narrow = roundedType(w.node)!;
-  const rounded = w.emit("Cast", [w.real(0, order)], w.shape(order), [int("to", narrow)], narrow);
+  const saturates = w.attributes<RoundFloat>().beyond === "largest" || ELEMENTS.get(narrow)!.bits > SMALLEST_BITS;
+  const attributes = [int("to", narrow), ...(saturates ? [] : [int("saturate", 0)])];
+  const rounded = w.emit("Cast", [w.real(0, order)], w.shape(order), attributes, narrow);
   w.give(w.emit("Cast", [rounded], w.shape(order), [int("to", w.element)]), order);
 }
 
