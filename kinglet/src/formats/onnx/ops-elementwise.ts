@@ -92,7 +92,7 @@ function extremeOf(op: "maximum" | "minimum"): Rule {
 const BOUNDED: Readonly<Record<string, string>> = { "0,6": "relu6", "-1,1": "reluN1To1", "0,Infinity": "relu" };
 
 /** The bounds of a Clip where they are known; they may be open. */
-export function clipBounds(site: Site): readonly [number, number] | null {
+function clipBounds(site: Site): readonly [number, number] | null {
   if (site.version < 11) return [site.float("min", -Infinity), site.float("max", Infinity)];
   const bounds = [1, 2].map((index) => site.optional(index));
   if (bounds.some((bound) => bound !== null && bound.data === undefined)) return null;
