@@ -29,5 +29,19 @@ export interface TfliteNetwork {
   infer(): void;
 }
 
+export interface OnnxInput {
+  readonly dtype: string;
+  readonly data: TypedArray;
+  readonly shape: readonly number[];
+}
+
+export interface OnnxNetwork {
+  /** Inputs and outputs in the file's order. @throws Error with the engine's message */
+  run(inputs: readonly OnnxInput[]): Promise<TypedArray[]>;
+}
+
+/** ONNX Runtime with a model's bytes. @throws Error where it refuses the model */
+export function openOnnx(peers: string, bytes: Uint8Array): Promise<OnnxNetwork>;
+
 /** TensorFlow Lite itself with a model's bytes. @throws Error where it refuses the model */
 export function openTflite(peers: string, bytes: Uint8Array): Promise<TfliteNetwork>;

@@ -55,6 +55,27 @@ async function tfjsTflite(peers, model) {
 
 const ERRORS_ONLY = 3;
 
+/**
+ * ONNX Runtime itself, as native code on one thread.
+ * @param {Uint8Array} bytes of an .onnx file
+ */
+export async function openOnnx(peers, bytes) {
+  const ort = requireFrom(peers)("onnxruntime-node");
+  const session = await ort.InferenceSession.create(bytes, {
+    intraOpNumThreads: 1,
+    interOpNumThreads: 1,
+    graphOptimizationLevel: "all",
+    logSeverityLevel: ERRORS_ONLY,
+  });
+  return {
+    async run(inputs) {
+      const feeds = inputs.map(({ dtype, data, shape }, i) => [session.inputNames[i], new ort.Tensor(dtype, data, shape)]);
+      const outputs = await session.run(Object.fromEntries(feeds));
+      return session.outputNames.map((name) => outputs[name].data);
+    },
+  };
+}
+
 async function onnxRuntime(ort, model, options) {
   const session = await ort.InferenceSession.create(await readFile(model), {
     ...options,

@@ -90,12 +90,16 @@ export {
   formatFor,
   type ModelFormat,
   type NpyArray,
+  type OnnxOptions,
+  type OnnxWriteOptions,
   readKinglet,
   readModel,
   readNpy,
+  readOnnx,
   readTflite,
   writeKinglet,
   writeNpy,
+  writeOnnx,
   writeTflite,
 } from "./formats/index.ts";
 export {

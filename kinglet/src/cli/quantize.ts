@@ -225,7 +225,7 @@ export function addQuantize(program: Command, io: Io): void {
     .description("Makes an integer network of a floating-point one, and says what that costs.")
     .argument("[model]", "a .tflite, .onnx or .kinglet file with floating-point layers (default: the project's)")
     .option("--calibrate <path>", "real samples: a .npy or .bin file, or a folder of them (default: the project's training part)")
-    .option("--out <file>", `the model file to write, .kinglet or .tflite (default in a project: ${QUANTIZED_FILE})`)
+    .option("--out <file>", `the model file to write, .kinglet, .tflite or .onnx (default in a project: ${QUANTIZED_FILE})`)
     .option("--samples <n>", "use at most so many samples", positive, 200)
     .addOption(new Option("--method <name>", "how ranges are chosen").choices(CALIBRATION_METHODS).default("minmax"))
     .option("--percentile <p>", "for that method, per cent of the elements to hold (default 99.99)", percent)

@@ -86,3 +86,10 @@ export function elementOf(dtype: DType): ElementType {
   for (const element of ELEMENTS.values()) if (element.dtype === dtype) return element;
   throw new TypeError(`${dtype} is no element type`);
 }
+
+/** The number of ONNX's element type whose elements a graph's own type holds as they are. */
+export function elementCode(dtype: DType): number {
+  for (const [code, element] of ELEMENTS)
+    if (element.dtype === dtype && element.range === undefined && element.float === undefined && element.name !== "double") return code;
+  throw new TypeError(`${dtype} is no element type`);
+}

@@ -29,6 +29,8 @@ export class Importer {
   private readonly inputs = new Map<Value, number>();
   /** Dequantized and stored values with the same numbers as integers of a scale. */
   private readonly twins = new WeakMap<Value, Value>();
+  /** The unsigned bytes that a twin was made from. */
+  private readonly unsigned = new WeakMap<Value, Value>();
   private readonly makers = new WeakMap<Value, Maker>();
   private readonly labels = new Map<Value, readonly string[]>();
   private readonly producers = new Map<Value, Node>();
@@ -128,6 +130,15 @@ export class Importer {
 
   pair(value: Value, twin: Value): void {
     this.twins.set(value, twin);
+  }
+
+  /** The unsigned bytes, with their scale, whose twin a value is. */
+  unsignedOf(twin: Value): Value | undefined {
+    return this.unsigned.get(twin);
+  }
+
+  markSigned(twin: Value, unsigned: Value): void {
+    this.unsigned.set(twin, unsigned);
   }
 
   /** The operator of the file whose result a value is. */

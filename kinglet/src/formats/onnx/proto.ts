@@ -1,4 +1,4 @@
-/** The messages of onnx.proto that Kinglet reads, under their own names. */
+/** The messages of onnx.proto that Kinglet reads and writes, under their own names. */
 
 export interface TensorProto {
   name: string;
@@ -67,6 +67,8 @@ export interface GraphProto {
   sparse: SparseTensorProto[];
   inputs: ValueInfoProto[];
   outputs: ValueInfoProto[];
+  /** Types of values between. */
+  values: ValueInfoProto[];
 }
 
 export interface FunctionProto {
@@ -89,4 +91,6 @@ export interface ModelProto {
   opsets: Map<string, number>;
   graph: GraphProto | null;
   functions: FunctionProto[];
+  /** Free text by name (`metadata_props`). */
+  notes: Map<string, string>;
 }

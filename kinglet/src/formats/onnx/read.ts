@@ -1,14 +1,15 @@
 import { allocate, elementCount, KingletError, type Shape, type TypedArray } from "../../base/index.ts";
 import { checkGraph, type Graph, type Value } from "../../graph/index.ts";
-import { removeUnused } from "./unused.ts";
 import { Importer } from "./importer.ts";
+import { removeUnused, scaleInputs } from "./tidy.ts";
+import { fuseActivations, fuseBiases } from "./fuse.ts";
 import { bindFunction, bodyOf, type FunctionTable, functionTable } from "./functions.ts";
 import { STRING } from "./elements.ts";
 import { ruleOf } from "./operators.ts";
 import { pairMoved } from "./quantized-forms.ts";
 import type { DimProto, GraphProto, ModelProto, NodeProto, ValueInfoProto } from "./proto.ts";
 import { parseModel } from "./schema.ts";
-import { type Results, Site } from "./site.ts";
+import { resultList, type Results, Site } from "./site.ts";
 import { decodeSparse, decodeTensor, elementType, type ExternalFiles, isStrings, type Tensor, textsOf } from "./tensor.ts";
 
 export interface OnnxOptions {
@@ -66,6 +67,8 @@ class Translation {
   private readonly options: OnnxOptions;
   private readonly files: ExternalFiles;
   private readonly name: string;
+  /** What the file calls the results of its nodes. */
+  private readonly names = new Map<Value, string>();
 
   constructor(model: ModelProto, name: string, options: OnnxOptions) {
     this.model = model;
@@ -85,9 +88,17 @@ class Translation {
     open.forEach((input, i) => this.addInput(input, i, scope));
     this.addNodes(graph.nodes, scope, this.model.opsets, 0);
     for (const output of graph.outputs) this.addOutput(output, scope);
-    this.importer.builder.note("producer", `${this.model.producer} ${this.model.producerVersion}`.trim());
-    if (this.model.doc !== "") this.importer.builder.note("description", this.model.doc);
-    return removeUnused(this.importer.builder.build());
+    this.addNotes();
+    const read = removeUnused(this.importer.builder.build(), this.names);
+    return removeUnused(fuseActivations(fuseBiases(scaleInputs(read))));
+  }
+
+  private addNotes(): void {
+    const { producer, producerVersion, doc, notes } = this.model;
+    const { builder } = this.importer;
+    builder.note("producer", `${producer} ${producerVersion}`.trim());
+    if (doc !== "") builder.note("description", doc);
+    for (const [name, text] of notes) builder.note(name, text);
   }
 
   /** One error that names every operator Kinglet lacks, with how often each occurs. */
@@ -170,6 +181,7 @@ class Translation {
     const labels = this.importer.labelsOf(value);
     if (labels !== undefined) builder.note("labels", labels.map((label) => label.replace(/\s+/g, " ")).join("\n"));
     const taken = value.data !== undefined || builder.build().inputs.includes(value) || builder.build().outputs.includes(value);
+    if (!taken) this.names.set(value, output.name);
     builder.output(taken ? this.importer.copy(value, output.name) : value);
   }
 
@@ -214,12 +226,10 @@ class Translation {
     const strings = site.inputs.find((value) => value !== null && this.importer.elementOf(value) === STRING);
     if (strings && (strings !== site.inputs[0] || !MOVING.has(node.op))) site.unsupported("computing with strings is not supported");
     const results = this.guarded(site, () => rule(site));
-    if (strings) for (const result of [results].flat()) this.importer.strings(result as Value, this.importer.labelsOf(strings)!);
-    const first = Array.isArray(results) ? results[0] : results;
-    if (first && !site.inputs.includes(first as Value)) {
-      this.importer.remember(first as Value, { site, rule });
-      pairMoved(site, rule, first as Value);
-    }
+    const made = resultList(results);
+    if (strings) for (const result of made) this.importer.strings(result!, this.importer.labelsOf(strings)!);
+    for (const value of made) if (value !== null && !site.inputs.includes(value)) this.importer.remember(value, { site, rule });
+    pairMoved(site, rule, made);
     return results;
   }
 
@@ -246,7 +256,7 @@ class Translation {
   }
 
   private bindOutputs(node: NodeProto, results: Results, site: Site, scope: Scope): void {
-    const list = Array.isArray(results) ? (results as readonly (Value | null)[]) : [results as Value];
+    const list = resultList(results);
     // Half precision in, half precision out, unless the rule says otherwise.
     const narrow = site.inputs
       .map((input) => (input === null ? undefined : this.importer.elementOf(input)))
@@ -257,6 +267,7 @@ class Translation {
       if (scope.hasOwn(name)) site.fail(`it produces "${name}" a second time`);
       if (value.dtype === "float32" && narrow !== undefined && !this.importer.isMarked(value)) this.importer.mark(value, narrow);
       scope.set(name, value);
+      if (value.data === undefined && !site.inputs.includes(value) && !this.names.has(value)) this.names.set(value, name);
     });
   }
 }

@@ -8,6 +8,10 @@ import { decodeTensor, type ExternalFiles, type Tensor } from "./tensor.ts";
 
 /** What an importer's rule gives: the node's outputs; null where the rule does not make an optional one. */
 export type Results = Value | readonly (Value | null)[];
+export function resultList(results: Results): readonly (Value | null)[] {
+  return Array.isArray(results) ? results : [results as Value];
+}
+
 /** Writes the nodes that carry out one ONNX operator. */
 export type Rule = (site: Site) => Results;
 
