@@ -1,5 +1,5 @@
 import { WireType } from "@bufbuild/protobuf/wire";
-import { type Fields, readMessage } from "./wire.ts";
+import { type Fields, readMessage } from "../wire.ts";
 import type {
   AttributeProto,
   DimProto,

@@ -1,5 +1,5 @@
 import { BinaryReader, WireType } from "@bufbuild/protobuf/wire";
-import { KingletError } from "../../base/index.ts";
+import { KingletError } from "../base/index.ts";
 
 /** No model has more parts; a file of a few bytes for each part cannot fill the memory with them. */
 const MAX_MESSAGES = 2_000_000;
