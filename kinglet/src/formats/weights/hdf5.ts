@@ -102,21 +102,32 @@ class Walker {
 let files = 0;
 
 /**
+ * What the library throws leaves some of its stack and its handles behind. It was seen to break after about a thousand damaged files, so
+ * long before that it is not used any more.
+ */
+const MOST_FAILURES = 200;
+let failures = 0;
+
+/**
  * All that an HDF5 file holds, or what of it is `wanted` by its path ("layers/dense").
- * @throws KingletError `bad-file` for a damaged file, or one with links out of it.
+ * @throws KingletError `bad-file` for a damaged file, or one with links out of it; `internal` after hundreds of those in one process
  */
 export async function readHdf5(bytes: Uint8Array, place: string, wanted: (path: string) => boolean): Promise<Hdf5Group> {
+  if (failures >= MOST_FAILURES)
+    throw new KingletError("internal", `the HDF5 library has met ${failures} damaged files in this process and is not trusted with another`, {
+      place,
+      hint: "Start the program again.",
+    });
   const library = await load();
   const path = `/${files++}.h5`;
   library.FS.writeFile(path, bytes);
   try {
     const file = new library.File(path, "r");
-    try {
-      return new Walker(library, place, bytes.length, wanted).group(file, "", 0);
-    } finally {
-      file.close();
-    }
+    const all = new Walker(library, place, bytes.length, wanted).group(file, "", 0);
+    file.close();
+    return all;
   } catch (error) {
+    failures++;
     if (error instanceof KingletError) throw error;
     return refuseWeights(place, "the HDF5 file is damaged, or is written in a way that its library does not know");
   } finally {
