@@ -15,6 +15,7 @@ import {
   type ProjectConfig,
   projectData,
   projectSplit,
+  readStartWeights,
 } from "../project/index.ts";
 import { exists, MODEL_FILE, projectName, REPORT_FILE, TRAINING_FILE } from "./project-files.ts";
 import { writeFiles } from "./files.ts";
@@ -89,6 +90,7 @@ async function learnVisibly({ folder, config, dataset }: Project, task: Training
   const { start, method, agreed } = task;
   try {
     const learned = await learn(config, dataset, {
+      weights: start === undefined ? await readStartWeights(folder, config) : null,
       ...(start === undefined ? {} : { start }),
       ...(method === undefined ? {} : { method }),
       ...(agreed === undefined ? {} : { agreed }),

@@ -1,4 +1,4 @@
-export { MLPACKAGE_MODEL, MLPACKAGE_WEIGHTS, readMlpackage } from "./coreml.ts";
+export { readMlpackage } from "./coreml.ts";
 export { loadWeights, type LoadWeightsOptions } from "./load.ts";
 export type { WeightNames } from "./match.ts";
 export { KERAS_APPLICATIONS } from "./names-keras.ts";
