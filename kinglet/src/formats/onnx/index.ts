@@ -1,2 +1,3 @@
+export { onnxOperators } from "./operators.ts";
 export { isOnnx, type OnnxOptions, readOnnx } from "./read.ts";
 export { readTensorFile } from "./tensor-file.ts";

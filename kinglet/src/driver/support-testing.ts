@@ -1,0 +1,48 @@
+import type { TestContext } from "vitest";
+
+/** How many cases of each label (an element type, or a reason) an operator has. */
+export type Counts = Readonly<Record<string, number>>;
+
+/** What a test shows about operators if it passes: a line of the table in docs/support.md, see bench/support.ts. */
+export interface Support {
+  readonly suite: "cases" | "tflite" | "kinglet" | "tflm" | "onnx" | "onnx-refused";
+  /** The back end, or what else is done with the cases. */
+  readonly way: string;
+  readonly rows: Readonly<Record<string, Counts>>;
+}
+
+declare module "vitest" {
+  interface TaskMeta {
+    /** Several, where one test does several things. */
+    support?: readonly Support[];
+  }
+}
+
+/**
+ * Says what a test shows, for the reporter to collect where the test passes. Call it before anything that may skip the test: what
+ * was skipped is then known to be missing.
+ */
+export function shows({ task }: TestContext, ...support: readonly Support[]): void {
+  task.meta.support = support;
+}
+
+interface Typed {
+  readonly dtype: string;
+  readonly constant?: boolean;
+}
+
+/** The element types of a case, as a person would ask for them. */
+export function caseType({ inputs, outputs }: { readonly inputs: readonly (Typed | null)[]; readonly outputs: readonly Typed[] }): string {
+  const given = inputs.filter((input) => input !== null);
+  const first = given.find(({ constant }) => constant !== true) ?? given[0];
+  const [from, to] = [first?.dtype ?? outputs[0]!.dtype, outputs[0]?.dtype ?? first!.dtype];
+  if (from !== to) return `${from} → ${to}`;
+  const weights = given.find(({ constant, dtype }) => constant === true && dtype === "int8" && from !== "int8");
+  return weights === undefined ? from : `${from} × int8`;
+}
+
+export function countsOf(labels: readonly string[]): Counts {
+  const counts: Record<string, number> = {};
+  for (const label of labels) counts[label] = (counts[label] ?? 0) + 1;
+  return counts;
+}
