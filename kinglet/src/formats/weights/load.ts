@@ -11,7 +11,7 @@ export interface LoadWeightsOptions extends Partial<Conventions> {
   readonly names?: WeightNames;
   /** How the file's weights lie; by default as its format usually has them. */
   readonly layout?: WeightLayout;
-  /** Layers of the network that keep what they have, as "logits" for other classes; what the file has for them is left out. */
+  /** Layers of the network that keep what they have, as "logits" (of logits_weights) for other classes; what the file has for them is left out. */
   readonly without?: readonly string[];
   /** Tensors of the file that are no weights; batch counters never are. */
   readonly ignore?: RegExp;
@@ -59,7 +59,7 @@ export function loadWeights(network: Graph, weights: Weights, options: LoadWeigh
   const { names, ignore, without = [] } = options;
   const tensors = weights.tensors.filter(({ name }) => !COUNTER.test(name) && ignore?.test(name) !== true);
   const given: Weights = { ...weights, layout, tensors };
-  const kept = ({ name }: Slot): boolean => without.some((layer) => name.startsWith(`${layer}_`));
+  const kept = ({ name }: Slot): boolean => without.includes(name.slice(0, name.lastIndexOf("_")));
   const match = names === undefined ? matchByOrder(layers, given, kept) : matchByNames(layers, given, names, kept);
   const complaints = complaintsOf(match, layout);
   if (complaints.length > 0)
