@@ -1,7 +1,8 @@
-// `npm run support`: runs the tests that show what operators do, and writes docs/support.md and bench/results/support.json from that.
+// `npm run support`: runs the tests that show what operators do (or those of the given files), and writes docs/support.md and
+// bench/results/support.json from that.
 // `--check FILE` compares what a run of all tests showed with what is written down; scripts/check.mjs does so.
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -74,12 +75,12 @@ function check(file: string): void {
   process.exitCode = 1;
 }
 
-function runTests(): Run {
+function runTests(files: readonly string[]): Run {
   const folder = mkdtempSync(join(tmpdir(), "kinglet-support-"));
   const file = join(folder, "support.json");
   const vitest = join(dirname(createRequire(import.meta.url).resolve("vitest/package.json")), "vitest.mjs");
   try {
-    const { status } = spawnSync(process.execPath, [vitest, "run", ...TESTS], {
+    const { status } = spawnSync(process.execPath, [vitest, "run", ...files], {
       cwd: ROOT,
       stdio: "inherit",
       env: { ...process.env, KINGLET_SUPPORT: file },
@@ -91,15 +92,16 @@ function runTests(): Run {
   }
 }
 
-/** What this machine cannot run stays as it is written down. */
-function write(): void {
-  const { tally, missing } = runTests();
-  if (missing.length > 0) console.log(`kept as it was, since tests of it did not run: ${missing.join(", ")}`);
-  const stored = missing.length > 0 ? loadSupport() : {};
+/** What did not run here, and what only some tests of ran, stays as it is written down. */
+function write(files: readonly string[]): void {
+  const run = runTests(files);
+  const stored = existsSync(STORED) ? loadSupport() : {};
+  const { unknown } = compareSupport(stored, run);
+  if (unknown.length > 0) console.log(`kept as it was, since tests of it did not run: ${unknown.join(", ")}`);
   const merged: Record<string, Record<string, unknown>> = {};
-  for (const name of new Set([...columns(stored), ...columns(tally)])) {
+  for (const name of new Set([...columns(stored), ...columns(run.tally)])) {
     const [suite, way] = name.split("/") as [string, string];
-    (merged[suite] ??= {})[way] = column(missing.includes(name) ? stored : tally, name);
+    (merged[suite] ??= {})[way] = column(unknown.includes(name) ? stored : run.tally, name);
   }
   const support = sorted(merged) as Tally;
   writeFileSync(STORED, `${JSON.stringify(support, null, 1)}\n`);
@@ -107,7 +109,7 @@ function write(): void {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
-  const [flag, file] = process.argv.slice(2);
-  if (flag === "--check" && file !== undefined) check(file);
-  else write();
+  const args = process.argv.slice(2);
+  if (args[0] === "--check" && args[1] !== undefined) check(args[1]);
+  else write(args.length > 0 ? args : TESTS);
 }

@@ -31,14 +31,12 @@ interface Typed {
   readonly constant?: boolean;
 }
 
-/** The element types of a case, as a person would ask for them. */
+/** The element type of a case, as a person would ask for it: what the operator is given, with the type of weights of another one. */
 export function caseType({ inputs, outputs }: { readonly inputs: readonly (Typed | null)[]; readonly outputs: readonly Typed[] }): string {
   const given = inputs.filter((input) => input !== null);
-  const first = given.find(({ constant }) => constant !== true) ?? given[0];
-  const [from, to] = [first?.dtype ?? outputs[0]!.dtype, outputs[0]?.dtype ?? first!.dtype];
-  if (from !== to) return `${from} → ${to}`;
-  const weights = given.find(({ constant, dtype }) => constant === true && dtype === "int8" && from !== "int8");
-  return weights === undefined ? from : `${from} × int8`;
+  const { dtype } = given.find(({ constant }) => constant !== true) ?? given[0] ?? outputs[0]!;
+  const hasBytes = dtype !== "int8" && given.some((input) => input.constant === true && input.dtype === "int8");
+  return hasBytes ? `${dtype} × int8` : dtype;
 }
 
 export function countsOf(labels: readonly string[]): Counts {

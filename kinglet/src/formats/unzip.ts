@@ -2,7 +2,7 @@ import { unzipSync } from "fflate";
 import { KingletError } from "../base/index.ts";
 
 /** Deflate cannot shrink further than this; an entry that claims more is an attack. */
-const MOST_DEFLATE = 1032;
+export const MOST_DEFLATE = 1032;
 
 /**
  * Unpacks the wanted files of a zip: those for which `most` gives the bytes that they may have, and not 0. `fail` throws the

@@ -1,5 +1,6 @@
 import type { Dataset, Group } from "h5wasm";
 import { elementCount, KingletError } from "../../base/index.ts";
+import { MOST_DEFLATE } from "../unzip.ts";
 import { checkCount, checkShape, decodeFloats, refuseWeights, type WeightTensor } from "./tensors.ts";
 
 /** A folder of an HDF5 file. */
@@ -36,8 +37,6 @@ const FLOATS: ReadonlyMap<unknown, string> = new Map([
 
 /** Folders lie in folders at most so deep; a link may point to a folder above. */
 const MAX_DEPTH = 24;
-/** Deflate cannot shrink further than this; contents that claim more are an attack. */
-const MOST_DEFLATE = 1032;
 
 /** Reads the folders and tensors of one file, and counts what they cost. */
 class Walker {

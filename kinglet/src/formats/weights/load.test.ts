@@ -212,6 +212,16 @@ describe("what does not fit", () => {
   });
 });
 
+test("a layer that is left out keeps its place among those of its shape", async () => {
+  const written = resnet8({ width: 0.25, resolution: 16, seed: 1 });
+  const other = resnet8({ width: 0.25, resolution: 16, seed: 2 });
+  const weights = await readWeights(floatSafetensors(flat(layersOf(written, "pytorch", (_, i) => `layers.${i}`))), "x");
+  const loaded = loadWeights(other, weights, { without: ["stack_1_a"] });
+  const dataOf = (network: Graph, name: string) => network.values.find((value) => value.name === name)!.data;
+  expect(dataOf(loaded, "stack_1_a_weights")).toEqual(dataOf(other, "stack_1_a_weights"));
+  expect(dataOf(loaded, "stack_1_b_weights")).toEqual(dataOf(written, "stack_1_b_weights"));
+});
+
 describe("MLPerf Tiny's ResNet-8", () => {
   test("of a Keras file gives what its .tflite gives", async (context) => {
     const folder = "image_classification/pretrainedResnet";

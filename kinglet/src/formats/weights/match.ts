@@ -102,7 +102,11 @@ function keyOfOurs({ kind, slots }: SlotLayer, { layout }: Weights): string {
 
 function grouped<T>(items: readonly T[], keyOf: (item: T) => string): Map<string, T[]> {
   const groups = new Map<string, T[]>();
-  for (const item of items) groups.set(keyOf(item), [...(groups.get(keyOf(item)) ?? []), item]);
+  for (const item of items) {
+    const key = keyOf(item);
+    if (!groups.has(key)) groups.set(key, []);
+    groups.get(key)!.push(item);
+  }
   return groups;
 }
 
@@ -112,13 +116,23 @@ function ambiguous(layers: readonly StoredLayer[]): readonly [StoredLayer, Store
   return at < 0 ? undefined : [layers[at - 1]!, layers[at]!];
 }
 
-/** Drops what the file has in place of our kept layers: as many layers of a kind, the last ones first. */
-function withoutKept(left: StoredLayer[], kept: readonly SlotLayer[]): StoredLayer[] {
+/** Drops what a file has in place of kept layers, where that has another shape: as many layers of a kind, the last ones first. */
+function dropKept(left: StoredLayer[], kept: readonly SlotLayer[]): void {
   for (const { kind } of kept) {
     const at = left.findLastIndex(({ tensors }) => (kind === "norm" ? tensors.has("mean") : tensors.has("weights")));
     if (at >= 0) left.splice(at, 1);
   }
-  return left;
+}
+
+/** Takes the tensors of a stored layer for the slots of ours, and complains of each that it lacks. */
+function fill({ slots }: SlotLayer, stored: StoredLayer | undefined, found: Map<Slot, WeightTensor>): string[] {
+  return slots.flatMap((slot) => {
+    const tensor = stored?.tensors.get(slot.role);
+    if (tensor === undefined) return slot.absorbed ? [] : [missing(slot)];
+    stored!.tensors.delete(slot.role);
+    found.set(slot, tensor);
+    return [];
+  });
 }
 
 /**
@@ -128,30 +142,26 @@ function withoutKept(left: StoredLayer[], kept: readonly SlotLayer[]): StoredLay
 export function matchByOrder(ours: readonly SlotLayer[], weights: Weights, kept: (slot: Slot) => boolean): Match {
   const { layers, unknown } = storedLayers(weights);
   const found = new Map<Slot, WeightTensor>();
-  const complaints: string[] = [];
+  const [complaints, left] = [[] as string[], [] as StoredLayer[]];
   const isKept = ({ slots }: SlotLayer): boolean => slots.some(kept);
-  const wanted = grouped(
-    ours.filter((layer) => !isKept(layer)),
-    (layer) => keyOfOurs(layer, weights),
-  );
+  const wanted = grouped(ours, (layer) => keyOfOurs(layer, weights));
   const stored = grouped(layers, (layer) => keyOfStored(layer, weights));
-  let left: StoredLayer[] = [];
   for (const [key, group] of stored) if (!wanted.has(key)) left.push(...group);
+  const elsewhere: SlotLayer[] = [];
   for (const [key, group] of wanted) {
     const theirs = stored.get(key) ?? [];
-    const pair = weights.inOrder || theirs.length > group.length ? undefined : ambiguous(theirs);
+    // A kept layer has its place in the order, unless the file has it in another shape.
+    const own = theirs.length < group.length ? group.filter((layer) => !isKept(layer)) : group;
+    if (own !== group) elsewhere.push(...group.filter(isKept));
+    const pair = weights.inOrder || theirs.length > own.length ? undefined : ambiguous(theirs);
     if (pair !== undefined)
       complaints.push(`ambiguous: "${pair[0].name}" and "${pair[1].name}" have one shape, and nothing tells which comes first: give names`);
-    group.forEach((layer, i) => {
-      const tensors = theirs[i]?.tensors;
-      for (const slot of layer.slots) {
-        const tensor = tensors?.get(slot.role);
-        if (tensor !== undefined && tensors?.delete(slot.role)) found.set(slot, tensor);
-        else if (!slot.absorbed) complaints.push(missing(slot));
-      }
+    own.forEach((layer, i) => {
+      if (isKept(layer)) theirs[i]?.tensors.clear();
+      else complaints.push(...fill(layer, theirs[i], found));
     });
     left.push(...theirs.filter(({ tensors }) => tensors.size > 0));
   }
-  left = withoutKept(left, ours.filter(isKept));
+  dropKept(left, elsewhere);
   return { found, complaints: [...complaints, ...left.flatMap(({ tensors }) => [...tensors.values()]).map(surplus), ...unknown.map(surplus)] };
 }
