@@ -73,7 +73,11 @@ function whereRuns(support: Tally): (op: string) => string {
 function backendTable({ cases = {} }: Tally): Table {
   return {
     titles: ["back end", "operators", "cases"],
-    rows: Object.entries(BACKENDS).map(([way, name]) => [name, figure(Object.keys(cases[way] ?? {}).length), figure(total(cases[way]))]),
+    rows: Object.entries(BACKENDS).map(([way, name]) => [
+      name,
+      figure(cases[way] && Object.keys(cases[way]).length),
+      figure(cases[way] && total(cases[way])),
+    ]),
   };
 }
 

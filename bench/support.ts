@@ -1,6 +1,6 @@
 // `npm run support`: runs the tests that show what operators do (or those of the given files), and writes docs/support.md and
-// bench/results/support.json from that.
-// `--check FILE` compares what a run of all tests showed with what is written down; scripts/check.mjs does so.
+// bench/results/support.json from that. `-- --from FILE` writes them from what `KINGLET_SUPPORT=FILE npm test` left there, and
+// `-- --check FILE` compares with what is written down; scripts/check.mjs does so.
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -67,8 +67,12 @@ export function compareSupport(stored: Tally, { tally, missing }: Run): { readon
   };
 }
 
+function loadRun(file: string): Run {
+  return JSON.parse(readFileSync(file, "utf8")) as Run;
+}
+
 function check(file: string): void {
-  const { different, unknown } = compareSupport(loadSupport(), JSON.parse(readFileSync(file, "utf8")) as Run);
+  const { different, unknown } = compareSupport(loadSupport(), loadRun(file));
   if (unknown.length > 0) console.log(`not checked, since tests of them did not run: ${unknown.join(", ")}`);
   if (different.length === 0) return;
   console.log(`docs/support.md is not what this run showed about ${different.join(", ")}: npm run support writes it anew`);
@@ -86,15 +90,14 @@ function runTests(files: readonly string[]): Run {
       env: { ...process.env, KINGLET_SUPPORT: file },
     });
     if (status !== 0) throw new Error("the tests did not pass: nothing is written");
-    return JSON.parse(readFileSync(file, "utf8")) as Run;
+    return loadRun(file);
   } finally {
     rmSync(folder, { recursive: true });
   }
 }
 
 /** What did not run here, and what only some tests of ran, stays as it is written down. */
-function write(files: readonly string[]): void {
-  const run = runTests(files);
+function write(run: Run): void {
   const stored = existsSync(STORED) ? loadSupport() : {};
   const { unknown } = compareSupport(stored, run);
   if (unknown.length > 0) console.log(`kept as it was, since tests of it did not run: ${unknown.join(", ")}`);
@@ -110,6 +113,8 @@ function write(files: readonly string[]): void {
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
   const args = process.argv.slice(2);
-  if (args[0] === "--check" && args[1] !== undefined) check(args[1]);
-  else write(args.length > 0 ? args : TESTS);
+  const [flag, file] = args;
+  if (flag === "--check" && file !== undefined) check(file);
+  else if (flag === "--from" && file !== undefined) write(loadRun(file));
+  else write(runTests(args.length > 0 ? args : TESTS));
 }

@@ -51,7 +51,7 @@ function checkSupport(file) {
 function runTests(args) {
   console.log("\n── tests");
   const folder = mkdtempSync(join(tmpdir(), "kinglet-check-"));
-  const [file, support] = [join(folder, "counts.json"), join(folder, "support.json")];
+  const [file, support] = [join(folder, "counts.json"), process.env.KINGLET_SUPPORT || join(folder, "support.json")];
   try {
     const status = run(commandOf("vitest", "vitest"), ["run", ...args], { KINGLET_TEST_COUNTS: file, KINGLET_SUPPORT: support });
     const counts = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : { passed: 0, failed: 0, skipped: 0 };
