@@ -134,6 +134,7 @@ function onnxTable(support: Tally): Table {
 
 function onnxTotals(support: Tally): string {
   const suites = Object.keys(support["onnx"] ?? {}).sort();
+  if (suites.length === 0) return "";
   const parts = suites.map(
     (suite) => `${figure(total(support["onnx"]![suite]))} of suite ${suite} pass and ${figure(total(support["onnx-refused"]?.[suite]))} are refused`,
   );
@@ -170,6 +171,7 @@ function graphTable(support: Tally): Table {
 
 function tflmText({ tflm = {} }: Tally): string {
   const ops = [...new Set(Object.values(tflm).flatMap((rows) => Object.keys(rows)))].sort();
+  if (ops.length === 0) return "";
   const listed = ops.map((op) => `${inAllWays(tflm, op)} of ${code(op)}`).join(", ");
   const ways = Object.keys(tflm)
     .filter((way) => BACKENDS[way] !== undefined)
