@@ -13,6 +13,7 @@ import {
   projectData,
   projectNetwork,
   projectSplit,
+  readStartWeights,
 } from "../project/index.ts";
 import { sparkline } from "../report/index.ts";
 import { positive } from "./arguments.ts";
@@ -109,13 +110,19 @@ class RoundDisplay {
   }
 }
 
-async function run(config: ProjectConfig, dataset: Dataset, options: SimulateCliOptions, io: Io): Promise<{ result: Simulation; clients: number }> {
+async function run(
+  folder: string,
+  config: ProjectConfig,
+  dataset: Dataset,
+  options: SimulateCliOptions,
+  io: Io,
+): Promise<{ result: Simulation; clients: number }> {
   const split = projectSplit(config, dataset);
   const judged = split.test.length > 0 ? split.test : split.validation;
   if (judged.length === 0) throw new KingletError("bad-input", "the data set has no test part to judge the network on");
   const { labels, groups } = dataset.index;
   const clients = partition({ positions: split.train, labels, groups }, partitionOf(options.split, options.clients), config.seed);
-  const network = projectNetwork(config, dataset.info, await measureFeatures(config, dataset, split.train));
+  const network = projectNetwork(config, dataset.info, await measureFeatures(config, dataset, split.train), await readStartWeights(folder, config));
   const sizes = clients.map(({ length }) => length);
   io.err(
     `${count(clients.length)} clients hold ${count(Math.min(...sizes))} to ${count(Math.max(...sizes))} samples each; ${count(judged.length)} judge the network\n`,
@@ -158,7 +165,7 @@ async function simulateProject(given: string | undefined, options: SimulateCliOp
   const config = { ...(await loadConfig(folder)), ...(options.seed === undefined ? {} : { seed: options.seed }) };
   const dataset = await projectData(folder);
   try {
-    const { result, clients } = await run(config, dataset, options, io);
+    const { result, clients } = await run(folder, config, dataset, options, io);
     const { accuracy, samples } = result.evaluation;
     const summary = { folder, clients, rounds: result.reports, accuracy, samples };
     await writeFiles(

@@ -12,6 +12,7 @@ import {
   PROJECT_CHECKPOINT,
   type ProjectConfig,
   projectData,
+  readStartWeights,
 } from "../project/index.ts";
 import { above0, whole } from "./arguments.ts";
 import { isFullDisk } from "./errors.ts";
@@ -89,6 +90,7 @@ async function learnVisibly({ folder, config, dataset }: Project, task: Training
   let kept = options.resume === true;
   try {
     const learned = await learn(config, dataset, {
+      weights: start === undefined ? await readStartWeights(folder, config) : null,
       ...(start === undefined ? {} : { start }),
       ...(method === undefined ? {} : { method }),
       ...(agreed === undefined ? {} : { agreed }),

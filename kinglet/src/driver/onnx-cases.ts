@@ -1,13 +1,17 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { bytesOf, fromBytes, KingletError, sameShape, shapeText, type TypedArray } from "../base/index.ts";
-import { readOnnx, readTensorFile } from "../formats/index.ts";
+import { onnxOperators, readOnnx, readTensorFile } from "../formats/index.ts";
 import type { Graph, Value } from "../graph/index.ts";
 import { execute, type Via } from "./execute.ts";
 
 /** What became of one case: it gave the stored outputs, was refused with a reason, or gave others. */
 export interface OnnxCase {
   readonly name: string;
+  /** Of the file's graph, each once. */
+  readonly operators: readonly string[];
+  /** The element type of the first input, or of the output where there is none; null where it is no tensor. */
+  readonly type: string | null;
   readonly outcome: "passed" | "refused" | "wrong";
   /** Why it was refused, or where outputs differ. */
   readonly reason?: string;
@@ -56,8 +60,19 @@ function modelFor(bytes: Uint8Array, name: string, inputs: readonly Tensor[]): G
   return readOnnx(bytes, name, { shapeOf: (_, i) => inputs[i]?.shape, contents: (i) => inputs[i]?.data });
 }
 
+/** The inputs of a set. What the model itself is refused for says more than that one of them is no tensor. */
+async function readInputs(model: Uint8Array, name: string, folder: string): Promise<Tensor[]> {
+  try {
+    return await readTensors(folder, "input");
+  } catch (error) {
+    modelFor(model, name, []);
+    throw error;
+  }
+}
+
 async function runSet(model: Uint8Array, name: string, folder: string, ways: readonly Via[]): Promise<string | null> {
-  const [inputs, outputs] = [await readTensors(folder, "input"), await readTensors(folder, "output")];
+  const inputs = await readInputs(model, name, folder);
+  const outputs = await readTensors(folder, "output");
   const graph = modelFor(model, name, inputs);
   const given = inputs.filter((input) => input.data.length > 0);
   if (given.length < graph.inputs.length)
@@ -75,18 +90,27 @@ async function runSet(model: Uint8Array, name: string, folder: string, ways: rea
   return null;
 }
 
+async function typeOf(folder: string): Promise<string | null> {
+  for (const kind of ["input", "output"] as const) {
+    const [first] = await readTensors(folder, kind).catch(() => [undefined]);
+    if (first !== undefined) return first.element.name;
+  }
+  return null;
+}
+
 async function runCase(folder: string, name: string, ways: readonly Via[]): Promise<OnnxCase> {
+  const model = await readFile(join(folder, "model.onnx"));
+  const sets = (await readdir(folder)).filter((entry) => entry.startsWith("test_data_set_")).sort();
+  const about = { name, operators: onnxOperators(model, name), type: sets[0] === undefined ? null : await typeOf(join(folder, sets[0])) };
   try {
-    const model = await readFile(join(folder, "model.onnx"));
-    const sets = (await readdir(folder)).filter((entry) => entry.startsWith("test_data_set_")).sort();
     for (const set of sets) {
       const wrong = await runSet(model, name, join(folder, set), ways);
-      if (wrong !== null) return { name, outcome: "wrong", reason: wrong };
+      if (wrong !== null) return { ...about, outcome: "wrong", reason: wrong };
     }
-    return { name, outcome: "passed" };
+    return { ...about, outcome: "passed" };
   } catch (error) {
     if (!(error instanceof KingletError)) throw error;
-    return { name, outcome: "refused", reason: error.message };
+    return { ...about, outcome: "refused", reason: error.message };
   }
 }
 

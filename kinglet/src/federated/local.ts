@@ -1,8 +1,8 @@
 import { batchCount, batches, type Dataset, type Normalization, type Augment } from "../data/browser.ts";
 import { KingletError } from "../base/index.ts";
-import type { Graph, Value } from "../graph/index.ts";
+import { type Graph, type Value, withConstants } from "../graph/index.ts";
 import { withBatch } from "../passes/index.ts";
-import { type SessionState, type StepOptions, type TrainingBatch, TrainingSession, withConstants } from "../train/browser.ts";
+import { type SessionState, type StepOptions, type TrainingBatch, TrainingSession } from "../train/browser.ts";
 import type { ClientUpdate } from "./update.ts";
 
 /** How clients train. */

@@ -1,5 +1,5 @@
 import { allocate, type DType, elementCount, type TypedArray, type Xorshift32 } from "../base/index.ts";
-import { type Graph, GraphBuilder, type Value } from "../graph/index.ts";
+import { type Graph, GraphBuilder, type Value, type ValueType } from "../graph/index.ts";
 import type { CaseInput, OpDef } from "./op.ts";
 import { rangeOfDType } from "./quantization.ts";
 
@@ -28,6 +28,11 @@ export function caseContents(input: CaseInput, random: Xorshift32): TypedArray {
   return data;
 }
 
+/** What is said of a case beside the type does not belong into a graph. */
+function typeOf({ dtype, shape, quantization }: ValueType): ValueType {
+  return { dtype, shape, ...(quantization === undefined ? {} : { quantization }) };
+}
+
 /** All cases of an operator side by side in one graph, so that one build checks them all. */
 export function caseGraph(op: OpDef, random: Xorshift32): CaseGraph {
   const builder = new GraphBuilder(`cases of ${op.name}`);
@@ -36,13 +41,14 @@ export function caseGraph(op: OpDef, random: Xorshift32): CaseGraph {
     const place = (input: CaseInput, i: number): Value => {
       const name = `case${c}_in${i}`;
       const contents = caseContents(input, random);
-      if (input.constant === true) return builder.constant(name, input, contents);
-      if (input.variable === true) return builder.variable(name, input, contents);
+      const type = typeOf(input);
+      if (input.constant === true) return builder.constant(name, type, contents);
+      if (input.variable === true) return builder.variable(name, type, contents);
       inputs.push(contents);
-      return builder.input(name, input);
+      return builder.input(name, type);
     };
     const ins = example.inputs.map((input, i) => (input === null ? null : place(input, i)));
-    const outs = example.outputs.map((output, i) => builder.value(`case${c}_out${i}`, output));
+    const outs = example.outputs.map((output, i) => builder.value(`case${c}_out${i}`, typeOf(output)));
     builder.node(op.name, ins, outs, example.attributes, `${op.name}: ${example.name}`);
     for (const out of outs) builder.output(out);
     // A node that only writes a variable shows its work through that variable.

@@ -4,6 +4,7 @@ import { LEAST_ALPHA, MOST_ALPHA, type Optimizer, type RateSchedule } from "../t
 import { NETWORKS, type NetworkName } from "../zoo/index.ts";
 import { AUGMENTATIONS, type Augmentation } from "./augmentation.ts";
 import type { TrainingChoices } from "./choices.ts";
+import { WEIGHT_NAMES } from "./weights.ts";
 
 export const CONFIG_FILE = "kinglet.config.ts";
 
@@ -23,9 +24,20 @@ export type Features =
   /** Statistics of every channel over time. */
   | { readonly kind: "motion" };
 
+/** What a network starts from instead of random weights. */
+export interface WeightsConfig {
+  /** .safetensors, .h5, .keras or .mlpackage, from the project's folder. */
+  readonly file: string;
+  /** Whose names the file has; by default kind, shape and order tell. */
+  readonly like?: string;
+  /** Layers that start from random weights all the same, as the last one where classes differ: "logits". */
+  readonly without?: readonly string[];
+}
+
 /** What `kinglet.config.ts` exports: everything that decides what training gives, beside the data. */
 export interface ProjectConfig extends TrainingChoices {
   readonly network: { readonly name: NetworkName; readonly options: Readonly<Record<string, unknown>> };
+  readonly weights: WeightsConfig | null;
   readonly features: Features;
   readonly epochs: number;
   readonly batch: number;
@@ -181,6 +193,23 @@ function checkNetwork(check: Checker, value: unknown): void {
     if (FOLLOWS.includes(key)) check.complaints.push(`network.options.${key} follows from data, batch and seed: leave it out`);
 }
 
+/** A file alone, or with what has to be said about it. */
+function checkWeights(check: Checker, value: unknown, network: unknown): void {
+  if (value === undefined || value === null) return;
+  if (typeof value === "string") return void check.expect(value !== "", "weights", value, "expected is a file's name");
+  if (!check.object("weights", value)) return;
+  check.keys("weights", value, ["file", "like", "without"]);
+  const { file, like, without } = value;
+  check.expect(typeof file === "string" && file !== "", "weights.file", file, "expected is a file's name");
+  const isList = Array.isArray(without) && without.every((each) => typeof each === "string");
+  if (without !== undefined) check.expect(isList, "weights.without", without, "expected is a list of layers' names");
+  if (like === undefined || !check.choice("weights.like", like, Object.keys(WEIGHT_NAMES))) return;
+  const known = WEIGHT_NAMES[like as string]!;
+  const name = isObject(network) ? network["name"] : undefined;
+  if (typeof name === "string" && !Object.hasOwn(known, name))
+    check.complaints.push(`weights.like is ${shown(like)}, which has no "${name}": it has ${Object.keys(known).join(", ")}`);
+}
+
 function checkAugmentation(check: Checker, value: unknown): void {
   if (value === undefined || !check.object("augmentation", value)) return;
   check.keys("augmentation", value, Object.keys(AUGMENTATIONS));
@@ -206,7 +235,20 @@ function checkBoard(check: Checker, value: unknown): void {
   }
 }
 
-const KNOWN = ["network", "features", "epochs", "batch", "optimizer", "schedule", "augmentation", "split", "seed", "board", ...Object.keys(CHOICES)];
+const KNOWN = [
+  "network",
+  "weights",
+  "features",
+  "epochs",
+  "batch",
+  "optimizer",
+  "schedule",
+  "augmentation",
+  "split",
+  "seed",
+  "board",
+  ...Object.keys(CHOICES),
+];
 
 /**
  * Checks what a configuration file exports and fills in what it leaves out.
@@ -218,6 +260,7 @@ export function checkConfig(value: unknown, place: string): ProjectConfig {
     throw new KingletError("bad-input", "the file has no configuration as its default export", { place, hint: "Write: export default { network: …" });
   check.keys("", value, KNOWN);
   checkNetwork(check, value["network"]);
+  checkWeights(check, value["weights"], value["network"]);
   if (value["features"] !== undefined) checkKind(check, "features", value["features"], FEATURES);
   check.number("epochs", value["epochs"], 1, 100_000, true);
   check.number("batch", value["batch"] ?? 32, 1, 65_536, true);
@@ -234,6 +277,7 @@ export function checkConfig(value: unknown, place: string): ProjectConfig {
     ...({ features: { kind: "none" }, batch: 32, augmentation: {}, seed: 1, board: null } as const),
     ...value,
     network: { options: {}, ...(value["network"] as Plain) },
+    weights: typeof value["weights"] === "string" ? { file: value["weights"] } : (value["weights"] ?? null),
     split: { by: "class", test: 0.2, validation: 0.1, seed: value["seed"] ?? 1, ...(value["split"] as Plain | undefined) },
   } as unknown as ProjectConfig;
 }

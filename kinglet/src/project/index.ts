@@ -13,4 +13,5 @@ export {
 } from "./learn.ts";
 export { isProject, loadConfig } from "./load.ts";
 export { measureFeatures, projectNetwork, readSamples, spread } from "./network.ts";
+export { readStartWeights, readWeightsFile } from "./weights.ts";
 export { KINDS, type ProjectKind, projectFiles } from "./template.ts";

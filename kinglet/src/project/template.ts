@@ -48,6 +48,8 @@ function configText({ network, features, epochs, batch, rate, augmentation }: Be
 export default {
   // A network by its name: mlp, cnn_1d, gru, lstm, ds_cnn, ds_cnn_digits, resnet8, mobilenet_v1 …; width makes it thinner or wider.
   network: ${network},
+  // Random weights at first, or those of a file that fit it: .safetensors, .h5, .keras, .mlpackage.
+  weights: null,
 
   // What the network sees, computed by the firmware, too: none (the samples), mfcc (sound), motion (statistics).
   features: ${features},

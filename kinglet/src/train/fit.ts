@@ -1,8 +1,8 @@
 import { KingletError } from "../base/index.ts";
-import type { Graph } from "../graph/index.ts";
+import { type Graph, withConstants } from "../graph/index.ts";
 import { argMax } from "./evaluate.ts";
 import { type RateSchedule, rateAt } from "./schedule.ts";
-import { TrainingSession, withConstants } from "./session.ts";
+import { TrainingSession } from "./session.ts";
 import { Sparsifier, type Sparsity } from "./sparsity.ts";
 import type { StepOptions } from "./step.ts";
 

@@ -16,6 +16,7 @@ import { REDUCE } from "./ops-reduce.ts";
 import { RESIZE } from "./ops-resize.ts";
 import { TREES } from "./ops-trees.ts";
 import type { NodeProto } from "./proto.ts";
+import { parseModel } from "./schema.ts";
 import type { Rule } from "./site.ts";
 
 /** Operators of ONNX's own domain by name, each from its family's file. */
@@ -37,4 +38,14 @@ const DOMAINS: ReadonlyMap<string, ReadonlyMap<string, Rule>> = new Map([
 /** How a node's operator is imported; undefined where Kinglet lacks it. */
 export function ruleOf(node: NodeProto): Rule | undefined {
   return DOMAINS.get(node.domain)?.get(node.op);
+}
+
+/** The operator that a node names; one of a domain of its own with that before it. */
+export function calledBy({ domain, op }: NodeProto): string {
+  return domain === "" || domain === "ai.onnx" ? op : `${domain}.${op}`;
+}
+
+/** The operators of a file's graph, each once. @throws KingletError `bad-file` */
+export function onnxOperators(bytes: Uint8Array, name: string): readonly string[] {
+  return [...new Set(parseModel(bytes, name).graph?.nodes.map(calledBy))];
 }

@@ -47,7 +47,7 @@ describe("reading ONNX", () => {
     const nodes = ["Loop", "Loop", "StringNormalizer"].map((op, i) => ({ op, inputs: ["x"], outputs: [`o${i}`] }));
     const { code, message } = refusal({ ...MODEL, nodes });
     expect(code).toBe("unsupported");
-    expect(message).toContain("Loop (2×), StringNormalizer (1×)");
+    expect(message).toContain("Loop (2×, it runs another graph, as often as contents say), StringNormalizer (1×, it reads text)");
   });
 
   it("asks for open shapes, and takes them", () => {

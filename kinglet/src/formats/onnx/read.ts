@@ -1,11 +1,12 @@
 import { allocate, elementCount, KingletError, type Shape, type TypedArray } from "../../base/index.ts";
 import { checkGraph, type Graph, type Value } from "../../graph/index.ts";
+import { refusedList } from "../refusals.ts";
 import { Importer } from "./importer.ts";
 import { removeUnused, scaleInputs } from "./tidy.ts";
 import { fuseActivations, fuseBiases } from "./fuse.ts";
 import { bindFunction, bodyOf, type FunctionTable, functionTable } from "./functions.ts";
 import { STRING } from "./elements.ts";
-import { ruleOf } from "./operators.ts";
+import { calledBy, ruleOf } from "./operators.ts";
 import { pairMoved } from "./quantized-forms.ts";
 import type { DimProto, GraphProto, ModelProto, NodeProto, ValueInfoProto } from "./proto.ts";
 import { parseModel } from "./schema.ts";
@@ -108,15 +109,14 @@ class Translation {
       for (const node of nodes) {
         for (const attribute of node.attributes) if (attribute.graph !== null && depth < MAX_DEPTH) visit(attribute.graph.nodes, depth + 1);
         if (ruleOf(node) !== undefined || this.functions.has(bodyOf(node)) || node.op === "If") continue;
-        const called = node.domain === "" || node.domain === "ai.onnx" ? node.op : `${node.domain}.${node.op}`;
+        const called = calledBy(node);
         counts.set(called, (counts.get(called) ?? 0) + 1);
       }
     };
     visit(graph.nodes, 0);
     for (const { nodes } of this.functions.values()) visit(nodes, 0);
     if (counts.size === 0) return;
-    const list = [...counts].map(([name, count]) => `${name} (${count}×)`).join(", ");
-    throw new KingletError("unsupported", `the model uses operators that Kinglet does not have: ${list}`, {
+    throw new KingletError("unsupported", `the model uses operators that Kinglet does not have: ${refusedList(counts)}`, {
       place: this.name,
       hint: "Export the model without them, or compute these parts outside the model.",
     });

@@ -26,6 +26,7 @@ import {
   longs,
   nested,
   readMessage,
+  readOnly,
   size,
   sizes,
   text,
@@ -33,7 +34,7 @@ import {
   unsignedLongs,
   writeMessage,
   writeNested,
-} from "./wire.ts";
+} from "../wire.ts";
 
 /** How the messages are stored: what each field of a message holds, by its number. */
 
@@ -42,13 +43,10 @@ const ENTRY: Fields<{ key: string; value: string }> = { 1: text("key"), 2: text(
 
 /** What a reader only has to know of, and a writer never writes. */
 function noticed<T>(notice: (message: T) => void): Field<T> {
-  return {
-    read: (c, m) => {
-      c.bytes();
-      notice(m);
-    },
-    write: () => {},
-  };
+  return readOnly((c, m) => {
+    c.bytes();
+    notice(m);
+  });
 }
 
 const TENSOR: Fields<TensorProto> = {

@@ -1,4 +1,14 @@
-import { allocate, decodeFloat16, dtypeBytes, elementCount, fromBytes, KingletError, type TypedArray, viewOf } from "../../base/index.ts";
+import {
+  allocate,
+  decodeBfloat16,
+  decodeFloat16,
+  dtypeBytes,
+  elementCount,
+  fromBytes,
+  KingletError,
+  type TypedArray,
+  viewOf,
+} from "../../base/index.ts";
 import { ELEMENTS, elementName, type ElementType, type FloatFormat } from "./elements.ts";
 import type { SparseTensorProto, TensorProto } from "./proto.ts";
 
@@ -85,10 +95,7 @@ function fromRaw(raw: Uint8Array, element: ElementType, count: number, place: st
   if (element.bits < 8) return narrow(element, unpack(raw, element.bits, count));
   if (element.name === "double") return Float32Array.from(fromBytes("float64", raw) as Float64Array);
   if (element.name === "float16") return decodeFloat16(fromBytes("uint16", raw) as Uint16Array);
-  if (element.name === "bfloat16") {
-    const words = Uint32Array.from(fromBytes("uint16", raw) as Uint16Array, (word) => word << 16);
-    return new Float32Array(words.buffer);
-  }
+  if (element.name === "bfloat16") return decodeBfloat16(fromBytes("uint16", raw) as Uint16Array);
   if (element.float !== undefined) return narrow(element, raw);
   if (element.name === "bool") return Uint8Array.from(raw, (byte) => (byte === 0 ? 0 : 1));
   // The file's own bytes serve where they lie aligned; nothing is ever written to a constant.

@@ -1,5 +1,5 @@
 import { BinaryReader, BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
-import { KingletError } from "../../base/index.ts";
+import { KingletError } from "../base/index.ts";
 
 /** No model has more parts; a file of a few bytes for each part cannot fill the memory with them. */
 const MAX_MESSAGES = 2_000_000;
@@ -122,6 +122,11 @@ export function writeNested<T>(writer: BinaryWriter, field: number, message: T, 
 }
 
 // Fields by the name that a message has for them. Zeros and empty texts are what an absent field means.
+
+/** A field of a message that nobody writes. */
+export function readOnly<T>(read: Field<T>["read"]): Field<T> {
+  return { read, write: () => {} };
+}
 
 type Has<K extends string, V> = { [key in K]: V };
 
