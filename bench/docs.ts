@@ -2,9 +2,10 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { browserRemarks, browserTable, remarks, startTable, threadTable, timeTable } from "./js-tables.ts";
-import { arenaTable, compileTable, coreTable, coreTargetTable, floatTable, goalTable, planTable, speedTable } from "./mcu-tables.ts";
+import { arenaTable, compileTable, coreTable, coreTargetTable, floatTable, goalTable, planTable, speedTable, treeTable } from "./mcu-tables.ts";
 import { type JsResults, loadJs, loadMcu, type McuResults } from "./results.ts";
 import { markdown } from "./table.ts";
+import { filled } from "./template.ts";
 
 const TEMPLATE = fileURLToPath(new URL("./benchmarks.template.md", import.meta.url));
 export const DOCS = fileURLToPath(new URL("../docs/benchmarks.md", import.meta.url));
@@ -19,6 +20,7 @@ function parts(mcu: McuResults, js: JsResults): Readonly<Record<string, string>>
     cores: markdown(coreTable(mcu)),
     coreTargets: markdown(coreTargetTable(mcu)),
     float: markdown(floatTable(mcu)),
+    trees: markdown(treeTable(mcu)),
     compile: markdown(compileTable(mcu)),
     tools: Object.entries(mcu.tools)
       .map(([id, version]) => (version.includes(id) ? version : `${id}: ${version}`))
@@ -34,12 +36,7 @@ function parts(mcu: McuResults, js: JsResults): Readonly<Record<string, string>>
 
 /** The whole page. @throws Error for a placeholder that stands for nothing. */
 export function docsText(template: string, mcu: McuResults, js: JsResults): string {
-  const known = parts(mcu, js);
-  return template.replace(/\{\{(\w+)\}\}/g, (_, name: string) => {
-    const part = known[name];
-    if (part === undefined) throw new Error(`bench/benchmarks.template.md asks for {{${name}}}, which there is not`);
-    return part;
-  });
+  return filled(template, parts(mcu, js), "bench/benchmarks.template.md");
 }
 
 export function currentDocs(): string {

@@ -1,5 +1,6 @@
 import type { CoreId } from "../kinglet/src/boards/index.ts";
 import type { Optimize } from "../kinglet/src/targets/share.ts";
+import { EXTRA_TREES } from "./extra-trees.ts";
 import { type PeerEngine, type PeerFigures, peer } from "./peers.ts";
 import type { McuResults, McuRun, PlanName } from "./results.ts";
 import { atMost, figure, NONE, ratio, shareAtMost, type Table } from "./table.ts";
@@ -15,7 +16,7 @@ class Figures {
 
   /** int8 networks, or those whose figures are compared with float kernels. */
   models(float: boolean): string[] {
-    const names = new Set(this.results.runs.map(({ model }) => model));
+    const names = new Set(this.results.runs.map(({ model }) => model).filter((model) => model !== EXTRA_TREES));
     return [...names].filter((model) => (peer(model, "cmsis-nn") === undefined && peer(model, "reference") !== undefined) === float);
   }
 
@@ -155,6 +156,18 @@ export function floatTable(results: McuResults): Table {
     const pairs = (["arenaBytes", "codeBytes", "instructions"] as const).flatMap((key) => [figure(run?.[key]), ratio(run?.[key], other?.[key])]);
     return [model, ...pairs];
   });
+  return { titles, rows };
+}
+
+/** Trees on every core. */
+export function treeTable(results: McuResults): Table {
+  const titles = ["core", "goal", "code B", "tables B", "arena B", "stack B", "instructions"];
+  const runs = results.runs.filter(({ model }) => model === EXTRA_TREES);
+  const rows = runs.map(({ core, goal, codeBytes, weightBytes, arenaBytes, stackBytes, instructions }) => [
+    core,
+    goal,
+    ...[codeBytes, weightBytes, arenaBytes, stackBytes, instructions].map(figure),
+  ]);
   return { titles, rows };
 }
 

@@ -1,7 +1,7 @@
 // `npm run bench [-- --json | --save | --check] [MODEL…]`: bytes and instructions on emulated cores, beside other engines.
 import { writeDocs } from "./docs.ts";
 import { jobsFor } from "./jobs.ts";
-import { arenaTable, compileTable, coreTable, coreTargetTable, floatTable, goalTable, planTable, speedTable } from "./mcu-tables.ts";
+import { arenaTable, compileTable, coreTable, coreTargetTable, floatTable, goalTable, planTable, speedTable, treeTable } from "./mcu-tables.ts";
 import { measureRun, modelFacts, type Skipped, type Subject, toolVersions } from "./measure.ts";
 import { differences, loadMcu, type McuResults, type McuRun, type ModelFacts, merge, runKey, save } from "./results.ts";
 import { subjects } from "./subjects.ts";
@@ -15,6 +15,7 @@ const TABLES = [
   ["Instructions on every core, --optimize speed:", coreTable],
   ["Other cores beside peers, --optimize speed:", coreTargetTable],
   ["Float on the Cortex-M4, --optimize balanced:", floatTable],
+  ["Trees:", treeTable],
   ["Compile time on this machine, and WebAssembly:", compileTable],
 ] as const;
 

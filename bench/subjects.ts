@@ -4,7 +4,9 @@ import { fileURLToPath } from "node:url";
 import { keywordSpotter, sampleInput } from "../kinglet/src/demo/network.ts";
 import { type Sample, seededSample } from "../kinglet/src/driver/index.ts";
 import { readModel } from "../kinglet/src/formats/index.ts";
+import type { Graph } from "../kinglet/src/graph/index.ts";
 import { ZOO } from "../kinglet/src/zoo/index.ts";
+import { EXTRA_TREES, extraTrees } from "./extra-trees.ts";
 import type { Subject } from "./measure.ts";
 
 /** Folder of the development data (CONTRIBUTING.md); it need not be there. */
@@ -36,6 +38,12 @@ const MODELS = [
 ];
 const ZOO_MODELS = ["mobilenet_v2_0.35_144_chain"];
 
+function forest(model: string): Subject {
+  const bytes = extraTrees();
+  const read = (): Graph => readModel(bytes, model);
+  return { model, read, samples: [seededSample(read(), 1)] };
+}
+
 function demo(): Subject {
   const graph = keywordSpotter();
   return { model: "demo", read: () => graph, samples: [[sampleInput(graph, 1)]] };
@@ -43,7 +51,7 @@ function demo(): Subject {
 
 /** @throws Error for a name that no model has. */
 function refuseUnknown(wanted: readonly string[]): void {
-  const known = [...MODELS, ...ZOO_MODELS];
+  const known = [...MODELS, ...ZOO_MODELS, EXTRA_TREES];
   const unknown = wanted.filter((model) => !known.includes(model));
   if (unknown.length > 0) throw new Error(`no model ${unknown.join(", ")}; there are ${known.join(", ")}`);
 }
@@ -52,8 +60,8 @@ function refuseUnknown(wanted: readonly string[]): void {
 export function subjects(wanted: readonly string[]): { list: Subject[]; note: string | null } {
   refuseUnknown(wanted);
   const chosen = (names: readonly string[]): string[] => names.filter((name) => wanted.length === 0 || wanted.includes(name));
-  const zoo = chosen(ZOO_MODELS).map(fromZoo);
-  if (existsSync(GOLDEN)) return { list: [...chosen(MODELS).map(golden), ...zoo], note: null };
-  const note = "The reference models are not here (KINGLET_SHARED names their folder), so this measures the demo's network and the zoo's.";
-  return { list: [...(wanted.length === 0 ? [demo()] : []), ...zoo], note };
+  const own = [...chosen(ZOO_MODELS).map(fromZoo), ...chosen([EXTRA_TREES]).map(forest)];
+  if (existsSync(GOLDEN)) return { list: [...chosen(MODELS).map(golden), ...own], note: null };
+  const note = "The reference models are not here (KINGLET_SHARED names their folder), so this measures the demo's network, the zoo's and the trees.";
+  return { list: [...(wanted.length === 0 ? [demo()] : []), ...own], note };
 }

@@ -1,26 +1,12 @@
 // Gestures with a wand: a 1-D CNN on acceleration, for the recordings of TensorFlow Lite Micro's magic wand as one table (columns recording,
 // label, person, x, y, z). Each recording is tested once, in five folds; a figure is the mean of the five.
 //     npx tsx examples/magic-wand.ts /path/to/data [--seed N] [--epochs N]
-import { audioShift, cnn1d, type Dataset, kFolds, motionScale, rotate3d, timeWarp, withSamples } from "kinglet";
+import { audioShift, cnn1d, type Dataset, kFolds, motionScale, rotate3d, timeWarp } from "kinglet";
 import { type Accuracy, measureTask, taskArguments, trainAndQuantize, withImported } from "./shared/accuracy.ts";
 
 /** Five seconds; a gesture takes two to four of them, and zeros follow. */
 const LENGTH = 128;
 const FOLDS = 5;
-/** No wand is moved with 50 g: larger numbers are thousandths of g. */
-const MOST_G = 50;
-
-/** The recordings of no gesture are in thousandths of g, the others in g: all in g. */
-async function inG(dataset: Dataset): Promise<Dataset> {
-  const values = Float32Array.from(await dataset.read(Int32Array.from({ length: dataset.length }, (_, i) => i)));
-  const size = values.length / dataset.length;
-  for (let at = 0; at < values.length; at += size) {
-    const sample = values.subarray(at, at + size);
-    if (sample.some((value) => Math.abs(value) > MOST_G)) sample.forEach((value, i) => (sample[i] = value / 1000));
-  }
-  return withSamples(dataset, dataset.info.shape, values);
-}
-
 async function everyFold(dataset: Dataset, seed: number, epochs: number): Promise<Accuracy[]> {
   const accuracies: Accuracy[] = [];
   for (const { train, test } of kFolds(dataset, FOLDS)) {
@@ -39,8 +25,8 @@ async function everyFold(dataset: Dataset, seed: number, epochs: number): Promis
 }
 
 const { data, seeds, epochs } = taskArguments({ epochs: 30, places: ["motion/tflm-magic-wand.csv.gz", "tflm-magic-wand.csv.gz"] });
-const importing = { label: "column:label", group: "column:person", window: { length: LENGTH, hop: LENGTH, short: "pad" } } as const;
-await withImported(data, importing, async (given) => {
-  const dataset = await inG(given);
+// The recordings of no gesture are in thousandths of g, the others in g.
+const importing = { label: "column:label", group: "column:person", window: { length: LENGTH, hop: LENGTH, short: "pad" }, unit: "g" } as const;
+await withImported(data, importing, async (dataset) => {
   await measureTask("Magic wand, each recording tested once", seeds, async (seed) => await everyFold(dataset, seed, epochs));
 });

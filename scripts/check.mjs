@@ -40,15 +40,24 @@ function runCheck({ name, package: from, command, args }) {
   return { passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: 0 };
 }
 
+/** docs/support.md says what a whole run of the tests shows; what a machine cannot run is named and not compared. */
+function checkSupport(file) {
+  console.log("\n── support");
+  const ok = spawnSync(process.execPath, ["--import", "tsx", "bench/support.ts", "--check", file], { cwd: ROOT, stdio: "inherit" }).status === 0;
+  console.log(`support: ${ok ? "passed" : "FAILED"}`);
+  return { passed: ok ? 1 : 0, failed: ok ? 0 : 1, skipped: 0 };
+}
+
 function runTests(args) {
   console.log("\n── tests");
   const folder = mkdtempSync(join(tmpdir(), "kinglet-check-"));
-  const file = join(folder, "counts.json");
+  const [file, support] = [join(folder, "counts.json"), process.env.KINGLET_SUPPORT || join(folder, "support.json")];
   try {
-    const status = run(commandOf("vitest", "vitest"), ["run", ...args], { KINGLET_TEST_COUNTS: file });
+    const status = run(commandOf("vitest", "vitest"), ["run", ...args], { KINGLET_TEST_COUNTS: file, KINGLET_SUPPORT: support });
     const counts = existsSync(file) ? JSON.parse(readFileSync(file, "utf8")) : { passed: 0, failed: 0, skipped: 0 };
     // A run that failed without a failed test (a crash, nothing to run) must not look like success.
-    return status !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
+    const tests = status !== 0 && counts.failed === 0 ? { ...counts, failed: 1 } : counts;
+    return args.length === 0 && existsSync(support) ? [tests, checkSupport(support)] : [tests];
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
@@ -56,7 +65,7 @@ function runTests(args) {
 
 requireNode();
 installWhenMissing();
-const results = [...CHECKS.map(runCheck), runTests(process.argv.slice(2))];
+const results = [...CHECKS.map(runCheck), ...runTests(process.argv.slice(2))];
 const sum = (key) => results.reduce((total, result) => total + result[key], 0);
 console.log(`\n${sum("passed")} passed, ${sum("failed")} failed, ${sum("skipped")} skipped`);
 process.exitCode = sum("failed") > 0 ? 1 : 0;

@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from "node:util";
-import { fromBytes, KingletError, type TypedArray } from "../../kinglet/src/base/index.ts";
+import { fromBytes, KingletError } from "../../kinglet/src/base/index.ts";
 import type { Sample } from "../../kinglet/src/driver/index.ts";
 import { readTflite, writeTflite } from "../../kinglet/src/formats/index.ts";
 import { comparable } from "../../kinglet/src/formats/graph-testing.ts";
@@ -11,13 +11,8 @@ import { placeBuffers } from "../../kinglet/src/plan/index.ts";
 import { createJsRunner } from "../../kinglet/src/targets/js/index.ts";
 import { lower } from "../../kinglet/src/targets/lower.ts";
 import { openTflite } from "../js/engines.mjs";
+import { compare, type Difference, isClose, messageOf, type Outputs } from "./difference.ts";
 import type { Subject } from "./subjects.ts";
-
-/** Largest differences of one comparison: floats relative to max(1, |x|), integers in steps. */
-export interface Difference {
-  readonly float: number;
-  readonly steps: number;
-}
 
 /** What came of writing one network. */
 export interface Checked {
@@ -34,8 +29,6 @@ export interface Checked {
   readonly difference?: Difference;
   readonly equal?: boolean;
 }
-
-type Outputs = readonly TypedArray[];
 
 /** By the plain loops, but 8-bit integers rounded as XNNPACK rounds them, which TensorFlow Lite leaves those to (and 16-bit ones not). */
 function runKinglet(graph: Graph, samples: readonly Sample[]): Outputs[] {
@@ -61,27 +54,10 @@ async function runTflite(peers: string, bytes: Uint8Array, graph: Graph, samples
     return network.outputs().map((output, i) => {
       const memory = output.data();
       if (typeof memory === "number") throw new Error(`this build gives no output of ${graph.outputs[i]!.dtype}`);
-      return memory.slice() as TypedArray;
+      return memory.slice() as Outputs[number];
     });
   });
 }
-
-function compare(got: readonly Outputs[], wanted: readonly Outputs[]): Difference {
-  let [float, steps] = [0, 0];
-  got.flat().forEach((tensor, i) => {
-    const other = wanted.flat()[i]!;
-    if (other.length !== tensor.length) throw new Error(`an output of ${tensor.length} elements where ${other.length} belong`);
-    for (let k = 0; k < tensor.length; k++) {
-      const [a, b] = [Number(tensor[k]), Number(other[k])];
-      if (Object.is(a, b)) continue;
-      if (tensor instanceof Float32Array) float = Math.max(float, Math.abs(a - b) / Math.max(1, Math.abs(b)));
-      else steps = Math.max(steps, Math.abs(a - b));
-    }
-  });
-  return { float, steps };
-}
-
-const MOST_FLOAT = 1e-5;
 
 /** The original in the same engine, if that runs it as Kinglet reads it: where it leaves shapes open, this engine takes other ones. */
 async function reference(
@@ -100,8 +76,6 @@ async function reference(
   }
   return ["Kinglet", runKinglet(back, samples)];
 }
-
-const messageOf = (error: unknown): string => (error instanceof Error ? error.message : String(error)).replace(/\s+/g, " ");
 
 /** Writes a network, reads it back, and runs what was written in TensorFlow Lite. */
 export async function check(subject: Subject, peers: string): Promise<Checked> {
@@ -124,5 +98,5 @@ export async function check(subject: Subject, peers: string): Promise<Checked> {
   }
   const [against, wanted] = await reference(peers, subject, back, got);
   const difference = compare(got, wanted);
-  return { ...written, against, difference, equal: difference.steps === 0 && difference.float <= MOST_FLOAT };
+  return { ...written, against, difference, equal: isClose(difference) };
 }

@@ -1,6 +1,6 @@
 import { parseModel } from "../../kinglet/src/formats/onnx/schema.ts";
 import type { NodeProto, TensorProto } from "../../kinglet/src/formats/onnx/proto.ts";
-import { type Fields, readMessage } from "../../kinglet/src/formats/onnx/wire.ts";
+import { byteStrings, type Fields, int as intField, bytes as bytesField, readMessage } from "../../kinglet/src/formats/wire.ts";
 import { bytes, type Encoded, int, message, string } from "../js/protobuf.ts";
 
 /** A tensor between nodes, as an input or output of a part of a model. */
@@ -13,7 +13,7 @@ export interface Port {
 
 interface RawModel {
   irVersion: number;
-  graph: Uint8Array;
+  graph: Uint8Array | null;
   readonly opsets: Uint8Array[];
 }
 
@@ -24,31 +24,12 @@ interface RawGraph {
   readonly outputs: Uint8Array[];
 }
 
-const RAW_MODEL: Fields<RawModel> = {
-  1: (c, m) => {
-    m.irVersion = c.int();
-  },
-  7: (c, m) => {
-    m.graph = c.bytes();
-  },
-  8: (c, m) => {
-    m.opsets.push(c.bytes());
-  },
-};
-
+const RAW_MODEL: Fields<RawModel> = { 1: intField("irVersion"), 7: bytesField("graph"), 8: byteStrings("opsets") };
 const RAW_GRAPH: Fields<RawGraph> = {
-  1: (c, m) => {
-    m.nodes.push(c.bytes());
-  },
-  5: (c, m) => {
-    m.initializers.push(c.bytes());
-  },
-  11: (c, m) => {
-    m.inputs.push(c.bytes());
-  },
-  12: (c, m) => {
-    m.outputs.push(c.bytes());
-  },
+  1: byteStrings("nodes"),
+  5: byteStrings("initializers"),
+  11: byteStrings("inputs"),
+  12: byteStrings("outputs"),
 };
 
 function valueInfo(field: number, { name, type, dims }: Port): Encoded {
@@ -68,8 +49,8 @@ export class CutModel {
     const graph = parseModel(file, name).graph!;
     this.nodes = graph.nodes;
     this.initializers = new Map(graph.initializers.map((tensor) => [tensor.name, tensor]));
-    this.raw = readMessage(file, name, { irVersion: 0, graph: new Uint8Array(), opsets: [] }, RAW_MODEL);
-    this.graph = readMessage(this.raw.graph, name, { nodes: [], initializers: [], inputs: [], outputs: [] }, RAW_GRAPH);
+    this.raw = readMessage(file, name, { irVersion: 0, graph: null, opsets: [] }, RAW_MODEL);
+    this.graph = readMessage(this.raw.graph!, name, { nodes: [], initializers: [], inputs: [], outputs: [] }, RAW_GRAPH);
     this.nodes.forEach((node, i) => {
       for (const output of node.outputs) this.producers.set(output, i);
     });

@@ -1,67 +1,86 @@
-import { join } from "node:path";
-import { fromBytes } from "../../kinglet/src/base/index.ts";
-import { seededSample } from "../../kinglet/src/driver/index.ts";
-import { readOnnx } from "../../kinglet/src/formats/index.ts";
-import { zippedFiles } from "../../kinglet/src/formats/test-files.ts";
-import { SHARED } from "../subjects.ts";
-import { NONE, terminal } from "../table.ts";
-import { type Accuracy, CLASSIFIED, compareAccuracy } from "./onnx-accuracy.ts";
-import { compareLayers, type OnnxLayer } from "./onnx-layers.ts";
+import { isDeepStrictEqual } from "node:util";
+import { fromBytes, KingletError } from "../../kinglet/src/base/index.ts";
+import { execute, type Sample } from "../../kinglet/src/driver/index.ts";
+import { nameless } from "../../kinglet/src/formats/graph-testing.ts";
+import { readOnnx, writeOnnx } from "../../kinglet/src/formats/index.ts";
+import type { Graph, Value } from "../../kinglet/src/graph/index.ts";
+import { openOnnx } from "../js/engines.mjs";
+import { compare, type Difference, isClose, messageOf, type Outputs } from "./difference.ts";
+import type { Subject } from "./subjects.ts";
 
-/** A quantized ONNX model beside ONNX Runtime: layer by layer, and on labelled samples. */
-export interface OnnxChecked {
-  readonly model: string;
-  readonly layers: readonly OnnxLayer[];
-  readonly accuracy: Accuracy;
+/**
+ * What a network computes with. Integers are rounded by a product of floats in ONNX Runtime. Where only weights are integers, Kinglet
+ * rounds the inputs of each layer as TensorFlow Lite does, and ONNX has no such layer: the file's weights become floats.
+ */
+type Arithmetic = "floats" | "integers" | "floats and integer weights";
+
+/** What came of writing one network as ONNX. */
+export interface CheckedOnnx {
+  readonly name: string;
+  readonly arithmetic: Arithmetic;
+  /** The writer's refusal; nothing else is known then. */
+  readonly refused?: string;
+  readonly fileBytes?: number;
+  /** What reading gives: the graph that was written, or one that computes the same bits, or how far it lies from it. */
+  readonly readsBack?: "same graph" | Difference;
+  /** Why ONNX Runtime did not run it. */
+  readonly engineRefuses?: string;
+  /** The written file in ONNX Runtime against the network as WebAssembly. */
+  readonly kinglet?: Difference;
+  /** The written file against the .onnx file that the network came from, both in ONNX Runtime. */
+  readonly original?: Difference;
 }
 
-const SEEDS = [1, 2];
-const MOST_STEPS = 1;
-const MOST_POINTS = 0.5;
-
-/** Layers of both samples: the worse of each. */
-function worst(samples: readonly (readonly OnnxLayer[])[]): OnnxLayer[] {
-  return samples[0]!.map((layer, i) => {
-    const all = samples.map((layers) => layers[i]!);
-    return { ...layer, steps: Math.max(...all.map(({ steps }) => steps)), equal: Math.min(...all.map(({ equal }) => equal)) };
-  });
+async function runKinglet(graph: Graph, samples: readonly Sample[]): Promise<Outputs[]> {
+  const { outputs } = await execute(graph, "wasm", samples);
+  return outputs.map((each) => each.map((bytes, i) => fromBytes(graph.outputs[i]!.dtype, bytes)));
 }
 
-/** The quantized ONNX models of the development data. */
-export async function checkOnnx(peers: string): Promise<OnnxChecked[]> {
-  const files = new Map(
-    [...zippedFiles(join(SHARED, "data", "models"), ".onnx")].map(([path, bytes]) => [path.slice(path.lastIndexOf("/") + 1), bytes]),
-  );
-  const checked: OnnxChecked[] = [];
-  for (const subject of CLASSIFIED) {
-    const file = files.get(subject.model)!;
-    const graph = readOnnx(file, subject.model);
-    const samples: OnnxLayer[][] = [];
-    for (const seed of SEEDS) {
-      const inputs = seededSample(graph, seed).map((bytes, i) => fromBytes(graph.inputs[i]!.dtype, bytes));
-      samples.push(await compareLayers(peers, file, subject.model, inputs));
-    }
-    checked.push({ model: subject.model, layers: worst(samples), accuracy: await compareAccuracy(peers, file, subject) });
+async function runOnnx(peers: string, bytes: Uint8Array, { inputs }: Graph, samples: readonly Sample[]): Promise<Outputs[]> {
+  const network = await openOnnx(peers, bytes);
+  const results: Outputs[] = [];
+  for (const sample of samples)
+    results.push(await network.run(inputs.map(({ dtype, shape }, i) => ({ dtype, shape, data: fromBytes(dtype, sample[i]!) }))));
+  return results;
+}
+
+async function readBack(graph: Graph, bytes: Uint8Array, { name, samples }: Subject, wanted: readonly Outputs[]): Promise<"same graph" | Difference> {
+  const back = readOnnx(bytes, name);
+  return isDeepStrictEqual(nameless(back), nameless(graph)) ? "same graph" : compare(await runKinglet(back, samples), wanted);
+}
+
+function arithmeticOf({ nodes }: Graph): Arithmetic {
+  const isInteger = (value: Value | null | undefined): boolean => value?.quantization !== undefined;
+  if (nodes.some(({ outputs }) => isInteger(outputs[0]))) return "integers";
+  return nodes.some(({ inputs }) => isInteger(inputs[1])) ? "floats and integer weights" : "floats";
+}
+
+/** Writes a network as ONNX, reads it back, and runs what was written in ONNX Runtime. */
+export async function checkOnnx(subject: Subject, peers: string): Promise<CheckedOnnx> {
+  const { name, graph, samples, original, format } = subject;
+  const about = { name, arithmetic: arithmeticOf(graph) };
+  let bytes: Uint8Array;
+  try {
+    bytes = writeOnnx(graph);
+  } catch (error) {
+    if (error instanceof KingletError) return { ...about, refused: error.message };
+    throw error;
   }
-  return checked;
+  const wanted = await runKinglet(graph, samples);
+  const written = { ...about, fileBytes: bytes.length, readsBack: await readBack(graph, bytes, subject, wanted) };
+  try {
+    const got = await runOnnx(peers, bytes, graph, samples);
+    const before = format === "onnx" ? { original: compare(got, await runOnnx(peers, original!, graph, samples)) } : {};
+    return { ...written, kinglet: compare(got, wanted), ...before };
+  } catch (error) {
+    return { ...written, engineRefuses: messageOf(error) };
+  }
 }
 
-export const onnxFailed = (all: readonly OnnxChecked[]): boolean =>
-  all.some(({ layers, accuracy }) => layers.some(({ steps }) => steps > MOST_STEPS) || Math.abs(accuracy.kinglet - accuracy.runtime) > MOST_POINTS);
-
-export function onnxText(all: readonly OnnxChecked[]): string {
-  const layers = all.flatMap(({ model, layers }) =>
-    layers.map(({ operators, steps, equal }) => [model, operators.join(" ") || NONE, String(steps), `${(100 * equal).toFixed(2)} %`]),
-  );
-  const accuracy = all.map(({ accuracy: { model, samples, kinglet, runtime, same } }) => [
-    model,
-    String(samples),
-    `${kinglet.toFixed(2)} %`,
-    `${runtime.toFixed(2)} %`,
-    String(same),
-  ]);
-  return [
-    terminal({ titles: ["each layer, given ONNX Runtime's own integers", "operators", "steps", "equal"], rows: layers }),
-    terminal({ titles: ["right answers", "samples", "Kinglet", "ONNX Runtime", "same class"], rows: accuracy }),
-  ].join("\n\n");
+/** In a word. */
+export function onnxVerdict({ refused, engineRefuses, kinglet, arithmetic }: CheckedOnnx): string {
+  if (refused !== undefined) return "not written";
+  if (kinglet === undefined || engineRefuses !== undefined) return "not run";
+  if (isClose(kinglet)) return "equal";
+  return arithmetic === "floats" ? "DIFFERENT" : arithmetic === "integers" ? "rounded otherwise" : "inputs not rounded";
 }

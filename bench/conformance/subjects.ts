@@ -1,8 +1,8 @@
 import { existsSync, readdirSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { bytesOf, KingletError, Xorshift32 } from "../../kinglet/src/base/index.ts";
 import { quantizeNetwork, type Sample, seededSample } from "../../kinglet/src/driver/index.ts";
-import { readTflite } from "../../kinglet/src/formats/index.ts";
+import { readModel } from "../../kinglet/src/formats/index.ts";
 import { zippedFiles } from "../../kinglet/src/formats/test-files.ts";
 import type { Graph } from "../../kinglet/src/graph/index.ts";
 import { caseGraph, OPS } from "../../kinglet/src/ops/index.ts";
@@ -15,19 +15,31 @@ export interface Subject {
   readonly name: string;
   readonly graph: Graph;
   readonly original?: Uint8Array;
+  /** The format of that file. */
+  readonly format?: "tflite" | "onnx";
   /** What it is run on. */
   readonly samples: readonly Sample[];
 }
 
 const SEEDS = [1, 2];
 
-function subject(name: string, graph: Graph, original?: Uint8Array): Subject {
-  return { name, graph, samples: SEEDS.map((seed) => seededSample(graph, seed)), ...(original === undefined ? {} : { original }) };
+type Format = NonNullable<Subject["format"]>;
+
+function subject(name: string, graph: Graph, file: Pick<Subject, "original" | "format"> = {}): Subject {
+  return { name, graph, samples: SEEDS.map((seed) => seededSample(graph, seed)), ...file };
 }
 
-function* storedFiles(): Iterable<[string, Uint8Array]> {
+/** Shapes that files of the development data leave open. */
+const OPEN_SHAPES: Readonly<Record<string, readonly number[]>> = {
+  "basic_pitch-nmp.onnx": [1, 43844, 1],
+  "tract-keras-example.onnx": [1, 100],
+};
+
+function* storedFiles(format: Format): Iterable<[string, Uint8Array]> {
   if (!existsSync(SHARED)) return;
-  yield* zippedFiles(join(SHARED, "data"), ".tflite");
+  // The cases of ONNX's own operators are no networks.
+  yield* zippedFiles(join(SHARED, format === "onnx" ? "data/models" : "data"), `.${format}`);
+  if (format === "onnx") return;
   const golden = join(SHARED, "golden");
   for (const model of readdirSync(golden)) {
     const file = join(golden, model, "model.tflite");
@@ -35,11 +47,11 @@ function* storedFiles(): Iterable<[string, Uint8Array]> {
   }
 }
 
-/** Every .tflite file of the development data that Kinglet reads. */
-export function* fileSubjects(): Iterable<Subject> {
-  for (const [name, bytes] of storedFiles()) {
+/** Every network of the development data in files of this format that Kinglet reads. */
+export function* fileSubjects(format: Format): Iterable<Subject> {
+  for (const [name, original] of storedFiles(format)) {
     try {
-      yield subject(name, readTflite(bytes, name), bytes);
+      yield subject(name, readModel(original, name, { shapeOf: () => OPEN_SHAPES[basename(name)] }), { original, format });
     } catch (error) {
       if (!(error instanceof KingletError)) throw error;
     }

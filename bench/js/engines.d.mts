@@ -29,13 +29,27 @@ export interface TfliteNetwork {
   infer(): void;
 }
 
-/** TensorFlow Lite itself with a model's bytes. @throws Error where it refuses the model */
-export function openTflite(peers: string, bytes: Uint8Array): Promise<TfliteNetwork>;
+export interface OnnxInput {
+  readonly dtype: string;
+  readonly data: TypedArray;
+  readonly shape: readonly number[];
+}
 
 export interface OnnxNetwork {
-  /** Runs on inputs in the model's order; results by name. */
-  run(inputs: readonly TypedArray[]): Promise<Readonly<Record<string, { readonly data: TypedArray; readonly dims: readonly number[] }>>>;
+  /** Inputs and outputs in the file's order. @throws Error with the engine's message */
+  run(inputs: readonly OnnxInput[]): Promise<TypedArray[]>;
 }
 
 /** ONNX Runtime with a model's bytes. @throws Error where it refuses the model */
 export function openOnnx(peers: string, bytes: Uint8Array): Promise<OnnxNetwork>;
+
+/** TensorFlow Lite itself with a model's bytes. @throws Error where it refuses the model */
+export function openTflite(peers: string, bytes: Uint8Array): Promise<TfliteNetwork>;
+
+export interface OnnxNodes {
+  /** Runs on inputs in the model's order; results by name. */
+  run(inputs: readonly TypedArray[]): Promise<Readonly<Record<string, { readonly data: TypedArray; readonly dims: readonly number[] }>>>;
+}
+
+/** The same node by node, as the file has them. @throws Error where it refuses the model */
+export function openOnnxNodes(peers: string, bytes: Uint8Array): Promise<OnnxNodes>;

@@ -55,6 +55,44 @@ async function tfjsTflite(peers, model) {
 
 const ERRORS_ONLY = 3;
 
+/** ONNX Runtime itself, as native code on one thread; "basic" runs every node as the file has it but for simplifications. */
+async function onnxSession(ort, bytes, graphOptimizationLevel) {
+  return await ort.InferenceSession.create(bytes, {
+    intraOpNumThreads: 1,
+    interOpNumThreads: 1,
+    graphOptimizationLevel,
+    logSeverityLevel: ERRORS_ONLY,
+  });
+}
+
+/**
+ * A model in ONNX Runtime as it is meant to be used: its outputs in their order.
+ * @param {Uint8Array} bytes of an .onnx file
+ */
+export async function openOnnx(peers, bytes) {
+  const ort = requireFrom(peers)("onnxruntime-node");
+  const session = await onnxSession(ort, bytes, "all");
+  return {
+    async run(inputs) {
+      const feeds = inputs.map(({ dtype, data, shape }, i) => [session.inputNames[i], new ort.Tensor(dtype, data, shape)]);
+      const outputs = await session.run(Object.fromEntries(feeds));
+      return session.outputNames.map((name) => outputs[name].data);
+    },
+  };
+}
+
+/**
+ * A model in ONNX Runtime node by node: its tensors by name, for inputs of the shapes that it has itself.
+ * @param {Uint8Array} bytes of an .onnx file
+ */
+export async function openOnnxNodes(peers, bytes) {
+  const ort = requireFrom(peers)("onnxruntime-node");
+  const session = await onnxSession(ort, bytes, "basic");
+  const { inputNames, inputMetadata } = session;
+  const tensor = (data, i) => new ort.Tensor(inputMetadata[i].type, data, inputMetadata[i].shape);
+  return { run: (inputs) => session.run(Object.fromEntries(inputNames.map((name, i) => [name, tensor(inputs[i], i)]))) };
+}
+
 async function onnxRuntime(ort, model, options) {
   const session = await ort.InferenceSession.create(await readFile(model), {
     ...options,
@@ -67,28 +105,6 @@ async function onnxRuntime(ort, model, options) {
     async run(input) {
       const outputs = await session.run({ [name]: new ort.Tensor(type, input, shape) });
       return outputs[result].data;
-    },
-  };
-}
-
-/**
- * ONNX Runtime with a model's bytes, one thread, every node as the file has it but for basic simplifications.
- * @param {Uint8Array} bytes of an .onnx file
- */
-export async function openOnnx(peers, bytes) {
-  const ort = requireFrom(peers)("onnxruntime-node");
-  const session = await ort.InferenceSession.create(bytes, {
-    intraOpNumThreads: 1,
-    interOpNumThreads: 1,
-    graphOptimizationLevel: "basic",
-    logSeverityLevel: ERRORS_ONLY,
-  });
-  return {
-    run(inputs) {
-      const { inputNames, inputMetadata } = session;
-      return session.run(
-        Object.fromEntries(inputNames.map((name, i) => [name, new ort.Tensor(inputMetadata[i].type, inputs[i], inputMetadata[i].shape)])),
-      );
     },
   };
 }

@@ -24,7 +24,17 @@ export {
   type QuantizeNetworkOptions,
   type Sample,
 } from "./driver/browser.ts";
-export { readKinglet, readModel, readNpy, writeKinglet, writeNpy } from "./formats/index.ts";
+export {
+  KERAS_APPLICATIONS,
+  loadWeights,
+  readKinglet,
+  readModel,
+  readNpy,
+  readWeights,
+  TORCHVISION,
+  writeKinglet,
+  writeNpy,
+} from "./formats/index.ts";
 export { checkGraph, type Graph, GraphBuilder, joinGraphs, printGraph } from "./graph/index.ts";
 export { trainableParametersOf } from "./ops/index.ts";
 export { prepareForQuantization, pruneChannels, quantizeGraph, withBatch } from "./passes/index.ts";

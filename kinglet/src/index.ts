@@ -88,14 +88,27 @@ export {
 } from "./driver/index.ts";
 export {
   formatFor,
+  KERAS_APPLICATIONS,
+  loadWeights,
+  type LoadWeightsOptions,
   type ModelFormat,
   type NpyArray,
+  type OnnxOptions,
+  type OnnxWriteOptions,
   readKinglet,
+  readMlpackage,
   readModel,
   readNpy,
+  readOnnx,
   readTflite,
+  readWeights,
+  TORCHVISION,
+  type WeightNames,
+  type Weights,
+  type WeightTensor,
   writeKinglet,
   writeNpy,
+  writeOnnx,
   writeTflite,
 } from "./formats/index.ts";
 export {

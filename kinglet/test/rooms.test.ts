@@ -19,7 +19,7 @@ const ROWS: readonly (readonly string[])[] = [
   ["boards"],
   ["driver"],
   ["report", "train"],
-  ["project"],
+  ["project", "federated"],
   ["cli", "demo", "."],
 ];
 
@@ -30,6 +30,7 @@ const ALLOWED: ReadonlyMap<string, readonly string[]> = new Map(
 
 /** Public doors beside `ROOM/index.ts`: targets is a building of small flats with a common hall, and some rooms have a part that needs no Node. */
 const DOORS = new Set([
+  "boards/browser.ts",
   "data/browser.ts",
   "driver/browser.ts",
   "train/browser.ts",
@@ -38,6 +39,7 @@ const DOORS = new Set([
   "targets/wasm/index.ts",
   "targets/lower.ts",
   "targets/share.ts",
+  "targets/zeros.ts",
 ]);
 
 /** Tests and their helpers may use any room for checking, through its door or its own test helpers. */

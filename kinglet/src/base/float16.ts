@@ -13,6 +13,11 @@ export function decodeFloat16(bits: Uint16Array): Float32Array {
   return Float32Array.from(bits, float16ToNumber);
 }
 
+/** Decodes bfloat16, the upper halves of single-precision numbers (exact). */
+export function decodeBfloat16(bits: Uint16Array): Float32Array {
+  return new Float32Array(Uint32Array.from(bits, (half) => half << 16).buffer);
+}
+
 const FLOAT = new Float32Array(1);
 const BITS = new Uint32Array(FLOAT.buffer);
 

@@ -1,5 +1,6 @@
 export * from "./diagnostics.ts";
 export * from "./dtype.ts";
 export * from "./float16.ts";
+export * from "./permutation.ts";
 export * from "./random.ts";
 export * from "./shape.ts";

@@ -1,4 +1,5 @@
 import { KingletError } from "../base/index.ts";
+import type { ToolId } from "./tools.ts";
 
 /** The processor cores that Kinglet can run firmware on, all emulated. */
 export type CoreId = "cortex-m0" | "cortex-m3" | "cortex-m4" | "cortex-m7" | "cortex-m33" | "cortex-m55" | "rv32";
@@ -201,4 +202,9 @@ export function isCoreId(id: string): id is CoreId {
 export function coreById(id: string): Core {
   if (!isCoreId(id)) throw new KingletError("misuse", `there is no emulated core named "${id}"`, { hint: `The cores are ${CORE_IDS.join(", ")}.` });
   return CORES[id];
+}
+
+/** The compiler and the emulator that a core needs. */
+export function coreTools(core: Core): ToolId[] {
+  return [core.toolchain === "arm" ? "arm-none-eabi-gcc" : "riscv64-unknown-elf-gcc", core.qemu];
 }

@@ -1,6 +1,6 @@
 export * from "./board.ts";
+export * from "./browser.ts";
 export * from "./catalogue.ts";
-export * from "./cores.ts";
 export * from "./firmware.ts";
 export * from "./hostc.ts";
 export * from "./process.ts";

@@ -1,6 +1,7 @@
 import type { TestContext } from "vitest";
-import type { Core } from "./cores.ts";
 import { findTool, type ToolId } from "./tools.ts";
+
+export { coreTools } from "./cores.ts";
 
 /** Skips a test, with its reason, when a tool is not on this machine; in CI (`CI` is set) that is a failure. */
 export function needTools(context: TestContext, ...ids: readonly ToolId[]): void {
@@ -9,11 +10,6 @@ export function needTools(context: TestContext, ...ids: readonly ToolId[]): void
   const reason = `needs ${missing.join(" and ")}, which this machine does not have`;
   if (process.env["CI"]) throw new Error(`${reason}; in CI nothing may be missing`);
   context.skip(reason);
-}
-
-/** The compiler and the emulator that a core needs. */
-export function coreTools(core: Core): ToolId[] {
-  return [core.toolchain === "arm" ? "arm-none-eabi-gcc" : "riscv64-unknown-elf-gcc", core.qemu];
 }
 
 /** The browser's path; CHROMIUM may name it. */

@@ -14,11 +14,15 @@ import {
 } from "../driver/index.ts";
 import { renderReport, reportData } from "../report/index.ts";
 import { KingletError } from "../base/index.ts";
+import type { Graph } from "../graph/index.ts";
+import type { DeviceLearning } from "../train/index.ts";
 import type { Optimize } from "../targets/share.ts";
 import { bytes, count, plain } from "./format.ts";
 import { announceIfLarge, answer, type CommonOptions, type Io, withProgress } from "./io.ts";
 import { type LoadedModel, loadModel, type ShapeOptions, shapeOption } from "./model.ts";
+import { learningFor, learningText } from "./compile-learning.ts";
 import { projectToCompile } from "./project-model.ts";
+import { sparseText } from "./project-step.ts";
 import { explainText } from "./explain.ts";
 import { version } from "./version.ts";
 
@@ -32,6 +36,7 @@ interface CliCompileOptions extends CommonOptions, ShapeOptions {
   readonly fuse?: boolean;
   readonly streamInput?: boolean;
   readonly trade?: number;
+  readonly train?: boolean;
   readonly profile?: boolean;
   readonly explain?: boolean;
 }
@@ -78,18 +83,26 @@ function profileJson(profile: Execution | null): { readonly instructions?: numbe
 
 const KINDS: Readonly<Record<ArtefactTarget, string>> = { c: "C for any machine", wasm: "WebAssembly", js: "JavaScript" };
 
-function compileText(made: Artefact, options: CliCompileOptions, files: readonly string[], profile: Execution | null): string {
+function compileText(
+  made: Artefact,
+  options: CliCompileOptions,
+  files: readonly string[],
+  profile: Execution | null,
+  learning?: DeviceLearning,
+): string {
   const { plan, weightBytes, macs } = made.compiled;
   return [
     `${made.id} ${made.board === null ? `as ${KINDS[options.target]}` : `for ${made.board.name}`}, written to ${plain(options.out)}`,
     "",
     `  arena (RAM)  ${bytes(plan.arenaBytes)}${plan.proved ? ", proved minimal for these steps" : ""}`,
+    ...(learning === undefined ? [] : learningText(learning)),
     ...planText(made.compiled),
     `  weights      ${bytes(weightBytes)}`,
     `  code         ${codeText(made)}`,
     `  MACs         ${count(macs)}`,
     ...profileText(profile),
     "",
+    ...sparseText(made.compiled.sparse),
     ...files.map((name) => `  ${name}`),
     ...(options.explain === true ? ["", explainText(made.compiled.program)] : []),
   ].join("\n");
@@ -121,9 +134,10 @@ function planText({ program, macs, extraMacs }: Artefact["compiled"]): string[] 
   return [`  plan         by rows in ${what}${streamed ? ", the input comes row by row" : ""}; ${again}`];
 }
 
-async function build(model: LoadedModel, options: CliCompileOptions): Promise<Artefact> {
-  return await makeArtefact(model.graph, {
+async function build(graph: Graph, options: CliCompileOptions, learning?: DeviceLearning): Promise<Artefact> {
+  return await makeArtefact(graph, {
     target: options.target,
+    ...(learning === undefined ? {} : { learnsAfter: learning.learnsAfter }),
     optimize: options.optimize,
     ...(options.board === undefined ? {} : { board: options.board }),
     ...(options.name === undefined ? {} : { id: options.name }),
@@ -135,7 +149,7 @@ async function build(model: LoadedModel, options: CliCompileOptions): Promise<Ar
  * Instructions of each layer, from one seeded inference on the emulated core that the code was linked for.
  * @throws KingletError `check-failed` where it computes anything else than the plain loops: such code is not handed out.
  */
-async function profileOf(model: LoadedModel, made: Artefact, options: CliCompileOptions): Promise<Execution | null> {
+async function profileOf(model: Pick<LoadedModel, "graph" | "path">, made: Artefact, options: CliCompileOptions): Promise<Execution | null> {
   if (options.profile !== true) return null;
   const core = made.board?.core ?? null;
   if (core === null) throw new KingletError("misuse", "--profile needs --target c and a --board whose processor can be emulated");
@@ -152,7 +166,7 @@ async function profileOf(model: LoadedModel, made: Artefact, options: CliCompile
 /** What a person did not say: a project knows it; without one it must be said. */
 async function completed(given: string | undefined, asked: AskedOptions, io: Io): Promise<[path: string, options: CliCompileOptions]> {
   if (given === undefined) {
-    const { path, name, board, out } = await projectToCompile(io.folder ?? ".", io);
+    const { path, name, board, out } = await projectToCompile(io.folder ?? ".", io, asked.train === true ? "float" : "quantized");
     const target = asked.target ?? "c";
     const onBoard = board === null || target !== "c" ? {} : { board };
     return [path, { name, ...onBoard, ...asked, target, out: asked.out ?? out }];
@@ -167,8 +181,11 @@ async function compile(given: string | undefined, asked: AskedOptions, io: Io): 
   const model = await loadModel(path, options);
   await checkOutputFolder(options.out);
   announceIfLarge(io, model.bytes, `compiling ${path}`);
-  const made = await withProgress(io, "measuring the code", () => build(model, options));
-  const profile = await withProgress(io, "counting instructions", () => profileOf(model, made, options));
+  if (options.train === true && options.target !== "c") throw new KingletError("misuse", "--train is for --target c");
+  const learning = options.train === true ? learningFor(model.graph, options) : undefined;
+  const graph = learning?.step.graph ?? model.graph;
+  const made = await withProgress(io, "measuring the code", () => build(graph, options, learning));
+  const profile = await withProgress(io, "counting instructions", () => profileOf({ graph, path: model.path }, made, options));
   const files = await writeOutputFolder(options.out, new Map([...made.files, ["report.html", reportPage(made, path, profile)]]));
   const { plan, weightBytes, macs, parameters } = made.compiled;
   const json = {
@@ -179,17 +196,19 @@ async function compile(given: string | undefined, asked: AskedOptions, io: Io): 
     out: options.out,
     arenaBytes: plan.arenaBytes,
     arenaLowerBoundBytes: plan.lowerBoundBytes,
+    ...(learning === undefined ? {} : { learns: learning.trained, update: learning.update }),
     stages: (made.compiled.program.stages ?? []).map(({ name }) => name),
     codeBytes: made.codeBytes,
     codeFrom: made.codeFrom,
     weightBytes,
     macs,
     parameters,
+    sparse: made.compiled.sparse,
     ...profileJson(profile),
     ...(options.explain === true ? { kernels: made.compiled.program.steps.map(({ name, op, func, notes }) => ({ name, op, func, ...notes })) } : {}),
     files,
   };
-  answer(io, options, json, () => compileText(made, options, files, profile));
+  answer(io, options, json, () => compileText(made, options, files, profile, learning));
 }
 
 export function addCompile(program: Command, io: Io): void {
@@ -208,13 +227,14 @@ export function addCompile(program: Command, io: Io): void {
     .option("--fuse", "use as little memory as possible: layers run row by row, no image between them is ever whole")
     .option("--stream-input", "the image comes row by row, as cameras give it, and is never whole in memory")
     .option("--trade <factor>", "by rows, let rows be computed again where that saves memory: macs=1.2 allows 20 % more", tradeOf)
+    .option("--train", "of a float network: firmware that also learns, as much of the network as --ram or the board allows")
     .option("--profile", "also run it on the emulated core: instructions of every layer in the report")
     .option("--explain", "also say which kernel each layer has, what was proved for its channels, and why it is not a faster one")
     .addOption(shapeOption())
     .option("--json", "one JSON document on stdout")
     .addHelpText(
       "after",
-      "\nExamples:\n  kinglet compile --board nano-33-ble\n  kinglet compile model.tflite --target c --board nucleo-l4r5zi --out firmware/\n  kinglet compile model.tflite --target c --ram 32k --stream-input --out firmware/\n  kinglet compile model.tflite --target wasm --out web/ --name keyword",
+      "\nExamples:\n  kinglet compile --board nano-33-ble\n  kinglet compile model.tflite --target c --board nucleo-l4r5zi --out firmware/\n  kinglet compile model.tflite --target c --ram 32k --stream-input --out firmware/\n  kinglet compile float.tflite --target c --train --ram 64k --board nucleo-f746zg --out firmware/\n  kinglet compile model.tflite --target wasm --out web/ --name keyword",
     )
     .action((path: string | undefined, options: AskedOptions) => compile(path, options, io));
 }

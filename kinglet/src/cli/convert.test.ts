@@ -4,28 +4,15 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { Xorshift32 } from "../base/index.ts";
 import { readModel, writeKinglet, writeNpy } from "../formats/index.ts";
-import { comparable } from "../formats/graph-testing.ts";
+import { comparable, nameless } from "../formats/graph-testing.ts";
 import { GraphBuilder } from "../graph/index.ts";
 import { applyOp } from "../ops/index.ts";
 import { imbalanced } from "../passes/quantize/test-networks.ts";
 import { dsCnn } from "../zoo/index.ts";
-import { main } from "./main.ts";
+import { kinglet } from "./testing.ts";
 
 let folder = "";
 const at = (name: string): string => join(folder, name);
-
-async function kinglet(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ["", ""];
-  const code = await main(argv, {
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-  });
-  return { code, out, err };
-}
 
 async function refuses(code: number, pattern: RegExp, ...argv: string[]): Promise<void> {
   const ran = await kinglet(...argv);
@@ -59,6 +46,27 @@ describe("kinglet convert", () => {
     expect((await graphIn("float.tflite")).nodes.map(({ op }) => op)).toEqual((await graphIn("float.kinglet")).nodes.map(({ op }) => op));
   });
 
+  test("writes ONNX from both other formats, of the operator set that is asked for, and back", async () => {
+    expect((await kinglet("convert", at("float.kinglet"), at("float.onnx"), "--opset", "17")).code).toBe(0);
+    const { code, out } = await kinglet("convert", at("float.onnx"), at("again.onnx"), "--json");
+    expect([code, JSON.parse(out).format]).toEqual([0, "ONNX"]);
+    expect(nameless(await graphIn("again.onnx"))).toEqual(nameless(await graphIn("float.onnx")));
+    const diff = await kinglet("diff", at("float.kinglet"), at("again.onnx"), "--tolerance", "1e-5");
+    expect([diff.code, diff.err]).toEqual([0, ""]);
+    // Images lie as TensorFlow Lite has them.
+    expect((await kinglet("convert", at("float.onnx"), at("back.tflite"))).code).toBe(0);
+    expect((await graphIn("back.tflite")).nodes.map(({ op }) => op)).not.toContain("transpose");
+  });
+
+  test("quantizes an ONNX model on the way to either format", async () => {
+    expect((await kinglet("convert", at("float.kinglet"), at("float.onnx"))).code).toBe(0);
+    for (const name of ["int8-of.tflite", "int8-of.onnx"]) {
+      const made = await kinglet("convert", at("float.onnx"), "--quantize", "int8", "--calibrate", at("samples"), "--io", "int8", at(name));
+      expect([made.code, made.out]).toEqual([0, expect.stringContaining("dB between")]);
+      expect((await graphIn(name)).inputs[0]!.dtype).toBe("int8");
+    }
+  });
+
   test("folds the normalizations that training needed", async () => {
     const { code, out } = await kinglet("convert", at("trainable.kinglet"), at("folded.tflite"), "--json");
     expect(code).toBe(0);
@@ -90,15 +98,20 @@ describe("kinglet convert", () => {
 
   test.each<[string, number, RegExp, string[]]>([
     ["what the format cannot express", 1, /frames "cut": TensorFlow Lite has no such operator/, ["features.kinglet", "features.tflite"]],
-    ["an extension that no format has", 2, /\.tflite \(TensorFlow Lite\), \.kinglet \(Kinglet\)/, ["float.kinglet", "float.zip"]],
+    ["the same of ONNX", 1, /frames "cut": ONNX has no such operator/, ["features.kinglet", "features.onnx"]],
+    ["an operator set that is not written", 2, /are 13 to 21, not 9/, ["float.kinglet", "x.onnx", "--opset", "9"]],
+    ["an operator set of another format", 2, /--opset needs an .onnx file/, ["float.kinglet", "x.tflite", "--opset", "17"]],
+    ["to replace another file by ONNX", 2, /not a \.onnx model/, ["float.kinglet", "other.onnx"]],
+    ["an extension that no format has", 2, /\.tflite \(TensorFlow Lite\), \.kinglet \(Kinglet\), \.onnx \(ONNX\)/, ["float.kinglet", "float.zip"]],
     ["integers without samples", 2, /need samples/, ["float.kinglet", "x.tflite", "--quantize", "int8"]],
     ["samples without integers", 2, /--quantize/, ["float.kinglet", "x.tflite", "--calibrate", "samples"]],
     ["to replace another file", 2, /not a \.tflite model/, ["float.kinglet", "other.tflite"]],
   ])("refuses %s, and writes nothing", async (_what, code, pattern, argv) => {
     await writeFile(at("other.tflite"), "precious");
+    await writeFile(at("other.onnx"), "precious");
     const before = (await readdir(folder)).sort();
     await refuses(code, pattern, "convert", ...argv.map((arg) => (/^[a-z]+\.|^samples$/.test(arg) ? at(arg) : arg)));
     expect((await readdir(folder)).sort()).toEqual(before);
-    expect(await readFile(at("other.tflite"), "utf8")).toBe("precious");
+    for (const name of ["other.tflite", "other.onnx"]) expect(await readFile(at(name), "utf8")).toBe("precious");
   });
 });

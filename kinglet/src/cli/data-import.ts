@@ -1,6 +1,8 @@
-import { type Command, InvalidArgumentError } from "commander";
+import { type Command, InvalidArgumentError, Option } from "commander";
 import { KingletError } from "../base/index.ts";
 import {
+  ACCELERATION_UNITS,
+  type AccelerationUnit,
   type ImportOptions,
   type ImportProgress,
   type ImportResult,
@@ -9,6 +11,7 @@ import {
   type PictureSize,
   summarizeDataset,
   openDataset,
+  type UnitCount,
 } from "../data/index.ts";
 import { classLine, DATA_FOLDER, shapeText } from "./data-text.ts";
 import { plain, plural, wrapText } from "./format.ts";
@@ -27,6 +30,7 @@ interface CliImportOptions extends CommonOptions {
   readonly only?: string;
   readonly size?: PictureSize;
   readonly grey?: boolean;
+  readonly unit?: AccelerationUnit;
   readonly test?: string[];
   readonly skipUnreadable?: boolean;
 }
@@ -70,7 +74,7 @@ function progressLines(io: Io): (progress: ImportProgress) => void {
   };
 }
 
-function resultText(result: ImportResult, summary: ReturnType<typeof summarizeDataset>): string {
+function resultText(result: ImportResult, summary: ReturnType<typeof summarizeDataset>, unit: AccelerationUnit | undefined): string {
   const { info } = result;
   const about = [
     `${plural(info.samples, "sample")} ${shapeText(info)}, ${plural(info.classes.length, "class", "classes")}, from ${plural(info.sources.length, "file")}`,
@@ -79,12 +83,39 @@ function resultText(result: ImportResult, summary: ReturnType<typeof summarizeDa
   ];
   if (info.groups.length > 0) about.push(`  ${plural(info.groups.length, "group")}: ${plain(info.groups.slice(0, 8).join(", "), 60)}`);
   if (info.padded > 0) about.push(`  ${plural(info.padded, "sample")} shorter than the window, filled up with zeros`);
+  const others = result.units.filter((each) => each.unit !== unit);
+  if (unit !== undefined && others.length > 0) about.push(`  converted to ${unit}:`, ...unitLines(others).map((line) => `  ${line}`));
   if (result.ignored > 0) about.push(`  ${plural(result.ignored, "file")} passed over`);
   if (info.skipped.length > 0) {
     about.push(`  ${plural(info.skipped.length, "file")} could not be read and ${info.skipped.length === 1 ? "was" : "were"} left out:`);
-    about.push(...info.skipped.slice(0, 10).map(({ place, reason }) => wrapText(plain(`    ${place}: ${reason}`, 300), "      ")));
+    about.push(...info.skipped.slice(0, 10).map(({ place, reason }) => `    ${wrapText(plain(`${place}: ${reason}`, 300), "      ", 76)}`));
   }
   return [...about, "", result.unchanged ? `${result.folder} held this data set already` : `Written to ${result.folder}`].join("\n");
+}
+
+const MOST_NAMED = 5;
+
+/** Files by their unit of acceleration. */
+function unitLines(units: readonly UnitCount[]): string[] {
+  return [...new Set(units.map(({ unit }) => unit))].map((unit) => {
+    const own = units.filter((each) => each.unit === unit);
+    const recordings = own.reduce((sum, each) => sum + each.recordings, 0);
+    const named = own.slice(0, MOST_NAMED).map(({ file }) => plain(file, 60));
+    const more = own.length > MOST_NAMED ? `, and ${own.length - MOST_NAMED} more files` : "";
+    return `  ${unit.padEnd(5)} ${plural(recordings, "recording")} of ${named.join(", ")}${more}`;
+  });
+}
+
+/** Units that differ teach a network which file a sample comes from, not what it is. */
+function warnOfUnits(units: readonly UnitCount[], wanted: AccelerationUnit | undefined, io: Io): void {
+  if (wanted !== undefined || new Set(units.map(({ unit }) => unit)).size < 2) return;
+  io.err(
+    [
+      "warning: by its length at rest, acceleration has several units, and a network would learn them instead of the motion",
+      ...unitLines(units),
+      "  --unit g converts them\n",
+    ].join("\n"),
+  );
 }
 
 async function runImport(paths: readonly string[], options: CliImportOptions, io: Io): Promise<void> {
@@ -92,9 +123,11 @@ async function runImport(paths: readonly string[], options: CliImportOptions, io
   const dataset = await openDataset(result.folder);
   const summary = summarizeDataset(dataset);
   await dataset.close();
+  warnOfUnits(result.units, options.unit, io);
   const { duplicates: _duplicates, ...facts } = summary;
-  const json = { folder: result.folder, unchanged: result.unchanged, ignored: result.ignored, ...facts, skipped: result.info.skipped };
-  answer(io, options, json, () => resultText(result, summary));
+  const { folder, unchanged, ignored, units, info } = result;
+  const json = { folder, unchanged, ignored, units, ...facts, skipped: info.skipped };
+  answer(io, options, json, () => resultText(result, summary, options.unit));
 }
 
 export function addDataImport(data: Command, io: Io): void {
@@ -115,6 +148,7 @@ export function addDataImport(data: Command, io: Io): void {
     .option("--only <text>", "only files, or arrays inside them, whose path has this text; * is any text")
     .option("--size <HxW>", "resize pictures", pictureSize)
     .option("--grey", "make pictures grey")
+    .addOption(new Option("--unit <unit>", "of motion: convert acceleration that files have in another unit").choices(ACCELERATION_UNITS))
     .option("--skip-unreadable", "leave out files that cannot be read, and list them")
     .option("--json", "one JSON document on stdout")
     .addHelpText(

@@ -1,25 +1,12 @@
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { pngFile, sound, utf8 } from "../data/readers/testing.ts";
-import { main } from "./main.ts";
+import { kinglet } from "./testing.ts";
 
 let folder = "";
 const at = (name: string): string => join(folder, name);
-
-async function kinglet(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ["", ""];
-  const code = await main(argv, {
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-  });
-  return { code, out, err };
-}
 
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kinglet-data-cli-"));
@@ -94,4 +81,22 @@ describe("data", () => {
     expect([ran.code, ran.out]).toEqual([code, ""]);
     expect(await readdir(folder)).not.toContain("refused");
   });
+});
+
+test("units of acceleration that differ are told by file, and converted when asked to", async () => {
+  await mkdir(at("wand"));
+  const table = (label: string, gravity: number): string =>
+    `label,x,y,z\n${Array.from({ length: 40 }, (_, t) => `${label},${gravity * Math.sin(t / 9)},0,${gravity}`).join("\n")}\n`;
+  await writeFile(at("wand/still.csv"), table("still", 1000));
+  await writeFile(at("wand/wave.csv"), table("wave", 1));
+  const importing = ["data", "import", at("wand"), "--window", "20", "--label", "column:label", "--out", at("moved")];
+  const plain = await kinglet(...importing);
+  expect(plain.code).toBe(0);
+  expect(plain.err).toMatch(
+    /warning: .*several units[\s\S]*mg +1 recording of wand\/still\.csv[\s\S]*g +1 recording of wand\/wave\.csv[\s\S]*--unit g/,
+  );
+  const converted = await kinglet(...importing, "--unit", "g");
+  expect([converted.code, converted.err]).toEqual([0, ""]);
+  expect(converted.out).toMatch(/converted to g:\s+mg +1 recording of wand\/still\.csv/);
+  expect(await readFile(join(at("moved"), "dataset.json"), "utf8")).toMatch(/"max": 1,/);
 });

@@ -16,6 +16,10 @@ function isSystemError(error: unknown): error is NodeJS.ErrnoException {
   return error instanceof Error && typeof (error as NodeJS.ErrnoException).syscall === "string";
 }
 
+export function isFullDisk(error: unknown): boolean {
+  return isSystemError(error) && error.code === "ENOSPC";
+}
+
 function messageOf(error: unknown): string {
   if (error instanceof KingletError) return error.describe();
   if (isSystemError(error)) return `${error.path ?? error.syscall}: ${SYSTEM[error.code ?? ""] ?? error.message}`;

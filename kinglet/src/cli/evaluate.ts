@@ -1,16 +1,15 @@
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Command } from "commander";
 import { KingletError } from "../base/index.ts";
 import { openDataset } from "../data/index.ts";
 import { isProject, loadConfig, projectData, projectSplit } from "../project/index.ts";
-import type { CurvePoint } from "../report/index.ts";
 import { writeFiles } from "./files.ts";
 import { plain } from "./format.ts";
+import { readHistory } from "./history.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
 import { judge, type Jury, juryOf, trainingPage, type Verdict, verdictText } from "./judge.ts";
 import { loadModel } from "./model.ts";
-import { exists, floatFile, isOlder, MODEL_FILE, projectName, QUANTIZED_FILE, REPORT_FILE, TRAINING_FILE } from "./project-files.ts";
+import { exists, floatFile, isOlder, MODEL_FILE, projectName, QUANTIZED_FILE, REPORT_FILE } from "./project-files.ts";
 
 interface EvaluateOptions extends CommonOptions {
   readonly data?: string;
@@ -41,29 +40,14 @@ async function projectModels(folder: string, io: Io): Promise<string[]> {
   return [...floats, quantized];
 }
 
-function isPoint(value: unknown): value is CurvePoint {
-  if (typeof value !== "object" || value === null) return false;
-  const { epoch, loss, accuracy, validation } = value as Record<string, unknown>;
-  return [epoch, loss, accuracy].every(Number.isFinite) && (validation === null || Number.isFinite(validation));
-}
-
-/** The learning curve that `kinglet train` left; a page without one is better than none. */
-async function storedCurve(folder: string): Promise<CurvePoint[]> {
-  try {
-    const { epochs } = JSON.parse(await readFile(join(folder, TRAINING_FILE), "utf8")) as { epochs?: unknown };
-    return Array.isArray(epochs) && epochs.every(isPoint) ? epochs : [];
-  } catch {
-    return [];
-  }
-}
-
 async function evaluateModels(models: readonly string[], jury: Jury, ofProject: string | null, options: EvaluateOptions, io: Io): Promise<void> {
   const loaded = await Promise.all(models.map((path) => loadModel(path)));
   const verdicts: Verdict[] = [];
   for (const { graph, path } of loaded) verdicts.push(await judge(graph, path, jury));
   const report = ofProject === null ? null : join(ofProject, REPORT_FILE);
   if (ofProject !== null && report !== null) {
-    const page = await trainingPage(projectName(ofProject), loaded[0]!.graph, verdicts, jury, await storedCurve(ofProject));
+    const [steps, { board }] = [await readHistory(ofProject), await loadConfig(ofProject)];
+    const page = await trainingPage({ title: projectName(ofProject), graph: loaded[0]!.graph, verdicts, jury, steps, board });
     await writeFiles(new Map([[report, page]]));
   }
   const json = {

@@ -6,12 +6,11 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bytesOf, Xorshift32 } from "../base/index.ts";
-import { findProgram } from "../boards/index.ts";
 import { MARKER } from "../driver/index.ts";
 import { writeNpy } from "../formats/index.ts";
 import { testOnnx } from "../formats/onnx/test-model.ts";
 import { float32Bytes, testModel } from "../formats/tflite/test-model.ts";
-import { main } from "./main.ts";
+import { kinglet, onSmallDisk, type Ran } from "./testing.ts";
 
 const BIN = fileURLToPath(new URL("../../bin/kinglet.js", import.meta.url));
 const LIMIT_MS = 5000;
@@ -47,25 +46,6 @@ const file = (name: string, content: string | Uint8Array): string => {
   writeFileSync(at(name), content);
   return at(name);
 };
-
-interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function kinglet(...argv: readonly string[]): Promise<Ran> {
-  let [out, err] = ["", ""];
-  const code = await main(argv, {
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-  });
-  return { code, out, err };
-}
 
 /** One message, no stack, nothing on stdout, no internal error: what a refusal looks like. */
 function expectRefusal({ code, out, err }: Ran, want: number, pattern: RegExp): void {
@@ -238,20 +218,12 @@ describe("outputs that cannot be written, and words that mean nothing", () => {
     await refuses(1, /Kinglet did not make it|not empty|occupied/, "run", model, "--input", at("in.npy"), "--out", at("occupied.txt"));
   });
 
-  test("a full disk", (context) => {
-    const disk = at("disk");
-    mkdirSync(disk);
-    const mounted =
-      process.platform === "linux" && spawnSync(findProgram("mount") ?? "", ["-t", "tmpfs", "-o", "size=16k", "none", disk]).status === 0;
-    if (!mounted) context.skip("needs the right to mount a small file system");
-    try {
-      const ran = spawnSync(process.execPath, [BIN, "compile", model, "--target", "js", "--out", join(disk, "out")], { encoding: "utf8" });
+  test("a full disk", (context) =>
+    onSmallDisk(context, at("disk"), 16, () => {
+      const ran = spawnSync(process.execPath, [BIN, "compile", model, "--target", "js", "--out", join(at("disk"), "out")], { encoding: "utf8" });
       expectRefusal({ code: ran.status ?? -1, out: ran.stdout, err: ran.stderr }, 1, /the disk is full; nothing was left behind/);
-      expect(readdirSync(disk)).toEqual([]);
-    } finally {
-      spawnSync(findProgram("umount") ?? "", [disk]);
-    }
-  });
+      expect(readdirSync(at("disk"))).toEqual([]);
+    }));
 });
 
 /** Whether a folder holds all that its list names, unharmed; the name of the network tells which compile made it. */

@@ -4,6 +4,7 @@ import { formatTable } from "../report/index.ts";
 import { bytes, count, plain, wrapped } from "./format.ts";
 import { announceIfLarge, answer, type CommonOptions, type Io } from "./io.ts";
 import { loadModel, type ShapeOptions, shapeOption } from "./model.ts";
+import { inspectWeights } from "./weights.ts";
 
 function tensorLine(label: string, tensor: InspectedTensor): string {
   const q = tensor.scale === undefined ? "" : `, scale ${Number(tensor.scale.toPrecision(6))}, zero point ${tensor.zeroPoint}`;
@@ -76,12 +77,13 @@ function inspectText(found: Inspection): string {
 export function addInspect(program: Command, io: Io): void {
   program
     .command("inspect")
-    .description("What a network is, the exact memory it needs, and which boards it fits.")
-    .argument("<model>", "a .tflite, .onnx or .kinglet file")
+    .description("What a network is, the exact memory it needs, and which boards it fits; or the tensors in a file of weights.")
+    .argument("<model>", "a .tflite, .onnx or .kinglet file, or weights: .safetensors, .h5, .keras, .mlpackage")
     .addOption(shapeOption())
     .option("--json", "one JSON document on stdout")
-    .addHelpText("after", "\nExamples:\n  kinglet inspect model.tflite\n  kinglet inspect model.tflite --json")
+    .addHelpText("after", "\nExamples:\n  kinglet inspect model.tflite\n  kinglet inspect model.tflite --json\n  kinglet inspect weights.safetensors")
     .action(async (path: string, options: CommonOptions & ShapeOptions) => {
+      if (await inspectWeights(path, options, io)) return;
       const { graph, bytes: size } = await loadModel(path, options);
       announceIfLarge(io, size, `planning ${path}`);
       const { inspection } = inspectGraph(graph);

@@ -4,11 +4,13 @@ import { elementCount, KingletError } from "../base/index.ts";
 import type { Dataset, Split } from "../data/index.ts";
 import type { Graph } from "../graph/index.ts";
 import { readSamples } from "../project/index.ts";
-import { type CurvePoint, formatTable, type JudgedNetwork, renderTraining, type ShownMistake } from "../report/index.ts";
+import { formatTable, type JudgedNetwork, type NetworkStep, renderTraining, type ShownMistake } from "../report/index.ts";
 import { classFigures, type Evaluation, evaluateOn } from "../train/index.ts";
 import { trainableParametersOf } from "../ops/index.ts";
 import { bytes, count, plain, plural } from "./format.ts";
+import { PRUNED_FILE } from "./project-files.ts";
 import { percent } from "./train-text.ts";
+import { spectrograms } from "./spectrogram.ts";
 import { version } from "./version.ts";
 
 /** Samples that judge, and what they are called. */
@@ -40,10 +42,11 @@ export function constantBytes(graph: Graph): number {
   return [...constants].reduce((sum, data) => sum + (data?.byteLength ?? 0), 0);
 }
 
-/** The type that most of a network computes in. */
-function formOf(graph: Graph): string {
+/** The type that most of a network computes in; a project's pruned network says that it is one. */
+function formOf(graph: Graph, file: string): string {
   const layers = graph.nodes.filter(({ op }) => op === "conv2d" || op === "fullyConnected" || op === "depthwiseConv2d");
-  return layers.at(-1)?.outputs[0]?.dtype ?? graph.outputs[0]!.dtype;
+  const type = layers.at(-1)?.outputs[0]?.dtype ?? graph.outputs[0]!.dtype;
+  return file === PRUNED_FILE ? `${type} pruned` : type;
 }
 
 function checkFits(graph: Graph, { info }: Dataset, path: string): void {
@@ -67,7 +70,7 @@ export async function judge(graph: Graph, path: string, jury: Jury, fileBytes?: 
   const { accuracy, samples, confusion } = evaluation;
   const size = fileBytes ?? (await stat(path)).size;
   const network = {
-    name: formOf(graph),
+    name: formOf(graph, basename(path)),
     file: basename(path),
     fileBytes: size,
     weightBytes: constantBytes(graph),
@@ -83,32 +86,40 @@ const SHOWN_MISTAKES = 12;
 
 async function worstMistakes({ evaluation }: Verdict, { dataset, positions }: Jury): Promise<ShownMistake[]> {
   const worst = [...evaluation.mistakes].sort((a, b) => b.margin - a.margin).slice(0, SHOWN_MISTAKES);
-  const shown: ShownMistake[] = [];
-  for (const { sample, label, answer } of worst) {
-    const position = positions[sample]!;
-    const [data] = await readSamples(dataset, Int32Array.of(position));
-    const { classes, shape, sources } = dataset.info;
-    shown.push({ label: classes[label]!, answer: classes[answer]!, source: sources[dataset.index.sources[position]!]!.name, shape, data: data! });
-  }
-  return shown;
+  const places = Int32Array.from(worst, ({ sample }) => positions[sample]!);
+  const samples = await readSamples(dataset, places);
+  const heard = await spectrograms(dataset.info, samples);
+  const { classes, shape, sources } = dataset.info;
+  return worst.map(({ label, answer }, i) => ({
+    label: classes[label]!,
+    answer: classes[answer]!,
+    source: sources[dataset.index.sources[places[i]!]!]!.name,
+    shape,
+    data: samples[i]!,
+    ...(heard === undefined ? {} : { spectrogram: heard[i]! }),
+  }));
+}
+
+/** What a page about a project's network is made of. */
+export interface PageOf {
+  readonly title: string;
+  readonly graph: Graph;
+  readonly verdicts: readonly Verdict[];
+  readonly jury: Jury;
+  readonly steps: readonly NetworkStep[];
+  readonly board: string | null;
 }
 
 /** The page about a training and what came of it; mistakes are those of the last network, the one that is deployed. */
-export async function trainingPage(
-  title: string,
-  graph: Graph,
-  verdicts: readonly Verdict[],
-  jury: Jury,
-  curve: readonly CurvePoint[],
-): Promise<string> {
+export async function trainingPage({ title, graph, verdicts, jury, steps, board }: PageOf): Promise<string> {
   return renderTraining({
     title,
-    network: graph.name,
     version: version(),
     classes: jury.dataset.info.classes,
     parameters: trainableParametersOf(graph),
     judgedOn: jury.name,
-    curve,
+    steps,
+    board,
     judged: verdicts.map(({ network }) => network),
     mistakes: await worstMistakes(verdicts.at(-1)!, jury),
   });
@@ -142,7 +153,7 @@ function classTable(verdicts: readonly Verdict[], classes: readonly string[]): s
 export function verdictLine({ network }: Verdict): string {
   const { name, accuracy, samples, confusion, file, fileBytes, weightBytes } = network;
   const mistakes = samples - confusion.reduce((sum, row, c) => sum + row[c]!, 0);
-  return `  ${name.padEnd(8)} ${percent(accuracy).padStart(7)} right, ${plural(mistakes, "mistake")}; ${bytes(weightBytes)} of constants; ${plain(file)}, ${bytes(fileBytes)}`;
+  return `  ${name.padEnd(14)} ${percent(accuracy).padStart(7)} right, ${plural(mistakes, "mistake")}; ${bytes(weightBytes)} of constants; ${plain(file)}, ${bytes(fileBytes)}`;
 }
 
 export function verdictText(verdicts: readonly Verdict[], jury: Jury): string {

@@ -7,7 +7,7 @@ import { float32Bytes, testModel } from "../formats/tflite/test-model.ts";
 import { coreById } from "../boards/index.ts";
 import { coreTools, needTools } from "../boards/tool-gate.ts";
 import { memoryFigure } from "./inspect.ts";
-import { main } from "./main.ts";
+import { kinglet } from "./testing.ts";
 
 let folder = "";
 let model = "";
@@ -28,25 +28,6 @@ function tinyModel(): Uint8Array {
       operators: [{ op: "FULLY_CONNECTED", inputs: [0, 1, 2], outputs: [3], options: {} }],
     },
   ]);
-}
-
-interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function kinglet(...argv: string[]): Promise<Ran> {
-  let [out, err] = ["", ""];
-  const code = await main(argv, {
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-  });
-  return { code, out, err };
 }
 
 async function fails(code: number, pattern: RegExp, ...argv: string[]): Promise<void> {

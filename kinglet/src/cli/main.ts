@@ -8,6 +8,7 @@ import { addDistill } from "./distill.ts";
 import { addDoctor } from "./doctor.ts";
 import { report } from "./errors.ts";
 import { addEvaluate } from "./evaluate.ts";
+import { addFederate } from "./federate.ts";
 import { addInit } from "./init.ts";
 import { addInspect } from "./inspect.ts";
 import type { Io } from "./io.ts";
@@ -59,6 +60,7 @@ function programFor(io: Io, outcome: Outcome): Command {
   addDistill(program, io);
   addQuantize(program, io);
   addEvaluate(program, io);
+  addFederate(program, io);
   addInspect(program, io);
   addRun(program, io);
   addCompile(program, io);

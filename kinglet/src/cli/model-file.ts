@@ -1,6 +1,6 @@
 import { open, stat } from "node:fs/promises";
 import { KingletError } from "../base/index.ts";
-import { formatFor } from "../formats/index.ts";
+import { formatFor, type OnnxWriteOptions } from "../formats/index.ts";
 import type { Graph } from "../graph/index.ts";
 import { writeFiles } from "./files.ts";
 
@@ -28,8 +28,8 @@ export async function checkModelFile(path: string): Promise<void> {
 }
 
 /** Writes a model in the format that its extension asks for. Gives the file's bytes. */
-export async function writeModelFile(path: string, graph: Graph): Promise<number> {
-  const bytes = formatFor(path).write(graph);
+export async function writeModelFile(path: string, graph: Graph, options: OnnxWriteOptions = {}): Promise<number> {
+  const bytes = formatFor(path).write(graph, options);
   await writeFiles(new Map([[path, bytes]]));
   return bytes.length;
 }

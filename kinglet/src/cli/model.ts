@@ -1,9 +1,10 @@
+import { createHash } from "node:crypto";
 import { readFileSync, realpathSync, statSync } from "node:fs";
 import { stat } from "node:fs/promises";
 import { basename, dirname, extname, isAbsolute, join, sep } from "node:path";
 import { InvalidArgumentError, Option } from "commander";
 import { KingletError, type Shape } from "../base/index.ts";
-import { readModel } from "../formats/index.ts";
+import { readModel, writeKinglet } from "../formats/index.ts";
 import type { Graph } from "../graph/index.ts";
 
 /** No model for these machines comes near; a FlatBuffer's offsets end here too. */
@@ -71,4 +72,9 @@ export async function loadModel(path: string, { shape }: ShapeOptions = {}): Pro
       hint: `Inputs: ${graph.inputs.map((input) => input.name).join(", ")}.`,
     });
   return { graph: { ...graph, name: basename(path, extname(path)) }, path, bytes: bytes.length };
+}
+
+/** What tells a network from any other, to the bit. */
+export function fingerprint(graph: Graph): string {
+  return createHash("sha256").update(writeKinglet(graph)).digest("hex");
 }

@@ -42,10 +42,12 @@ export interface ProjectToCompile {
   readonly out: string;
 }
 
-/** What `kinglet compile` makes of a project: its quantized network, for its board. */
-export async function projectToCompile(folder: string, io: Io): Promise<ProjectToCompile> {
+/** What `kinglet compile` makes of a project: its quantized network, or the float one where it shall learn, for its board. */
+export async function projectToCompile(folder: string, io: Io, form: "quantized" | "float"): Promise<ProjectToCompile> {
   await checkTrained(folder);
   const { board } = await loadConfig(folder);
+  const about = { name: identifier(projectName(folder)), board, out: join(folder, FIRMWARE_FOLDER) };
+  if (form === "float") return { path: join(folder, await floatFile(folder)), ...about };
   const path = join(folder, QUANTIZED_FILE);
   if (!(await exists(path)))
     throw new KingletError("bad-input", `there is no ${QUANTIZED_FILE} here`, {
@@ -54,5 +56,5 @@ export async function projectToCompile(folder: string, io: Io): Promise<ProjectT
     });
   const now = await floatFile(folder);
   if (await isOlder(path, join(folder, now))) io.err(`${QUANTIZED_FILE} is older than ${now}: kinglet quantize makes it anew\n`);
-  return { path, name: identifier(projectName(folder)), board, out: join(folder, FIRMWARE_FOLDER) };
+  return { path, ...about };
 }

@@ -1,8 +1,8 @@
-import { mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { cp, mkdtemp, readdir, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { main } from "./main.ts";
+import { commandsIn, onSmallDisk, type Ran } from "./testing.ts";
 
 let [folder, project] = ["", ""];
 beforeAll(async () => {
@@ -11,11 +11,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-async function kinglet(...argv: string[]): Promise<{ code: number; out: string; err: string }> {
-  let [out, err] = ["", ""];
-  const at = argv[0] === "init" ? folder : project;
-  const code = await main(argv, { out: (text) => void (out += text), err: (text) => void (err += text), folder: at });
-  return { code, out, err };
+/** In the project, but for what makes it. */
+async function kinglet(...argv: string[]): Promise<Ran> {
+  return await commandsIn({ folder: argv[0] === "init" ? folder : project })(...argv);
 }
 
 const CONFIG = `export default {
@@ -76,12 +74,84 @@ test("a larger network teaches, and the project's own network is written", async
   expect((await kinglet("distill", "--teacher", join(folder, "moves.csv"))).code).toBe(1);
 });
 
+/** The steps that a project remembers. */
+async function steps(): Promise<{ step: string; epochs: unknown[]; noise: { snrDb: unknown }[]; zeros: { zeros: number; of: number }[] }[]> {
+  return JSON.parse(await readFile(join(project, "training.json"), "utf8")).steps;
+}
+
+test("integers are trained on, bit for bit after a stop, and the project remembers each step", async () => {
+  await kinglet("train");
+  await kinglet("quantize");
+  const whole = await kinglet("quantize", "--aware", "--epochs", "3", "--rate", "0.004");
+  expect(whole.err).toMatch(/without this training the integers have \d+\.\d % of the test part right/);
+  expect(whole.out).toMatch(/float32 .*model\.kinglet[\s\S]*int8 .*model\.int8\.kinglet[\s\S]*quantization-aware/);
+  const trained = await readFile(join(project, "model.int8.kinglet"));
+  expect((await steps()).map(({ step }) => step)).toEqual(["trained", "quantized", "quantization-aware"]);
+  await kinglet("quantize", "--aware", "--epochs", "1", "--rate", "0.004");
+  expect((await kinglet("quantize", "--aware", "--epochs", "3", "--rate", "0.004", "--resume")).code).toBe(0);
+  expect(await readFile(join(project, "model.int8.kinglet"))).toEqual(trained);
+  expect((await steps()).at(-1)).toMatchObject({ epochs: [{}, {}, {}], noise: [{ snrDb: expect.any(Number) }, {}] });
+  expect((await kinglet("quantize", "--aware", "--weights", "int4", "--rate", "0.004", "--resume")).err).toMatch(/another quantization/);
+  // What is quantized anew was not trained on.
+  await kinglet("quantize");
+  expect((await steps()).map(({ step }) => step)).toEqual(["trained", "quantized"]);
+});
+
+test("quantization-aware training is refused where it makes no sense", async () => {
+  const refusals: [RegExp, ...string[]][] = [
+    [/trains on a project's data/, "model.kinglet", "--aware"],
+    [/needs integers/, "--aware", "--activations", "float"],
+    [/choose one/, "--aware", "--explain"],
+    [/the remedy adaround is undone/, "--aware", "--remedy", "adaround"],
+    [/--epochs goes with --aware/, "--epochs", "3"],
+  ];
+  for (const [pattern, ...argv] of refusals) {
+    const { code, out, err } = await kinglet("quantize", ...argv);
+    expect(err).toMatch(pattern);
+    expect([code, out]).toEqual([2, ""]);
+  }
+});
+
+test("weights that were set to 0 are counted by layer", async () => {
+  await kinglet("prune", "--weights", "0.75", "--epochs", "2");
+  for (const { zeros, of } of (await steps()).at(-1)!.zeros) expect(zeros / of).toBeCloseTo(0.75, 1);
+});
+
+test("the choices of the configuration reach the training, and another one is not resumed", async () => {
+  const plain = await readFile(join(project, "model.kinglet"));
+  const choices = "labelSmoothing: 0.1, mixup: 0.2, averageDecay: 0.9, dropout: 0.1, clipNorm: 1, classWeights: { up: 2 }, distill: { alpha: 0.5 }";
+  await writeFile(join(project, "kinglet.config.ts"), CONFIG.replace("epochs: 3", `epochs: 3, ${choices}`));
+  expect((await kinglet("train", "--resume")).err).toMatch(/another labelSmoothing/);
+  expect((await kinglet("train")).code).toBe(0);
+  expect(await readFile(join(project, "model.kinglet"))).not.toEqual(plain);
+  await writeFile(join(project, "kinglet.config.ts"), CONFIG.replace("epochs: 3", 'epochs: 3, freeze: ["logits"]'));
+  expect((await kinglet("train", "--start", join(project, "model.kinglet"), "--epochs", "1")).code).toBe(0);
+});
+
+test("a full disk costs the running epoch", (context) =>
+  onSmallDisk(context, join(folder, "disk"), 600, async () => {
+    const disk = join(folder, "disk");
+    const onDisk = commandsIn({ folder: disk });
+    await cp(join(project, ".kinglet/data"), join(disk, ".kinglet/data"), { recursive: true });
+    await writeFile(join(disk, "kinglet.config.ts"), CONFIG.replace("[6]", "[400]"));
+    expect((await onDisk("train", "--epochs", "1")).code).toBe(0);
+    const before = await readFile(join(disk, ".kinglet/checkpoint"));
+    await writeFile(join(disk, "other"), new Uint8Array(2 ** 20)).catch(() => undefined);
+    const full = await onDisk("train", "--resume");
+    expect(full.err).toMatch(/the disk is full; the last whole epoch is kept\n +kinglet train --resume goes on/);
+    expect(await readFile(join(disk, ".kinglet/checkpoint"))).toEqual(before);
+    await rm(join(disk, "other"));
+    const { epochs } = JSON.parse((await onDisk("train", "--resume", "--json")).out) as { epochs: unknown[] };
+    expect(epochs).toHaveLength(3);
+  }));
+
 test("wrong fields are told, each in a line", async () => {
   await writeFile(
     join(project, "kinglet.config.ts"),
-    `export default { network: { name: "abacus" }, epochs: 0, optimizer: { kind: "adam" }, schedule: { kind: "cosine" }, colour: 1 };`,
+    `export default { network: { name: "abacus" }, epochs: 0, optimizer: { kind: "adam" }, schedule: { kind: "cosine" }, colour: 1, mixup: 9, distill: { hint: { student: "a" } } };`,
   );
   const { code, out, err } = await kinglet("train");
   expect([code, out]).toEqual([1, ""]);
-  for (const field of ["network.name", "epochs", "schedule.rate", "colour"]) expect(err).toContain(`\n  ${field} is`);
+  for (const field of ["network.name", "epochs", "schedule.rate", "colour", "mixup", "distill.hint.teacher"])
+    expect(err).toContain(`\n  ${field} is`);
 });

@@ -2,15 +2,25 @@ import { KingletError } from "../base/index.ts";
 import {
   type Diagnosis,
   diagnose,
+  type LayerReport,
+  layerReports,
   outputQuality,
   type OutputQuality,
-  quantizeNetwork,
+  planQuantization,
+  type QuantizationPlan,
   type QuantizeNetworkOptions,
   type Remedy,
   type Sample,
 } from "../driver/index.ts";
 import type { Graph } from "../graph/index.ts";
-import { type CalibrationMethod, prepareForQuantization, quantizeDynamic, type QuantizedModel, roundToFloat16 } from "../passes/index.ts";
+import {
+  type CalibrationMethod,
+  prepareForQuantization,
+  quantizeDynamic,
+  type QuantizedModel,
+  quantizeGraph,
+  roundToFloat16,
+} from "../passes/index.ts";
 import { tuneQuantized } from "../train/index.ts";
 import { plural } from "./format.ts";
 import type { Io } from "./io.ts";
@@ -38,6 +48,8 @@ export interface Quantized {
   readonly quality?: OutputQuality;
   readonly diagnosis?: Diagnosis;
   readonly samples: number;
+  /** Measures what each layer of integers loses. */
+  readonly layers: () => readonly LayerReport[];
 }
 
 /** Weights alone are made smaller: no samples are needed. */
@@ -45,7 +57,7 @@ function weightOnly(graph: Graph, options: QuantizeSettings): Quantized {
   const prepared = prepareForQuantization(graph);
   const bits = options.weights === "int4" ? 4 : 8;
   const made = options.weights === "float16" ? roundToFloat16(prepared) : quantizeDynamic(prepared, { bits, perAxis: options.perTensor !== true });
-  return { graph: made, samples: 0 };
+  return { graph: made, samples: 0, layers: () => [] };
 }
 
 /** Between two lines about what goes on lie at least so many milliseconds. */
@@ -80,16 +92,23 @@ function networkOptions(graph: Graph, options: QuantizeSettings, io: Io): Quanti
   };
 }
 
-function calibrated(graph: Graph, samples: readonly Sample[], options: QuantizeSettings, io: Io): Quantized {
+/** Calibrates a network, and finds the remedies asked for. @throws KingletError from the passes */
+export function planModel(graph: Graph, samples: readonly Sample[], options: QuantizeSettings, io: Io): QuantizationPlan {
   io.err(`calibrating on ${plural(samples.length, "sample")} …\n`);
-  const settings = networkOptions(graph, options, io);
+  return planQuantization(graph, samples, networkOptions(graph, options, io));
+}
+
+function calibrated(graph: Graph, samples: readonly Sample[], options: QuantizeSettings, io: Io): Quantized {
   if (options.explain === true) {
-    const diagnosis = diagnose(graph, samples, settings);
-    return { graph: diagnosis.model.graph, model: diagnosis.model, quality: diagnosis.final, diagnosis, samples: samples.length };
+    io.err(`calibrating on ${plural(samples.length, "sample")} …\n`);
+    const diagnosis = diagnose(graph, samples, networkOptions(graph, options, io));
+    const { model, final, finalLayers } = diagnosis;
+    return { graph: model.graph, model, quality: final, diagnosis, samples: samples.length, layers: () => finalLayers };
   }
-  const model = quantizeNetwork(graph, samples, settings);
+  const plan = planModel(graph, samples, options, io);
+  const model = quantizeGraph(plan.source, plan.options);
   const quality = outputQuality(prepareForQuantization(graph), model, samples);
-  return { graph: model.graph, model, quality, samples: samples.length };
+  return { graph: model.graph, model, quality, samples: samples.length, layers: () => layerReports(model, samples, plan.options) };
 }
 
 /** Quantizes a network as asked. @throws KingletError from the passes */

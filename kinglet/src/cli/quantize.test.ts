@@ -5,29 +5,10 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { bytesOf, Xorshift32 } from "../base/index.ts";
 import { readModel, writeKinglet, writeNpy } from "../formats/index.ts";
 import { imbalanced } from "../passes/quantize/test-networks.ts";
-import { main } from "./main.ts";
+import { kinglet } from "./testing.ts";
 
 let folder = "";
 const at = (name: string): string => join(folder, name);
-
-interface Ran {
-  readonly code: number;
-  readonly out: string;
-  readonly err: string;
-}
-
-async function kinglet(...argv: string[]): Promise<Ran> {
-  let [out, err] = ["", ""];
-  const code = await main(argv, {
-    out: (text) => {
-      out += text;
-    },
-    err: (text) => {
-      err += text;
-    },
-  });
-  return { code, out, err };
-}
 
 async function refuses(code: number, pattern: RegExp, ...argv: string[]): Promise<void> {
   const ran = await kinglet("quantize", ...argv);
@@ -111,6 +92,35 @@ describe("kinglet quantize", () => {
     expect(text.out).toMatch(/compiled code keeps each\s+in\s+a\s+byte/);
   });
 
+  test("every form, way of choosing ranges and remedy can be asked for", async () => {
+    await writeFile(at("balanced.kinglet"), writeKinglet(imbalanced(1)));
+    const calibrated = (...more: string[]): string[] => [
+      "quantize",
+      at("balanced.kinglet"),
+      "--calibrate",
+      at("samples"),
+      "--out",
+      at("any.kinglet"),
+      "--json",
+      ...more,
+    ];
+    const methods = ["minmax", "moving-average", "percentile", "mse", "entropy"].map((method) => ["--method", method]);
+    const remedies = ["equalize", "absorb-bias", "correct-bias", "adaround", "tune"].map((remedy) => ["--remedy", remedy]);
+    const reached = new Map<string, number>();
+    for (const more of [...methods, ...remedies, ["--activations", "int16"], ["--weights", "int4"], ["--per-tensor"]]) {
+      const { code, out } = await kinglet(...calibrated(...more));
+      expect([more, code]).toEqual([more, 0]);
+      reached.set(more.at(-1)!, (JSON.parse(out) as { outputs: { snrDb: number } }).outputs.snrDb);
+    }
+    const { int4, ...rest } = Object.fromEntries(reached) as { int4: number; minmax: number; int16: number; entropy: number };
+    for (const [name, snrDb] of Object.entries(rest)) expect(snrDb, name).toBeGreaterThan(20);
+    expect(int4).toBeGreaterThan(8);
+    expect(rest.int16).toBeGreaterThan(rest.minmax);
+    expect(rest.entropy).not.toBe(rest.minmax);
+    const { out } = await kinglet("quantize", "--help");
+    for (const [, name] of [...methods, ...remedies]) expect(out).toMatch(new RegExp(`^  ${name} +\\S`, "m"));
+  });
+
   test("refuses what makes no sense before it starts", async () => {
     const model = at("float.kinglet");
     await refuses(2, /need samples/, model, "--out", at("x.kinglet"));
@@ -127,6 +137,7 @@ describe("kinglet quantize", () => {
       at("x.kinglet"),
     );
     await refuses(2, /Allowed choices are minmax/, model, "--method", "magic");
+    await refuses(2, /goes with --method percentile/, model, "--calibrate", at("samples.npy"), "--percentile", "99", "--out", at("x.kinglet"));
     await refuses(2, /is none of equalize/, model, "--remedy", "prayer");
     await refuses(1, /no such file/, model, "--calibrate", at("nowhere"), "--out", at("x.kinglet"));
     const calibrated = [model, "--calibrate", at("samples.npy")];

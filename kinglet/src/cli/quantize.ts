@@ -4,22 +4,28 @@ import { KingletError } from "../base/index.ts";
 import { REMEDIES, type Sample } from "../driver/index.ts";
 import type { Graph } from "../graph/index.ts";
 import { CALIBRATION_METHODS } from "../passes/index.ts";
+import { loadConfig, projectData } from "../project/index.ts";
 import { positive } from "./arguments.ts";
 import { readCalibration } from "./calibration.ts";
 import { bytes, plain, wrapText } from "./format.ts";
+import { noiseOf } from "./history.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
+import { constantBytes } from "./judge.ts";
 import { loadModel, type ShapeOptions, shapeOption } from "./model.ts";
 import { checkModelFile, writeModelFile } from "./model-file.ts";
-import { constantBytes } from "./judge.ts";
 import { floatFile, QUANTIZED_FILE } from "./project-files.ts";
 import { checkTrained, projectCalibration } from "./project-model.ts";
+import { finishStep, judgedJson, stepText } from "./project-step.ts";
 import { type AskedRemedy, type Quantized, quantizeModel, type QuantizeSettings } from "./quantization.ts";
+import { quantizeAware } from "./quantize-aware.ts";
 import { explainQuantization, keptText, qualityText } from "./quantize-text.ts";
+import { trainingFlags, type TrainOptions } from "./train.ts";
 
-interface QuantizeCliOptions extends CommonOptions, ShapeOptions, QuantizeSettings {
+interface QuantizeCliOptions extends CommonOptions, ShapeOptions, QuantizeSettings, TrainOptions {
   readonly calibrate?: string;
   readonly out?: string;
   readonly samples: number;
+  readonly aware?: boolean;
 }
 
 function remedyList(text: string): AskedRemedy[] {
@@ -36,16 +42,25 @@ function percent(text: string): number {
   return value;
 }
 
-function checkOptions(options: QuantizeCliOptions): void {
-  if (options.out === undefined && options.explain !== true)
+/** @throws KingletError `misuse` for options that contradict each other, or that only a project could do without */
+function checkOptions(options: QuantizeCliOptions, alone: boolean): void {
+  if (alone && options.out === undefined && options.explain !== true)
     throw new KingletError("misuse", "name the file to write with --out, or ask for --explain");
   if (options.weights === "float16" && options.activations !== "float")
     throw new KingletError("misuse", "weights of half precision go with --activations float");
   if (options.activations === "float" && options.explain === true) throw new KingletError("misuse", "--explain needs integer activations");
-  if (options.activations !== "float" && options.calibrate === undefined)
+  if (options.percentile !== undefined && options.method !== "percentile")
+    throw new KingletError("misuse", "--percentile goes with --method percentile");
+  if (alone && options.activations !== "float" && options.calibrate === undefined)
     throw new KingletError("misuse", "integer activations need samples: name them with --calibrate", {
       hint: "--activations float needs none: weights alone become smaller.",
     });
+}
+
+/** @throws KingletError `misuse` for what only training could use */
+function checkUntrained(options: QuantizeCliOptions): void {
+  const name = (["resume", "epochs", "rate", "seed", "threads"] as const).find((each) => options[each] !== undefined);
+  if (name !== undefined) throw new KingletError("misuse", `--${name} goes with --aware`);
 }
 
 /** What a reader of the result must know about how weights are stored. */
@@ -64,14 +79,22 @@ function wideText({ model }: Quantized): string[] {
   return [wrapText(plain(`16-bit activations in ${wide.map(({ source }) => source.name).join(", ")}`, 400))];
 }
 
-function resultText(
-  path: string,
-  made: Quantized,
-  before: number,
-  after: number,
-  fileBytes: number | undefined,
-  options: QuantizeCliOptions,
-): string {
+/** All that is told of a quantized network. */
+interface Told {
+  readonly path: string;
+  readonly out: string | undefined;
+  readonly made: Quantized;
+  /** Bytes of constants. */
+  readonly before: number;
+  readonly after: number;
+  readonly fileBytes: number | undefined;
+}
+
+function toldOf(path: string, out: string | undefined, graph: Graph, made: Quantized, fileBytes: number | undefined): Told {
+  return { path, out, made, before: constantBytes(graph), after: constantBytes(made.graph), fileBytes };
+}
+
+function resultText({ path, out, made, before, after, fileBytes }: Told, options: QuantizeCliOptions): string {
   const types = `${options.weights} weights, ${options.activations} activations, ${options.activations === "float" ? "float" : options.io} inputs and outputs`;
   const lines = [
     `${plain(path)}: ${types}`,
@@ -80,7 +103,7 @@ function resultText(
     ...(made.quality === undefined
       ? []
       : [wrapText(`outputs: ${qualityText(made.quality, made.samples)}`)].map((line) => `  ${line.replaceAll("\n", "\n  ")}`)),
-    ...(fileBytes === undefined ? [] : [`  written to   ${plain(options.out ?? "")}, ${bytes(fileBytes)}`]),
+    ...(fileBytes === undefined ? [] : [`  written to   ${plain(out ?? "")}, ${bytes(fileBytes)}`]),
     ...wideText(made),
     ...storageNote(options),
     ...(made.model === undefined ? [] : keptText(made.model)),
@@ -93,18 +116,11 @@ function finite(_key: string, value: unknown): unknown {
   return typeof value === "number" && !Number.isFinite(value) ? null : value;
 }
 
-function resultJson(
-  path: string,
-  made: Quantized,
-  before: number,
-  after: number,
-  fileBytes: number | undefined,
-  options: QuantizeCliOptions,
-): unknown {
+function resultJson({ path, out, made, before, after, fileBytes }: Told, options: QuantizeCliOptions): Record<string, unknown> {
   const found = made.diagnosis;
   const json = {
     model: path,
-    out: options.out ?? null,
+    out: out ?? null,
     samples: made.samples,
     weights: options.weights,
     activations: options.activations,
@@ -128,56 +144,107 @@ function resultJson(
   return JSON.parse(JSON.stringify(json, finite));
 }
 
-/** Without a model it is the project's, and so are the place of the result and the samples. */
-async function withProject(model: string | undefined, options: QuantizeCliOptions, io: Io): Promise<[path: string, options: QuantizeCliOptions]> {
-  if (model !== undefined) return [model, options];
-  const folder = io.folder ?? ".";
-  await checkTrained(folder);
-  return [join(folder, await floatFile(folder)), { out: join(folder, QUANTIZED_FILE), calibrate: folder, ...options }];
-}
-
-async function calibrationOf(given: string | undefined, graph: Graph, options: QuantizeCliOptions, io: Io): Promise<Sample[]> {
+/** Where samples come from: named ones, or those of the project that is quantized. */
+async function calibrationOf(project: string | null, graph: Graph, options: QuantizeCliOptions): Promise<Sample[]> {
   if (options.activations === "float") return [];
-  const ofProject = given === undefined && options.calibrate === (io.folder ?? ".");
-  return ofProject
-    ? await projectCalibration(options.calibrate!, graph, options.samples)
-    : await readCalibration(options.calibrate!, graph, options.samples);
+  if (options.calibrate === undefined) return await projectCalibration(project!, graph, options.samples);
+  return await readCalibration(options.calibrate, graph, options.samples);
 }
 
-async function quantize(given: string | undefined, asked: QuantizeCliOptions, io: Io): Promise<void> {
-  const [path, options] = await withProject(given, asked, io);
-  checkOptions(options);
+/** The network that a project is at; its result is a step of the project where it takes its usual place. */
+async function quantizeInProject(folder: string, options: QuantizeCliOptions, io: Io): Promise<void> {
+  const file = await floatFile(folder);
+  const path = join(folder, file);
+  const { graph } = await loadModel(path, options);
+  await checkModelFile(join(folder, QUANTIZED_FILE));
+  const made = quantizeModel(graph, await calibrationOf(folder, graph, options), options, io);
+  const [config, dataset] = [await loadConfig(folder), await projectData(folder)];
+  try {
+    const details = { step: "quantized", noise: noiseOf(made.layers()) } as const;
+    const result = await finishStep({ folder, config, dataset }, { graph: made.graph, file: QUANTIZED_FILE }, [{ graph, file }], details, io);
+    const told = toldOf(path, join(folder, QUANTIZED_FILE), graph, made, result.verdicts.at(-1)!.network.fileBytes);
+    answer(io, options, { ...resultJson(told, options), judged: judgedJson(result), steps: result.steps }, () =>
+      [resultText(told, options), "", stepText(folder, result, "kinglet evaluate, kinglet compile")].join("\n"),
+    );
+  } finally {
+    await dataset.close();
+  }
+}
+
+async function quantizeFile(path: string, project: string | null, options: QuantizeCliOptions, io: Io): Promise<void> {
   const { graph } = await loadModel(path, options);
   if (options.out !== undefined) await checkModelFile(options.out);
-  const samples = await calibrationOf(given, graph, options, io);
-  const made = quantizeModel(graph, samples, options, io);
-  const [before, after] = [constantBytes(graph), constantBytes(made.graph)];
+  const made = quantizeModel(graph, await calibrationOf(project, graph, options), options, io);
   const fileBytes = options.out === undefined ? undefined : await writeModelFile(options.out, made.graph);
-  answer(io, options, resultJson(path, made, before, after, fileBytes, options), () => resultText(path, made, before, after, fileBytes, options));
+  const told = toldOf(path, options.out, graph, made, fileBytes);
+  answer(io, options, resultJson(told, options), () => resultText(told, options));
 }
 
+/** Without a model it is the project's, and so are the place of the result and the samples. */
+async function quantize(given: string | undefined, options: QuantizeCliOptions, io: Io): Promise<void> {
+  if (options.aware === true) return await quantizeAware(given, options, io);
+  checkUntrained(options);
+  if (given !== undefined) {
+    checkOptions(options, true);
+    return await quantizeFile(given, null, options, io);
+  }
+  const folder = io.folder ?? ".";
+  await checkTrained(folder);
+  checkOptions(options, false);
+  if (options.out === undefined) return await quantizeInProject(folder, options, io);
+  await quantizeFile(join(folder, await floatFile(folder)), folder, options, io);
+}
+
+/** All that can come out, and what helps. */
+const FORMS = `
+Forms:
+  int8            weights with a scale for each output channel; the default
+  16x8            --activations int16: 8-bit weights, 16-bit activations
+  4-bit weights   --weights int4
+  dynamic range   --activations float: 8-bit weights alone, no samples needed
+  half precision  --activations float --weights float16
+
+Ranges of activations (--method):
+  minmax          the smallest and largest number seen
+  moving-average  the same, as a moving average over samples
+  percentile      all but a share of the outermost (--percentile 99.9)
+  mse             the range with the least mean square error
+  entropy         the range that keeps most of the distribution (Kullback-Leibler)
+
+Remedies (--remedy, or let --explain choose):
+  equalize        cross-layer equalisation: weights of neighbours share the range
+  absorb-bias     large biases move into the next layer
+  correct-bias    takes the mean error of each channel off its bias
+  adaround        chooses for each weight whether to round it up or down
+  tune            short training towards the float network's own answers
+`;
+
 export function addQuantize(program: Command, io: Io): void {
-  program
+  const command = program
     .command("quantize")
     .description("Makes an integer network of a floating-point one, and says what that costs.")
     .argument("[model]", "a .tflite, .onnx or .kinglet file with floating-point layers (default: the project's)")
     .option("--calibrate <path>", "real samples: a .npy or .bin file, or a folder of them (default: the project's training part)")
-    .option("--out <file>", `the model file to write, .kinglet or .tflite (default in a project: ${QUANTIZED_FILE})`)
+    .option("--out <file>", `the model file to write, .kinglet, .tflite or .onnx (default in a project: ${QUANTIZED_FILE})`)
     .option("--samples <n>", "use at most so many samples", positive, 200)
     .addOption(new Option("--method <name>", "how ranges are chosen").choices(CALIBRATION_METHODS).default("minmax"))
     .option("--percentile <p>", "for that method, per cent of the elements to hold (default 99.99)", percent)
     .addOption(new Option("--weights <type>", "element type of weights").choices(["int8", "int4", "float16"]).default("int8"))
-    .addOption(new Option("--activations <type>", "float: weights alone (dynamic range)").choices(["int8", "int16", "float"]).default("int8"))
+    .addOption(
+      new Option("--activations <type>", "int16: 16x8; float: weights alone (dynamic range)").choices(["int8", "int16", "float"]).default("int8"),
+    )
     .addOption(new Option("--io <type>", "element type of inputs and outputs").choices(["float", "int8", "int16"]).default("float"))
     .option("--per-tensor", "one scale for all weights of a layer")
-    .option("--remedy <a,b,...>", "equalize, absorb-bias, tune (short quantization-aware training), correct-bias, adaround", remedyList)
+    .option("--remedy <a,b,...>", "equalize, absorb-bias, correct-bias, adaround, tune: see below", remedyList)
     .option("--int16 <layer...>", "16 bits for the outputs of these layers")
     .option("--explain", "measure every layer, try all remedies in order of cost, keep what helps")
+    .option("--aware", "in a project: train on with the rounding of integers in it, then quantize")
     .addOption(shapeOption())
     .option("--json", "one JSON document on stdout, with every channel's figures")
     .addHelpText(
       "after",
-      "\nExamples:\n  kinglet quantize\n  kinglet quantize float.tflite --calibrate samples.npy --io int8 --out q.kinglet\n  kinglet quantize float.tflite --calibrate samples/ --explain\n  kinglet quantize float.tflite --activations float --out dynamic.kinglet",
+      `${FORMS}\nExamples:\n  kinglet quantize\n  kinglet quantize --aware --epochs 10 --rate 0.0005\n  kinglet quantize float.tflite --calibrate samples.npy --io int8 --out q.kinglet\n  kinglet quantize float.tflite --calibrate samples/ --explain\n  kinglet quantize float.tflite --activations float --out dynamic.kinglet`,
     )
     .action((path: string | undefined, options: QuantizeCliOptions) => quantize(path, options, io));
+  trainingFlags(command.optionsGroup("With --aware:"));
 }

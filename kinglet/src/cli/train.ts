@@ -1,10 +1,8 @@
 import { join } from "node:path";
-import { type Command, InvalidArgumentError } from "commander";
+import type { Command } from "commander";
 import { KingletError } from "../base/index.ts";
-import { writeKinglet } from "../formats/index.ts";
 import type { Graph } from "../graph/index.ts";
 import { MOST_THREADS } from "../loops/index.ts";
-import type { Dataset } from "../data/index.ts";
 import {
   CONFIG_FILE,
   learn,
@@ -14,72 +12,74 @@ import {
   PROJECT_CHECKPOINT,
   type ProjectConfig,
   projectData,
-  projectSplit,
+  readStartWeights,
 } from "../project/index.ts";
-import { exists, MODEL_FILE, projectName, REPORT_FILE, TRAINING_FILE } from "./project-files.ts";
-import { writeFiles } from "./files.ts";
-import { plain } from "./format.ts";
+import { above0, whole } from "./arguments.ts";
+import { isFullDisk } from "./errors.ts";
+import type { StepDetails } from "./history.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
-import { judge, juryOf, trainingPage, verdictLine } from "./judge.ts";
+import { fingerprint, loadModel } from "./model.ts";
 import { checkModelFile } from "./model-file.ts";
+import { MODEL_FILE } from "./project-files.ts";
+import { finishStep, judgedJson, type Project, type ProjectNetwork, stepText } from "./project-step.ts";
 import { TrainingDisplay } from "./train-text.ts";
 
 export interface TrainOptions extends CommonOptions {
   readonly resume?: boolean;
   readonly epochs?: number;
+  readonly rate?: number;
   readonly seed?: number;
   readonly threads?: number;
 }
 
-function whole(least: number, most: number): (text: string) => number {
-  return (text) => {
-    if (!/^\d{1,10}$/.test(text) || Number(text) < least || Number(text) > most)
-      throw new InvalidArgumentError(`Give a whole number from ${least} to ${most}.`);
-    return Number(text);
+/** The parts of the data stay what they are: another seed would teach what others judge by. */
+function configWith(config: ProjectConfig, { epochs, rate, seed }: TrainOptions): ProjectConfig {
+  return {
+    ...config,
+    ...(epochs === undefined ? {} : { epochs }),
+    ...(seed === undefined ? {} : { seed }),
+    ...(rate === undefined ? {} : { schedule: { ...config.schedule, rate } }),
   };
 }
 
-async function configOf(folder: string, { epochs, seed }: TrainOptions): Promise<ProjectConfig> {
-  const config = await loadConfig(folder);
-  return { ...config, ...(epochs === undefined ? {} : { epochs }), ...(seed === undefined ? {} : { seed }) };
+/** Shares of the configuration's epochs and learning rate, where nobody said others: a trained network knows already. */
+export function gentler(config: ProjectConfig, given: TrainOptions, shares: { readonly epochs: number; readonly rate: number }): ProjectConfig {
+  const { schedule } = config;
+  return {
+    ...config,
+    schedule: given.rate === undefined ? { ...schedule, rate: schedule.rate * shares.rate } : schedule,
+    epochs: given.epochs ?? Math.max(1, Math.ceil(config.epochs * shares.epochs)),
+  };
 }
 
 /** One of the commands that train in a project. */
 export interface TrainingTask extends LearnTask {
   /** As it is typed. */
   readonly command: string;
+  readonly step: StepDetails["step"];
   /** What it writes, and where it keeps its state, below the folder. */
   readonly file: string;
   readonly checkpoint: string;
   /** A network to judge beside the new one. */
-  readonly before?: { readonly graph: Graph; readonly file: string };
+  readonly before?: ProjectNetwork;
+  /** What is written of what was trained, where that is not the network itself, and what else is known of it. */
+  readonly finish?: (trained: Graph) => Pick<StepDetails, "noise" | "zeros"> & { readonly graph: Graph };
   readonly next: string;
 }
 
 const TRAIN: TrainingTask = {
   command: "kinglet train",
+  step: "trained",
   file: MODEL_FILE,
   checkpoint: PROJECT_CHECKPOINT,
   next: "kinglet prune, kinglet quantize, kinglet evaluate, kinglet compile",
 };
 
-/** How a stopped training can go on; what is on disk decides. */
-async function stopped(folder: string, { checkpoint, command }: TrainingTask): Promise<KingletError> {
-  const kept = await exists(join(folder, checkpoint));
-  return new KingletError(
-    "interrupted",
-    kept ? "the training was stopped; its last whole epoch is kept" : "the training was stopped in its first epoch",
-    {
-      ...(kept ? { hint: `${command} --resume goes on.` } : {}),
-    },
-  );
-}
-
-/** Where a training takes place. */
-interface Project {
-  readonly folder: string;
-  readonly config: ProjectConfig;
-  readonly dataset: Dataset;
+/** How a stopped training can go on. */
+function stopped(why: string, kept: boolean, { command }: TrainingTask): KingletError {
+  return kept
+    ? new KingletError("interrupted", `${why}; the last whole epoch is kept`, { hint: `${command} --resume goes on.` })
+    : new KingletError("interrupted", `${why} in the first epoch`);
 }
 
 async function learnVisibly({ folder, config, dataset }: Project, task: TrainingTask, options: TrainOptions, io: Io): Promise<Learned> {
@@ -87,8 +87,10 @@ async function learnVisibly({ folder, config, dataset }: Project, task: Training
   const stop = new AbortController();
   const quiet = io.onStop?.(() => stop.abort());
   const { start, method, agreed } = task;
+  let kept = options.resume === true;
   try {
     const learned = await learn(config, dataset, {
+      weights: start === undefined ? await readStartWeights(folder, config) : null,
       ...(start === undefined ? {} : { start }),
       ...(method === undefined ? {} : { method }),
       ...(agreed === undefined ? {} : { agreed }),
@@ -96,7 +98,10 @@ async function learnVisibly({ folder, config, dataset }: Project, task: Training
       signal: stop.signal,
       onPlan: (plan) => display.begin(plan),
       onBatch: (progress) => display.batch(progress),
-      onEpoch: (report) => display.epoch(report),
+      onEpoch: (report) => {
+        kept = true;
+        display.epoch(report);
+      },
       ...(options.resume === true ? { resume: true } : {}),
       ...(options.threads === undefined ? {} : { threads: options.threads }),
     });
@@ -104,7 +109,8 @@ async function learnVisibly({ folder, config, dataset }: Project, task: Training
     return learned;
   } catch (error) {
     display.clear();
-    throw error instanceof KingletError && error.code === "interrupted" ? await stopped(folder, task) : error;
+    if (error instanceof KingletError && error.code === "interrupted") throw stopped("the training was stopped", kept, task);
+    throw isFullDisk(error) ? stopped("the disk is full", kept, task) : error;
   } finally {
     quiet?.();
   }
@@ -114,57 +120,66 @@ async function trainOn(project: Project, task: TrainingTask, options: TrainOptio
   const { folder, config, dataset } = project;
   await checkModelFile(join(folder, task.file));
   const learned = await learnVisibly(project, task, options, io);
-  const jury = juryOf(dataset, projectSplit(config, dataset));
-  const bytes = writeKinglet(learned.network);
-  const verdict = await judge(learned.network, join(folder, task.file), jury, bytes.length);
-  const before = task.before === undefined ? [] : [await judge(task.before.graph, join(folder, task.before.file), jury)];
-  const { accuracy, samples, confusion, classes } = verdict.network;
-  const judged = { on: jury.name, samples, accuracy, confusion, classes };
-  const training = { config, classes: dataset.info.classes, memoryBytes: learned.memoryBytes, epochs: learned.reports, judged };
-  const page = await trainingPage(projectName(folder), learned.network, [...before, verdict], jury, learned.reports);
-  const files = new Map<string, string | Uint8Array>([
-    [task.file, bytes],
-    [TRAINING_FILE, `${JSON.stringify(training, null, 1)}\n`],
-    [REPORT_FILE, page],
-  ]);
-  await writeFiles(new Map([...files].map(([name, contents]) => [join(folder, name), contents])));
-  answer(io, options, { folder, ...training, files: [...files.keys()] }, () =>
-    [
-      `On ${samples} samples of the ${jury.name}:`,
-      ...[...before, verdict].map(verdictLine),
-      "",
-      `Written: ${[...files.keys()].map((name) => plain(join(folder, name))).join(", ")}`,
-      `Next: ${task.next}`,
-    ].join("\n"),
-  );
+  const { graph, ...found } = task.finish?.(learned.network) ?? { graph: learned.network };
+  const before = task.before === undefined ? [] : [task.before];
+  const result = await finishStep(project, { graph, file: task.file }, before, { step: task.step, epochs: learned.reports, ...found }, io);
+  const json = {
+    folder,
+    config,
+    classes: dataset.info.classes,
+    memoryBytes: learned.memoryBytes,
+    epochs: learned.reports,
+    judged: judgedJson(result),
+    steps: result.steps,
+    files: result.files,
+  };
+  answer(io, options, json, () => stepText(folder, result, task.next));
 }
 
-/** Trains in a project's folder, as the command's task says once the project is known to be one. */
-export async function trainProject(
-  given: string | undefined,
-  options: TrainOptions,
-  io: Io,
-  taskOf: (folder: string, config: ProjectConfig) => Promise<{ readonly task: TrainingTask; readonly config: ProjectConfig }>,
-): Promise<void> {
+/** What a command trains, once its project is known. */
+export type TaskOf = (project: Project) => Promise<{ readonly task: TrainingTask; readonly config: ProjectConfig }>;
+
+/** Trains in a project's folder. */
+export async function trainProject(given: string | undefined, options: TrainOptions, io: Io, taskOf: TaskOf): Promise<void> {
   const folder = given ?? io.folder ?? ".";
-  const { task, config } = await taskOf(folder, await configOf(folder, options));
+  const asked = configWith(await loadConfig(folder), options);
   const dataset = await projectData(folder);
   try {
+    const { task, config } = await taskOf({ folder, config: asked, dataset });
     await trainOn({ folder, config, dataset }, task, options, io);
   } finally {
     await dataset.close();
   }
 }
 
-/** Options that every command that trains has. */
-export function trainingOptions(command: Command): Command {
+/** How it is trained, for every command that can. */
+export function trainingFlags(command: Command): Command {
   return command
-    .argument("[dir]", `the project's folder, with ${CONFIG_FILE} (default: this folder)`)
     .option("--resume", "go on after the last whole epoch of a training that was stopped")
     .option("--epochs <n>", "instead of the configuration's", whole(1, 100_000))
-    .option("--seed <n>", "instead of the configuration's", whole(0, 2 ** 32 - 1))
-    .option("--threads <n>", "how many share each batch; the weights are the same (default: up to 4 where it pays)", whole(1, MOST_THREADS))
-    .option("--json", "one JSON document on stdout");
+    .option("--rate <r>", "learning rate instead of the configuration's", above0(1000))
+    .option("--seed <n>", "of order and augmentation, instead of the configuration's", whole(0, 2 ** 32 - 1))
+    .option("--threads <n>", "how many share each batch; the weights are the same (default: up to 4 where it pays)", whole(1, MOST_THREADS));
+}
+
+/** What every command that trains a project takes. */
+export function trainingOptions(command: Command): Command {
+  return trainingFlags(command.argument("[dir]", `the project's folder, with ${CONFIG_FILE} (default: this folder)`)).option(
+    "--json",
+    "one JSON document on stdout",
+  );
+}
+
+interface TrainCliOptions extends TrainOptions {
+  readonly start?: string;
+}
+
+async function train(folder: string | undefined, options: TrainCliOptions, io: Io): Promise<void> {
+  if (options.start === undefined) return await trainProject(folder, options, io, async ({ config }) => ({ task: TRAIN, config }));
+  const { graph } = await loadModel(options.start);
+  const agreed = { "network to start from": fingerprint(graph) };
+  const command = `kinglet train --start ${options.start}`;
+  await trainProject(folder, options, io, async ({ config }) => ({ task: { ...TRAIN, start: graph, agreed, command }, config }));
 }
 
 export function addTrain(program: Command, io: Io): void {
@@ -172,6 +187,10 @@ export function addTrain(program: Command, io: Io): void {
     .command("train")
     .description("Trains the network of a project on its data. Each epoch is kept; the same seed gives the same weights.");
   trainingOptions(command)
-    .addHelpText("after", "\nExamples:\n  kinglet train\n  kinglet train my-wand --epochs 5\n  kinglet train --resume")
-    .action((folder: string | undefined, options: TrainOptions) => trainProject(folder, options, io, async (_, config) => ({ task: TRAIN, config })));
+    .option("--start <model>", "go on with the weights of a float network that takes the same samples and knows the same classes")
+    .addHelpText(
+      "after",
+      "\nExamples:\n  kinglet train\n  kinglet train my-wand --epochs 5\n  kinglet train --resume\n  kinglet train --start large-data.kinglet --rate 0.001",
+    )
+    .action((folder: string | undefined, options: TrainCliOptions) => train(folder, options, io));
 }

@@ -8,6 +8,6 @@ export { type PictureSize, resizePicture } from "./pictures.ts";
 export type { SampleArray, SampleDType } from "./readers/index.ts";
 export type { SampleIndex } from "./sample-index.ts";
 export { exp as portableExp, log as portableLog } from "./portable-math.ts";
-export { randomAt, shuffle } from "./seed.ts";
+export { gaussian, randomAt, shuffle, unit } from "./seed.ts";
 export { type Fold, kFolds, leaveOneGroupOut, type Split, type SplitOptions, splitDataset } from "./split.ts";
 export { type DatasetSummary, summarizeDataset } from "./summary.ts";

@@ -9,8 +9,9 @@ import { type DatasetInfo, MANIFEST_FILE, type SourceInfo } from "./manifest.ts"
 import { type NameRule, nameFromPath, parseNameRule, partOfPath, RULES, usualRule } from "./naming.ts";
 import { type PictureSize, resizePicture, toGrey } from "./pictures.ts";
 import { type ReadOptions, readRecordings, type Recording } from "./readers/index.ts";
-import { Scratch } from "./scratch.ts";
+import { type Kept, Scratch } from "./scratch.ts";
 import { listSources, matches, type SourceFile } from "./sources.ts";
+import { type AccelerationUnit, type UnitCount, unitCounts, unitFactors } from "./units.ts";
 import type { WindowOptions } from "./windows.ts";
 import { writeDataset } from "./write.ts";
 
@@ -39,6 +40,8 @@ export interface ImportOptions {
   /** Of pictures. */
   readonly size?: PictureSize;
   readonly grey?: boolean;
+  /** Of motion: acceleration of all recordings becomes this, whatever unit each is found to have. */
+  readonly unit?: AccelerationUnit;
   /** Files and folders whose samples are the test part. */
   readonly test?: readonly string[];
   /** Leave out files that cannot be read, and list them in the manifest. */
@@ -53,6 +56,8 @@ export interface ImportResult {
   readonly unchanged: boolean;
   /** Files passed over because of their names. */
   readonly ignored: number;
+  /** Units of acceleration that the files were found to have; empty where they do not look like acceleration. */
+  readonly units: readonly UnitCount[];
 }
 
 interface Rules {
@@ -63,7 +68,7 @@ interface Rules {
 
 /** The choices as text: they are part of what a data set is. */
 function optionTexts(options: ImportOptions): Record<string, string> {
-  const { label, group, classes, window, recording, columns, only, size, grey } = options;
+  const { label, group, classes, window, recording, columns, only, size, grey, unit } = options;
   const texts = {
     label,
     group,
@@ -74,6 +79,7 @@ function optionTexts(options: ImportOptions): Record<string, string> {
     only,
     size: size && `${size.height}x${size.width}`,
     grey: grey ? "yes" : undefined,
+    unit,
   };
   return Object.fromEntries(Object.entries(texts).filter((entry): entry is [string, string] => entry[1] !== undefined));
 }
@@ -153,12 +159,29 @@ interface ReadAll {
 const isRefusal = (error: unknown): error is KingletError =>
   error instanceof KingletError && (error.code === "bad-input" || error.code === "unsupported");
 
+/** What the file system may refuse for one file, in words. */
+const NOT_READ: Readonly<Record<string, string>> = {
+  EACCES: "reading it is not permitted",
+  EPERM: "reading it is not permitted",
+  EIO: "the disk cannot read it",
+  ENOENT: "it is gone",
+};
+
+async function bytesOfFile(file: SourceFile): Promise<Uint8Array> {
+  try {
+    return await file.read();
+  } catch (error) {
+    const reason = NOT_READ[(error as NodeJS.ErrnoException).code ?? ""];
+    throw reason === undefined ? error : new KingletError("bad-input", reason, { place: file.name });
+  }
+}
+
 async function readAll(files: readonly SourceFile[], scratch: Scratch, options: ImportOptions, rules: Rules): Promise<ReadAll> {
   const [sources, skipped]: [ReadAll["sources"], ReadAll["skipped"]] = [[], []];
   let firstHint: string | undefined;
   for (const [i, file] of files.entries()) {
     try {
-      const bytes = await file.read();
+      const bytes = await bytesOfFile(file);
       await addFile(file, sources.length, bytes, scratch, options, rules);
       sources.push({ name: file.name, bytes: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") });
     } catch (error) {
@@ -208,16 +231,17 @@ export async function importData(paths: readonly string[], folder: string, optio
   // Arrays inside .npz files are looked at one by one, later.
   const wanted = only === undefined ? files : files.filter((file) => /\.npz$/i.test(file.name) || matches(only, file.name));
   const rules = rulesOf(options, wanted);
-  let result: { info: DatasetInfo; unchanged: boolean } | null = null;
+  let result: Pick<ImportResult, "info" | "unchanged" | "units"> | null = null;
   await replaceFolder(folder, async (made) => {
     const scratchPath = join(made, "scratch.bin");
     const scratch = await Scratch.create(scratchPath);
     try {
       const { sources, skipped } = await readAll(wanted, scratch, options, rules);
       await scratch.finish();
+      const units = settleUnits(scratch, sources, options.unit);
       const written = await writeDataset(made, { scratch, sources, skipped, ...describe(scratch, options) });
       const unchanged = await isSame(resolve(folder), written.text, written.info);
-      result = { info: written.info, unchanged };
+      result = { info: written.info, unchanged, units };
       return !unchanged;
     } finally {
       await scratch.close();
@@ -225,6 +249,13 @@ export async function importData(paths: readonly string[], folder: string, optio
     }
   });
   return { folder, ignored: ignored + files.length - wanted.length, ...result! };
+}
+
+/** Finds the units of acceleration and notes what each recording is multiplied by to have the wanted one. */
+function settleUnits({ kept }: Scratch, sources: ReadAll["sources"], wanted: AccelerationUnit | undefined): UnitCount[] {
+  const fileOf = (each: Kept): string => sources[each.source]!.name;
+  if (wanted !== undefined) for (const [i, factor] of unitFactors(kept, wanted, fileOf).entries()) kept[i] = { ...kept[i]!, factor };
+  return unitCounts(kept, fileOf);
 }
 
 /** What the recordings have in common: their form, classes and groups. */

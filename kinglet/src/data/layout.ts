@@ -2,6 +2,7 @@ import { KingletError, type Shape, shapeText } from "../base/index.ts";
 import { newArray, type SampleArray, type SampleDType } from "./readers/index.ts";
 import { toColour } from "./pictures.ts";
 import type { Kept } from "./scratch.ts";
+import { scaledAcceleration } from "./units.ts";
 import { type WindowOptions, windowStarts, wholeRecordings } from "./windows.ts";
 
 /** The one form that all samples of a data set have. */
@@ -65,11 +66,14 @@ function signalWindow(kept: readonly Kept[], wanted: WindowOptions | null): { wi
   return { window: wanted ?? wholeRecordings(kept.map((each) => each.shape[0]!)), channels: first!.shape[1]! };
 }
 
+const isConverted = ({ factor = 1 }: Kept): boolean => factor !== 1;
+
 /** Integers stay as they are where all files have the same type; otherwise all become float32. */
 function commonType(kept: readonly Kept[]): Pick<Layout, "dtype" | "fullScale" | "rescale"> {
   const [first] = kept;
   const alike = kept.every((each) => each.fullScale === first!.fullScale);
   if (!alike) return { dtype: "float32", fullScale: 1, rescale: true };
+  if (kept.some(isConverted)) return { dtype: "float32", fullScale: first!.fullScale, rescale: false };
   const dtype = kept.every((each) => each.dtype === first!.dtype) ? first!.dtype : "float32";
   return { dtype, fullScale: first!.fullScale, rescale: false };
 }
@@ -101,6 +105,7 @@ export function samplesOf(kept: Kept, layout: Layout): number {
 }
 
 function converted(data: SampleArray, kept: Kept, layout: Layout): SampleArray {
+  if (isConverted(kept)) return scaledAcceleration(data, kept.acceleration!, kept.shape[1]!, kept.factor!);
   if (kept.dtype === layout.dtype && !layout.rescale) return data;
   return layout.rescale ? Float32Array.from(data, (value) => value / kept.fullScale) : Float32Array.from(data);
 }

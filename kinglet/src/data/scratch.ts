@@ -1,6 +1,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { bytesOf, type Shape, viewOf } from "../base/index.ts";
 import type { Recording, SampleArray, SampleDType } from "./readers/index.ts";
+import { type Acceleration, accelerationOf } from "./units.ts";
 
 /** A recording that lies in the scratch file: all about it but its values. */
 export interface Kept {
@@ -16,6 +17,10 @@ export interface Kept {
   readonly part: "train" | "test" | undefined;
   readonly source: number;
   readonly place: string;
+  /** Where three channels may be acceleration. */
+  readonly acceleration?: Acceleration | undefined;
+  /** What its acceleration is multiplied by. */
+  readonly factor?: number;
 }
 
 const BUFFER_BYTES = 1 << 20;
@@ -94,7 +99,8 @@ export class Scratch {
     const offset = this.file.size;
     const bytes = bytesOf(data);
     await this.file.write(bytes);
-    this.kept.push({ offset, bytes: bytes.length, dtype, shape, fullScale, rateHz, channels, ...about });
+    const acceleration = accelerationOf(data, { shape, channels, fullScale });
+    this.kept.push({ offset, bytes: bytes.length, dtype, shape, fullScale, rateHz, channels, acceleration, ...about });
   }
 
   /** No recording is added after this. */

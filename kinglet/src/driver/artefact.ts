@@ -19,6 +19,8 @@ export interface ArtefactOptions extends Pick<MemoryOptions, "fuse" | "streamInp
   /** Start of all names in the output; made from the graph's name where absent. */
   readonly id?: string;
   readonly optimize?: Optimize;
+  /** Of a training step: see `CompileOptions`. */
+  readonly learnsAfter?: string;
 }
 
 /** The deployable thing as files by name, with its exact figures. */
@@ -90,6 +92,7 @@ function compileFor(graph: Graph, target: Compiled["target"], options: ArtefactO
   return compileGraph(graph, {
     target,
     ...(options.optimize === undefined ? {} : { optimize: options.optimize }),
+    ...(options.learnsAfter === undefined ? {} : { learnsAfter: options.learnsAfter }),
     ...(options.ram === undefined ? {} : { ram: options.ram }),
     ...(options.fuse === undefined ? {} : { fuse: options.fuse }),
     ...(options.streamInput === undefined ? {} : { streamInput: options.streamInput }),

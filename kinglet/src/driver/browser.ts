@@ -3,3 +3,4 @@ export * from "./compile.ts";
 export * from "./samples.ts";
 export * from "./tensors.ts";
 export * from "./quantize/index.ts";
+export type { SparseLayer } from "./zeros.ts";

@@ -1,5 +1,5 @@
 import { KingletError } from "../base/index.ts";
-import type { Graph } from "../graph/index.ts";
+import type { Graph, Node } from "../graph/index.ts";
 import { type Program, wasmCodeBytes } from "../loops/index.ts";
 import { findOp, type Schedules } from "../ops/index.ts";
 import { type PassTrace, runPasses } from "../passes/index.ts";
@@ -21,7 +21,8 @@ import { lower } from "../targets/lower.ts";
 import type { Optimize } from "../targets/share.ts";
 import { convertLayout, wasmDotSchedules, wasmSchedules } from "../targets/wasm/index.ts";
 
-import { chooseMemory, type LowerWith, type MemoryOptions } from "./memory.ts";
+import { chooseMemory, type LowerWith, type MemoryOptions, type Placed } from "./memory.ts";
+import { packLayers, type SparseLayer } from "./zeros.ts";
 
 /** What code is made for: portable C, C for Arm cores with the DSP extension or with Helium vectors, C for RISC-V, WebAssembly with SIMD (and with dot products of bytes) or without, JavaScript, or the plain loops. */
 export type TargetId = "c" | "c-dsp" | "c-mve" | "c-riscv" | "wasm" | "wasm-dots" | "wasm-scalar" | "js" | "plain";
@@ -29,6 +30,8 @@ export type TargetId = "c" | "c-dsp" | "c-mve" | "c-riscv" | "wasm" | "wasm-dots
 export interface CompileOptions extends MemoryOptions {
   readonly target: TargetId;
   readonly optimize?: Optimize;
+  /** The node of a training step up to which it is an inference: a library then has two calls. */
+  readonly learnsAfter?: string;
   readonly trace?: PassTrace;
 }
 
@@ -42,6 +45,8 @@ export interface Compiled {
   readonly macs: number;
   readonly extraMacs: number;
   readonly parameters: number;
+  /** Layers of which most weights are 0, and how they are stored; of C only. */
+  readonly sparse: readonly SparseLayer[];
   /** Tables in flash or in the module: weights, biases, multipliers. */
   readonly weightBytes: number;
 }
@@ -95,6 +100,14 @@ function memoryByRows({ target, fuse, streamInput, trade }: CompileOptions): boo
   return rows;
 }
 
+/** The program that says where learning begins. */
+function learning(program: Program, after: string | undefined): Program {
+  if (after === undefined) return program;
+  const last = program.steps.findIndex(({ name }) => name === after);
+  if (last < 0) throw new KingletError("misuse", `there is no step "${after}" after which learning could begin`);
+  return { ...program, learnsFrom: last + 1 };
+}
+
 /**
  * Graph to placed program: passes, kernels, order, addresses, proof.
  * @throws KingletError `unsupported`, `bad-graph`, `does-not-fit`, or `internal` where the plan fails its check.
@@ -104,8 +117,9 @@ export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
   const wasm = options.target === "wasm" || options.target === "wasm-dots";
   const optimize = options.optimize ?? (wasm ? "speed" : "balanced");
   const schedules = schedulesFor(options.target, optimize, ready);
+  let packed: ReadonlySet<Node> = new Set();
   const lowerFor = (how: Optimize, stages: Parameters<LowerWith>[0], walks: Parameters<LowerWith>[1], own = schedules): Program =>
-    lower(ready, { schedules: own, optimize: how, walks, stages, convert: convertLayout });
+    lower(ready, { schedules: own, optimize: how, walks, stages, convert: convertLayout, packed });
   const memory = { ...options, rows: memoryByRows(options), backward: !wasm, overlap: options.overlap ?? !(wasm && worthThreads(ready)) };
   const lowerWith: LowerWith = (stages, walks) => {
     const program = lowerFor(optimize, stages, walks);
@@ -114,7 +128,13 @@ export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
   };
   const thrifty = thriftySchedules(options.target, optimize, ready);
   const lowerings = [lowerWith, ...(thrifty === undefined ? [] : [((stages, walks) => lowerFor(optimize, stages, walks, thrifty)) as LowerWith])];
-  const { program, plan, extraMacs = 0 } = chooseMemory(ready, memory, macsOf(ready), lowerings);
+  const place = (nodes: ReadonlySet<Node>): Placed => {
+    packed = nodes;
+    return chooseMemory(ready, memory, macsOf(ready), lowerings);
+  };
+  const { placed, sparse } = packLayers(ready, place(packed), options.target, place);
+  const { plan, extraMacs = 0 } = placed;
+  const program = learning(placed.program, options.learnsAfter);
   const check = checkPlan(program, plan);
   if (!check.ok) throw new KingletError("internal", `the memory plan failed its check: ${check.failures[0]?.message ?? ""}`, { place: graph.name });
   return {
@@ -125,6 +145,7 @@ export function compileGraph(graph: Graph, options: CompileOptions): Compiled {
     macs: macsOf(ready) + extraMacs,
     extraMacs,
     parameters: parametersOf(ready),
+    sparse,
     weightBytes: program.constants.reduce((sum, c) => sum + c.data.byteLength, 0),
   };
 }

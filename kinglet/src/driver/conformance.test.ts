@@ -4,6 +4,7 @@ import { caseGraph, type OpDef, OPS } from "../ops/index.ts";
 import { coreById, isCoreId } from "../boards/index.ts";
 import { coreTools, needTools } from "../boards/tool-gate.ts";
 import { type ExecuteOptions, execute, type Via } from "./execute.ts";
+import { caseType, countsOf, shows, type Support } from "./support-testing.ts";
 import { type Part, Together } from "./together-testing.ts";
 
 /** Operators with such schedules. */
@@ -32,6 +33,11 @@ interface Subject {
 function subjectOf(op: OpDef): Subject {
   const { graph, inputs } = caseGraph(op, new Xorshift32(1));
   return { op, part: { graph, sample: inputs.map(bytesOf) } };
+}
+
+/** That all cases of an operator pass in a way. */
+function passing({ op }: Subject, way: string): Support {
+  return { suite: "cases", way, rows: { [op.name]: countsOf(op.cases.map(caseType)) } };
 }
 
 /** Neighbours in the list of operators, as many as go together. */
@@ -90,12 +96,14 @@ describe.each(rows)("$name", ({ subject, all, place }) => {
     expect(subject.op.cases.length).toBeGreaterThan(0);
   });
 
-  test.each(HERE)("%s equals the plain loops", async (via) => {
+  test.for(HERE)("%s equals the plain loops", async (via, context) => {
+    shows(context, passing(subject, via));
     const { graph, sample } = subject.part;
     expectSame(subject, via, (await execute(graph, via, [sample])).outputs[0]!, await plain());
   });
 
   test("host C equals the plain loops, without a warning", async (context) => {
+    shows(context, passing(subject, "c"));
     needTools(context, "cc");
     const { outputs, warnings } = (await all.results("c", SANITIZED))[place]!;
     expectSame(subject, "c", outputs, await plain());
@@ -104,6 +112,7 @@ describe.each(rows)("$name", ({ subject, all, place }) => {
 
   if (vectors.includes(subject)) {
     test("firmware on the emulated Cortex-M55 equals the plain loops", async (context) => {
+      shows(context, passing(subject, "cortex-m55"));
       needTools(context, ...coreTools(coreById("cortex-m55")));
       const { outputs } = (await vectorGroup.results("cortex-m55"))[vectors.indexOf(subject)]!;
       expectSame(subject, "cortex-m55", outputs, await plain());
@@ -111,6 +120,7 @@ describe.each(rows)("$name", ({ subject, all, place }) => {
   }
 
   test("firmware on the emulated Cortex-M4 equals the plain loops", async (context) => {
+    shows(context, passing(subject, "cortex-m4"));
     needTools(context, ...coreTools(coreById("cortex-m4")));
     expectSame(subject, "cortex-m4", (await all.results("cortex-m4"))[place]!.outputs, await plain());
   });

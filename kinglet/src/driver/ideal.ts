@@ -1,5 +1,5 @@
 import { elementCount } from "../base/index.ts";
-import { type Core, type CoreId, coreById } from "../boards/index.ts";
+import { type Core, type CoreId, coreById } from "../boards/browser.ts";
 import type { Node } from "../graph/index.ts";
 import { findOp } from "../ops/index.ts";
 

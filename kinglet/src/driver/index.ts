@@ -3,6 +3,7 @@ export * from "./artefact.ts";
 export * from "./compare.ts";
 export * from "./diff.ts";
 export * from "./execute.ts";
+export * from "./footprint.ts";
 export * from "./inspect.ts";
 export * from "./layers.ts";
 export * from "./onnx-cases.ts";

@@ -4,7 +4,8 @@ import { dirname, join } from "node:path";
 import { unzipSync } from "fflate";
 import { describe, expect, test, type TestContext } from "vitest";
 import { needShared } from "../formats/test-files.ts";
-import { type Conformance, runOnnxCases } from "./onnx-cases.ts";
+import { type Conformance, type OnnxCase, runOnnxCases } from "./onnx-cases.ts";
+import { type Counts, countsOf, shows } from "./support-testing.ts";
 
 /** Suites of the ONNX project with how many of their cases pass at least; all others are refused by name. */
 const SUITES = { node: 1083, simple: 5, "pytorch-converted": 57, "pytorch-operator": 25 } as const;
@@ -24,13 +25,30 @@ async function runSuite(context: TestContext, suite: string): Promise<Conformanc
   }
 }
 
+/** What cases have in common, by their operator; those of several are one row. */
+function byOperator(cases: readonly OnnxCase[], labelOf: (one: OnnxCase) => string): Record<string, Counts> {
+  const rows = new Map<string, string[]>();
+  for (const one of cases) {
+    const operator = one.operators.length === 1 ? one.operators[0]! : "several operators";
+    rows.set(operator, [...(rows.get(operator) ?? []), labelOf(one)]);
+  }
+  return Object.fromEntries([...rows].map(([operator, labels]) => [operator, countsOf(labels)]));
+}
+
 describe("ONNX backend cases as JavaScript and WebAssembly", () => {
   for (const [suite, least] of Object.entries(SUITES)) {
     test(`${suite}: at least ${least} pass, none is wrong`, { timeout: 900_000 }, async (context) => {
+      shows(context, { suite: "onnx", way: suite, rows: {} }, { suite: "onnx-refused", way: suite, rows: {} });
       const found = await runSuite(context, suite);
       expect(found.cases.filter((one) => one.outcome === "wrong")).toEqual([]);
       expect(found.passed).toBeGreaterThanOrEqual(least);
       for (const one of found.cases) if (one.outcome === "refused") expect(one.reason, one.name).not.toBe("");
+      const [passed, refused] = ["passed", "refused"].map((outcome) => found.cases.filter((one) => one.outcome === outcome));
+      shows(
+        context,
+        { suite: "onnx", way: suite, rows: byOperator(passed!, ({ type }) => type ?? "no tensor") },
+        { suite: "onnx-refused", way: suite, rows: byOperator(refused!, ({ reason }) => reason!) },
+      );
     });
   }
 });

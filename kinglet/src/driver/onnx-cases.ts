@@ -1,7 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { bytesOf, elementCount, fromBytes, KingletError, sameShape, shapeText, type TypedArray } from "../base/index.ts";
-import { readOnnx, readTensorFile } from "../formats/index.ts";
+import { onnxOperators, readOnnx, readTensorFile } from "../formats/index.ts";
 import type { Graph, Value } from "../graph/index.ts";
 import { execute, type Via } from "./execute.ts";
 import type { Sample } from "./tensors.ts";
@@ -9,6 +9,10 @@ import type { Sample } from "./tensors.ts";
 /** What became of one case: it gave the stored outputs, was refused with a reason, or gave others. */
 export interface OnnxCase {
   readonly name: string;
+  /** Of the file's graph, each once. */
+  readonly operators: readonly string[];
+  /** The element type of the first input, or of the output where there is none; null where it is no tensor. */
+  readonly type: string | null;
   readonly outcome: "passed" | "refused" | "wrong";
   /** Why it was refused, or where outputs differ. */
   readonly reason?: string;
@@ -57,8 +61,18 @@ function modelFor(bytes: Uint8Array, name: string, inputs: readonly Tensor[]): G
   return readOnnx(bytes, name, { shapeOf: (_, i) => inputs[i]?.shape, contents: (i) => inputs[i]?.data });
 }
 
+/** The inputs of a set. What the model itself is refused for says more than that one of them is no tensor. */
+async function readInputs(model: Uint8Array, name: string, folder: string): Promise<Tensor[]> {
+  try {
+    return await readTensors(folder, "input");
+  } catch (error) {
+    modelFor(model, name, []);
+    throw error;
+  }
+}
+
 async function runSet(model: Uint8Array, name: string, folder: string, ways: readonly Via[]): Promise<string | null> {
-  const inputs = await readTensors(folder, "input");
+  const inputs = await readInputs(model, name, folder);
   const graph = modelFor(model, name, inputs);
   const given = inputs.filter((input) => input.data.length > 0);
   if (given.length < graph.inputs.length)
@@ -77,8 +91,8 @@ function risingInputs(graph: Graph): Sample {
 }
 
 /** A model that stands alone, with its outputs in files beside it: NAME.onnx, NAME_output_0.pb … */
-async function runAlone(path: string, name: string, ways: readonly Via[]): Promise<string | null> {
-  const graph = readOnnx(await readFile(path), name);
+async function runAlone(model: Uint8Array, path: string, ways: readonly Via[]): Promise<string | null> {
+  const graph = readOnnx(model, path);
   const stem = path.replace(/\.onnx$/, "");
   const outputs = await Promise.all(graph.outputs.map(async (_, i) => readTensorFile(await readFile(`${stem}_output_${i}.pb`), `output_${i}.pb`)));
   return await compareRuns(graph, risingInputs(graph), outputs, ways);
@@ -98,25 +112,44 @@ async function compareRuns(graph: Graph, sample: Sample, outputs: readonly Tenso
   return null;
 }
 
-/** Every set of a case in a folder of its own. */
-async function runSets(folder: string, name: string, ways: readonly Via[]): Promise<string | null> {
-  const model = await readFile(join(folder, "model.onnx"));
-  const sets = (await readdir(folder)).filter((entry) => entry.startsWith("test_data_set_")).sort();
+async function typeOf(folder: string): Promise<string | null> {
+  for (const kind of ["input", "output"] as const) {
+    const [first] = await readTensors(folder, kind).catch(() => [undefined]);
+    if (first !== undefined) return first.element.name;
+  }
+  return null;
+}
+
+/** The sets of a case that has a folder of its own. */
+async function setsOf(path: string): Promise<string[]> {
+  if (path.endsWith(".onnx")) return [];
+  const entries = await readdir(path);
+  return entries
+    .filter((entry) => entry.startsWith("test_data_set_"))
+    .sort()
+    .map((entry) => join(path, entry));
+}
+
+/** Where one of the sets differs, or null. */
+async function runSets(model: Uint8Array, name: string, sets: readonly string[], ways: readonly Via[]): Promise<string | null> {
   for (const set of sets) {
-    const wrong = await runSet(model, name, join(folder, set), ways);
+    const wrong = await runSet(model, name, set, ways);
     if (wrong !== null) return wrong;
   }
   return null;
 }
 
 async function runCase(path: string, name: string, ways: readonly Via[]): Promise<OnnxCase> {
+  const alone = path.endsWith(".onnx");
+  const [model, sets] = [await readFile(alone ? path : join(path, "model.onnx")), await setsOf(path)];
+  const about = { name, operators: onnxOperators(model, name), type: sets[0] === undefined ? null : await typeOf(sets[0]) };
   try {
-    const wrong = await (path.endsWith(".onnx") ? runAlone : runSets)(path, name, ways);
-    return wrong === null ? { name, outcome: "passed" } : { name, outcome: "wrong", reason: wrong };
+    const wrong = await (alone ? runAlone(model, path, ways) : runSets(model, name, sets, ways));
+    return wrong === null ? { ...about, outcome: "passed" } : { ...about, outcome: "wrong", reason: wrong };
   } catch (error) {
     if (!(error instanceof KingletError)) throw error;
     // A refusal speaks of the file; an error of Kinglet's own is a wrong answer.
-    return { name, outcome: error.code === "internal" ? "wrong" : "refused", reason: error.message };
+    return { ...about, outcome: error.code === "internal" ? "wrong" : "refused", reason: error.message };
   }
 }
 

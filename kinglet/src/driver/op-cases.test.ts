@@ -6,8 +6,9 @@ import { coreById } from "../boards/index.ts";
 import { coreTools, needTools } from "../boards/tool-gate.ts";
 import { readModel } from "../formats/index.ts";
 import { needShared } from "../formats/test-files.ts";
-import type { Graph } from "../graph/index.ts";
+import type { Graph, Node } from "../graph/index.ts";
 import { execute, type Via } from "./execute.ts";
+import { caseType, type Counts, countsOf, shows } from "./support-testing.ts";
 import { Together } from "./together-testing.ts";
 
 /** A network of one operator with the inputs and results that TensorFlow Lite Micro's own tests hold. */
@@ -81,6 +82,23 @@ function differences(got: ArrayLike<number | bigint>, golden: readonly number[])
     : [`${wrong.length} of ${golden.length} differ (got ${got.length})`, ...wrong.slice(0, 4)];
 }
 
+/** Cases by operator and type. Where several nodes make a case, the one that is tested comes first. */
+function rowsOf(cases: readonly GoldenCase[]): Record<string, Counts> {
+  const ops = new Set(cases.map(({ graph }) => graph.nodes[0]!.op));
+  const typeOf = ({ inputs, outputs }: Node): string =>
+    caseType({ inputs: inputs.map((value) => value && { dtype: value.dtype, constant: value.data !== undefined }), outputs });
+  const typesOf = (op: string): string[] => cases.flatMap(({ graph: { nodes } }) => (nodes[0]!.op === op ? [typeOf(nodes[0]!)] : []));
+  return Object.fromEntries([...ops].map((op) => [op, countsOf(typesOf(op))]));
+}
+
+/** The cases of a kind, whose numbers the test is to give in a way. */
+function casesFor(context: TestContext, kind: string, way: Via): GoldenCase[] {
+  shows(context, { suite: "tflm", way, rows: {} });
+  const cases = casesOf(context, kind);
+  shows(context, { suite: "tflm", way, rows: rowsOf(cases) });
+  return cases;
+}
+
 function expectGolden(via: Via, one: GoldenCase, output: Uint8Array): void {
   const got = fromBytes(one.graph.outputs[0]!.dtype, output);
   expect(differences(got as ArrayLike<number | bigint>, one.golden), `${one.name} by ${via}`).toEqual([]);
@@ -101,17 +119,19 @@ describe.each(KINDS)("TensorFlow Lite Micro's 16-bit %s cases", (kind) => {
 
   for (const via of ["plain", "js", "wasm"] as const) {
     test(`give the golden numbers by ${via}`, async (context) => {
-      for (const one of casesOf(context, kind)) expectGolden(via, one, (await execute(one.graph, via, [one.sample])).outputs[0]![0]!);
+      for (const one of casesFor(context, kind, via)) expectGolden(via, one, (await execute(one.graph, via, [one.sample])).outputs[0]![0]!);
     }, 60_000);
   }
 
   test("give the golden numbers by host C", async (context) => {
+    const cases = casesFor(context, kind, "c");
     needTools(context, "cc");
-    await expectTogether("c", kind, casesOf(context, kind));
+    await expectTogether("c", kind, cases);
   }, 120_000);
 
   test("give the golden numbers by the emulated Cortex-M4", async (context) => {
+    const cases = casesFor(context, kind, "cortex-m4");
     needTools(context, ...coreTools(coreById("cortex-m4")));
-    await expectTogether("cortex-m4", kind, casesOf(context, kind));
+    await expectTogether("cortex-m4", kind, cases);
   }, 120_000);
 });

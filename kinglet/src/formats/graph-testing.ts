@@ -6,8 +6,22 @@ export function comparableAttributes(attributes: Attributes): unknown {
   return Object.fromEntries(entries.sort().map(([key, each]) => [key, typeof each === "number" ? Math.fround(each) : each]));
 }
 
+interface Comparable {
+  readonly inputs: unknown;
+  readonly nodes: unknown;
+  readonly outputs: unknown;
+  readonly values: readonly Readonly<Record<string, unknown>>[];
+  readonly metadata: unknown;
+}
+
+/** What a graph computes, without any names and notes. */
+export function nameless(graph: Graph): unknown {
+  const { metadata: _, values, ...rest } = comparable(graph);
+  return { ...rest, values: values.map(({ name: __, ...value }) => value) };
+}
+
 /** What a graph is, without the names of its nodes and what numbering and a file's single precision change; to be compared deeply. */
-export function comparable(graph: Graph): unknown {
+export function comparable(graph: Graph): Comparable {
   const order = new Map<Value, number>();
   const place = (value: Value | null): number | null => {
     if (value === null) return null;

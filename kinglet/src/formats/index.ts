@@ -1,5 +1,18 @@
 export { crc32, readKinglet, writeKinglet } from "./kinglet/index.ts";
 export { formatFor, type ModelFormat, readModel } from "./models.ts";
 export { type NpyArray, readNpy, writeNpy } from "./npy.ts";
-export { type OnnxOptions, readOnnx, readTensorFile } from "./onnx/index.ts";
-export { readTflite, writeTflite } from "./tflite/index.ts";
+export { onnxOperators, type OnnxOptions, type OnnxWriteOptions, readOnnx, readTensorFile, writeOnnx } from "./onnx/index.ts";
+export { readTflite, tfliteOperators, writeTflite } from "./tflite/index.ts";
+export {
+  isWeights,
+  KERAS_APPLICATIONS,
+  loadWeights,
+  type LoadWeightsOptions,
+  readMlpackage,
+  readWeights,
+  TORCHVISION,
+  type WeightLayout,
+  type WeightNames,
+  type Weights,
+  type WeightTensor,
+} from "./weights/index.ts";

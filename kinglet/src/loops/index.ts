@@ -15,4 +15,4 @@ export * from "./simplify.ts";
 export * from "./types.ts";
 export * from "./vector.ts";
 export { wasmTableBytes } from "./wasm-constants.ts";
-export { MAY_SLEEP, MOST_THREADS } from "./wasm-threads.ts";
+export { MAY_SLEEP, MOST_THREADS, SPINS_AWAKE } from "./wasm-threads.ts";

@@ -10,7 +10,7 @@ import { encodeModule, PAGE_BYTES, unsigned, VALUE, type WasmFunction } from "./
 import { Frame, type FunctionContext } from "./wasm-frame.ts";
 import { NO_RESULT, OP, SIMD } from "./wasm-opcodes.ts";
 import { compileFunction } from "./wasm-statements.ts";
-import { barrierFunction, CONTROL_BYTES, forThreads, isParallel, sharingOf } from "./wasm-threads.ts";
+import { barrierFunctions, CONTROL_BYTES, forThreads, isParallel, sharingOf } from "./wasm-threads.ts";
 
 export interface WasmOptions {
   /** Also exports every step as "step0", "step1", … and names all functions. */
@@ -81,7 +81,7 @@ export function printWasm(program: Program, placement: Placement, options: WasmO
   const barrier = threads ? funcs.length : undefined;
   const kernels = funcs.map((func) => compileFunction(func, { ...contextOf(program, func, functionIndex, options.relaxed ?? false), barrier }));
   const probe = options.probe ?? false;
-  const waits = threads ? [barrierFunction(layout.control, probe)] : [];
+  const waits = threads ? barrierFunctions(layout.control, funcs.length, probe) : [];
   const entries = threads
     ? [initFunction(program, layout, functionIndex), ...sharedEntries(program, layout, functionIndex, funcs.length, probe)]
     : entryPoints(program, layout, functionIndex, kernels.length, probe);

@@ -169,6 +169,8 @@ export interface Program {
   readonly steps: readonly Step[];
   /** Absent where every step runs once, in this order. */
   readonly stages?: readonly Stage[] | undefined;
+  /** The first step that only learning needs; what comes before is an inference. Absent where nothing is learned. */
+  readonly learnsFrom?: number | undefined;
   readonly inputs: readonly Port[];
   readonly outputs: readonly Port[];
 }

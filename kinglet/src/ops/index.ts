@@ -18,6 +18,7 @@ export * from "./quantization.ts";
 export * from "./table.ts";
 export type { PadAttributes, SliceAttributes, StridedSliceAttributes } from "./slice.ts";
 export { type StreamFramesAttributes, streamState } from "./stream-frames.ts";
+export { type Question, THRESHOLDS, type TreeEnsembleAttributes, treeLoops } from "./tree-ensemble.ts";
 export { STATISTICS, type Statistic } from "./time-statistics.ts";
 export * from "./window.ts";
 export { GATES, LSTM, type LstmAttributes } from "./lstm-layout.ts";

@@ -23,6 +23,8 @@ export interface CaseInput extends ValueType {
   /** Integers or floats are drawn from here; the default is the dtype's whole range, floats from -2…2. */
   readonly low?: number;
   readonly high?: number;
+  /** Instead of random numbers, for tables that must mean something. */
+  readonly contents?: readonly number[];
 }
 
 /** One operator: everything Kinglet knows of it, in one place. */

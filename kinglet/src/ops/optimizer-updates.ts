@@ -55,6 +55,19 @@ function sgdLoops(k: KernelBuilder, node: Node): KernelInstance {
   return k.finish(`sgd_update${nesterov ? "_nesterov" : ""}_f32`, "A step of stochastic gradient descent with momentum.");
 }
 
+/** Without momentum there is nothing to remember. */
+function descentLoops(k: KernelBuilder, node: Node): KernelInstance {
+  const { weightDecay } = attributesOf<Pick<SgdAttributes, "weightDecay">>(node);
+  const [w] = stateOf(k, ["w"]) as [Buffer];
+  const [g, rate] = [k.input(1, "g"), k.input(2, "rate")];
+  const step = k.let("step", rate.load(0));
+  eachWeight(k, node, (i) => {
+    const weight = k.let("weight", w.load(i));
+    w.store(i, weight.sub(step.mul(decayed(k, g.load(i), weight, weightDecay))));
+  });
+  return k.finish("descent_update_f32", "A step of gradient descent.");
+}
+
 function adamLoops(k: KernelBuilder, node: Node): KernelInstance {
   const { beta1, beta2, epsilon, weightDecay, decoupled } = attributesOf<AdamAttributes>(node);
   const [w, mean, square] = stateOf(k, ["w", "mean", "square"]) as [Buffer, Buffer, Buffer];
@@ -148,6 +161,9 @@ function update(name: string, states: number, rates: number, loops: OpDef["loops
 
 /** Inputs: weights, velocity (both change), gradient, rate [1]. v ← momentum · v + g; w ← w − rate · v, or with Nesterov's look ahead. */
 export const sgdUpdate = update("sgdUpdate", 2, 1, sgdLoops, { momentum: 0.9, nesterov: true, weightDecay: 0.01 });
+
+/** Inputs: weights (change), gradient, rate [1]. w ← w − rate · g. */
+export const descentUpdate = update("descentUpdate", 1, 1, descentLoops, { weightDecay: 0.01 });
 
 /**
  * Kingma & Ba, ICLR 2015. Inputs: weights, mean, square (all change), gradient, and three rates: the learning rate, the same divided

@@ -82,7 +82,7 @@ function maxLoops(k: KernelBuilder, node: Node): KernelInstance {
   return k.finish(`max_pool_${suffixOf(x.dtype)}`, "Largest element of a window; positions outside the input do not count.");
 }
 
-const SAME: PoolAttributes = { filterH: 3, filterW: 3, strideH: 2, strideW: 2, padTop: 1, padBottom: 1, padLeft: 1, padRight: 1, activation: "none" };
+const SAME: PoolAttributes = { filterH: 3, filterW: 3, strideH: 2, strideW: 2, padTop: 1, padBottom: 1, padLeft: 0, padRight: 1, activation: "none" };
 const cases = [
   {
     name: "int8",

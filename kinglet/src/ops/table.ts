@@ -46,7 +46,11 @@ import { conv2dFilterGradient, conv2dInputGradient, depthwiseConv2dFilterGradien
 import { softmaxCrossEntropy } from "./cross-entropy.ts";
 import { dropout } from "./dropout.ts";
 import { fakeQuantize, fakeQuantizeGradient, fakeQuantizeWeights } from "./fake-quantize.ts";
-import { adamUpdate, movingAverage, rmsPropUpdate, sgdUpdate } from "./optimizer-updates.ts";
+import { mapValues } from "./map-values.ts";
+import { oneVersusOneProbabilities, oneVersusOneScores, oneVersusOneVotes } from "./one-versus-one.ts";
+import { squaredDistances } from "./squared-distances.ts";
+import { treeEnsemble } from "./tree-ensemble.ts";
+import { adamUpdate, descentUpdate, movingAverage, rmsPropUpdate, sgdUpdate } from "./optimizer-updates.ts";
 import { averagePool2dGradient, maxPool2dGradient } from "./pool-gradient.ts";
 
 /** Every operator by name. A family's file gives its operators; this is the only place that lists them. */
@@ -168,6 +172,7 @@ export const OPS = {
   fakeQuantizeGradient,
   fakeQuantizeWeights,
   sgdUpdate,
+  descentUpdate,
   adamUpdate,
   rmsPropUpdate,
   movingAverage,
@@ -188,6 +193,12 @@ export const OPS = {
   spectralSubtraction,
   pcanGain,
   filterBankLog,
+  treeEnsemble,
+  squaredDistances,
+  oneVersusOneScores,
+  oneVersusOneVotes,
+  oneVersusOneProbabilities,
+  mapValues,
 } satisfies Record<string, OpDef>;
 
 export type OpName = keyof typeof OPS;

@@ -1,4 +1,5 @@
 export { foldBatchNorm } from "./fold-batch-norm.ts";
+export { layOut } from "./layout.ts";
 export * from "./pipeline.ts";
 export * from "./differentiate.ts";
 export * from "./quantize/index.ts";

@@ -1,4 +1,4 @@
-import { elementCount, sameShape, stridesOf, type TypedArray } from "../base/index.ts";
+import { elementCount, inverseOf, isIdentity, keepsOrder, type Permutation, permuteData, permuted, sameShape } from "../base/index.ts";
 import type { Attributes, Graph, Node, Value } from "../graph/index.ts";
 import { attributesOf, findOp } from "../ops/index.ts";
 
@@ -11,36 +11,6 @@ const ELEMENTWISE = new Set(
   ).split(" "),
 );
 const REDUCTIONS = new Set(["mean", "sum", "reduceMax", "reduceMin", "reduceProd"]);
-
-type Permutation = readonly number[];
-
-const isIdentity = (p: Permutation): boolean => p.every((d, i) => d === i);
-const inverseOf = (p: Permutation): number[] => p.map((_, d) => p.indexOf(d));
-const permuted = <T>(list: readonly T[], p: Permutation): T[] => p.map((d) => list[d]!);
-
-/** A transpose that moves dimensions of one element only leaves every element where it lies. */
-function keepsOrder(shape: readonly number[], p: Permutation): boolean {
-  const long = p.filter((d) => shape[d] !== 1);
-  return long.every((d, i) => i === 0 || long[i - 1]! < d);
-}
-
-function permuteData(data: TypedArray, shape: readonly number[], p: Permutation): TypedArray {
-  const out = data.slice();
-  const strides = permuted(stridesOf(shape), p);
-  const sizes = permuted(shape, p);
-  const index = sizes.map(() => 0);
-  for (let i = 0, at = 0; i < data.length; i++) {
-    out[i] = data[at]!;
-    for (let d = sizes.length - 1; d >= 0; d--) {
-      index[d]!++;
-      at += strides[d]!;
-      if (index[d]! < sizes[d]!) break;
-      at -= strides[d]! * sizes[d]!;
-      index[d] = 0;
-    }
-  }
-  return out;
-}
 
 /** A value as the transpose of another that is at hand: value = transpose(base, permutation). */
 interface Turned {

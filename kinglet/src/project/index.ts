@@ -1,5 +1,5 @@
 export { checkConfig, CONFIG_FILE, type Features, NETWORK_NAMES, type ProjectConfig } from "./config.ts";
-export type { Augmentation } from "./augmentation.ts";
+export { type Augmentation, augmentsOf } from "./augmentation.ts";
 export {
   learn,
   type Learned,
@@ -13,4 +13,5 @@ export {
 } from "./learn.ts";
 export { isProject, loadConfig } from "./load.ts";
 export { measureFeatures, projectNetwork, readSamples, spread } from "./network.ts";
+export { readStartWeights, readWeightsFile } from "./weights.ts";
 export { KINDS, type ProjectKind, projectFiles } from "./template.ts";

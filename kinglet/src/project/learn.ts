@@ -17,8 +17,10 @@ import {
   writeCheckpoint,
 } from "../train/index.ts";
 import { augmentsOf } from "./augmentation.ts";
+import { CHOICES, choicesFor } from "./choices.ts";
 import type { ProjectConfig } from "./config.ts";
 import { measureFeatures, projectNetwork } from "./network.ts";
+import type { StartWeights } from "./weights.ts";
 
 /** Where a project keeps its data set, and the state of its training, below its folder. */
 export const PROJECT_DATA = ".kinglet/data";
@@ -48,6 +50,8 @@ export interface LearnTask {
 export interface LearnOptions extends LearnTask, Pick<FitOptions, "threads" | "onBatch" | "signal"> {
   readonly onPlan?: (plan: TrainingPlan) => void;
   readonly onEpoch?: (report: EpochReport) => void;
+  /** What `readStartWeights` gave. */
+  readonly weights: StartWeights | null;
   /** File to keep the state in after every epoch; none without it. */
   readonly checkpoint?: string;
   /** Goes on from that file. */
@@ -62,7 +66,7 @@ export interface Learned {
 
 /** The parts of a project's data: the same for everything that a project does. */
 export function projectSplit(config: ProjectConfig, dataset: Dataset): Split {
-  return splitDataset(dataset, { ...config.split, seed: config.seed });
+  return splitDataset(dataset, config.split);
 }
 
 /** The data set of a project. @throws KingletError `bad-input` where there is none */
@@ -71,11 +75,12 @@ export async function projectData(folder: string): Promise<Dataset> {
 }
 
 /** What must be the same for a checkpoint to mean anything. */
-function agreedOf(config: ProjectConfig, dataset: Dataset): Record<string, string> {
-  const { network, features, batch, optimizer, schedule, epochs, augmentation, split, seed } = config;
+function agreedOf(config: ProjectConfig, dataset: Dataset, start: StartWeights | null): Record<string, string> {
+  const { network, weights, features, batch, optimizer, schedule, epochs, augmentation, split, seed } = config;
   const text = (value: unknown): string => JSON.stringify(value);
   return {
     network: text(network),
+    "set of weights to start from": text([weights, start?.sha256]),
     features: text(features),
     batch: text(batch),
     optimizer: text(optimizer),
@@ -83,6 +88,7 @@ function agreedOf(config: ProjectConfig, dataset: Dataset): Record<string, strin
     // A schedule that moves is stretched over all epochs.
     ...(schedule.kind === "constant" ? {} : { "number of epochs": text(epochs) }),
     augmentation: text(augmentation),
+    ...Object.fromEntries(CHOICES.map((name) => [name, text(config[name] ?? "none")])),
     split: text(split),
     seed: text(seed),
     "data set": text([dataset.info.samples, dataset.info.index.sha256, ...dataset.info.shards.map(({ sha256 }) => sha256)]),
@@ -123,13 +129,13 @@ function keeper(
  * training was killed and went on.
  * @throws KingletError `bad-input` where data and configuration do not fit, `interrupted` by the signal, and what training throws.
  */
-export async function learn(config: ProjectConfig, dataset: Dataset, options: LearnOptions = {}): Promise<Learned> {
+export async function learn(config: ProjectConfig, dataset: Dataset, options: LearnOptions): Promise<Learned> {
   const split = projectSplit(config, dataset);
   checkTrainable(config, dataset, split);
-  const agreed = { ...agreedOf(config, dataset), ...options.agreed };
+  const agreed = { ...agreedOf(config, dataset, options.weights), ...options.agreed };
   const before = options.resume === true && options.checkpoint !== undefined ? await readCheckpoint(options.checkpoint) : null;
   if (before !== null) checkAgreed(before, agreed, options.checkpoint!);
-  const given = options.start ?? projectNetwork(config, dataset.info, await measureFeatures(config, dataset, split.train));
+  const given = options.start ?? projectNetwork(config, dataset.info, await measureFeatures(config, dataset, split.train), options.weights);
   const reports = [...(before?.reports ?? [])];
   const keep = options.checkpoint === undefined ? (report: EpochReport) => void reports.push(report) : keeper(options.checkpoint, agreed, reports);
   const samples = { train: split.train.length, validation: split.validation.length, test: split.test.length };
@@ -141,6 +147,7 @@ export async function learn(config: ProjectConfig, dataset: Dataset, options: Le
     seed: config.seed,
     threads: options.threads ?? threadsFor(given, config.batch),
     augment: augmentsOf(config.augmentation),
+    ...choicesFor(config, given, dataset, split),
     ...options.method,
     ...(before === null ? {} : { resume: { epochs: before.epochs, restore: (session: TrainingSession) => session.restore(before.state) } }),
     ...(options.signal === undefined ? {} : { signal: options.signal }),

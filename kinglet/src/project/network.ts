@@ -6,6 +6,7 @@ import { applyOp } from "../ops/index.ts";
 import { mfcc, motionFeatures, normalise } from "../signal/index.ts";
 import { NETWORKS, type NetworkName, type NetworkOptions } from "../zoo/index.ts";
 import type { Features, ProjectConfig } from "./config.ts";
+import { type StartWeights, withStartWeights } from "./weights.ts";
 
 const misfit = (message: string, hint: string): KingletError => new KingletError("bad-input", message, { hint });
 
@@ -117,7 +118,7 @@ export async function measureFeatures(config: ProjectConfig, dataset: Dataset, t
 }
 
 /** The whole network of a project, for one sample: samples, features, normalization, layers, logits; classes and normalization as notes. */
-export function projectNetwork(config: ProjectConfig, info: DatasetInfo, normalization: Normalization): Graph {
+export function projectNetwork(config: ProjectConfig, info: DatasetInfo, normalization: Normalization, start: StartWeights | null): Graph {
   let options: Readonly<Record<string, unknown>> = {};
   const { name } = config.network;
   const before = featureGraph(config, info, (b, x) => {
@@ -127,7 +128,7 @@ export function projectNetwork(config: ProjectConfig, info: DatasetInfo, normali
     return reshape(b, ready, [1, ...fit.shape], "arranged");
   });
   const given = { ...config.network.options, ...options, classes: info.classes.length, seed: config.seed };
-  const network = (NETWORKS[name] as (options: NetworkOptions) => Graph)(given);
+  const network = withStartWeights((NETWORKS[name] as (options: NetworkOptions) => Graph)(given), config, start);
   const joined = joinGraphs(network.name, before, network);
   const notes = { labels: info.classes.join("\n"), normalization: JSON.stringify(normalization), features: JSON.stringify(config.features) };
   return { ...joined, metadata: { ...joined.metadata, ...notes } };

@@ -48,6 +48,8 @@ function configText({ network, features, epochs, batch, rate, augmentation }: Be
 export default {
   // A network by its name: mlp, cnn_1d, gru, lstm, ds_cnn, ds_cnn_digits, resnet8, mobilenet_v1 …; width makes it thinner or wider.
   network: ${network},
+  // Random weights at first, or those of a file that fit it: .safetensors, .h5, .keras, .mlpackage.
+  weights: null,
 
   // What the network sees, computed by the firmware, too: none (the samples), mfcc (sound), motion (statistics).
   features: ${features},
@@ -62,6 +64,10 @@ export default {
   // Changes of training samples. Sound: shift, gain, noise. Motion: jitter, scale, rotate, timeWarp. Pictures: flip, crop,
   // brightness, contrast, colour.
   augmentation: ${augmentation},
+
+  // More, each off where it is left out: labelSmoothing: 0.1, mixup: 0.2, averageDecay: 0.99 (a moving average of the weights), dropout: 0.2,
+  // clipNorm: 1, classWeights: "balanced" or { rare: 3 }, freeze: ["conv*"] (layers that stay, for kinglet train --start),
+  // distill: { temperature: 4, alpha: 0.9, hint: { student: "a layer", teacher: "a layer" } } (for kinglet distill).
 
   // Shares that are kept for judging. by: "group" keeps all samples of a speaker or person in one part.
   split: { by: "class", test: 0.2, validation: 0.1 },

@@ -1,13 +1,10 @@
 import { summaryOf } from "./facts.ts";
-import { escapeHtml } from "./markup.ts";
+import { escapeHtml, MARK } from "./markup.ts";
 import { memoryChart } from "./memory-chart.ts";
 import { SCRIPT } from "./script.ts";
 import { boardTable, checkTable, figureCards, layerTable, metadataList, methodTable, portList } from "./sections.ts";
 import { STYLE } from "./style.ts";
 import type { ReportData } from "./types.ts";
-
-/** The bird's crest: a gold stripe between two dark ones. */
-const MARK = `<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M3 17a9 9 0 0 1 18 0z" fill="#6d8b36"/><path d="M6.5 9.8C9 6 15 6 17.5 9.8L12 12z" fill="#23271e"/><path d="M8.6 8.4C10.5 6.6 13.5 6.6 15.4 8.4L12 10.8z" fill="#f2b01e"/><circle cx="16" cy="13.5" r="1.3" fill="#23271e"/></svg>`;
 
 function section(id: string, title: string, body: string, className = ""): string {
   return `<section${className === "" ? "" : ` class="${className}"`} aria-labelledby="${id}"><h2 id="${id}">${title}</h2>${body}</section>`;

@@ -6,4 +6,13 @@ export { type Column, formatTable } from "./table.ts";
 export { boardsText, checksText, figuresText, layersText, memoryText, networkText, reportText } from "./terminal.ts";
 export type { ReportBlock, ReportBoard, ReportCheck, ReportData, ReportLayer, ReportPort, ReportTimeline } from "./types.ts";
 export { renderTraining } from "./training.ts";
-export type { CurvePoint, JudgedNetwork, ShownMistake, TrainingReport } from "./training-types.ts";
+export type { Footprint } from "../driver/index.ts";
+export {
+  type CurvePoint,
+  type Decibels,
+  type JudgedNetwork,
+  type LayerNoise,
+  type NetworkStep,
+  type ShownMistake,
+  STEP_NAMES,
+} from "./training-types.ts";

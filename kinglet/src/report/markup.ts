@@ -1,5 +1,8 @@
 import { plain } from "./format.ts";
 
+/** The bird's crest: a gold stripe between two dark ones. */
+export const MARK = `<svg viewBox="0 0 24 24" aria-hidden="true"><path d="M3 17a9 9 0 0 1 18 0z" fill="#6d8b36"/><path d="M6.5 9.8C9 6 15 6 17.5 9.8L12 12z" fill="#23271e"/><path d="M8.6 8.4C10.5 6.6 13.5 6.6 15.4 8.4L12 10.8z" fill="#f2b01e"/><circle cx="16" cy="13.5" r="1.3" fill="#23271e"/></svg>`;
+
 const ENTITIES: Readonly<Record<string, string>> = { "&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "'": "&#39;" };
 
 /** Text from anywhere as HTML text or attribute value; names in files are hostile. */

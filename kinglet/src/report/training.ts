@@ -1,7 +1,8 @@
-import { bytesShort, count } from "./format.ts";
-import { escapeHtml, htmlTable } from "./markup.ts";
+import { bytesShort, count, countShort } from "./format.ts";
+import { escapeHtml, htmlTable, MARK } from "./markup.ts";
 import { STYLE } from "./style.ts";
-import { learningCurves, mistakeCards } from "./training-charts.ts";
+import { mistakeCards } from "./training-mistakes.ts";
+import { flashOf, noiseTable, ramOf, stepCurves, stepTable, titleOf, zerosTable } from "./training-steps.ts";
 import type { JudgedNetwork, TrainingReport } from "./training-types.ts";
 
 const OWN_STYLE = `
@@ -11,12 +12,13 @@ figcaption { font-size: .9rem; color: var(--quiet); margin-bottom: .3em; }
 svg text { font-size: 11px; fill: var(--quiet); font-variant-numeric: tabular-nums; }
 .curve { fill: none; stroke-width: 2; stroke-linejoin: round; } .curve.train, .curve.line0 { stroke: var(--bar2); } .curve.judge, .curve.line1 { stroke: var(--bar4); } .curve.line2 { stroke: var(--accent); }
 circle.train { fill: var(--bar2); } circle.judge { fill: var(--bar4); } .key.train { background: var(--bar2); } .key.judge { background: var(--bar4); }
-.confusion td { text-align: center; min-width: 4.2em; } .confusion thead th { text-align: center; } .confusion thead th:first-child { text-align: left; }
+.confusion td, .confusion td:last-child { text-align: center; min-width: 4.2em; } .confusion table { table-layout: fixed; min-width: calc(4.8em * var(--n)); } .confusion thead th { text-align: center; } .confusion thead th:first-child { text-align: left; }
 .hit { background: color-mix(in srgb, var(--good) calc(var(--s) * 55%), transparent); } .miss { background: color-mix(in srgb, var(--bad) calc(var(--s) * 70%), transparent); }
 .matrices { display: grid; gap: 14px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); }
 .mistakes { list-style: none; padding: 0; margin: 0; display: grid; gap: 12px; grid-template-columns: repeat(auto-fill, minmax(190px, 1fr)); }
 .mistakes li { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 10px 12px; } .mistakes p { margin: .3em 0 0; font-size: .875rem; overflow-wrap: anywhere; }
-.mistakes svg { width: 100%; display: block; } .mistakes .curve { stroke-width: 1; } .mistakes img { width: 100%; image-rendering: pixelated; display: block; border-radius: 4px; }
+.mistakes svg { width: 100%; display: block; } .mistakes .curve { stroke-width: 1; } .mistakes img { width: 100%; image-rendering: pixelated; display: block; border-radius: 4px; } .mistakes .heard { height: 84px; margin-top: 4px; image-rendering: auto; }
+h3 { font-size: 1rem; font-weight: 600; margin: 1.1em 0 .5em; } h3 .quiet { font-weight: 400; } td .bar, th .bar { min-width: 84px; } .num .bar { margin-left: auto; } .scroll + p { margin-top: 1.4em; }
 td .cell { display: block; margin: -7px -14px; padding: 7px 14px; }
 `;
 
@@ -26,14 +28,29 @@ function card(title: string, figure: string, note: string): string {
   return `<div class="card"><dt>${title}</dt><dd><strong>${figure}</strong><span>${note}</span></dd></div>`;
 }
 
-function cards({ judged, parameters, classes, judgedOn, curve }: TrainingReport): string {
-  const [best] = judged;
-  const each = judged.map(({ name, accuracy, samples }) =>
-    card(`${escapeHtml(name)} right answers`, percent(accuracy), `of ${count(samples)} samples of the ${escapeHtml(judgedOn)}`),
+function cards({ judged, steps, parameters, classes, judgedOn }: TrainingReport): string {
+  const [first, last] = [judged[0]!, judged.at(-1)!];
+  const before = last === first ? "" : `; ${escapeHtml(first.name)} had ${percent(first.accuracy)}`;
+  const right = card(
+    `${escapeHtml(last.name)} right answers`,
+    percent(last.accuracy),
+    `of ${count(last.samples)} samples of the ${escapeHtml(judgedOn)}${before}`,
   );
-  const sizes = judged.map(({ name, weightBytes }) => `${escapeHtml(name)} ${bytesShort(weightBytes)}`).join(", ");
-  const seconds = curve.length === 0 ? "" : card("Epochs", String(curve.length), `last loss ${curve.at(-1)!.loss.toFixed(4)}`);
-  return `<dl class="cards">${each.join("")}${card("Parameters", count(parameters), best === undefined ? "" : `constants: ${sizes}`)}${card("Classes", String(classes.length), escapeHtml(classes.slice(0, 6).join(", "), 100))}${seconds}</dl>`;
+  const now = steps.at(-1);
+  const needs =
+    now === undefined
+      ? ""
+      : card("Flash", bytesShort(flashOf(now)), `${escapeHtml(titleOf(now)).toLowerCase()}; ${count(flashOf(now))} bytes`) +
+        card("RAM", bytesShort(ramOf(now)), `${count(ramOf(now))} bytes`) +
+        card("MACs", countShort(now.footprint.macs), `${count(now.footprint.macs)} an inference`) +
+        (now.footprint.instructions === null
+          ? ""
+          : card(
+              "Instructions",
+              countShort(now.footprint.instructions),
+              `${count(now.footprint.instructions)} an inference on ${now.footprint.core}`,
+            ));
+  return `<dl class="cards">${right}${needs}${card("Parameters", count(parameters), "that training moves")}${card("Classes", String(classes.length), escapeHtml(classes.slice(0, 6).join(", "), 100))}</dl>`;
 }
 
 function matrix({ name, confusion }: JudgedNetwork, classes: readonly string[]): string {
@@ -50,7 +67,7 @@ function matrix({ name, confusion }: JudgedNetwork, classes: readonly string[]):
     );
     return [`<b>${escapeHtml(classes[label]!, 30)}</b>`, ...cells];
   });
-  return `<div class="confusion">${htmlTable(`Answers of the ${name} network`, columns, rows)}</div>`;
+  return `<div class="confusion" style="--n:${classes.length + 2}">${htmlTable(`Answers of the ${name} network`, columns, rows)}</div>`;
 }
 
 function classTable({ judged, classes }: TrainingReport): string {
@@ -83,26 +100,42 @@ function compared({ judged }: TrainingReport): string {
   );
 }
 
-function section(id: string, title: string, body: string): string {
-  return `<section aria-labelledby="${id}"><h2 id="${id}">${title}</h2>${body}</section>`;
+interface Section {
+  readonly id: string;
+  readonly title: string;
+  readonly body: string;
+}
+
+function sectionsOf(data: TrainingReport): Section[] {
+  const matrices = `<div class="matrices">${data.judged.map((each) => matrix(each, data.classes)).join("")}</div>`;
+  const noise = data.steps.at(-1)?.noise ?? [];
+  const zeros = zerosTable(data);
+  return [
+    { id: "figures", title: "Key figures", body: cards(data) },
+    { id: "steps", title: "From step to step", body: stepTable(data) },
+    { id: "curves", title: "Learning", body: stepCurves(data) },
+    ...(noise.length === 0 ? [] : [{ id: "noise", title: "What integers cost, layer by layer", body: noiseTable(noise) }]),
+    ...(zeros === "" ? [] : [{ id: "zeros", title: "Zeros", body: zeros }]),
+    { id: "confusion", title: "What is taken for what", body: matrices },
+    { id: "classes", title: "Class by class", body: classTable(data) },
+    { id: "forms", title: "Files", body: compared(data) },
+    { id: "mistakes", title: "Worst mistakes", body: mistakeCards(data.mistakes) },
+  ];
 }
 
 /** The page of a training: self-contained, nothing is loaded from elsewhere. */
 export function renderTraining(data: TrainingReport): string {
   const policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
-  const matrices = `<div class="matrices">${data.judged.map((each) => matrix(each, data.classes)).join("")}</div>`;
+  const sections = sectionsOf(data);
+  const links = sections.map(({ id, title }) => `<a href="#${id}">${title}</a>`).join("");
+  const parts = sections.map(({ id, title, body }) => `<section aria-labelledby="${id}"><h2 id="${id}">${title}</h2>${body}</section>`);
   return `<!doctype html>
 <html lang="en">
 <head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${policy}"><meta name="viewport" content="width=device-width, initial-scale=1"><title>${escapeHtml(data.title, 120)} · Kinglet training</title><style>${STYLE}${OWN_STYLE}</style></head>
 <body>
-<header><p class="mark"><span>Kinglet training report</span></p><h1>${escapeHtml(data.title, 120)}</h1><p class="lead">${escapeHtml(`A ${data.network} that tells ${count(data.classes.length)} classes apart.`, 200)}</p></header>
+<header><p class="mark">${MARK}<span>Kinglet training report</span></p><h1>${escapeHtml(data.title, 120)}</h1><p class="lead">${escapeHtml(`A network that tells ${count(data.classes.length)} classes apart.`, 200)}</p><nav aria-label="Sections">${links}</nav></header>
 <main>
-${section("figures", "Key figures", cards(data))}
-${section("curves", "Learning", learningCurves(data.curve))}
-${section("forms", "Float against integers", compared(data))}
-${section("confusion", "What is taken for what", matrices)}
-${section("classes", "Class by class", classTable(data))}
-${section("mistakes", "Worst mistakes", mistakeCards(data.mistakes))}
+${parts.join("\n")}
 </main>
 <footer>Written by Kinglet ${escapeHtml(data.version, 40)}. This page loads nothing from elsewhere.</footer>
 </body>

@@ -1,4 +1,4 @@
-import { elementCount, KingletError } from "../base/index.ts";
+import { elementCount, KingletError, type TypedArray } from "../base/index.ts";
 import type { FusedStage } from "../fusion/index.ts";
 import type { Graph, Node, Value } from "../graph/index.ts";
 import {
@@ -24,6 +24,7 @@ import { lowerStage, type StageHost, streamedLength } from "./lower-stage.ts";
 import { workingRoom } from "./room.ts";
 import { assignLayouts, type ConvertLayout, isPlain, type ValueLayouts } from "./layouts.ts";
 import { type Optimize, type RawStep, shareFunctions } from "./share.ts";
+import { isWorthPacking, UNPACK, unpackedLength, unpackKernel } from "./zeros.ts";
 
 export interface LowerOptions {
   /** Faster kernels of the target; what has none runs its plain loops. */
@@ -35,6 +36,8 @@ export interface LowerOptions {
   readonly stages?: readonly FusedStage[];
   /** Bytes that a kernel's working memory may take, where it can choose; the default is a share of the largest layer. */
   readonly room?: number;
+  /** Nodes whose tables are packed where most of their bytes are 0, and unpacked into working memory before the node runs. */
+  readonly packed?: ReadonlySet<Node>;
   /** Brings values from one layout to another, on targets whose schedules choose layouts. */
   readonly convert?: ConvertLayout;
 }
@@ -253,6 +256,18 @@ class Lowering {
     return true;
   }
 
+  /** A table that lies in flash without its zeros: a step of its own brings it into the arena. */
+  private unpacked(node: Node, type: "i8" | "i32", data: TypedArray, name: string): StepArgument {
+    const { func, args } = unpackKernel(type, data);
+    const index = this.buffers.push({ name: `${node.name} weights`, type, length: unpackedLength(data) }) - 1;
+    const bound = args.map((arg): StepArgument => {
+      if (arg.kind === "constant") return { kind: "constant", index: this.constants.add(`${name}_packed`, arg.type, arg.data) };
+      return arg.kind === "output" ? { kind: "buffer", index } : (arg as StepArgument);
+    });
+    this.steps.push({ name: node.name, op: UNPACK, func, args: bound });
+    return { kind: "buffer", index };
+  }
+
   private bind(node: Node, layouts: NodeLayouts, arg: Argument, name: string): StepArgument {
     switch (arg.kind) {
       case "input":
@@ -260,6 +275,7 @@ class Lowering {
       case "output":
         return this.homeOf(node.outputs[arg.index]!, name, layouts.outputs[arg.index]!);
       case "constant":
+        if (this.options.packed?.has(node) === true && isWorthPacking(arg.type, arg.data)) return this.unpacked(node, arg.type, arg.data, name);
         return { kind: "constant", index: this.constants.add(name, arg.type, arg.data) };
       case "scratch":
         this.buffers.push({ name: `${node.name} scratch`, type: arg.type, length: arg.length });

@@ -1,9 +1,9 @@
 import { fromBytes, KingletError, Xorshift32 } from "../base/index.ts";
 import { compileGraph, createValueRunner, judgedValue, type Sample, type Tune } from "../driver/browser.ts";
-import type { Graph } from "../graph/index.ts";
+import { type Graph, withConstants } from "../graph/index.ts";
 import { fakeQuantize, type QuantizeOptions, withBatch } from "../passes/index.ts";
 import { rateAt } from "./schedule.ts";
-import { TrainingSession, withConstants } from "./session.ts";
+import { TrainingSession } from "./session.ts";
 
 /** A network to train as it will be once quantized (Jacob et al., CVPR 2018). */
 export interface QuantizationAware {

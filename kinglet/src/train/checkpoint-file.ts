@@ -1,6 +1,5 @@
-import { randomBytes } from "node:crypto";
-import { mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
-import { dirname } from "node:path";
+import { mkdir, open, readdir, readFile, rename, rm, stat } from "node:fs/promises";
+import { basename, dirname, join } from "node:path";
 import { KingletError } from "../base/index.ts";
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from "./checkpoint.ts";
 
@@ -14,12 +13,30 @@ async function syncFolder(folder: string): Promise<void> {
   await handle?.close();
 }
 
+function isAlive(process_: number): boolean {
+  try {
+    process.kill(process_, 0);
+    return true;
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
+}
+
+/** A process that was killed while it wrote left its file there. */
+async function removeStale(path: string): Promise<void> {
+  for (const name of await readdir(dirname(path))) {
+    const [, writer] = new RegExp(`^${basename(path)}\\.(\\d+)\\.tmp$`).exec(name) ?? [];
+    if (writer !== undefined && !isAlive(Number(writer))) await rm(join(dirname(path), name), { force: true });
+  }
+}
+
 /** Writes a checkpoint beside its place and moves it there once it is on the disk: whoever reads finds the old one or the new one, whole. */
 export async function writeCheckpoint(path: string, checkpoint: Checkpoint): Promise<void> {
   await mkdir(dirname(path), { recursive: true });
-  const beside = `${path}.${randomBytes(4).toString("hex")}.tmp`;
+  await removeStale(path);
+  const beside = `${path}.${process.pid}.tmp`;
   try {
-    const file = await open(beside, "wx");
+    const file = await open(beside, "w");
     try {
       await file.writeFile(encodeCheckpoint(checkpoint));
       await file.sync();

@@ -108,3 +108,11 @@ test("a signal ends a training between batches", async () => {
   const slow = train({ signal: stop.signal, onBatch: () => void Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 60) });
   await expect(slow).rejects.toMatchObject({ code: "interrupted" });
 });
+
+test("what a killed process left half written goes, and what another one writes stays", async () => {
+  const path = join(folder, "stale.checkpoint");
+  // No system numbers its processes so high; the first one always runs.
+  await Promise.all(["999999999", "1"].map((writer) => writeFile(`${path}.${writer}.tmp`, "half")));
+  await writeCheckpoint(path, EXAMPLE);
+  expect((await readdir(folder)).filter((name) => name.startsWith("stale"))).toEqual(["stale.checkpoint", "stale.checkpoint.1.tmp"]);
+});

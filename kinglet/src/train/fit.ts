@@ -1,8 +1,8 @@
 import { KingletError } from "../base/index.ts";
-import type { Graph } from "../graph/index.ts";
+import { type Graph, withConstants } from "../graph/index.ts";
 import { argMax } from "./evaluate.ts";
 import { type RateSchedule, rateAt } from "./schedule.ts";
-import { TrainingSession, withConstants } from "./session.ts";
+import { TrainingSession } from "./session.ts";
 import { Sparsifier, type Sparsity } from "./sparsity.ts";
 import type { StepOptions } from "./step.ts";
 
@@ -71,7 +71,7 @@ const SMALLER_STEPS = "A smaller learning rate or clipNorm often helps; look at 
 
 function checkBatch(batch: TrainingBatch, epoch: number, number: number): Float32Array {
   const bad = batch.data.findIndex((x) => !Number.isFinite(x));
-  const where = `batch ${number} of epoch ${epoch}`;
+  const where = `batch ${number + 1} of epoch ${epoch + 1}`;
   if (bad >= 0)
     throw new KingletError("bad-input", `${where} has ${batch.data[bad]} at element ${bad} of its data`, {
       hint: "Look for missing numbers in the data set.",
@@ -117,7 +117,7 @@ async function runEpoch(
     if (!Number.isFinite(loss))
       throw new KingletError(
         "check-failed",
-        `the loss is not a number any more in batch ${sums.batches} of epoch ${epoch}${session.whereNotFinite([batch.data], targets)}`,
+        `the loss is not a number any more in batch ${sums.batches + 1} of epoch ${epoch + 1}${session.whereNotFinite([batch.data], targets)}`,
         {
           hint: SMALLER_STEPS,
         },
@@ -159,7 +159,7 @@ async function runEpochs(network: Graph, session: TrainingSession, options: FitO
     const start = performance.now();
     const { loss, right, samples, rate, batches } = await runEpoch(session, options, epoch, pruner);
     const lost = session.notFinite();
-    if (lost !== undefined) throw new KingletError("check-failed", `"${lost}" is no longer finite after epoch ${epoch}`, { hint: SMALLER_STEPS });
+    if (lost !== undefined) throw new KingletError("check-failed", `"${lost}" is no longer finite after epoch ${epoch + 1}`, { hint: SMALLER_STEPS });
     const validation = (await options.validate?.(now())) ?? null;
     const report = { epoch, loss: loss / batches, accuracy: right / samples, rate, samples, seconds: (performance.now() - start) / 1000, validation };
     reports.push(report);

@@ -19,7 +19,8 @@ export function betaShare(alpha: number, random: Xorshift32): number {
 }
 
 /** Below, powers leave the numbers that there are; beyond, Jöhnk's rejection takes long, and samples are little but halves of two. */
-const [LEAST_ALPHA, MOST_ALPHA] = [0.05, 4];
+export const LEAST_ALPHA = 0.05;
+export const MOST_ALPHA = 4;
 
 /** @throws KingletError `misuse` for an α that makes no sense. */
 export function checkMixup(alpha: number): void {

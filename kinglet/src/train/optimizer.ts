@@ -48,6 +48,10 @@ export function writeUpdate(builder: GraphBuilder, optimizer: Optimizer, weights
   const memory = (what: string): StateVariable => memoryOf(builder, `${weights.name}/${what}`, weights);
   switch (optimizer.kind) {
     case "sgd": {
+      if (optimizer.momentum === 0) {
+        builder.node("descentUpdate", [weights, gradient, rates], [], { weightDecay: decay }, `update ${weights.name}`);
+        return [];
+      }
       const velocity = memory("velocity");
       const attributes = { momentum: optimizer.momentum ?? 0.9, nesterov: optimizer.nesterov ?? false, weightDecay: decay };
       builder.node("sgdUpdate", [weights, velocity.value, gradient, rates], [], attributes, `update ${weights.name}`);

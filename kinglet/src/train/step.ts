@@ -1,4 +1,4 @@
-import { KingletError } from "../base/index.ts";
+import { elementCount, KingletError } from "../base/index.ts";
 import { type Graph, GraphBuilder, type Node, type Value } from "../graph/index.ts";
 import { applyOp, parameterValues } from "../ops/index.ts";
 import { differentiate, unrollLstm } from "../passes/index.ts";
@@ -23,6 +23,13 @@ export interface StepOptions {
    * (Polyak & Juditsky 1992); 0.99 to 0.999 as a rule. At the beginning it keeps less: at most (1 + n) / (10 + n) after n steps.
    */
   readonly averageDecay?: number;
+  /**
+   * Pulls parameters back to where they began: the gradient gains this times (weights − anchor) (FedProx; Li et al., MLSys 2020). The
+   * anchors are state, `NAME/anchor`.
+   */
+  readonly proximal?: number;
+  /** Adds `NAME/correction`, which is state, to every gradient (SCAFFOLD; Karimireddy et al., ICML 2020). */
+  readonly corrected?: boolean;
   /** Parameters that stay as they are; a batch normalization whose scale is frozen keeps its statistics, too. */
   readonly frozen?: (name: string) => boolean;
 }
@@ -168,6 +175,32 @@ function clipped(builder: GraphBuilder, gradients: readonly Value[], most: numbe
   return gradients.map((g) => apply("mul", [g, factor], { activation: "none" }));
 }
 
+/** Gradients with what federated learning adds to them; `state` gains the variables. */
+function pulled(
+  builder: GraphBuilder,
+  updated: readonly { readonly value: Value; readonly gradient: Value }[],
+  { proximal = 0, corrected = false }: StepOptions,
+  state: StateVariable[],
+): Value[] {
+  const remember = (weights: Value, what: string, data: Float32Array): Value => {
+    const name = `${weights.name}/${what}`;
+    const value = builder.variable(name, weights, data);
+    state.push({ name, value });
+    return value;
+  };
+  const apply = (op: string, inputs: Value[]): Value => applyOp(builder, op, inputs, { activation: "none" })[0]!;
+  return updated.map(({ value, gradient }) => {
+    let result = gradient;
+    if (proximal !== 0) {
+      const away = apply("sub", [value, remember(value, "anchor", value.initial as Float32Array)]);
+      const strength = builder.constant(`${value.name} proximal`, { dtype: "float32", shape: [1] }, Float32Array.of(proximal));
+      result = apply("add", [result, apply("mul", [away, strength])]);
+    }
+    if (corrected) result = apply("add", [result, remember(value, "correction", new Float32Array(elementCount(value.shape)))]);
+    return result;
+  });
+}
+
 function lossOf({ builder, state }: StepWriter, output: Value, targets: Value, { loss: kind, distill }: StepOptions): { loss: Value; result: Value } {
   if (distill !== undefined && kind === "meanSquare") throw new KingletError("misuse", "distillation needs classes and the cross-entropy");
   if (distill !== undefined) return distillationLoss(builder, output, targets, distill, state);
@@ -187,6 +220,7 @@ function lossOf({ builder, state }: StepWriter, output: Value, targets: Value, {
  */
 export function trainingStep(given: Graph, options: StepOptions): TrainingStep {
   checkOptimizer(options.optimizer);
+  if (options.proximal !== undefined && !(options.proximal >= 0)) throw new KingletError("misuse", `the proximal term is ${options.proximal}`);
   const writer = new StepWriter(unrollLstm(given), options);
   const { builder } = writer;
   const output = writer.forward();
@@ -204,8 +238,10 @@ export function trainingStep(given: Graph, options: StepOptions): TrainingStep {
   const updated = parameters.flatMap(({ value }, i) => (gradients[i] === null ? [] : [{ value, gradient: gradients[i]! }]));
   const all = updated.map(({ gradient }) => gradient);
   const ready = options.clipNorm === undefined ? all : clipped(builder, all, options.clipNorm);
+  const directed = updated.map(({ value }, i) => ({ value, gradient: ready[i]! }));
+  const final = pulled(builder, directed, options, writer.state);
   const stepRates = after(builder, rates, mean);
-  updated.forEach(({ value }, i) => writer.state.push(...writeUpdate(builder, options.optimizer, value, ready[i]!, stepRates)));
+  updated.forEach(({ value }, i) => writer.state.push(...writeUpdate(builder, options.optimizer, value, final[i]!, stepRates)));
   writer.moveStatistics(mean);
   builder.output(mean);
   builder.output(result);

@@ -51,6 +51,20 @@ test("a closed session and one whose worker was killed say so instead of waiting
   expect(() => step(robbed, graph, 2)).toThrow(/is gone/);
 });
 
+test("a worker that is killed within a step ends it with an error", async () => {
+  const graph = SMALL();
+  let worker: Worker | undefined;
+  process.once("worker", (started) => {
+    worker = started;
+  });
+  const session = await TrainingSession.onThreads(graph, ADAM, 2);
+  // Nothing is heard of its end before this thread waits for it.
+  void worker!.terminate();
+  expect(() => {
+    for (let seed = 1; seed < 1000; seed++) step(session, graph, seed);
+  }).toThrow(/end of its share/);
+});
+
 test("a number of threads that cannot be is refused", async () => {
   await expect(TrainingSession.onThreads(SMALL(), ADAM, 1.5)).rejects.toThrow(/whole number/);
   await expect(TrainingSession.onThreads(SMALL(), ADAM, 0)).rejects.toThrow(/whole number/);

@@ -3,6 +3,7 @@ import { autoencoder } from "./autoencoder.ts";
 import { cnn1d } from "./cnn1d.ts";
 import { dsCnn } from "./ds-cnn.ts";
 import { efficientnet } from "./efficientnet.ts";
+import { fedAvgCnn } from "./fedavg-cnn.ts";
 import { gru } from "./gru.ts";
 import type { NetworkOptions } from "./layers.ts";
 import { lstm } from "./lstm.ts";
@@ -30,6 +31,7 @@ export const ZOO: Readonly<Record<string, () => Graph>> = {
 /** Networks to train by name; each takes the options that mean something to it. */
 export const NETWORKS = {
   ds_cnn: (options) => dsCnn(options),
+  fedavg_cnn: (options) => fedAvgCnn(options),
   ds_cnn_digits: (options) => dsCnn({ ...options, variant: "digits" }),
   ds_cnn_digits_large: (options) => dsCnn({ ...options, variant: "digits_large" }),
   resnet8: (options) => resnet8(options),

@@ -3,6 +3,7 @@ export * from "./catalogue.ts";
 export * from "./cnn1d.ts";
 export * from "./ds-cnn.ts";
 export * from "./efficientnet.ts";
+export * from "./fedavg-cnn.ts";
 export * from "./gru.ts";
 export * from "./lstm.ts";
 export type { RecurrentOptions } from "./recurrent.ts";

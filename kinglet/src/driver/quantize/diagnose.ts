@@ -40,10 +40,14 @@ export interface QuantizeNetworkOptions extends Omit<QuantizeOptions, Fixed>, Ca
   readonly onProgress?: (what: string) => void;
 }
 
-/** A network on its way: the graph that is quantized, and how. */
-interface State {
+/** What `quantizeGraph` needs for what was asked: the floating-point graph as remedies left it, its ranges, what they worked out. */
+export interface QuantizationPlan {
   readonly source: Graph;
   readonly options: QuantizeOptions;
+}
+
+/** A network on its way. */
+interface State extends QuantizationPlan {
   readonly detail?: string;
 }
 
@@ -95,7 +99,7 @@ function rounded(shop: Workshop, state: State): State {
 /** Sixteen bits for the layer that loses most by itself, where its scale is its own and there are kernels. */
 function widenedWorst(shop: Workshop, state: State): State | undefined {
   if (state.options.activations === "int16") return undefined;
-  const reports = layerReports(modelOf(state), shop.samples.slice(0, MEASURED), state.options);
+  const reports = layerReports(modelOf(state), shop.samples, state.options);
   const worst = worstLayer(
     reports.filter(
       ({ index, domain }) =>
@@ -134,7 +138,7 @@ function applyRemedy(shop: Workshop, state: State, remedy: Remedy): State | unde
   }
 }
 
-function modelOf({ source, options }: State): QuantizedModel {
+function modelOf({ source, options }: QuantizationPlan): QuantizedModel {
   return quantizeGraph(source, options);
 }
 
@@ -165,16 +169,21 @@ function start(graph: Graph, samples: readonly Sample[], options: QuantizeNetwor
 const WORK_ORDER = ["equalize", "absorb-bias", "tune", "adaround", "correct-bias"] as const;
 
 /**
- * Quantizes a floating-point network on calibration samples (its inputs as float bytes), with the remedies asked for.
- * @throws KingletError as `calibrate` and `quantizeGraph`; `misuse` for a layer that does not exist.
+ * Calibrates a floating-point network on samples (its inputs as float bytes) and finds the remedies asked for.
+ * @throws KingletError as `calibrate`; `misuse` for a layer that does not exist.
  */
-export function quantizeNetwork(graph: Graph, samples: readonly Sample[], options: QuantizeNetworkOptions = {}): QuantizedModel {
+export function planQuantization(graph: Graph, samples: readonly Sample[], options: QuantizeNetworkOptions = {}): QuantizationPlan {
   const { shop, state } = start(graph, samples, options, options.perAxis ?? true);
   const asked = options.int16Layers ?? [];
   const indices = state.source.nodes.flatMap((node, i) => (asked.includes(node.name) ? [i] : []));
   const order = WORK_ORDER.filter((remedy) => options.remedies?.includes(remedy));
   const solved = order.reduce((at, remedy) => applyRemedy(shop, at, remedy) ?? at, indices.length === 0 ? state : widened(state, indices));
-  return modelOf(solved);
+  return { source: solved.source, options: solved.options };
+}
+
+/** Quantizes a floating-point network as `planQuantization` says. @throws KingletError as that and `quantizeGraph`. */
+export function quantizeNetwork(graph: Graph, samples: readonly Sample[], options: QuantizeNetworkOptions = {}): QuantizedModel {
+  return modelOf(planQuantization(graph, samples, options));
 }
 
 /** One integer layer's errors on real samples. */
@@ -191,10 +200,14 @@ export interface LayerReport {
   readonly ownChannelSnrDb: readonly number[];
 }
 
-/** Errors of every integer layer that has bytes of its own. */
+/** Layers are measured on so many samples. */
+const MEASURED = 16;
+
+/** Errors of every integer layer that has bytes of its own, on the first samples. */
 export function layerReports(model: QuantizedModel, samples: readonly Sample[], options?: QuantizeOptions): LayerReport[] {
-  const running = layerNoise(model, samples);
-  const alone = options === undefined ? running : layerNoise(quantizeGraph(model.source, { ...options, isolate: true }), samples);
+  const few = samples.slice(0, MEASURED);
+  const running = layerNoise(model, few);
+  const alone = options === undefined ? running : layerNoise(quantizeGraph(model.source, { ...options, isolate: true }), few);
   return model.layers.flatMap(({ index, source, domain }) => {
     const id = source.outputs[0]?.id ?? -1;
     const [a, b] = [running.get(id), alone.get(id)];
@@ -243,8 +256,6 @@ export interface Diagnosis {
 
 /** A gain below this is noise, and the network stays simpler without it. */
 const WORTH_DB = 0.1;
-/** Layers are measured on so many samples. */
-const MEASURED = 16;
 
 /**
  * Explains what quantization costs, layer by layer, starting from one scale for each layer's weights, and tries all
@@ -252,13 +263,12 @@ const MEASURED = 16;
  * 0.1 dB or more (at the input of a closing softmax), all judged on the samples given.
  */
 export function diagnose(graph: Graph, samples: readonly Sample[], options: QuantizeNetworkOptions = {}): Diagnosis {
-  const few = samples.slice(0, MEASURED);
   const begun = start(graph, samples, options, false);
   const { shop } = begun;
   let { state } = begun;
   const first = modelOf(state);
   const quality = outputQuality(shop.original, first, samples);
-  const layers = layerReports(first, few, state.options);
+  const layers = layerReports(first, samples, state.options);
   const remedies: RemedyReport[] = [];
   let best = quality;
   for (const remedy of REMEDIES) {
@@ -273,5 +283,13 @@ export function diagnose(graph: Graph, samples: readonly Sample[], options: Quan
     if (kept) [state, best] = [next, reached];
   }
   const model = modelOf(state);
-  return { model, start: quality, layers, worst: worstLayer(layers), remedies, final: best, finalLayers: layerReports(model, few, state.options) };
+  return {
+    model,
+    start: quality,
+    layers,
+    worst: worstLayer(layers),
+    remedies,
+    final: best,
+    finalLayers: layerReports(model, samples, state.options),
+  };
 }

@@ -1,7 +1,7 @@
 import { KingletError, sameShape } from "../../base/index.ts";
 import type { Attribute, Graph, Node } from "../../graph/index.ts";
 import { findOp, type OpDef } from "../../ops/index.ts";
-import type { JsonReader } from "./json.ts";
+import type { JsonReader } from "../json-reader.ts";
 
 function kindOf(attribute: Attribute): string {
   return typeof attribute === "object" ? "list" : typeof attribute;

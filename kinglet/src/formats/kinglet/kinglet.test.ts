@@ -3,7 +3,9 @@ import { join } from "node:path";
 import { strToU8, strFromU8, unzipSync, zipSync } from "fflate";
 import { describe, expect, it } from "vitest";
 import { bytesOf, KingletError, numberToFloat16, float16ToNumber, type TypedArray, Xorshift32 } from "../../base/index.ts";
+import { caseType, countsOf, shows } from "../../driver/support-testing.ts";
 import { type Graph, GraphBuilder, printGraph } from "../../graph/index.ts";
+import { caseGraph, type OpDef, OPS } from "../../ops/index.ts";
 import { readModel } from "../index.ts";
 import { needShared } from "../test-files.ts";
 import { readKinglet } from "./read.ts";
@@ -103,6 +105,11 @@ describe("a .kinglet file", () => {
     b.output(sum);
     const back = readKinglet(writeKinglet(b.build()), "x");
     expect(back.values[1]!.data).toBe(back.values[2]!.data);
+  });
+
+  it.for(Object.values(OPS as Record<string, OpDef>))("keeps the examples of $name to the bit", (op, context) => {
+    expectSame(caseGraph(op, new Xorshift32(6)).graph);
+    shows(context, { suite: "kinglet", way: "file", rows: { [op.name]: countsOf(op.cases.map(caseType)) } });
   });
 
   for (const model of goldenModels()) {

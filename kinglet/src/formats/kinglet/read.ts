@@ -1,10 +1,11 @@
-import { unzipSync, type UnzipFileInfo } from "fflate";
 import { type DType, dtypeBytes, elementCount, KingletError, type Shape, type TypedArray } from "../../base/index.ts";
 import { checkGraph, type Graph, type Node, type Value } from "../../graph/index.ts";
+import { type Json, JsonReader } from "../json-reader.ts";
+import { unzipWanted } from "../unzip.ts";
 import { checkNodes } from "./check-nodes.ts";
 import { crc32 } from "./crc32.ts";
 import { decode, encodedBytes } from "./encoding.ts";
-import { dtypeIn, type Json, JsonReader, quantizationIn, shapeIn, storedDataIn } from "./json.ts";
+import { attributesIn, dtypeIn, quantizationIn, shapeIn, storedDataIn } from "./json.ts";
 import { FORMAT, GRAPH_ENTRY, VERSION, WEIGHTS_ENTRY } from "./schema.ts";
 
 const LOCAL_HEADER = [0x50, 0x4b, 3, 4];
@@ -16,38 +17,22 @@ export function isKinglet(bytes: Uint8Array): boolean {
   return LOCAL_HEADER.every((byte, i) => bytes[i] === byte) && name.every((byte, i) => bytes[NAME_AT + i] === byte);
 }
 
-/** Deflate cannot shrink further than this; an entry that claims more is an attack. */
-const MOST_DEFLATE = 1032;
 const MAX_GRAPH_BYTES = 2 ** 26;
 const MAX_WEIGHT_BYTES = 2 ** 31 - 1;
-
-function mayUnpack(reader: JsonReader, file: UnzipFileInfo): boolean {
-  if (file.name !== GRAPH_ENTRY && file.name !== WEIGHTS_ENTRY) return false;
-  const most = file.name === GRAPH_ENTRY ? MAX_GRAPH_BYTES : MAX_WEIGHT_BYTES;
-  if (file.originalSize > most || file.originalSize > MOST_DEFLATE * file.size + 1024)
-    reader.fail(file.name, `it claims to unpack ${file.size} bytes to ${file.originalSize}`);
-  return true;
-}
+const MOST_BYTES: ReadonlyMap<string, number> = new Map([
+  [GRAPH_ENTRY, MAX_GRAPH_BYTES],
+  [WEIGHTS_ENTRY, MAX_WEIGHT_BYTES],
+]);
 
 function unpack(reader: JsonReader, bytes: Uint8Array): { graph: Uint8Array; weights: Uint8Array } {
-  let entries: Record<string, Uint8Array>;
-  try {
-    entries = unzipSync(bytes, { filter: (file) => mayUnpack(reader, file) });
-  } catch (error) {
-    if (error instanceof KingletError) throw error;
-    return reader.fail("", "the zip archive is damaged");
-  }
+  const entries = unzipWanted(
+    bytes,
+    (name) => MOST_BYTES.get(name) ?? 0,
+    (where, message) => reader.fail(where, message),
+  );
   const [graph, weights] = [entries[GRAPH_ENTRY], entries[WEIGHTS_ENTRY]];
   if (graph === undefined || weights === undefined) return reader.fail("", `the zip archive lacks ${GRAPH_ENTRY} or ${WEIGHTS_ENTRY}`);
   return { graph, weights };
-}
-
-function parse(reader: JsonReader, bytes: Uint8Array): Json {
-  try {
-    return JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(bytes));
-  } catch {
-    return reader.fail(GRAPH_ENTRY, "it is not a JSON document");
-  }
 }
 
 function checkHeader(reader: JsonReader, json: Json, weights: Uint8Array): void {
@@ -126,7 +111,7 @@ function readNode(reader: JsonReader, json: Json, index: number, lookup: Lookup)
     name: reader.text(field("name"), where),
     inputs: reader.list(field("inputs"), where).map((id) => (id === null ? null : lookup(id, where))),
     outputs: reader.list(field("outputs"), where).map((id) => lookup(id, where)),
-    attributes: reader.attributes(field("attributes"), where),
+    attributes: attributesIn(reader, field("attributes"), where),
   };
 }
 
@@ -165,9 +150,9 @@ function checked(reader: JsonReader, graph: Graph): Graph {
  * @throws KingletError `bad-file` for a damaged file; `unsupported` for another version or operators that Kinglet lacks.
  */
 export function readKinglet(bytes: Uint8Array, name: string): Graph {
-  const reader = new JsonReader(name);
+  const reader = new JsonReader(name, "The file is damaged, or something other than Kinglet wrote it.");
   const { graph, weights } = unpack(reader, bytes);
-  const json = parse(reader, graph);
+  const json = reader.parse(graph, GRAPH_ENTRY);
   checkHeader(reader, json, weights);
   return checked(reader, readGraph(reader, json, weights));
 }

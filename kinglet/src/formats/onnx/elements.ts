@@ -72,6 +72,9 @@ export const ELEMENTS: ReadonlyMap<number, ElementType> = new Map([
   [26, integer("int2", "int8", 2, [-2, 1])],
 ]);
 
+/** Strings are known while a file is read; the network has their positions in a list of labels. */
+export const STRING: ElementType = { name: "string", dtype: "int64", bits: 64 };
+
 const NAMES: Readonly<Record<number, string>> = { 0: "undefined", 8: "string", 14: "complex64", 15: "complex128" };
 
 export function elementName(code: number): string {
@@ -81,5 +84,12 @@ export function elementName(code: number): string {
 /** The element type that a graph's own type stands for. */
 export function elementOf(dtype: DType): ElementType {
   for (const element of ELEMENTS.values()) if (element.dtype === dtype) return element;
+  throw new TypeError(`${dtype} is no element type`);
+}
+
+/** The number of ONNX's element type whose elements a graph's own type holds as they are. */
+export function elementCode(dtype: DType): number {
+  for (const [code, element] of ELEMENTS)
+    if (element.dtype === dtype && element.range === undefined && element.float === undefined && element.name !== "double") return code;
   throw new TypeError(`${dtype} is no element type`);
 }

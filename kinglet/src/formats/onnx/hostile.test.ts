@@ -99,7 +99,10 @@ describe("ONNX files that are whole and make no sense", () => {
       "a constant that doubles and doubles",
       model(
         [
-          ...Array.from({ length: 60 }, (_, i): TestNode => ({ op: "Concat", inputs: [`w${i}`, `w${i}`], outputs: [`w${i + 1}`], axis: 0 })),
+          ...Array.from(
+            { length: 60 },
+            (_, i): TestNode => ({ op: "Concat", inputs: [`w${i}`, `w${i}`], outputs: [`w${i + 1}`], attributes: { axis: { int: 0 } } }),
+          ),
           relu("w60", "y"),
         ],
         {

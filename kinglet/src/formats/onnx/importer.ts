@@ -1,7 +1,7 @@
 import { allocate, bytesOf, type DType, dtypeBytes, elementCount, fromBytes, KingletError, sameShape, type TypedArray } from "../../base/index.ts";
 import { type Attributes, GraphBuilder, type Node, type Quantization, type Value } from "../../graph/index.ts";
 import { evaluateNode, findOp } from "../../ops/index.ts";
-import { elementOf, type ElementType } from "./elements.ts";
+import { elementOf, type ElementType, STRING } from "./elements.ts";
 import type { Rule, Site } from "./site.ts";
 
 /** Folding may fill so many bytes, and carry out so many multiply-accumulates, for one file; what is beyond stays in the graph. */
@@ -29,7 +29,10 @@ export class Importer {
   private readonly inputs = new Map<Value, number>();
   /** Dequantized and stored values with the same numbers as integers of a scale. */
   private readonly twins = new WeakMap<Value, Value>();
+  /** The unsigned bytes that a twin was made from. */
+  private readonly unsigned = new WeakMap<Value, Value>();
   private readonly makers = new WeakMap<Value, Maker>();
+  private readonly labels = new Map<Value, readonly string[]>();
   private readonly producers = new Map<Value, Node>();
   private readonly computed = new Map<Value, TypedArray>();
   private bytesLeft = FOLD_BYTES;
@@ -92,12 +95,50 @@ export class Importer {
     return value;
   }
 
+  /** Says what the classes are whose scores or positions a value holds. */
+  label(value: Value, labels: readonly string[]): void {
+    this.labels.set(value, labels);
+  }
+
+  /** Says that a value's numbers are positions of strings. */
+  strings(value: Value, labels: readonly string[]): Value {
+    this.label(value, labels);
+    return this.mark(value, STRING);
+  }
+
+  /** A constant of strings. */
+  texts(texts: readonly string[], shape: readonly number[], name?: string): Value {
+    const labels = [...new Set(texts)];
+    return this.strings(
+      this.constant(
+        BigInt64Array.from(texts, (text) => BigInt(labels.indexOf(text))),
+        "int64",
+        shape,
+        name,
+      ),
+      labels,
+    );
+  }
+
+  labelsOf(value: Value): readonly string[] | undefined {
+    return this.labels.get(value);
+  }
+
   twin(value: Value): Value | undefined {
     return this.twins.get(value);
   }
 
   pair(value: Value, twin: Value): void {
     this.twins.set(value, twin);
+  }
+
+  /** The unsigned bytes, with their scale, whose twin a value is. */
+  unsignedOf(twin: Value): Value | undefined {
+    return this.unsigned.get(twin);
+  }
+
+  markSigned(twin: Value, unsigned: Value): void {
+    this.unsigned.set(twin, unsigned);
   }
 
   /** The operator of the file whose result a value is. */

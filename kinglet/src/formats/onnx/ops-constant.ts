@@ -1,11 +1,13 @@
 import { allocate, type DType, elementCount } from "../../base/index.ts";
 import type { Value } from "../../graph/index.ts";
-import type { ElementType } from "./elements.ts";
-import { elementType } from "./tensor.ts";
+import { type ElementType, STRING } from "./elements.ts";
+import { elementType, isStrings, STRINGS, textsOf } from "./tensor.ts";
 import { compare, select, sub } from "./math.ts";
 import type { Rule, Site } from "./site.ts";
 
 function constant(site: Site): Value {
+  const texts = site.attribute("value")?.tensor;
+  if (texts && isStrings(texts)) return site.importer.texts(textsOf(texts, site.place), texts.dims);
   const tensor = site.tensor("value");
   if (tensor !== undefined) return site.importer.mark(site.constant(tensor.data, tensor.element.dtype, tensor.shape), tensor.element);
   if (site.has("value_float")) return site.importer.numbers(site.float("value_float", 0), "float32");
@@ -105,6 +107,11 @@ function narrowed(site: Site, x: Value, to: ElementType): Value {
   return site.cast(signed, to.dtype);
 }
 
+/** Strings stay strings: what numbers they might say is not known. */
+function castStrings(site: Site): Value {
+  return site.int("to", 1) === STRINGS ? site.input(0) : site.unsupported("numbers of strings are not supported");
+}
+
 const saturates = (site: Site): boolean => site.int("saturate", 1) !== 0;
 
 /** Windows of signal processing, evaluated when the file is read. */
@@ -127,7 +134,8 @@ export const CONSTANT: Readonly<Record<string, Rule>> = {
   Size: (site) => site.importer.numbers(elementCount(site.shape(0)), "int64"),
   Range: range,
   EyeLike: eyeLike,
-  Cast: (site) => castTo(site, site.input(0), elementType(site.int("to", 1), site.place), saturates(site)),
+  Cast: (site) =>
+    site.element(0) === STRING ? castStrings(site) : castTo(site, site.input(0), elementType(site.int("to", 1), site.place), saturates(site)),
   CastLike: (site) => castTo(site, site.input(0), site.element(1), saturates(site)),
   HannWindow: window([0.5, 0.5]),
   HammingWindow: window([25 / 46, 21 / 46]),

@@ -165,21 +165,24 @@ function convTranspose(site: Site): Value {
   const group = site.int("group", 1);
   const { plan, outputs } = transposedPlan(site, x.shape.slice(2), site.ints("kernel_shape") ?? w.shape.slice(2));
   const weights = dilated(site, w, plan.dilations);
+  // One layer has its bias itself; that of several parts, or of a running network, is added to their sum.
+  const own = group === 1 && rank < 3 && bias?.data !== undefined ? bias : null;
   const parts = Array.from({ length: group }, (_, g) => {
     const each = { x: x.shape[1]! / group, w: w.shape[0]! / group };
     const part = { x: sliced(site, x, 1, g * each.x, each.x), w: sliced(site, weights, 0, g * each.w, each.w) };
     if (rank === 3) return transposedVolume(site, part.x, part.w, plan, outputs);
-    return transposedImage(site, asImage(site, part.x), asImage(site, part.w), flatPlan(plan), rank === 1 ? [1, ...outputs] : outputs);
+    const [image, filters] = [asImage(site, part.x), asImage(site, part.w)];
+    return transposedImage(site, image, filters, own, flatPlan(plan), rank === 1 ? [1, ...outputs] : outputs);
   });
   const joined = concatenated(site, parts, 1);
   const y = rank === 1 ? site.reshape(joined, [joined.shape[0]!, joined.shape[1]!, joined.shape[3]!]) : joined;
-  return bias === null ? y : add(site, y, site.reshape(bias, [elementCount(bias.shape), ...x.shape.slice(2).map(() => 1)]));
+  return bias === null || own !== null ? y : add(site, y, site.reshape(bias, [elementCount(bias.shape), ...x.shape.slice(2).map(() => 1)]));
 }
 
-function transposedImage(site: Site, x: Value, w: Value, plan: WindowPlan, outputs: readonly number[]): Value {
+function transposedImage(site: Site, x: Value, w: Value, bias: Value | null, plan: WindowPlan, outputs: readonly number[]): Value {
   const attributes = { ...windowAttributes(plan), outputHeight: outputs[0]!, outputWidth: outputs[1]! };
-  const y = site.emit("transposeConv2d", [channelsLast(site, x), site.transpose(w, [1, 2, 3, 0]), null], attributes);
-  return channelsFirst(site, y);
+  const weights = perTensorAxis(site, w, [1, 2, 3, 0], 0);
+  return channelsFirst(site, site.emit("transposeConv2d", [channelsLast(site, x), weights, bias], attributes, site.quantization));
 }
 
 /** Every image of the output is the sum of what the images of the input give it. */
@@ -199,7 +202,7 @@ function transposedVolume(site: Site, x: Value, w: Value, plan: WindowPlan, outp
     const terms: Value[] = [];
     for (let i = 0; i < x.shape[2]!; i++) {
       const tap = o + plan.before[0]! - i * plan.strides[0]!;
-      if (tap >= 0 && tap < w.shape[2]!) terms.push(transposedImage(site, image(x, i), image(w, tap), flat, drop(outputs)));
+      if (tap >= 0 && tap < w.shape[2]!) terms.push(transposedImage(site, image(x, i), image(w, tap), null, flat, drop(outputs)));
     }
     const [first, ...rest] = terms;
     if (first === undefined) return site.unsupported("an output that no input reaches is not supported");

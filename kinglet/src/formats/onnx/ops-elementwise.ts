@@ -88,8 +88,26 @@ function extremeOf(op: "maximum" | "minimum"): Rule {
   return all((site, a, b) => extreme(site, op, a, b));
 }
 
+/** Kinglet's own operators between bounds that are often met. */
+const BOUNDED: Readonly<Record<string, string>> = { "0,6": "relu6", "-1,1": "reluN1To1", "0,Infinity": "relu" };
+
+/** The bounds of a Clip where they are known; they may be open. */
+function clipBounds(site: Site): readonly [number, number] | null {
+  if (site.version < 11) return [site.float("min", -Infinity), site.float("max", Infinity)];
+  const bounds = [1, 2].map((index) => site.optional(index));
+  if (bounds.some((bound) => bound !== null && bound.data === undefined)) return null;
+  return [Number(bounds[0]?.data?.[0] ?? -Infinity), Number(bounds[1]?.data?.[0] ?? Infinity)];
+}
+
+/** The operator that stands for an activation between two bounds. */
+export function boundedOp(site: Site): string | undefined {
+  return site.node.op === "Relu" ? "relu" : site.node.op === "Clip" ? BOUNDED[String(clipBounds(site))] : undefined;
+}
+
 function clipRule(site: Site): Value {
   const x = site.input(0);
+  const bounded = x.dtype === "float32" ? boundedOp(site) : undefined;
+  if (bounded !== undefined) return site.emit(bounded, [x]);
   if (site.version < 11) return clip(site, x, site.float("min", -Infinity), site.float("max", Infinity));
   const [low, high] = [site.optional(1), site.optional(2)];
   const above = low === null ? x : extreme(site, "maximum", x, low);
@@ -115,6 +133,7 @@ function prelu(site: Site): Value {
 }
 
 function elu(site: Site, x: Value, alpha: number, gamma = 1): Value {
+  if (alpha === 1 && gamma === 1) return site.emit("elu", [x]);
   const negative = mul(site, site.emit("elu", [clip(site, x, -Infinity, 0)]), alpha * gamma);
   const positive = site.emit("relu", [x]);
   return add(site, gamma === 1 ? positive : mul(site, positive, gamma), negative);
@@ -219,7 +238,7 @@ export const ELEMENTWISE: Rules = {
   Gelu: gelu,
   Sigmoid: one("logistic"),
   HardSigmoid: (site) => hardSigmoid(site, site.input(0), site.float("alpha", 0.2), site.float("beta", 0.5)),
-  HardSwish: formula((site, x) => mul(site, x, hardSigmoid(site, x, 1 / 6, 0.5))),
+  HardSwish: formula((site, x) => site.emit("hardSwish", [x])),
   Softplus: formula(softplus),
   Softsign: formula((site, x) => div(site, x, add(site, site.emit("abs", [x]), 1))),
   Mish: formula((site, x) => mul(site, x, site.emit("tanh", [softplus(site, x)]))),

@@ -5,7 +5,7 @@ import { broadcast, sliced, unsqueezed } from "./ops-movement.ts";
 import type { Rule, Site } from "./site.ts";
 
 /** Indices from the end are brought into range; the kernel keeps what is still outside from reading elsewhere. */
-function positiveIndices(site: Site, indices: Value, size: number): Value {
+export function positiveIndices(site: Site, indices: Value, size: number): Value {
   const whole = indices.dtype === "int32" || indices.dtype === "int64" ? indices : site.cast(indices, "int64");
   if (whole.data !== undefined) {
     const wrapped = Array.from<number | bigint, number>(whole.data, Number).map((i) => (i < 0 ? i + size : i));

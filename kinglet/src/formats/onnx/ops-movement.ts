@@ -139,7 +139,7 @@ export function broadcast(site: Site, x: Value, shape: readonly number[]): Value
 const expand: Rule = (site) => broadcast(site, site.input(0), site.numbers(1) ?? []);
 
 function tile(site: Site): Value {
-  return site.emit("tile", [site.input(0)], { multiples: site.numbers(1) ?? [] });
+  return site.emit("tile", [site.input(0)], { multiples: site.numbers(1) ?? [] }, site.optional(0)?.quantization);
 }
 
 function depthToSpace(site: Site): Value {

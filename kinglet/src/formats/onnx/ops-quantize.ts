@@ -87,7 +87,8 @@ function integerForm(site: Site, x: Value, scale: Value, zeroPoint: Value | null
   const q = knownQuantization(site, x, scale, zeroPoint);
   if (q === null || q.scales.length > 1 || !["int8", "uint8", "int16"].includes(element.name)) return null;
   const shift = element.name === "uint8" ? 128 : 0;
-  const form = quantizedForm(site, x, { ...q, zeroPoints: [q.zeroPoints[0]! - shift] });
+  const form = quantizedForm(site, x, { ...q, zeroPoints: [q.zeroPoints[0]! - shift] }, shift !== 0);
+  if (shift !== 0 && form?.dtype === "uint8") return site.importer.mark(form, element);
   if (form === null || form.dtype !== (element.name === "int16" ? "int16" : "int8")) return null;
   const stored = shift === 0 ? form : site.emit("quantize", [form], { dtype: "uint8" }, q);
   site.importer.pair(stored, form);

@@ -5,7 +5,7 @@ import { concatenated, sliced } from "./ops-movement.ts";
 import type { Rule, Site } from "./site.ts";
 
 /** Axes of a reduction: an input since 13 or 18, an attribute before; all where there are none. */
-function axesOf(site: Site): number[] | null {
+export function axesOf(site: Site): number[] | null {
   const x = site.input(0);
   const given = site.numbersOr(1, "axes") ?? [];
   if (given.length > 0) return site.axes(given, x.shape.length);

@@ -1,5 +1,6 @@
 import type { Value } from "../../graph/index.ts";
 import { mul, reduce, select } from "./math.ts";
+import { channelsFirst, channelsLast } from "./ops-conv.ts";
 import { sliced } from "./ops-movement.ts";
 import { coordinates, type ResizePlan, type Taps, tapsOf } from "./resize-taps.ts";
 import type { Rule, Site } from "./site.ts";
@@ -57,13 +58,34 @@ function keepAspect(site: Site, axes: readonly number[], sizes: readonly number[
   return axes.map((axis) => ({ size: Math.round(scale * shape[axis]!), scale }));
 }
 
+/** Kinglet's own operators, where rows and columns of images are resized as they do it. */
+function imageResize(site: Site, resized: ReadonlyMap<number, ResizePlan>, transform: string): Value | null {
+  const x = site.input(0);
+  const [mode, nearest] = [site.text("mode", "nearest"), site.text("nearest_mode", "round_prefer_floor")];
+  const isImage =
+    x.shape.length === 4 &&
+    (x.dtype === "float32" || x.quantization !== undefined) &&
+    resized.size > 0 &&
+    [...resized.keys()].every((axis) => axis > 1);
+  const isWhole = [...resized.values()].every(({ size, input, scale, region }) => scale === size / input && region[0] === 0 && region[1] === 1);
+  const fits = mode === "linear" || (mode === "nearest" && nearest === (transform === "asymmetric" ? "floor" : "round_prefer_ceil"));
+  const isPlain = ["align_corners", "half_pixel", "asymmetric"].includes(transform) && site.int("antialias", 0) === 0 && site.version >= 11;
+  if (!isImage || !isWhole || !fits || !isPlain) return null;
+  const [height, width] = [2, 3].map((axis) => resized.get(axis)?.size ?? x.shape[axis]!) as [number, number];
+  const attributes = { height, width, alignCorners: transform === "align_corners", halfPixelCenters: transform === "half_pixel" };
+  return channelsFirst(site, site.emit(mode === "linear" ? "resizeBilinear" : "resizeNearest", [channelsLast(site, x)], attributes, x.quantization));
+}
+
 function resize(site: Site): Value {
   const mode = site.text("mode", "nearest");
+  const transform = site.node.op === "Upsample" || site.version < 11 ? "asymmetric" : site.text("coordinate_transformation_mode", "half_pixel");
+  const resized = plans(site);
+  const image = imageResize(site, resized, transform);
+  if (image !== null) return image;
   let y = site.input(0);
   const whole = y.dtype === "float32" || mode === "nearest" ? null : y.dtype;
   if (whole !== null) y = site.cast(y, "float32");
-  for (const [axis, plan] of plans(site)) {
-    const transform = site.node.op === "Upsample" || site.version < 11 ? "asymmetric" : site.text("coordinate_transformation_mode", "half_pixel");
+  for (const [axis, plan] of resized) {
     const taps = tapsOf(coordinates(plan, transform), plan, {
       mode,
       nearest: site.node.op === "Upsample" || site.version < 11 ? "floor" : site.text("nearest_mode", "round_prefer_floor"),
@@ -106,10 +128,20 @@ export function padded(site: Site, x: Value, before: readonly number[], after: r
   }, cut);
 }
 
+/** A number on a value's scale, where it has one. */
+function storedNumber({ quantization }: Value, number: number): number {
+  return quantization === undefined ? number : Math.round(number / quantization.scales[0]!) + quantization.zeroPoints[0]!;
+}
+
 function filledAround(site: Site, x: Value, before: readonly number[], after: readonly number[], value: Value | null): Value {
   const number = value === null ? 0 : value.data === undefined ? undefined : Number(value.data[0]);
   if (number !== undefined && Number.isFinite(number))
-    return site.emit("pad", [x], { before: [...before], after: [...after], value: number }, x.quantization);
+    return site.emit(
+      "pad",
+      [x],
+      { before: [...before], after: [...after], ...(number === 0 ? {} : { value: storedNumber(x, number) }) },
+      x.quantization,
+    );
   // A number that only the running network knows is written around a mask.
   const inside = site.emit("pad", [site.constant(new Uint8Array(x.shape.reduce((a, b) => a * b, 1)).fill(1), "bool", x.shape)], {
     before: [...before],

@@ -1,6 +1,6 @@
-import type { PackedNumbers } from "./packed.ts";
+import type { PackedNumbers } from "../packed.ts";
 
-/** The messages of onnx.proto that Kinglet reads, under their own names. */
+/** The messages of onnx.proto that Kinglet reads and writes, under their own names. */
 
 export interface TensorProto {
   name: string;
@@ -12,7 +12,7 @@ export interface TensorProto {
   int64s: PackedNumbers;
   doubles: PackedNumbers;
   uint64s: PackedNumbers;
-  strings: number;
+  strings: Uint8Array[];
   external: Map<string, string>;
   isExternal: boolean;
   segmented: boolean;
@@ -69,6 +69,8 @@ export interface GraphProto {
   sparse: SparseTensorProto[];
   inputs: ValueInfoProto[];
   outputs: ValueInfoProto[];
+  /** Types of values between. */
+  values: ValueInfoProto[];
 }
 
 export interface FunctionProto {
@@ -91,4 +93,6 @@ export interface ModelProto {
   opsets: Map<string, number>;
   graph: GraphProto | null;
   functions: FunctionProto[];
+  /** Free text by name (`metadata_props`). */
+  notes: Map<string, string>;
 }

@@ -32,9 +32,9 @@ const model = (nodes: readonly TestNode[]): TestModel => ({
 
 const QDQ: readonly TestNode[] = [
   { op: "DequantizeLinear", inputs: ["x", "xs", "xz"], outputs: ["xf"] },
-  { op: "DequantizeLinear", inputs: ["w", "ws", "wz"], outputs: ["wf"], axis: 0 },
-  { op: "DequantizeLinear", inputs: ["b", "bs"], outputs: ["bf"], axis: 0 },
-  { op: "Conv", inputs: ["xf", "wf", "bf"], outputs: ["c"], ints: { pads: [1, 1, 1, 1] } },
+  { op: "DequantizeLinear", inputs: ["w", "ws", "wz"], outputs: ["wf"], attributes: { axis: { int: 0 } } },
+  { op: "DequantizeLinear", inputs: ["b", "bs"], outputs: ["bf"], attributes: { axis: { int: 0 } } },
+  { op: "Conv", inputs: ["xf", "wf", "bf"], outputs: ["c"], attributes: { pads: { ints: [1, 1, 1, 1] } } },
   { op: "Relu", inputs: ["c"], outputs: ["r"] },
   { op: "QuantizeLinear", inputs: ["r", "ys", "yz"], outputs: ["y"] },
 ];
@@ -72,7 +72,7 @@ describe("quantized forms of ONNX", () => {
 
   it("reads QLinearConv as the same integer convolution", () => {
     const inputs = ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz", "b"];
-    const { steps, ops } = farthest([{ op: "QLinearConv", inputs, outputs: ["y"], ints: { pads: [1, 1, 1, 1] } }], false);
+    const { steps, ops } = farthest([{ op: "QLinearConv", inputs, outputs: ["y"], attributes: { pads: { ints: [1, 1, 1, 1] } } }], false);
     expect(steps).toBeLessThanOrEqual(1);
     expect(ops).not.toContain("div");
   });
@@ -95,7 +95,12 @@ describe("quantized forms of ONNX", () => {
       const tensors = [...TENSORS, scalar("fine", 0.01), zero("low", UINT8, 20)];
       const nodes: TestNode[] = [
         { op: "DequantizeLinear", inputs: ["x", "xs", "xz"], outputs: ["xf"] },
-        { op: "AveragePool", inputs: ["xf"], outputs: ["a"], ints: { kernel_shape: [kernel, kernel], strides: [kernel, kernel] } },
+        {
+          op: "AveragePool",
+          inputs: ["xf"],
+          outputs: ["a"],
+          attributes: { kernel_shape: { ints: [kernel, kernel] }, strides: { ints: [kernel, kernel] } },
+        },
         { op: "QuantizeLinear", inputs: ["a", "fine", "low"], outputs: ["y"] },
       ];
       const [y] = evaluate(readOnnx(testOnnx({ ...model(nodes), tensors }), "quantized"), [X]);

@@ -1,7 +1,9 @@
 import { elementCount, sameShape } from "../../base/index.ts";
-import type { Quantization, Value } from "../../graph/index.ts";
+import type { Attributes, Quantization, Value } from "../../graph/index.ts";
 import { quantizeMultiplier } from "../../ops/index.ts";
-import type { Rule, Site } from "./site.ts";
+import { boundedOp } from "./ops-elementwise.ts";
+import { axesOf } from "./ops-reduce.ts";
+import { resultList, type Rule, type Site } from "./site.ts";
 import { windowPlan } from "./window.ts";
 
 /**
@@ -41,42 +43,80 @@ export function twinOf(site: Site, x: Value, q: Quantization): Value | null {
     return site.emit("reshape", [x], { shape: [...shape] }, q);
   }
   if (x.dtype !== "uint8" || q.scales.length > 1) return null;
+  const { dtype, shape, data } = x;
+  const scaled =
+    data !== undefined
+      ? site.importer.builder.constant(`${x.name}_q`, { dtype, shape, quantization: q }, data)
+      : sameScale(x.quantization, q)
+        ? x
+        : site.emit("reshape", [x], { shape: [...shape] }, q);
   const quantization = shiftedFor(x, q);
-  if (x.data !== undefined) {
-    const data = Int8Array.from(x.data as Uint8Array, (byte) => byte - 128);
-    return site.importer.builder.constant(`${x.name}_q`, { dtype: "int8", shape: x.shape, quantization }, data);
-  }
-  const scaled = sameScale(x.quantization, q) ? x : site.emit("reshape", [x], { shape: [...x.shape] }, q);
-  return site.emit("quantize", [scaled], { dtype: "int8" }, quantization);
+  const twin =
+    data === undefined
+      ? site.emit("quantize", [scaled], { dtype: "int8" }, quantization)
+      : site.importer.builder.constant(
+          `${x.name}_q`,
+          { dtype: "int8", shape, quantization },
+          Int8Array.from(data as Uint8Array, (byte) => byte - 128),
+        );
+  site.importer.markSigned(twin, scaled);
+  return twin;
 }
+
+const shifted = (q: Quantization, by: number): Quantization => ({ ...q, zeroPoints: q.zeroPoints.map((zero) => zero + by) });
 
 function shiftedFor(x: Value, q: Quantization): Quantization {
-  return x.dtype === "uint8" ? { ...q, zeroPoints: q.zeroPoints.map((zero) => zero - 128) } : q;
+  return x.dtype === "uint8" ? shifted(q, -128) : q;
 }
 
-/** The bias of an integer layer, on the scale of its sums. */
+/** The unsigned bytes behind a twin, or made from it. */
+function asUnsigned(site: Site, twin: Value): Value {
+  return site.importer.unsignedOf(twin) ?? site.emit("quantize", [twin], { dtype: "uint8" }, shifted(twin.quantization!, 128));
+}
+
+/** The bias of an integer layer, on the scale of its sums: 64 bits wide beside inputs of 16. Undefined where it is no constant. */
 function biasOf(site: Site, bias: Value | null, x: Value, w: Value): Value | null | undefined {
   if (bias === null) return null;
   const twin = site.importer.twin(bias);
   const scales = w.quantization!.scales.map((scale) => scale * x.quantization!.scales[0]!);
-  const source = bias.data ?? null;
-  const count = elementCount(bias.shape);
+  const dtype = x.dtype === "int16" ? "int64" : "int32";
   if (twin?.data !== undefined && twin.dtype === "int32") {
     const given = twin.quantization!.scales;
     const fits = scales.every((scale, c) => Math.abs(scale / given[given.length > 1 ? c : 0]! - 1) < 1e-4);
-    if (fits) return twin;
+    if (fits && dtype === "int32") return twin;
+    if (fits) return biasConstant(site, Array.from<number | bigint, number>(twin.data, Number), dtype, twin.quantization);
   }
-  if (source === null) return undefined;
-  const stored = Int32Array.from({ length: count }, (_, c) => Math.round(Number(source[c]) / scales[scales.length > 1 ? c : 0]!));
-  return site.constant(stored, "int32", [count]);
+  if (bias.data === undefined) return undefined;
+  const stored = Array.from<number | bigint, number>(bias.data, (number, c) => Math.round(Number(number) / scales[scales.length > 1 ? c : 0]!));
+  return biasConstant(site, stored, dtype);
 }
 
-/** Integer kernels take weights without zero points, whose scales run along the outputs. */
-function isWeight(w: Value, axis: number): boolean {
-  const q = w.quantization;
-  return (
-    w.data !== undefined && w.dtype === "int8" && q?.zeroPoints.every((zero) => zero === 0) === true && (q.scales.length === 1 || q.axis === axis)
-  );
+function biasConstant(site: Site, numbers: readonly number[], dtype: "int32" | "int64", quantization?: Quantization): Value {
+  const data = dtype === "int64" ? BigInt64Array.from(numbers, BigInt) : Int32Array.from(numbers);
+  const type = { dtype, shape: [numbers.length], ...(quantization === undefined ? {} : { quantization }) };
+  return site.importer.builder.constant("bias", type, data);
+}
+
+/** What a layer of sums works with. */
+interface Layer {
+  readonly x: Value;
+  readonly w: Value;
+  readonly bias: Value | null;
+  readonly y: Quantization;
+}
+
+/** Signed weights have no zero point and scales along the outputs; unsigned ones, which have one scale, want unsigned inputs and outputs. */
+function layerOf(site: Site, x: Value, w: Value, axis: number, bias: Value | null, y: Quantization): Layer | null {
+  if (w.data === undefined || w.dtype !== "int8" || w.quantization === undefined) return null;
+  const { scales, zeroPoints, axis: along } = w.quantization;
+  const symmetric = zeroPoints.every((zero) => zero === 0);
+  if (symmetric && scales.length > 1 && along !== axis) return null;
+  const unsigned = site.importer.unsignedOf(w);
+  if (!symmetric && (unsigned === undefined || x.dtype !== "int8")) return null;
+  const stored = biasOf(site, bias, x, w);
+  if (stored === undefined) return null;
+  if (symmetric) return { x, w, bias: stored, y };
+  return { x: asUnsigned(site, x), w: unsigned!, bias: stored, y: shifted(y, 128) };
 }
 
 /** One operator for twins: gives the result on the scale `y`, or null where it has no integer form. */
@@ -95,39 +135,47 @@ const losesNothing = (scale: number, y: Quantization): boolean => scale < 2 * y.
 /** The result of a function whose integer kernel has a scale of its own. */
 const fixedScale =
   (op: string, scale: number, zeroPoint: number, attributes: Record<string, number> = {}): QuantizedRule =>
-  (site, [x], y) =>
-    x!.dtype === "int8" && losesNothing(scale, y) ? rescaled(site, site.emit(op, [x!], attributes, one(scale, zeroPoint)), y) : null;
+  (site, [x], y) => {
+    const quantization = x!.dtype === "int16" ? one(1 / 32768, 0) : one(scale, x!.dtype === "uint8" ? zeroPoint + 128 : zeroPoint);
+    return losesNothing(quantization.scales[0]!, y) ? rescaled(site, site.emit(op, [x!], attributes, quantization), y) : null;
+  };
+
+/** For rows of the last dimension; before version 13 a row was all dimensions from one on. */
+const alongLast =
+  (rule: QuantizedRule): QuantizedRule =>
+  (site, twins, y, float) => {
+    const rank = twins[0]!.shape.length;
+    return site.axis(site.int("axis", site.version < 13 ? 1 : -1), rank) === rank - 1 ? rule(site, twins, y, float) : null;
+  };
 
 const binary =
   (op: string): QuantizedRule =>
   (site, [a, b], y) =>
     a && b ? site.emit(op, [a, b], { activation: "none" }, y) : null;
 
-const conv: QuantizedRule = (site, [x, w], y, float) => {
-  if (x === null || !w || !isWeight(w, 0) || x!.shape.length > 4) return null;
-  const bias = biasOf(site, site.optional(2), x!, w);
-  if (bias === undefined || (bias !== null && x!.dtype === "int16")) return null;
-  const result = float(site.withInputs([x!, w, bias], y));
-  return result as Value;
-};
+/** Scales of the weights run along the outputs, which a transposed convolution has second. */
+const conv =
+  (axis: number): QuantizedRule =>
+  (site, [x, w], y, float) => {
+    if (!x || !w || x.shape.length > 4 || (axis === 1 && site.int("group", 1) !== 1)) return null;
+    const layer = layerOf(site, x, w, axis, site.optional(2), y);
+    return layer === null ? null : (float(site.withInputs([layer.x, layer.w, layer.bias], layer.y)) as Value);
+  };
 
-/** MatMul and Gemm with constant weights. */
+/** MatMul and Gemm with constant weights; MatMul of two values. */
 const dense: QuantizedRule = (site, [x, w], y) => {
   const gemm = site.node.op === "Gemm";
   const turned = gemm && site.int("transB", 0) !== 0;
-  if (!x || !w || w.shape.length !== 2 || !isWeight(w, turned ? 0 : 1) || x.dtype === "int16") return null;
-  if (gemm && (site.int("transA", 0) !== 0 || site.float("alpha", 1) !== 1 || site.float("beta", 1) !== 1)) return null;
-  const bias = gemm ? biasOf(site, site.optional(2), x, w) : null;
-  if (bias === undefined) return null;
-  const q = w.quantization!;
-  const weights = turned ? w : site.emit("transpose", [w], { permutation: [1, 0] }, { ...q, axis: 0 });
-  if (bias !== null && elementCount(bias.shape) !== weights.shape[0]) return null;
-  return site.emit(
-    "fullyConnected",
-    [x, weights, bias === null ? null : site.reshape(bias, [weights.shape[0]!])],
-    { activation: "none", keepDims: true },
-    y,
-  );
+  if (!x || !w) return null;
+  if (!gemm && w.data === undefined) return site.emit("batchMatmul", [x, w], { adjX: false, adjY: false }, y);
+  if (w.shape.length !== 2 || (gemm && (site.int("transA", 0) !== 0 || site.float("alpha", 1) !== 1 || site.float("beta", 1) !== 1))) return null;
+  const layer = layerOf(site, x, w, turned ? 0 : 1, gemm ? site.optional(2) : null, y);
+  if (layer === null) return null;
+  const weights = turned ? layer.w : site.emit("transpose", [layer.w], { permutation: [1, 0] }, { ...layer.w.quantization!, axis: 0 });
+  const [outputs] = weights.shape as [number];
+  if (layer.bias !== null && elementCount(layer.bias.shape) !== outputs) return null;
+  const bias = layer.bias === null ? null : site.importer.reshape(layer.bias, [outputs]);
+  return site.emit("fullyConnected", [layer.x, weights, bias], { activation: "none", keepDims: true }, layer.y);
 };
 
 const concat: QuantizedRule = (site, twins, y) => {
@@ -138,69 +186,138 @@ const concat: QuantizedRule = (site, twins, y) => {
 
 const globalAverage: QuantizedRule = (site, [x], y) => site.emit("mean", [x!], { axes: x!.shape.slice(2).map((_, d) => d + 2), keepDims: true }, y);
 
-/** Integer pools keep their input's scale, on which an average may be coarse; a mean has a scale of its own. */
+/** Integer pools keep their input's scale, on which an average may be coarse for another one; a mean has a scale of its own. */
 const averagePool: QuantizedRule = (site, twins, y, float) => {
   const x = twins[0]!;
+  if (sameScale(x.quantization, y)) return moved(site, twins, y, float);
   const sizes = x.shape.slice(2);
   const { kernel, before, after } = windowPlan(site, sizes, site.ints("kernel_shape") ?? []);
   if (sameShape(kernel, sizes) && [...before, ...after].every((pad) => pad === 0)) return globalAverage(site, twins, y, float);
   return losesNothing(x.quantization!.scales[0]!, y) ? moved(site, twins, y, float) : null;
 };
 
-const MOVES = ["Reshape", "Flatten", "Squeeze", "Unsqueeze", "Transpose", "MaxPool"];
+const reduced =
+  (op: string): QuantizedRule =>
+  (site, [x], y) => {
+    const axes = axesOf(site);
+    return axes === null ? null : site.emit(op, [x!], { axes: axes.sort((a, b) => a - b), keepDims: site.int("keepdims", 1) !== 0 }, y);
+  };
+
+/** The result has the scale of its inputs. */
+const chosen =
+  (op: string, attributes: (site: Site) => Attributes | null = () => ({})): QuantizedRule =>
+  (site, twins, y) => {
+    const given = attributes(site);
+    const inputs = twins.map((twin) => rescaled(site, twin!, y));
+    return given === null ? null : site.emit(op, inputs, given, y);
+  };
+
+const unary =
+  (op: string, attributes: (site: Site) => Attributes | null = () => ({})): QuantizedRule =>
+  (site, [x], y) => {
+    const given = attributes(site);
+    return given === null ? null : site.emit(op, [x!], given, y);
+  };
+
+/** Numbers go through a table or a clamp: the scale of the result is its own. */
+const bounded: QuantizedRule = (site, [x], y) => {
+  const op = boundedOp(site);
+  return op === undefined ? null : site.emit(op, [x!], {}, y);
+};
+
+/** Operators that give the numbers of their first input, at other places. */
+const MOVES = new Set("Reshape Flatten Squeeze Unsqueeze Transpose MaxPool Slice Split Gather Expand Tile Pad DepthToSpace SpaceToDepth".split(" "));
 
 /** What only moves dequantized numbers moves their twins as well. */
-export function pairMoved(site: Site, rule: Rule, result: Value): void {
+export function pairMoved(site: Site, rule: Rule, results: readonly (Value | null)[]): void {
   const input = site.inputs[0];
   const twin = input ? site.importer.twin(input) : undefined;
-  if (twin === undefined || twin.data !== undefined || !MOVES.includes(site.node.op) || twin.dtype === "int32") return;
-  const moved = rule(site.withInputs([twin, ...site.inputs.slice(1)]));
-  const value = Array.isArray(moved) ? moved[0] : (moved as Value);
-  if (value?.quantization !== undefined) site.importer.pair(result, value);
+  if (twin === undefined || twin.data !== undefined || !MOVES.has(site.node.op) || twin.dtype === "int32" || results.includes(input!)) return;
+  const run = (x: Value): readonly (Value | null)[] => resultList(rule(site.withInputs([x, ...site.inputs.slice(1)])));
+  const unsigned = site.importer.unsignedOf(twin);
+  const bytes = unsigned === undefined ? [] : run(unsigned);
+  run(twin).forEach((value, i) => {
+    const result = results[i];
+    if (value?.quantization === undefined || !result) return;
+    site.importer.pair(result, value);
+    if (bytes[i]) site.importer.markSigned(value, bytes[i]);
+  });
 }
 
 const QUANTIZED: Readonly<Record<string, QuantizedRule>> = {
-  Conv: conv,
+  Conv: conv(0),
+  ConvTranspose: conv(1),
   MatMul: dense,
   Gemm: dense,
   Add: binary("add"),
   Sub: binary("sub"),
   Mul: binary("mul"),
+  Div: binary("div"),
+  Max: chosen("maximum"),
+  Min: chosen("minimum"),
   Concat: concat,
   GlobalAveragePool: globalAverage,
-  Relu: (site, [x], y) => site.emit("relu", [x!], {}, y),
-  LeakyRelu: (site, [x], y) => site.emit("leakyRelu", [x!], { alpha: site.float("alpha", 0.01) }, y),
+  AveragePool: averagePool,
+  Resize: moved,
+  ReduceMean: reduced("mean"),
+  ReduceSum: reduced("sum"),
+  ReduceMax: (site, [x], y, float) => reduced("reduceMax")(site, [rescaled(site, x!, y)], y, float),
+  ReduceMin: (site, [x], y, float) => reduced("reduceMin")(site, [rescaled(site, x!, y)], y, float),
+  Relu: bounded,
+  Clip: bounded,
+  LeakyRelu: unary("leakyRelu", (site) => ({ alpha: site.float("alpha", 0.01) })),
+  HardSwish: unary("hardSwish"),
+  Elu: unary("elu", (site) => (site.float("alpha", 1) === 1 ? {} : null)),
+  Gelu: unary("gelu", (site) => ({ approximate: site.text("approximate", "none") === "tanh" })),
+  Exp: unary("exp"),
+  Log: unary("log"),
+  Abs: unary("abs"),
+  PRelu: (site, [x, slope], y) => (x && slope?.data !== undefined ? site.emit("prelu", [x, slope], {}, y) : null),
   Sigmoid: fixedScale("logistic", 1 / 256, -128),
   Tanh: fixedScale("tanh", 1 / 128, 0),
-  Softmax: (site, twins, y, float) => {
-    const last = twins[0]!.shape.length - 1;
-    return site.axis(site.int("axis", site.version < 13 ? 1 : -1), last + 1) === last
-      ? fixedScale("softmax", 1 / 256, -128, { beta: 1 })(site, twins, y, float)
-      : null;
-  },
-  AveragePool: averagePool,
-  ...Object.fromEntries(MOVES.map((op) => [op, moved])),
+  Softmax: alongLast(fixedScale("softmax", 1 / 256, -128, { beta: 1 })),
+  LogSoftmax: alongLast(fixedScale("logSoftmax", 16 / 256, 127)),
 };
 
-/** Which inputs must have twins: weights and biases are looked at by the rules. */
+/** Inputs that are numbers of the network and need twins; the rules look at the others. */
+const TWO = new Set(["Add", "Sub", "Mul", "Div", "Max", "Min", "Conv", "ConvTranspose", "MatMul", "Gemm", "PRelu"]);
+
 function dataInputs(site: Site): number {
-  return site.node.op === "Concat" ? site.inputs.length : ["Add", "Sub", "Mul", "Conv", "MatMul", "Gemm"].includes(site.node.op) ? 2 : 1;
+  return site.node.op === "Concat" ? site.inputs.length : TWO.has(site.node.op) ? 2 : 1;
 }
 
-/** The quantized form of the operator that made `x`, where there is one: the int8 or int16 result on the scale `y`. */
-export function quantizedForm(site: Site, x: Value, y: Quantization): Value | null {
+/** Layers of sums, which work with the signs that their weights have. */
+const LAYERS = new Set(["Conv", "ConvTranspose", "MatMul", "Gemm"]);
+
+/** All values as the unsigned bytes that they come from, or null where one does not. */
+function allUnsigned(site: Site, twins: readonly (Value | null)[]): Value[] | null {
+  const bytes = twins.flatMap((twin) => (twin === null ? [] : (site.importer.unsignedOf(twin) ?? [])));
+  return bytes.length === twins.length ? bytes : null;
+}
+
+/**
+ * The quantized form of the operator that made `x`, where there is one: the int8 or int16 result on the scale `y`. Where unsigned bytes
+ * are asked for and all that the operator reads are such, the result is, too, on that scale moved by 128.
+ */
+export function quantizedForm(site: Site, x: Value, y: Quantization, unsigned: boolean): Value | null {
+  const known = site.importer.twin(x);
+  if (known !== undefined && known.data === undefined && known.dtype !== "int32") {
+    const bytes = unsigned ? site.importer.unsignedOf(known) : undefined;
+    return bytes === undefined ? rescaled(site, known, y) : rescaled(site, bytes, shifted(y, 128));
+  }
   const made = site.importer.madeBy(x);
-  if (made === undefined) return null;
-  const rule = QUANTIZED[made.site.node.op];
-  if (rule === undefined) return null;
+  const rule = made === undefined ? undefined : QUANTIZED[made.site.node.op];
+  if (made === undefined || rule === undefined || quantizeMultiplier(y.scales[0]!).multiplier === 0) return null;
   // An activation between a layer and its QuantizeLinear: the layer's own sums go onto the final scale, and are clamped there.
   const inner = made.site.inputs[0];
-  if (made.site.node.op === "Relu" && inner && site.importer.twin(inner) === undefined) {
-    const layer = quantizedForm(site, inner, y);
-    return layer === null ? null : site.emit("relu", [layer], {}, y);
+  const clamp = boundedOp(made.site);
+  if (clamp !== undefined && inner && site.importer.twin(inner) === undefined) {
+    const layer = quantizedForm(site, inner, y, unsigned);
+    return layer === null ? null : site.emit(clamp, [layer], {}, layer.quantization);
   }
   const twins = made.site.inputs.slice(0, dataInputs(made.site)).map((input) => (input === null ? null : (site.importer.twin(input) ?? null)));
-  if (twins.some((twin) => twin === null) || quantizeMultiplier(y.scales[0]!).multiplier === 0) return null;
-  const result = rule(made.site, twins, y, made.rule);
+  if (twins.some((twin) => twin === null)) return null;
+  const bytes = unsigned && !LAYERS.has(made.site.node.op) ? allUnsigned(site, twins) : null;
+  const result = bytes === null ? rule(made.site, twins, y, made.rule) : rule(made.site, bytes, shifted(y, 128), made.rule);
   return result !== null && result.quantization !== undefined ? result : null;
 }

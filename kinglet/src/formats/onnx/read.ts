@@ -1,14 +1,17 @@
 import { allocate, elementCount, KingletError, type Shape, type TypedArray } from "../../base/index.ts";
 import { checkGraph, type Graph, type Value } from "../../graph/index.ts";
-import { removeUnused } from "./unused.ts";
+import { refusedList } from "../refusals.ts";
 import { Importer } from "./importer.ts";
+import { removeUnused, scaleInputs } from "./tidy.ts";
+import { fuseActivations, fuseBiases } from "./fuse.ts";
 import { bindFunction, bodyOf, type FunctionTable, functionTable } from "./functions.ts";
-import { ruleOf } from "./operators.ts";
+import { STRING } from "./elements.ts";
+import { calledBy, ruleOf } from "./operators.ts";
 import { pairMoved } from "./quantized-forms.ts";
 import type { DimProto, GraphProto, ModelProto, NodeProto, ValueInfoProto } from "./proto.ts";
 import { parseModel } from "./schema.ts";
-import { type Results, Site } from "./site.ts";
-import { decodeSparse, decodeTensor, elementType, type ExternalFiles, type Tensor } from "./tensor.ts";
+import { resultList, type Results, Site } from "./site.ts";
+import { decodeSparse, decodeTensor, elementType, type ExternalFiles, isStrings, type Tensor, textsOf } from "./tensor.ts";
 
 export interface OnnxOptions {
   /** The shape of an input, by its name or number, where the file leaves it open. */
@@ -21,6 +24,9 @@ export interface OnnxOptions {
 
 /** Version 6 differs only in how it says that operands broadcast. */
 const OLDEST_OPSET = 6;
+/** What may be done with strings in input 0: they go somewhere else, or stay what they are. */
+const MOVING: ReadonlySet<string> = new Set(["Identity", "Reshape", "Squeeze", "Unsqueeze", "Flatten", "Gather", "ArrayFeatureExtractor", "Cast"]);
+
 /** Calls of functions inside of functions; a function that calls itself ends here. */
 const MAX_DEPTH = 32;
 /** Nodes of functions' bodies in all: functions that call each other twice double with every level. */
@@ -48,6 +54,8 @@ class Scope {
   }
 }
 
+const isKnown = (dim: DimProto): boolean => typeof dim === "number" && dim >= 0;
+
 const noFiles: ExternalFiles = (location, place) => {
   throw new KingletError("bad-file", `the tensor lies in the file "${location}", which is not at hand`, {
     place,
@@ -62,6 +70,8 @@ class Translation {
   private readonly options: OnnxOptions;
   private readonly files: ExternalFiles;
   private readonly name: string;
+  /** What the file calls the results of its nodes. */
+  private readonly names = new Map<Value, string>();
   private called = 0;
 
   constructor(model: ModelProto, name: string, options: OnnxOptions) {
@@ -82,9 +92,17 @@ class Translation {
     open.forEach((input, i) => this.addInput(input, i, scope));
     this.addNodes(graph.nodes, scope, this.model.opsets, 0);
     for (const output of graph.outputs) this.addOutput(output, scope);
-    this.importer.builder.note("producer", `${this.model.producer} ${this.model.producerVersion}`.trim());
-    if (this.model.doc !== "") this.importer.builder.note("description", this.model.doc);
-    return removeUnused(this.importer.builder.build());
+    this.addNotes();
+    const read = removeUnused(this.importer.builder.build(), this.names);
+    return removeUnused(fuseActivations(fuseBiases(scaleInputs(read))));
+  }
+
+  private addNotes(): void {
+    const { producer, producerVersion, doc, notes } = this.model;
+    const { builder } = this.importer;
+    builder.note("producer", `${producer} ${producerVersion}`.trim());
+    if (doc !== "") builder.note("description", doc);
+    for (const [name, text] of notes) builder.note(name, text);
   }
 
   /** One error that names every operator Kinglet lacks, with how often each occurs. */
@@ -94,15 +112,14 @@ class Translation {
       for (const node of nodes) {
         for (const attribute of node.attributes) if (attribute.graph !== null && depth < MAX_DEPTH) visit(attribute.graph.nodes, depth + 1);
         if (ruleOf(node) !== undefined || this.functions.has(bodyOf(node)) || node.op === "If") continue;
-        const called = node.domain === "" || node.domain === "ai.onnx" ? node.op : `${node.domain}.${node.op}`;
+        const called = calledBy(node);
         counts.set(called, (counts.get(called) ?? 0) + 1);
       }
     };
     visit(graph.nodes, 0);
     for (const { nodes } of this.functions.values()) visit(nodes, 0);
     if (counts.size === 0) return;
-    const list = [...counts].map(([name, count]) => `${name} (${count}×)`).join(", ");
-    throw new KingletError("unsupported", `the model uses operators that Kinglet does not have: ${list}`, {
+    throw new KingletError("unsupported", `the model uses operators that Kinglet does not have: ${refusedList(counts)}`, {
       place: this.name,
       hint: "Export the model without them, or compute these parts outside the model.",
     });
@@ -118,7 +135,10 @@ class Translation {
       if (name !== "" && names.has(name)) throw new KingletError("bad-file", `the tensor "${name}" is stored twice`, { place: this.name });
       names.add(name);
     }
-    for (const tensor of graph.initializers) this.addTensor(tensor.name, decodeTensor(tensor, this.name, this.files), scope);
+    for (const tensor of graph.initializers) {
+      if (isStrings(tensor)) scope.set(tensor.name, this.importer.texts(textsOf(tensor, this.name), tensor.dims, tensor.name));
+      else this.addTensor(tensor.name, decodeTensor(tensor, this.name, this.files), scope);
+    }
     for (const sparse of graph.sparse) {
       const budget = (bytes: number): void => this.importer.spend(bytes, this.name);
       this.addTensor(sparse.values?.name ?? "", decodeSparse(sparse, this.name, this.files, budget), scope);
@@ -128,9 +148,12 @@ class Translation {
   private inputShape(input: ValueInfoProto, index: number): Shape {
     const given = this.options.shapeOf?.(input.name, index);
     const place = `${this.name}, input "${input.name}"`;
-    const open = input.shape === null || input.shape.some((dim) => typeof dim !== "number" || dim < 0);
+    const open = input.shape === null || !input.shape.every(isKnown);
     if (given === undefined) {
       if (!open) return input.shape as number[];
+      const [samples, features] = input.shape ?? [];
+      // Classical models take a matrix of any number of samples: one, if nobody says otherwise.
+      if (input.shape?.length === 2 && typeof features === "number" && features > 0 && !isKnown(samples!)) return [1, features];
       const text = input.shape?.map((dim) => (dim === "" ? "?" : dim)).join("x") ?? "of any rank";
       throw new KingletError("unsupported", `the shape of input "${input.name}" is open: ${text}`, {
         place,
@@ -160,14 +183,13 @@ class Translation {
 
   private addOutput(output: ValueInfoProto, scope: Scope): void {
     const { builder } = this.importer;
-    if (output.kind !== "tensor")
-      throw new KingletError("unsupported", `the output "${output.name}" is a ${output.kind}, and Kinglet's networks have tensors only`, {
-        place: this.name,
-      });
     const value = scope.get(output.name);
     if (value === undefined) throw new KingletError("bad-file", `the output "${output.name}" is never produced`, { place: this.name });
     if (elementCount(value.shape) === 0) throw new KingletError("unsupported", `the output "${output.name}" has no elements`, { place: this.name });
+    const labels = this.importer.labelsOf(value);
+    if (labels !== undefined) builder.note("labels", labels.map((label) => label.replace(/\s+/g, " ")).join("\n"));
     const taken = value.data !== undefined || builder.build().inputs.includes(value) || builder.build().outputs.includes(value);
+    if (!taken) this.names.set(value, output.name);
     builder.output(taken ? this.importer.copy(value, output.name) : value);
   }
 
@@ -211,12 +233,13 @@ class Translation {
       return body.outputs.map((name) => inner.get(name) ?? null);
     }
     const rule = ruleOf(node)!;
+    const strings = site.inputs.find((value) => value !== null && this.importer.elementOf(value) === STRING);
+    if (strings && (strings !== site.inputs[0] || !MOVING.has(node.op))) site.unsupported("computing with strings is not supported");
     const results = this.guarded(site, () => rule(site));
-    const first = Array.isArray(results) ? results[0] : results;
-    if (first && !site.inputs.includes(first as Value)) {
-      this.importer.remember(first as Value, { site, rule });
-      pairMoved(site, rule, first as Value);
-    }
+    const made = resultList(results);
+    if (strings) for (const result of made) this.importer.strings(result!, this.importer.labelsOf(strings)!);
+    for (const value of made) if (value !== null && !site.inputs.includes(value)) this.importer.remember(value, { site, rule });
+    pairMoved(site, rule, made);
     return results;
   }
 
@@ -243,7 +266,7 @@ class Translation {
   }
 
   private bindOutputs(node: NodeProto, results: Results, site: Site, scope: Scope): void {
-    const list = Array.isArray(results) ? (results as readonly (Value | null)[]) : [results as Value];
+    const list = resultList(results);
     // Half precision in, half precision out, unless the rule says otherwise.
     const narrow = site.inputs
       .map((input) => (input === null ? undefined : this.importer.elementOf(input)))
@@ -254,6 +277,7 @@ class Translation {
       if (scope.hasOwn(name)) site.fail(`it produces "${name}" a second time`);
       if (value.dtype === "float32" && narrow !== undefined && !this.importer.isMarked(value)) this.importer.mark(value, narrow);
       scope.set(name, value);
+      if (value.data === undefined && !site.inputs.includes(value) && !this.names.has(value)) this.names.set(value, name);
     });
   }
 }

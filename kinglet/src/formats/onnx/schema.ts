@@ -1,6 +1,5 @@
 import { WireType } from "@bufbuild/protobuf/wire";
-import { PackedNumbers } from "./packed.ts";
-import { type Fields, readMessage } from "./wire.ts";
+import { PackedNumbers } from "../packed.ts";
 import type {
   AttributeProto,
   DimProto,
@@ -12,54 +11,63 @@ import type {
   TensorProto,
   ValueInfoProto,
 } from "./proto.ts";
+import {
+  bytes,
+  byteStrings,
+  entries,
+  type Field,
+  type Fields,
+  flag,
+  float,
+  floats,
+  int,
+  list,
+  long,
+  longs,
+  nested,
+  packed,
+  readMessage,
+  readOnly,
+  size,
+  sizes,
+  text,
+  texts,
+  writeMessage,
+  writeNested,
+} from "../wire.ts";
 
-/** How the messages are stored: what each field of a message holds. */
+/** How the messages are stored: what each field of a message holds, by its number. */
 
-const int64 = (reader: { int64(): bigint | string }): bigint => BigInt(reader.int64());
+const emptyEntry = (): { key: string; value: string } => ({ key: "", value: "" });
+const ENTRY: Fields<{ key: string; value: string }> = { 1: text("key"), 2: text("value") };
 
-const ENTRY: Fields<{ key: string; value: string }> = {
-  1: (c, m) => {
-    m.key = c.text();
-  },
-  2: (c, m) => {
-    m.value = c.text();
-  },
-};
+/** What a reader only has to know of, and a writer never writes. */
+function noticed<T>(notice: (message: T) => void): Field<T> {
+  return readOnly((c, m) => {
+    c.bytes();
+    notice(m);
+  });
+}
 
 const TENSOR: Fields<TensorProto> = {
-  1: (c, m) => c.repeated(m.dims, WireType.Varint, (r) => Number(int64(r))),
-  2: (c, m) => {
-    m.dataType = c.int();
-  },
-  3: (c, m) => {
-    c.bytes();
+  1: sizes("dims"),
+  2: int("dataType"),
+  3: noticed((m) => {
     m.segmented = true;
-  },
-  4: (c, m) => c.numbers(m.floats, WireType.Bit32),
-  5: (c, m) => c.numbers(m.int32s, WireType.Varint),
-  6: (c, m) => {
-    c.bytes();
-    m.strings++;
-  },
-  7: (c, m) => c.numbers(m.int64s, WireType.Varint),
-  8: (c, m) => {
-    m.name = c.text();
-  },
-  9: (c, m) => {
-    m.raw = c.bytes();
-  },
-  10: (c, m) => c.numbers(m.doubles, WireType.Bit64),
-  11: (c, m) => c.numbers(m.uint64s, WireType.Varint),
-  13: (c, m) => {
-    const entry = c.message({ key: "", value: "" }, ENTRY);
-    m.external.set(entry.key, entry.value);
-  },
-  14: (c, m) => {
-    m.isExternal = c.int() === 1;
-  },
+  }),
+  4: packed("floats", WireType.Bit32),
+  5: packed("int32s", WireType.Varint),
+  6: byteStrings("strings"),
+  7: packed("int64s", WireType.Varint),
+  8: text("name"),
+  9: bytes("raw"),
+  10: packed("doubles", WireType.Bit64),
+  11: packed("uint64s", WireType.Varint),
+  13: entries("external", emptyEntry, ENTRY),
+  14: flag("isExternal"),
 };
 
-function emptyTensor(): TensorProto {
+export function emptyTensor(): TensorProto {
   return {
     name: "",
     dims: [],
@@ -70,7 +78,7 @@ function emptyTensor(): TensorProto {
     int64s: new PackedNumbers(),
     doubles: new PackedNumbers(),
     uint64s: new PackedNumbers(),
-    strings: 0,
+    strings: [],
     external: new Map(),
     isExternal: false,
     segmented: false,
@@ -78,13 +86,9 @@ function emptyTensor(): TensorProto {
 }
 
 const SPARSE: Fields<SparseTensorProto> = {
-  1: (c, m) => {
-    m.values = c.message(emptyTensor(), TENSOR);
-  },
-  2: (c, m) => {
-    m.indices = c.message(emptyTensor(), TENSOR);
-  },
-  3: (c, m) => c.repeated(m.dims, WireType.Varint, (r) => Number(int64(r))),
+  1: nested("values", emptyTensor, () => TENSOR),
+  2: nested("indices", emptyTensor, () => TENSOR),
+  3: sizes("dims"),
 };
 
 const emptySparse = (): SparseTensorProto => ({ values: null, indices: null, dims: [] });
@@ -107,182 +111,124 @@ export function emptyAttribute(name = ""): AttributeProto {
 }
 
 const ATTRIBUTE: Fields<AttributeProto> = {
-  1: (c, m) => {
-    m.name = c.text();
-  },
-  2: (c, m) => {
-    m.float = c.float();
-  },
-  3: (c, m) => {
-    m.int = c.long();
-  },
-  4: (c, m) => {
-    m.text = c.bytes();
-  },
-  5: (c, m) => {
-    m.tensor = c.message(emptyTensor(), TENSOR);
-  },
-  6: (c, m) => {
-    m.graph = c.message(emptyGraph(), GRAPH);
-  },
-  7: (c, m) => c.repeated(m.floats, WireType.Bit32, (r) => r.float()),
-  8: (c, m) => c.repeated(m.ints, WireType.Varint, int64),
-  9: (c, m) => {
-    c.count();
-    m.texts.push(c.bytes());
-  },
-  20: (c, m) => {
-    m.kind = c.int();
-  },
-  21: (c, m) => {
-    m.reference = c.text();
-  },
-  22: (c, m) => {
-    m.sparse = c.message(emptySparse(), SPARSE);
-  },
+  1: text("name"),
+  2: float("float"),
+  3: long("int"),
+  4: bytes("text"),
+  5: nested("tensor", emptyTensor, () => TENSOR),
+  6: nested("graph", emptyGraph, () => GRAPH),
+  7: floats("floats"),
+  8: longs("ints"),
+  9: byteStrings("texts"),
+  20: int("kind"),
+  21: text("reference"),
+  22: nested("sparse", emptySparse, () => SPARSE),
 };
 
 const NODE: Fields<NodeProto> = {
-  1: (c, m) => {
-    m.inputs.push(c.text());
-  },
-  2: (c, m) => {
-    m.outputs.push(c.text());
-  },
-  3: (c, m) => {
-    m.name = c.text();
-  },
-  4: (c, m) => {
-    m.op = c.text();
-  },
-  5: (c, m) => {
-    m.attributes.push(c.message(emptyAttribute(), ATTRIBUTE));
-  },
-  7: (c, m) => {
-    m.domain = c.text();
-  },
-  8: (c, m) => {
-    m.overload = c.text();
-  },
+  1: texts("inputs"),
+  2: texts("outputs"),
+  3: text("name"),
+  4: text("op"),
+  5: list("attributes", emptyAttribute, () => ATTRIBUTE),
+  7: text("domain"),
+  8: text("overload"),
 };
 
-const emptyNode = (): NodeProto => ({ name: "", op: "", domain: "", overload: "", inputs: [], outputs: [], attributes: [] });
+export const emptyNode = (): NodeProto => ({ name: "", op: "", domain: "", overload: "", inputs: [], outputs: [], attributes: [] });
 
+/** A dimension is a number or a name; here it stands in a list by itself. */
 const DIMENSION: Fields<{ dim: DimProto }> = {
-  1: (c, m) => {
-    m.dim = Number(c.long());
+  1: {
+    read: (c, m) => {
+      m.dim = Number(c.long());
+    },
+    write: (w, field, { dim }) => void (typeof dim === "number" && w.tag(field, 0).int64(dim)),
   },
-  2: (c, m) => {
-    m.dim = c.text();
+  2: {
+    read: (c, m) => {
+      m.dim = c.text();
+    },
+    write: (w, field, { dim }) => void (typeof dim === "string" && dim !== "" && w.tag(field, 2).string(dim)),
   },
 };
 
 const SHAPE: Fields<DimProto[]> = {
-  1: (c, m) => {
-    m.push(c.message({ dim: "" } as { dim: DimProto }, DIMENSION).dim);
+  1: {
+    read: (c, m) => void m.push(c.message({ dim: "" } as { dim: DimProto }, DIMENSION).dim),
+    write: (w, field, m) => {
+      for (const dim of m) writeNested(w, field, { dim }, DIMENSION);
+    },
   },
 };
 
 const TENSOR_TYPE: Fields<ValueInfoProto> = {
-  1: (c, m) => {
-    m.elementType = c.int();
-  },
-  2: (c, m) => {
-    m.shape = c.message([], SHAPE);
-  },
+  1: int("elementType"),
+  2: nested(
+    "shape",
+    (): DimProto[] => [],
+    () => SHAPE,
+  ),
 };
 
+/** A message whose fields are the outer one's own. */
+function inline<T>(fields: Fields<T>): Field<T> {
+  return { read: (c, m) => void c.message(m, fields), write: (w, field, m) => writeNested(w, field, m, fields) };
+}
+
 const TYPE: Fields<ValueInfoProto> = {
-  1: (c, m) => {
-    c.message(m, TENSOR_TYPE);
-  },
+  1: inline(TENSOR_TYPE),
   ...Object.fromEntries(
     Object.entries({ 4: "sequence", 5: "map", 7: "opaque value", 8: "sparse tensor", 9: "optional" }).map(([field, kind]) => [
       field,
-      (c: { bytes(): unknown }, m: ValueInfoProto) => {
-        c.bytes();
+      noticed<ValueInfoProto>((m) => {
         m.kind = kind;
-      },
+      }),
     ]),
   ),
 };
 
-const VALUE_INFO: Fields<ValueInfoProto> = {
-  1: (c, m) => {
-    m.name = c.text();
-  },
-  2: (c, m) => {
-    c.message(m, TYPE);
-  },
-};
+const VALUE_INFO: Fields<ValueInfoProto> = { 1: text("name"), 2: inline(TYPE) };
 
-const emptyValueInfo = (): ValueInfoProto => ({ name: "", elementType: 0, kind: "tensor", shape: null });
+export const emptyValueInfo = (): ValueInfoProto => ({ name: "", elementType: 0, kind: "tensor", shape: null });
 
-function emptyGraph(): GraphProto {
-  return { name: "", nodes: [], initializers: [], sparse: [], inputs: [], outputs: [] };
+export function emptyGraph(): GraphProto {
+  return { name: "", nodes: [], initializers: [], sparse: [], inputs: [], outputs: [], values: [] };
 }
 
 const GRAPH: Fields<GraphProto> = {
-  1: (c, m) => {
-    m.nodes.push(c.message(emptyNode(), NODE));
-  },
-  2: (c, m) => {
-    m.name = c.text();
-  },
-  5: (c, m) => {
-    m.initializers.push(c.message(emptyTensor(), TENSOR));
-  },
-  11: (c, m) => {
-    m.inputs.push(c.message(emptyValueInfo(), VALUE_INFO));
-  },
-  12: (c, m) => {
-    m.outputs.push(c.message(emptyValueInfo(), VALUE_INFO));
-  },
-  15: (c, m) => {
-    m.sparse.push(c.message(emptySparse(), SPARSE));
-  },
+  1: list("nodes", emptyNode, () => NODE),
+  2: text("name"),
+  5: list("initializers", emptyTensor, () => TENSOR),
+  11: list("inputs", emptyValueInfo, () => VALUE_INFO),
+  12: list("outputs", emptyValueInfo, () => VALUE_INFO),
+  13: list("values", emptyValueInfo, () => VALUE_INFO),
+  15: list("sparse", emptySparse, () => SPARSE),
 };
 
-const OPSET: Fields<{ domain: string; version: number }> = {
-  1: (c, m) => {
-    m.domain = c.text();
+const OPSET: Fields<{ key: string; value: number }> = {
+  1: {
+    read: (c, m) => {
+      const domain = c.text();
+      m.key = domain === "ai.onnx" ? "" : domain;
+    },
+    write: (w, field, m) => text("key").write(w, field, m),
   },
-  2: (c, m) => {
-    m.version = Number(c.long());
-  },
+  2: size("value"),
 };
 
-function addOpset(c: Parameters<Fields<unknown>[number]>[0], opsets: Map<string, number>): void {
-  const { domain, version } = c.message({ domain: "", version: 1 }, OPSET);
-  opsets.set(domain === "ai.onnx" ? "" : domain, version);
-}
+const opsets = entries("opsets", () => ({ key: "", value: 1 }), OPSET);
 
 const FUNCTION: Fields<FunctionProto> = {
-  1: (c, m) => {
-    m.name = c.text();
-  },
-  4: (c, m) => {
-    m.inputs.push(c.text());
-  },
-  5: (c, m) => {
-    m.outputs.push(c.text());
-  },
-  6: (c, m) => {
-    m.attributes.push(c.text());
-  },
-  7: (c, m) => {
-    m.nodes.push(c.message(emptyNode(), NODE));
-  },
-  9: (c, m) => addOpset(c, m.opsets),
-  10: (c, m) => {
-    m.domain = c.text();
-  },
-  11: (c, m) => {
-    m.defaults.push(c.message(emptyAttribute(), ATTRIBUTE));
-  },
-  13: (c, m) => {
-    m.overload = c.text();
-  },
+  1: text("name"),
+  4: texts("inputs"),
+  5: texts("outputs"),
+  6: texts("attributes"),
+  7: list("nodes", emptyNode, () => NODE),
+  9: opsets,
+  10: text("domain"),
+  11: list("defaults", emptyAttribute, () => ATTRIBUTE),
+  13: text("overload"),
 };
 
 const emptyFunction = (): FunctionProto => ({
@@ -298,33 +244,30 @@ const emptyFunction = (): FunctionProto => ({
 });
 
 const MODEL: Fields<ModelProto> = {
-  1: (c, m) => {
-    m.irVersion = Number(c.long());
-  },
-  2: (c, m) => {
-    m.producer = c.text();
-  },
-  3: (c, m) => {
-    m.producerVersion = c.text();
-  },
-  6: (c, m) => {
-    m.doc = c.text();
-  },
-  7: (c, m) => {
-    m.graph = c.message(emptyGraph(), GRAPH);
-  },
-  8: (c, m) => addOpset(c, m.opsets),
-  25: (c, m) => {
-    m.functions.push(c.message(emptyFunction(), FUNCTION));
-  },
+  1: size("irVersion"),
+  2: text("producer"),
+  3: text("producerVersion"),
+  6: text("doc"),
+  7: nested("graph", emptyGraph, () => GRAPH),
+  8: opsets,
+  14: entries("notes", emptyEntry, ENTRY),
+  25: list("functions", emptyFunction, () => FUNCTION),
 };
 
+export function emptyModel(): ModelProto {
+  return { irVersion: 0, producer: "", producerVersion: "", doc: "", opsets: new Map(), graph: null, functions: [], notes: new Map() };
+}
+
 /** @throws KingletError `bad-file` */
-export function parseModel(bytes: Uint8Array, name: string): ModelProto {
-  return readMessage(bytes, name, { irVersion: 0, producer: "", producerVersion: "", doc: "", opsets: new Map(), graph: null, functions: [] }, MODEL);
+export function parseModel(file: Uint8Array, name: string): ModelProto {
+  return readMessage(file, name, emptyModel(), MODEL);
+}
+
+export function encodeModel(model: ModelProto): Uint8Array {
+  return writeMessage(model, MODEL);
 }
 
 /** A tensor in a file of its own, as conformance cases have them. @throws KingletError `bad-file` */
-export function parseTensor(bytes: Uint8Array, name: string): TensorProto {
-  return readMessage(bytes, name, emptyTensor(), TENSOR);
+export function parseTensor(file: Uint8Array, name: string): TensorProto {
+  return readMessage(file, name, emptyTensor(), TENSOR);
 }

@@ -8,6 +8,10 @@ import { decodeTensor, type ExternalFiles, type Tensor } from "./tensor.ts";
 
 /** What an importer's rule gives: the node's outputs; null where the rule does not make an optional one. */
 export type Results = Value | readonly (Value | null)[];
+export function resultList(results: Results): readonly (Value | null)[] {
+  return Array.isArray(results) ? results : [results as Value];
+}
+
 /** Writes the nodes that carry out one ONNX operator. */
 export type Rule = (site: Site) => Results;
 
@@ -135,6 +139,12 @@ export class Site {
 
   floats(name: string): number[] | undefined {
     return this.attributes.get(name)?.floats;
+  }
+
+  /** Numbers of a list, or of a tensor that is called so or with `_as_tensor` behind, in single precision. */
+  reals(name: string): number[] | undefined {
+    const tensor = this.tensor(name) ?? this.tensor(`${name}_as_tensor`);
+    return tensor === undefined ? this.floats(name) : Array.from<number | bigint, number>(tensor.data, Number);
   }
 
   attribute(name: string): AttributeProto | undefined {

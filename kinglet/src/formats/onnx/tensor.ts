@@ -1,4 +1,15 @@
-import { allocate, type DType, decodeFloat16, dtypeBytes, elementCount, fromBytes, KingletError, type TypedArray, viewOf } from "../../base/index.ts";
+import {
+  allocate,
+  type DType,
+  decodeBfloat16,
+  decodeFloat16,
+  dtypeBytes,
+  elementCount,
+  fromBytes,
+  KingletError,
+  type TypedArray,
+  viewOf,
+} from "../../base/index.ts";
 import { ELEMENTS, elementName, type ElementType, type FloatFormat } from "./elements.ts";
 import type { SparseTensorProto, TensorProto } from "./proto.ts";
 
@@ -31,6 +42,19 @@ function checkedShape(dims: readonly number[], place: string): readonly number[]
   if (dims.length > MAX_RANK || dims.some((dim) => !Number.isSafeInteger(dim) || dim < 0)) bad(place, `[${dims.join(",")}] is not a shape`);
   if (elementCount(dims) > 2 ** 31) bad(place, `a tensor of ${elementCount(dims)} elements does not fit any machine`);
   return dims;
+}
+
+/** The number of strings in TensorProto.DataType. */
+export const STRINGS = 8;
+
+export const isStrings = (tensor: TensorProto): boolean => tensor.dataType === STRINGS;
+
+/** The contents of a stored tensor of strings. @throws KingletError `bad-file` */
+export function textsOf(tensor: TensorProto, name: string): string[] {
+  const place = `${name}, tensor "${tensor.name}"`;
+  const count = elementCount(checkedShape(tensor.dims, place));
+  if (tensor.strings.length !== count) bad(place, `${count} strings were declared, and the file holds ${tensor.strings.length}`);
+  return tensor.strings.map((bytes) => new TextDecoder().decode(bytes));
 }
 
 /** A number of `bits` in a small floating-point format. */
@@ -72,10 +96,7 @@ function fromRaw(raw: Uint8Array, element: ElementType, count: number, place: st
   if (element.bits < 8) return narrow(element, unpack(raw, element.bits, count));
   if (element.name === "double") return new Float32Array(elementsOf("float64", raw, count) as Float64Array);
   if (element.name === "float16") return decodeFloat16(fromBytes("uint16", raw) as Uint16Array);
-  if (element.name === "bfloat16") {
-    const words = Uint32Array.from(fromBytes("uint16", raw) as Uint16Array, (word) => word << 16);
-    return new Float32Array(words.buffer);
-  }
+  if (element.name === "bfloat16") return decodeBfloat16(fromBytes("uint16", raw) as Uint16Array);
   if (element.float !== undefined) return narrow(element, raw);
   if (element.name === "bool") return Uint8Array.from(raw, (byte) => (byte === 0 ? 0 : 1));
   return elementsOf(element.dtype, raw, count);

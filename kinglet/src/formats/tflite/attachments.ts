@@ -1,9 +1,8 @@
 import { unzipSync, zipSync } from "fflate";
+import { MOST_DEFLATE } from "../unzip.ts";
 
 /** Beside a model's labels nothing that is read is large. */
 const MAX_FILE_BYTES = 2 ** 20;
-/** Deflate cannot shrink further than this; an entry that claims more is an attack. */
-const MOST_DEFLATE = 1032;
 
 const END_BYTES = 22;
 const END_SIGNATURE = 0x06054b50;

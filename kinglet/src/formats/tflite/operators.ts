@@ -41,9 +41,11 @@ export interface NamedRow {
   readonly row: OperatorRow;
 }
 
+/** All operators that become nodes, builtin and custom. */
+export const NAMED_ROWS: readonly NamedRow[] = Object.entries({ ...BUILTIN_ROWS, ...SIGNAL_ROWS }).map(([name, found]) => ({ name, row: found }));
+
 const BY_OP = new Map<string, NamedRow[]>();
-for (const [name, found] of Object.entries({ ...BUILTIN_ROWS, ...SIGNAL_ROWS }))
-  BY_OP.set(found.op, [...(BY_OP.get(found.op) ?? []), { name, row: found }]);
+for (const named of NAMED_ROWS) BY_OP.set(named.row.op, [...(BY_OP.get(named.row.op) ?? []), named]);
 
 /** The operators that can stand for a node, the plainest first; none where TensorFlow Lite has nothing like it. */
 export function rowsFor(op: string): readonly NamedRow[] {

@@ -289,7 +289,7 @@ describe("the file", () => {
       readTflite(testModel([{ tensors: [f32(2), f32(2), f32(2), f32(2)], inputs: [0], outputs: [3], operators }]), "model"),
     );
     expect(error.code).toBe("unsupported");
-    expect(error.message).toContain('WHERE (2×), custom operator "my_op" (1×)');
+    expect(error.message).toContain('WHERE (2×, the size of its result depends on contents), custom operator "my_op" (1×)');
   });
 
   it.each([

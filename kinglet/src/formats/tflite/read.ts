@@ -1,7 +1,9 @@
 import { elementCount, KingletError, type TypedArray } from "../../base/index.ts";
 import { checkGraph, type Graph, GraphBuilder, type Value } from "../../graph/index.ts";
-import { foldShapes, isShapeOperator } from "./fold.ts";
-import { Model, type OperatorKind, type StoredOperator, type Subgraph } from "./model.ts";
+import { refusedList } from "../refusals.ts";
+import { DENSIFY, isKnown } from "./catalogue.ts";
+import { foldShapes } from "./fold.ts";
+import { Model, type StoredOperator, type Subgraph } from "./model.ts";
 import { readNotes } from "./notes.ts";
 import { openShape } from "./open-shapes.ts";
 import { rowOf } from "./operators.ts";
@@ -12,12 +14,6 @@ import { type Tensor, tensorType, widenFloat16 } from "./tensor.ts";
 import { isBookkeeping, readVariables, type Variable } from "./variables.ts";
 
 const DEQUANTIZE = operatorCode("DEQUANTIZE");
-const DENSIFY = operatorCode("DENSIFY");
-
-/** Operators that vanish while reading, beside those in the table. */
-function isKnown(kind: OperatorKind): boolean {
-  return rowOf(kind) !== undefined || isBookkeeping(kind.code) || isShapeOperator(kind.code) || kind.code === DENSIFY;
-}
 
 /** One error that names every operator Kinglet lacks, with how often each occurs. */
 function refuseUnknown(model: Model, subgraph: Subgraph): void {
@@ -26,10 +22,9 @@ function refuseUnknown(model: Model, subgraph: Subgraph): void {
     if (!isKnown(kind)) counts.set(kind.name, (counts.get(kind.name) ?? 0) + 1);
   }
   if (counts.size === 0) return;
-  const list = [...counts].map(([name, count]) => `${name} (${count}×)`).join(", ");
   model.file.unsupported(
     "",
-    `the model uses operators that Kinglet does not have: ${list}`,
+    `the model uses operators that Kinglet does not have: ${refusedList(counts)}`,
     "Export the model without them, or compute these parts outside the model.",
   );
 }

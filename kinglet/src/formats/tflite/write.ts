@@ -1,5 +1,6 @@
-import { allocate, elementCount, KingletError } from "../../base/index.ts";
+import { allocate, elementCount } from "../../base/index.ts";
 import type { Graph, Node, Value, ValueType } from "../../graph/index.ts";
+import { checkExpressible } from "../expressible.ts";
 import { withAttachments } from "./attachments.ts";
 import { SharedParts, SubgraphParts } from "./file-parts.ts";
 import { flatBuffer } from "./flatwriter.ts";
@@ -43,21 +44,6 @@ function obstacle(node: Node, named: ReadonlySet<number>): string | null {
   const states = node.inputs.filter((value): value is Value => value?.variable === true);
   if (states.some(({ id }) => named.has(id))) return "it shares its state with an operator that names it";
   return states.some(({ initial }) => initial !== undefined) ? "its state starts with other numbers than zeros" : null;
-}
-
-/** @throws KingletError `unsupported` that names every node that the file cannot hold, once. */
-function checkExpressible(graph: Graph, named: ReadonlySet<number>): void {
-  const reasons = new Map<string, string[]>();
-  for (const node of graph.nodes) {
-    const reason = obstacle(node, named);
-    if (reason !== null) reasons.set(reason, [...(reasons.get(reason) ?? []), `${node.op} "${node.name}"`]);
-  }
-  if (reasons.size === 0) return;
-  const list = [...reasons].map(([reason, nodes]) => `${nodes.join(", ")}: ${reason}`).join("; ");
-  throw new KingletError("unsupported", `a .tflite file cannot hold all of this network: ${list}`, {
-    place: graph.name,
-    hint: "A .kinglet file holds every network; features and losses can stay outside of what is converted.",
-  });
 }
 
 /** Writes one graph into the parts of a file. */
@@ -196,7 +182,7 @@ const SCHEMA_VERSION = 3;
 export function writeTflite(graph: Graph): Uint8Array {
   const spelled = respell(graph, (node) => spell(node) !== null);
   const named = namedVariables(spelled);
-  checkExpressible(spelled, named);
+  checkExpressible(spelled, ".tflite", (node) => obstacle(node, named));
   const shared = new SharedParts();
   const writer = new GraphWriter(spelled, named, shared);
   const initializer = writer.write();

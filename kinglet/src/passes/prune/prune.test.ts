@@ -83,6 +83,12 @@ describe("channels that are always 0 can go without a trace", () => {
     expectNoTrace(net.builder.build(), DEAD, [[1, 4]]);
   });
 
+  test("behind features, which stay as they are whatever they compute", () => {
+    const net = new Net();
+    const features = net.apply("transpose", "features", [net.input([2, 2, 3, 4])], { permutation: [0, 2, 1, 3] });
+    expectNoTrace(net.end(net.conv("a", features, 6, [1, 4])), DEAD, [[1, 4]]);
+  });
+
   test("through a concatenation, at its offset", () => {
     const net = new Net();
     const x = net.input([2, 3, 2, 4]);

@@ -122,6 +122,9 @@ const whole =
   (shape: readonly number[], kept: number): number[] =>
     shape.map((dim, d) => (d === axis ? kept : dim));
 
+/** Layers whose weights are learned. */
+const LAYERS = new Set(["conv2d", "fullyConnected", "depthwiseConv2d"]);
+
 const SAME: ChannelRule = { tie: same };
 const ELEMENTWISE: ChannelRule = { tie: elementwise };
 const RULES: Readonly<Record<string, ChannelRule>> = {
@@ -158,19 +161,33 @@ export function keptAttributes(node: Node, kept: readonly number[]): Attributes 
   return RULES[node.op]?.attributes?.(node, kept) ?? node.attributes;
 }
 
+/** Features come before the first layer: nothing in them is learned, so nothing is removed, whatever they compute. */
+function isFeature(node: Node, learned: ReadonlySet<Value>): boolean {
+  return !LAYERS.has(node.op) && !node.inputs.some((value) => value !== null && learned.has(value));
+}
+
 /**
- * What belongs together in a float network. What comes in and goes out of it stays as it is.
+ * What belongs together in a float network. What comes in and goes out of it stays as it is, and so do features.
  * @throws KingletError `unsupported` that names the first node whose channels cannot be followed.
  */
 export function tiesOf(graph: Graph): Ties {
   const ties = new Ties();
+  const learned = new Set<Value>();
+  const fix = (value: Value): void => {
+    if (value.shape.length > 0) ties.fix(value, last(value));
+  };
   for (const node of graph.nodes) {
+    if (isFeature(node, learned)) {
+      node.outputs.forEach(fix);
+      continue;
+    }
+    for (const value of node.outputs) learned.add(value);
     const rule = RULES[node.op];
     if (rule === undefined) refuse(node, "there is no rule for this operator");
     const odd = [...node.inputs, ...node.outputs].find((value) => value !== null && (value.dtype !== "float32" || value.variable === true));
     if (odd) refuse(node, odd.variable === true ? `"${odd.name}" keeps state` : `"${odd.name}" is ${odd.dtype}; prune before quantization`);
     rule.tie(ties, node);
   }
-  for (const value of [...graph.inputs, ...graph.outputs]) if (value.shape.length > 0) ties.fix(value, last(value));
+  [...graph.inputs, ...graph.outputs].forEach(fix);
   return ties;
 }

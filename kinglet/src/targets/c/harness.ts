@@ -27,7 +27,8 @@ function fillInputs(program: Program, id: string): string[] {
 /** One inference; `around` wraps what is the library's own work, row by row where the input streams. */
 function runInference(program: Program, id: string, around: (call: string) => string): string[] {
   const streamed = program.inputs.findIndex((port) => port.rows !== undefined);
-  if (streamed < 0) return [`    ${around(`${id}_run(arena);`)}`];
+  const learn = program.learnsFrom === undefined ? "" : ` ${id}_learn(arena);`;
+  if (streamed < 0) return [`    ${around(`${id}_run(arena);${learn}`)}`];
   const port = program.inputs[streamed]!;
   const at = program.inputs.slice(0, streamed).reduce((sum, each) => sum + portBytes(program, each), 0);
   const rowBytes = portBytes(program, port) / port.rows!.count;

@@ -90,8 +90,12 @@ function portsComment(program: Program): string {
 function runDeclaration(program: Program, { id, upper }: Names): string {
   const streamed = streamedInput(program);
   if (streamed < 0) {
+    const learn = `
+
+/* Learns from the sample of the last run: write the targets and the rate before that run. Weights live in the arena, so keep it. */
+void ${id}_learn(void *arena);`;
     return `/* One inference. Instances in different arenas do not touch each other. */
-void ${id}_run(void *arena);`;
+void ${id}_run(void *arena);${program.learnsFrom === undefined ? "" : learn}`;
   }
   return `/* One inference, row by row: call ${id}_begin, then for each of the ${upper}_INPUT${streamed}_ROWS rows write
    ${upper}_INPUT${streamed}_ROW_LENGTH elements to ${id}_input${streamed}(arena) and call ${id}_push_row. It gives 1 after the last row, when
@@ -250,9 +254,11 @@ ${runText(program, placement, names, steps)}
 }
 
 function runText(program: Program, placement: Placement, { id }: Names, steps: readonly string[]): string {
-  const body = steps.length === 0 ? "  (void)arena;" : steps.join("\n");
+  const body = steps.length === 0 ? "  (void)arena;" : steps.slice(0, program.learnsFrom).join("\n");
   const stage = program.stages?.find(({ position }) => position !== undefined);
-  if (stage === undefined) return `void ${id}_run(void *memory) {\n  uint8_t *const arena = (uint8_t *)memory;\n${body}\n}`;
+  const call = (name: string, text: string): string => `void ${id}_${name}(void *memory) {\n  uint8_t *const arena = (uint8_t *)memory;\n${text}\n}`;
+  if (program.learnsFrom !== undefined) return `${call("run", body)}\n\n${call("learn", steps.slice(program.learnsFrom).join("\n"))}`;
+  if (stage === undefined) return call("run", body);
   const position = program.buffers[stage.position!]!;
   return `static int ${id}_continue(uint8_t *arena) {
 ${body}

@@ -9,6 +9,11 @@ function portRow(label: string, port: Port, program: Program): string {
 
 function useText(program: Program, id: string): string {
   const streamed = streamedInput(program);
+  if (program.learnsFrom !== undefined)
+    return `/* write the sample into ${id}_input0(arena); to learn, the targets into ${id}_input1 and the rate into ${id}_input2, too */
+${id}_run(arena);
+/* read the result from ${id}_output1(arena) */
+${id}_learn(arena);               /* where the targets are known: the weights follow them */`;
   if (streamed < 0) return `/* write into ${id}_input0(arena) */\n${id}_run(arena);\n/* read ${id}_output0(arena) */`;
   return `${id}_begin(arena);               /* for every image */
 do {
@@ -18,6 +23,8 @@ do {
 }
 
 function afterRun(program: Program): string {
+  if (program.learnsFrom !== undefined)
+    return "A run may overwrite the sample, and learning needs what the run before it left. The weights that learn are in the arena: it is the network's memory. ";
   if (streamedInput(program) >= 0) return "The image comes row by row and is never whole in memory: a camera's line interrupt can push the rows. ";
   return "A run may overwrite the inputs: write them again before the next one. ";
 }

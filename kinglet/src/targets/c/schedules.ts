@@ -21,6 +21,7 @@ import type { TileShape } from "./tile.ts";
 import { quantizeSchedule } from "./quantize.ts";
 import { tileSchedule } from "./tile-conv.ts";
 import { winogradSchedule } from "./winograd.ts";
+import { treeSchedule } from "./trees.ts";
 import { FEW_REGISTER_WORDS, MANY_REGISTER_WORDS, winogradWordsSchedule, type WordTile } from "./winograd-words.ts";
 import { DUAL_DOT, SCALAR_DOT } from "./dot.ts";
 
@@ -34,6 +35,7 @@ function portableSchedules(shape: PairShape): Schedules {
     conv2d: pixelPairConvSchedule(shape, convSchedule(scalar)),
     depthwiseConv2d: depthwiseSchedule(eachChannel),
     fullyConnected: pixelPairDenseSchedule(shape, denseSchedule(scalar)),
+    treeEnsemble: treeSchedule,
   };
 }
 
@@ -61,6 +63,7 @@ export const SMALL_SCALAR_SCHEDULES: Schedules = {
   conv2d: convSchedule(smallScalar),
   depthwiseConv2d: depthwiseSchedule(eachChannel),
   fullyConnected: denseSchedule(smallScalar),
+  treeEnsemble: treeSchedule,
 };
 
 /** Schedules for Arm cores with the DSP extension (Cortex-M4, M7, M33, M55): two 16-bit products an instruction. */

@@ -1,4 +1,4 @@
-import { MOST_THREADS } from "../../loops/index.ts";
+import { MOST_THREADS, SPINS_AWAKE } from "../../loops/index.ts";
 
 /** What the loader must know of the memory that threads share: its pages, and the address of the words to wait on. */
 export interface SharedMemory {
@@ -63,6 +63,8 @@ listen("message", async ({ data: { module, memory, control, part, parts } }) => 
   let turn = Atomics.load(words, 1);
   port.postMessage("ready");
   for (;;) {
+    // Awake for a while, since the next turn often comes at once; then asleep.
+    for (let spins = 0; spins < ${SPINS_AWAKE} && Atomics.load(words, 1) === turn; spins++);
     Atomics.wait(words, 1, turn);
     turn = (turn + 1) | 0;
     ${share}

@@ -3,7 +3,7 @@ import { batchNormGradientSchedule, batchNormTrainingSchedule } from "./batch-no
 import { inputGradientSchedule, packingConvSchedule, packingDenseSchedule } from "./conv.ts";
 import { depthwiseFilterGradientSchedule, depthwiseInputGradientSchedule, variableDepthwiseSchedule } from "./depthwise.ts";
 import { filterGradientSchedule } from "./filter-gradient.ts";
-import { adamSchedule, sgdSchedule } from "./updates.ts";
+import { adamSchedule, descentSchedule, sgdSchedule } from "./updates.ts";
 
 /** The first of two schedules that suits a node. */
 function firstOf(a: Schedule | undefined, b: Schedule): Schedule {
@@ -24,6 +24,7 @@ export function withTraining(inference: Schedules): Schedules {
     batchNormTraining: batchNormTrainingSchedule,
     batchNormGradient: batchNormGradientSchedule,
     sgdUpdate: sgdSchedule,
+    descentUpdate: descentSchedule,
     adamUpdate: adamSchedule,
   };
 }

@@ -29,6 +29,18 @@ function sgdKernel(k: KernelBuilder, node: Node): KernelInstance {
   return k.finish("sgd_update_f32_simd", "A step of stochastic gradient descent with momentum, four weights at a time.");
 }
 
+function descentKernel(k: KernelBuilder, node: Node): KernelInstance {
+  const { weightDecay } = attributesOf<Pick<SgdAttributes, "weightDecay">>(node);
+  const [w, g, rate] = [k.input(0, "w", true), k.input(1, "g"), k.input(2, "rate")];
+  const step = rateOf(k, "step", rate.load(0));
+  eachVector(k, node, (i) => {
+    const weight = k.let("weight", load(w, i));
+    const gradient = weightDecay === 0 ? load(g, i) : add(load(g, i), mul(weight, everywhere(k, "weight_decay", weightDecay)));
+    store(k, w, i, sub(weight, mul(step, gradient)));
+  });
+  return k.finish("descent_update_f32_simd", "A step of gradient descent, four weights at a time.");
+}
+
 function adamKernel(k: KernelBuilder, node: Node): KernelInstance {
   const { beta1, beta2, epsilon, weightDecay, decoupled } = attributesOf<AdamAttributes>(node);
   const [w, mean, square] = [k.input(0, "w", true), k.input(1, "mean", true), k.input(2, "square", true)];
@@ -56,4 +68,5 @@ function inVectors(kernel: (k: KernelBuilder, node: Node) => KernelInstance): Sc
 }
 
 export const sgdSchedule: Schedule = inVectors(sgdKernel);
+export const descentSchedule: Schedule = inVectors(descentKernel);
 export const adamSchedule: Schedule = inVectors(adamKernel);

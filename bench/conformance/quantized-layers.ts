@@ -1,7 +1,7 @@
 import type { TypedArray } from "../../kinglet/src/base/index.ts";
 import { readOnnx } from "../../kinglet/src/formats/index.ts";
 import { evaluate } from "../../kinglet/src/targets/js/index.ts";
-import { openOnnx } from "../js/engines.mjs";
+import { openOnnxNodes } from "../js/engines.mjs";
 import { CutModel, type Port } from "./onnx-cut.ts";
 
 /** How one quantized tensor of a model lies in Kinglet beside ONNX Runtime, both computing it from the runtime's own tensors before it. */
@@ -37,7 +37,7 @@ function compare(name: string, operators: readonly string[], got: TypedArray, wa
 export async function compareLayers(peers: string, file: Uint8Array, name: string, inputs: readonly TypedArray[]): Promise<OnnxLayer[]> {
   const model = new CutModel(file, name);
   const ports = quantizedPorts(model);
-  const runtime = await openOnnx(peers, model.withOutputs(ports));
+  const runtime = await openOnnxNodes(peers, model.withOutputs(ports));
   const tensors = await runtime.run(inputs);
   const known = new Map(ports.map((port) => [port.name, { ...port, dims: tensors[port.name]!.dims }]));
   const layers: OnnxLayer[] = [];

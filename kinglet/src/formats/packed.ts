@@ -1,5 +1,5 @@
 import { BinaryReader } from "@bufbuild/protobuf/wire";
-import type { TypedArray } from "../../base/index.ts";
+import type { TypedArray } from "../base/index.ts";
 
 /** The payload of a repeated number, kept as the file has it until its type and count are known: no list of millions of objects is made. */
 export class PackedNumbers {

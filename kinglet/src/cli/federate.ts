@@ -1,0 +1,219 @@
+import { join } from "node:path";
+import { type Command, InvalidArgumentError, Option } from "commander";
+import { KingletError } from "../base/index.ts";
+import type { Dataset } from "../data/index.ts";
+import { type Compression, type Partition, partition, type RoundReport, simulate, type Simulation, STRATEGIES } from "../federated/index.ts";
+import { writeKinglet } from "../formats/index.ts";
+import {
+  augmentsOf,
+  CONFIG_FILE,
+  loadConfig,
+  measureFeatures,
+  type ProjectConfig,
+  projectData,
+  projectNetwork,
+  projectSplit,
+  readStartWeights,
+} from "../project/index.ts";
+import { sparkline } from "../report/index.ts";
+import { positive } from "./arguments.ts";
+import { writeFiles } from "./files.ts";
+import { bytes, count, plain } from "./format.ts";
+import { answer, type CommonOptions, type Io } from "./io.ts";
+import { percent } from "./train-text.ts";
+
+/** The network that a federation learned, and how its rounds went. */
+const FEDERATED_FILE = "model.federated.kinglet";
+const ROUNDS_FILE = "federation.json";
+
+interface SimulateCliOptions extends CommonOptions {
+  readonly clients: number;
+  readonly rounds: number;
+  readonly split: string;
+  readonly share: number;
+  readonly strategy: keyof typeof STRATEGIES;
+  readonly epochs: number;
+  readonly batch: number;
+  readonly rate: number;
+  readonly seed?: number;
+  readonly compress: string;
+  readonly clip?: number;
+  readonly noise?: number;
+  readonly budget?: number;
+  readonly delta: number;
+}
+
+function above(least: number, most: number, inclusive: boolean): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (!(value > least || (inclusive && value === least)) || !(value <= most))
+      throw new InvalidArgumentError(`Give a number ${inclusive ? "from" : "above"} ${least}${most === Number.MAX_VALUE ? "" : ` to ${most}`}.`);
+    return value;
+  };
+}
+
+/** "iid", "label:2", "dirichlet:0.5" or "group". */
+function partitionOf(text: string, clients: number): Partition {
+  const [kind, value] = text.split(":") as [string, string?];
+  const number = Number(value);
+  if (kind === "iid" && value === undefined) return { kind, clients };
+  if (kind === "group" && value === undefined) return { kind };
+  if (kind === "label" && Number.isInteger(number) && number >= 1) return { kind, clients, perClient: number };
+  if (kind === "dirichlet" && number > 0) return { kind, clients, alpha: number };
+  throw new KingletError("misuse", `--split is ${text}; possible are iid, label:N, dirichlet:ALPHA and group`);
+}
+
+/** "none", "8bit", "4bit" or "top:0.01". */
+function compressionOf(text: string): Compression {
+  if (text === "none") return { kind: "none" };
+  if (text === "8bit" || text === "4bit") return { kind: "quantize", bits: text === "8bit" ? 8 : 4 };
+  const share = text.startsWith("top:") ? Number(text.slice(4)) : Number.NaN;
+  if (share > 0 && share <= 1) return { kind: "topK", share };
+  throw new KingletError("misuse", `--compress is ${text}; possible are none, 8bit, 4bit and top:SHARE`);
+}
+
+/** Lines as rounds come: all on a terminal that draws anew, else each as it is. */
+class RoundDisplay {
+  private readonly reports: RoundReport[] = [];
+  private drawn = false;
+  private readonly io: Io;
+  private readonly rounds: number;
+
+  constructor(io: Io, rounds: number) {
+    this.io = io;
+    this.rounds = rounds;
+  }
+
+  private text({ round, clients, accuracy, bytes: sent, epsilon }: RoundReport): string {
+    const privacy = epsilon === undefined ? "" : `  ε ${epsilon.toFixed(2)}`;
+    return `round ${String(round).padStart(String(this.rounds).length)}/${this.rounds}  right ${percent(accuracy).padStart(7)}  ${count(clients)} clients sent ${bytes(sent)}${privacy}`;
+  }
+
+  round(report: RoundReport): void {
+    this.reports.push(report);
+    if (this.io.live !== true) {
+      this.io.err(`${this.text(report)}\n`);
+      return;
+    }
+    const curve = sparkline(
+      this.reports.map(({ accuracy }) => accuracy),
+      50,
+      0,
+      1,
+    );
+    this.io.err(`${this.drawn ? "\r\u001b[K\u001b[1A\u001b[K" : ""}  ${curve}\n${this.text(report)}`);
+    this.drawn = true;
+  }
+
+  end(): void {
+    if (this.drawn) this.io.err("\n");
+  }
+}
+
+async function run(
+  folder: string,
+  config: ProjectConfig,
+  dataset: Dataset,
+  options: SimulateCliOptions,
+  io: Io,
+): Promise<{ result: Simulation; clients: number }> {
+  const split = projectSplit(config, dataset);
+  const judged = split.test.length > 0 ? split.test : split.validation;
+  if (judged.length === 0) throw new KingletError("bad-input", "the data set has no test part to judge the network on");
+  const { labels, groups } = dataset.index;
+  const clients = partition({ positions: split.train, labels, groups }, partitionOf(options.split, options.clients), config.seed);
+  const network = projectNetwork(config, dataset.info, await measureFeatures(config, dataset, split.train), await readStartWeights(folder, config));
+  const sizes = clients.map(({ length }) => length);
+  io.err(
+    `${count(clients.length)} clients hold ${count(Math.min(...sizes))} to ${count(Math.max(...sizes))} samples each; ${count(judged.length)} judge the network\n`,
+  );
+  const display = new RoundDisplay(io, options.rounds);
+  const stop = new AbortController();
+  const quiet = io.onStop?.(() => stop.abort());
+  const { clip, noise, budget, delta } = options;
+  const privacy = clip === undefined || noise === undefined ? undefined : { clip, noise, delta, ...(budget === undefined ? {} : { budget }) };
+  try {
+    const result = await simulate(network, dataset, clients, {
+      strategy: STRATEGIES[options.strategy],
+      local: {
+        optimizer: { kind: "sgd", momentum: 0 },
+        epochs: options.epochs,
+        batchSize: options.batch,
+        rate: options.rate,
+        augment: augmentsOf(config.augmentation),
+      },
+      rounds: options.rounds,
+      share: options.share,
+      seed: config.seed,
+      compression: compressionOf(options.compress),
+      ...(privacy === undefined ? {} : { privacy }),
+      test: judged,
+      onRound: (report) => display.round(report),
+      signal: stop.signal,
+    });
+    return { result, clients: clients.length };
+  } finally {
+    display.end();
+    quiet?.();
+  }
+}
+
+async function simulateProject(given: string | undefined, options: SimulateCliOptions, io: Io): Promise<void> {
+  if ((options.clip === undefined) !== (options.noise === undefined)) throw new KingletError("misuse", "privacy needs both --clip and --noise");
+  if (options.budget !== undefined && options.noise === undefined) throw new KingletError("misuse", "a budget needs --clip and --noise");
+  const folder = given ?? io.folder ?? ".";
+  const config = { ...(await loadConfig(folder)), ...(options.seed === undefined ? {} : { seed: options.seed }) };
+  const dataset = await projectData(folder);
+  try {
+    const { result, clients } = await run(folder, config, dataset, options, io);
+    const { accuracy, samples } = result.evaluation;
+    const summary = { folder, clients, rounds: result.reports, accuracy, samples };
+    await writeFiles(
+      new Map<string, string | Uint8Array>([
+        [join(folder, FEDERATED_FILE), writeKinglet(result.network)],
+        [join(folder, ROUNDS_FILE), `${JSON.stringify(summary, null, 1)}\n`],
+      ]),
+    );
+    const sent = result.reports.reduce((sum, each) => sum + each.bytes, 0);
+    answer(io, options, summary, () =>
+      [
+        `After ${result.reports.length} rounds ${percent(accuracy)} of ${count(samples)} samples are right; clients sent ${bytes(sent)} in all.`,
+        `Written: ${plain(join(folder, FEDERATED_FILE))}, ${plain(join(folder, ROUNDS_FILE))}`,
+        `Next: kinglet quantize ${plain(join(folder, FEDERATED_FILE))} --calibrate SAMPLES, kinglet compile`,
+      ].join("\n"),
+    );
+  } finally {
+    await dataset.close();
+  }
+}
+
+const EXAMPLES = `
+Examples:
+  kinglet federate simulate --clients 100 --rounds 50 --split label:2
+  kinglet federate simulate --split group --strategy fedprox --epochs 5
+  kinglet federate simulate --compress 4bit --clip 1 --noise 0.8 --budget 8`;
+
+export function addFederate(program: Command, io: Io): void {
+  const federate = program.command("federate").description("Learns from data that stays where it is.");
+  federate
+    .command("simulate")
+    .description("Plays a federation on this machine: many clients with parts of a project's data, who share updates and no samples.")
+    .argument("[dir]", `the project's folder, with ${CONFIG_FILE} (default: this folder)`)
+    .option("--clients <n>", "how many there are", positive, 100)
+    .option("--rounds <n>", "how many there are", positive, 50)
+    .option("--split <how>", "how samples are spread: iid, label:N classes each, dirichlet:ALPHA, or group (a client for each person)", "iid")
+    .addOption(new Option("--share <share>", "of the clients in a round").argParser(above(0, 1, false)).default(0.1))
+    .addOption(new Option("--strategy <name>", "how updates become one").choices(Object.keys(STRATEGIES)).default("fedavg"))
+    .option("--epochs <n>", "passes over a client's samples in a round", positive, 1)
+    .option("--batch <n>", "samples of a step", positive, 10)
+    .addOption(new Option("--rate <rate>", "of the clients' gradient descent").argParser(above(0, 1e3, false)).default(0.1))
+    .option("--compress <how>", "how updates travel: none, 8bit, 4bit or top:SHARE", "none")
+    .addOption(new Option("--clip <length>", "privacy: updates are shortened to this").argParser(above(0, Number.MAX_VALUE, false)))
+    .addOption(new Option("--noise <factor>", "privacy: noise on their sum, in such lengths").argParser(above(0, 1e6, true)))
+    .addOption(new Option("--budget <epsilon>", "privacy: ends before ε is larger").argParser(above(0, Number.MAX_VALUE, false)))
+    .addOption(new Option("--delta <delta>", "privacy: the δ that ε is for").argParser(above(0, 0.5, false)).default(1e-5))
+    .addOption(new Option("--seed <n>", "instead of the configuration's").argParser(above(0, 2 ** 32 - 1, true)))
+    .option("--json", "one JSON document on stdout")
+    .addHelpText("after", EXAMPLES)
+    .action((folder: string | undefined, options: SimulateCliOptions) => simulateProject(folder, options, io));
+}

@@ -1,0 +1,155 @@
+import { KingletError } from "../base/index.ts";
+import { bySamples, type ClientUpdate, commonLength, shortened, type Weighting, weightedMean } from "./update.ts";
+
+/** How the updates of a round become one: federated averaging, or a rule that some bad updates cannot spoil. */
+export type Combination =
+  /** Weighted by samples (McMahan et al., AISTATS 2017; by the erratum over the clients selected). */
+  | { readonly kind: "mean" }
+  /** The same, of updates that are first shortened to a length. */
+  | { readonly kind: "clippedMean"; readonly most: number }
+  /** The median of each coordinate (Yin et al., ICML 2018). */
+  | { readonly kind: "median" }
+  /** The mean of each coordinate without the share `cut` at each end (ibid.). */
+  | { readonly kind: "trimmedMean"; readonly cut: number }
+  /** The update nearest to its neighbours (Blanchard et al., NeurIPS 2017), or the mean of the `keep` nearest; `bad` of them may be anything. */
+  | { readonly kind: "krum"; readonly bad: number; readonly keep?: number }
+  /** Krum's choice again and again, then a trimmed mean about the median (El Mhamdi et al., ICML 2018). */
+  | { readonly kind: "bulyan"; readonly bad: number };
+
+/** Applies a function to the sorted numbers of each coordinate. */
+function coordinatewise(vectors: readonly Float32Array[], choose: (sorted: Float64Array) => number): Float32Array {
+  const column = new Float64Array(vectors.length);
+  return Float32Array.from({ length: commonLength(vectors) }, (_, i) => {
+    for (let k = 0; k < vectors.length; k++) column[k] = vectors[k]![i]!;
+    return choose(column.sort());
+  });
+}
+
+function middle(sorted: Float64Array): number {
+  return (sorted[(sorted.length - 1) >> 1]! + sorted[sorted.length >> 1]!) / 2;
+}
+
+function meanOf(sorted: Float64Array, from: number, to: number): number {
+  let sum = 0;
+  for (let i = from; i < to; i++) sum += sorted[i]!;
+  return sum / (to - from);
+}
+
+/** The median of each coordinate; of an even number of vectors the mean of the two in the middle. */
+export function coordinateMedian(vectors: readonly Float32Array[]): Float32Array {
+  return coordinatewise(vectors, middle);
+}
+
+/** The mean of each coordinate without ⌊cut · n⌋ numbers at each end. */
+export function trimmedMean(vectors: readonly Float32Array[], cut: number): Float32Array {
+  if (!(cut >= 0 && cut < 0.5)) throw new KingletError("misuse", `a trimmed mean cuts a share from 0 to 0.5 at each end, not ${cut}`);
+  const gone = Math.floor(cut * vectors.length);
+  return coordinatewise(vectors, (sorted) => meanOf(sorted, gone, sorted.length - gone));
+}
+
+function squaredDistance(a: Float32Array, b: Float32Array): number {
+  let sum = 0;
+  for (let i = 0; i < a.length; i++) sum += (a[i]! - b[i]!) ** 2;
+  return sum;
+}
+
+function distances(vectors: readonly Float32Array[]): number[][] {
+  commonLength(vectors);
+  const table = vectors.map(() => new Array<number>(vectors.length).fill(0));
+  for (let i = 0; i < vectors.length; i++) for (let j = 0; j < i; j++) table[i]![j] = table[j]![i] = squaredDistance(vectors[i]!, vectors[j]!);
+  return table;
+}
+
+/** Sums of the squared distances to the n − bad − 2 nearest others, for the vectors in `among`. */
+function scores(table: readonly (readonly number[])[], among: readonly number[], bad: number): number[] {
+  const near = Math.max(1, among.length - bad - 2);
+  return among.map((i) => {
+    const others = among.filter((j) => j !== i).map((j) => table[i]![j]!);
+    return others
+      .sort((a, b) => a - b)
+      .slice(0, near)
+      .reduce((sum, each) => sum + each, 0);
+  });
+}
+
+function needs(rule: string, count: number, least: number, bad: number): void {
+  if (!Number.isInteger(bad) || bad < 0) throw new KingletError("misuse", `the number of bad updates is ${bad}`);
+  if (count < least) throw new KingletError("misuse", `${rule} that withstands ${bad} bad updates needs ${least} of them, and there are ${count}`);
+}
+
+/** Krum's scores: the smaller, the nearer a vector lies to most others. @throws KingletError `misuse` for fewer than 2 · bad + 3 vectors. */
+export function krumScores(vectors: readonly Float32Array[], bad: number): number[] {
+  needs("Krum", vectors.length, 2 * bad + 3, bad);
+  return scores(
+    distances(vectors),
+    vectors.map((_, i) => i),
+    bad,
+  );
+}
+
+/** Places of the `keep` vectors with the smallest scores; of equal scores the first. */
+function nearest(values: readonly number[], keep: number): number[] {
+  return values
+    .map((value, i) => ({ value, i }))
+    .sort((a, b) => a.value - b.value || a.i - b.i)
+    .slice(0, keep)
+    .map(({ i }) => i);
+}
+
+function krum(vectors: readonly Float32Array[], weights: readonly number[], bad: number, keep: number): Float32Array {
+  const chosen = nearest(krumScores(vectors, bad), keep);
+  return weightedMean(
+    chosen.map((i) => vectors[i]!),
+    chosen.map((i) => weights[i]!),
+  );
+}
+
+/** n − 2·bad choices by Krum, then of each coordinate the mean of the n − 4·bad numbers that are nearest to the median. */
+function bulyan(vectors: readonly Float32Array[], bad: number): Float32Array {
+  needs("Bulyan", vectors.length, 4 * bad + 3, bad);
+  const table = distances(vectors);
+  const left = vectors.map((_, i) => i);
+  const chosen: Float32Array[] = [];
+  while (chosen.length < vectors.length - 2 * bad) {
+    const [best] = nearest(scores(table, left, bad), 1);
+    chosen.push(vectors[left.splice(best!, 1)[0]!]!);
+  }
+  const keep = chosen.length - 2 * bad;
+  return coordinatewise(chosen, (sorted) => aroundMedian(sorted, keep));
+}
+
+/** The mean of the `keep` numbers nearest to the median: they are neighbours. */
+function aroundMedian(sorted: Float64Array, keep: number): number {
+  const median = middle(sorted);
+  let from = 0;
+  while (from + keep < sorted.length && median - sorted[from]! > sorted[from + keep]! - median) from++;
+  return meanOf(sorted, from, from + keep);
+}
+
+/**
+ * One update of many. Medians, trimmed means and Bulyan count all clients alike; the others by `weighting`.
+ * @throws KingletError `misuse` where there are too few for the rule, `bad-input` where they differ in length.
+ */
+export function combine(updates: readonly ClientUpdate[], rule: Combination, weighting: Weighting = bySamples): Float32Array {
+  const vectors = updates.map(({ delta }) => delta);
+  const weights = updates.map(weighting);
+  switch (rule.kind) {
+    case "mean":
+      return weightedMean(vectors, weights);
+    case "clippedMean":
+      return weightedMean(
+        vectors.map((vector) => shortened(vector, rule.most)),
+        weights,
+      );
+    case "median":
+      return coordinateMedian(vectors);
+    case "trimmedMean":
+      return trimmedMean(vectors, rule.cut);
+    case "krum":
+      return krum(vectors, weights, rule.bad, rule.keep ?? 1);
+    case "bulyan":
+      return bulyan(vectors, rule.bad);
+    default:
+      return rule satisfies never;
+  }
+}

@@ -1,0 +1,149 @@
+import { describe, expect, test } from "vitest";
+import { Xorshift32 } from "../base/index.ts";
+import { type Dataset, datasetFromArrays } from "../data/index.ts";
+import { TrainingSession } from "../train/index.ts";
+import { mlp } from "../zoo/index.ts";
+import { LocalTrainer, type LocalTraining, partition, simulate, type SimulationOptions, STRATEGIES, type Strategy } from "./index.ts";
+
+const [SAMPLES, INPUTS, CLASSES, TEST] = [240, 6, 3, 60];
+
+/** Three clouds of points that a small network tells apart. */
+function clouds(): Dataset {
+  const random = new Xorshift32(5);
+  const labels = Array.from({ length: SAMPLES }, (_, i) => i % CLASSES);
+  const data = Float32Array.from({ length: SAMPLES * INPUTS }, (_, i) => {
+    const label = labels[Math.floor(i / INPUTS)]!;
+    return 0.6 * random.float() + (i % CLASSES === label ? 1 : 0);
+  });
+  return datasetFromArrays({ data, shape: [INPUTS], labels, classes: ["a", "b", "c"] });
+}
+
+const dataset = clouds();
+const network = (): ReturnType<typeof mlp> => mlp({ inputs: INPUTS, hidden: [8], classes: CLASSES });
+const test_ = Int32Array.from({ length: TEST }, (_, i) => SAMPLES - TEST + i);
+const positions = Int32Array.from({ length: SAMPLES - TEST }, (_, i) => i);
+const { labels, groups } = dataset.index;
+const clients = (count: number): Int32Array[] => partition({ positions, labels, groups }, { kind: "iid", clients: count });
+
+const LOCAL: LocalTraining = { optimizer: { kind: "sgd", momentum: 0 }, epochs: 2, batchSize: 8, rate: 0.1 };
+
+function options(strategy: Strategy, more: Partial<SimulationOptions> = {}): SimulationOptions {
+  return { strategy, local: LOCAL, rounds: 3, share: 0.5, test: test_, ...more };
+}
+
+/** One step of gradient descent on all samples at once. */
+async function wholeStep(): Promise<Float32Array[]> {
+  const batch = positions.length;
+  const session = new TrainingSession(mlp({ inputs: INPUTS, hidden: [8], classes: CLASSES, batch }), { optimizer: LOCAL.optimizer });
+  const targets = new Float32Array(batch * CLASSES);
+  positions.forEach((position, i) => (targets[i * CLASSES + labels[position]!] = 1));
+  session.run([Float32Array.from(await dataset.read([...positions]))], targets, LOCAL.rate);
+  return session.step.trained.map(({ variable }) => session.variable(variable.name));
+}
+
+test("one round of all clients with all of their samples in one batch is one step on everything", async () => {
+  const local = { ...LOCAL, epochs: 1, batchSize: positions.length / 4 };
+  const { parameters } = await simulate(network(), dataset, clients(4), options(STRATEGIES.fedavg, { local, rounds: 1, share: 1 }));
+  const expected = (await wholeStep()).flatMap((part) => [...part]);
+  expect(parameters).toHaveLength(expected.length);
+  expected.forEach((x, i) => expect(Math.abs(parameters[i]! - x)).toBeLessThanOrEqual(1e-6 * Math.max(1, Math.abs(x))));
+});
+
+test("a last batch that is not full counts as the samples that it has", async () => {
+  const sizes = [12, 20].map(async (batchSize) => {
+    const local = { ...LOCAL, epochs: 1, batchSize };
+    return await new LocalTrainer(network(), local).train(dataset, positions.slice(0, 12), 0, { ...start(local), seed: 1, round: 1 });
+  });
+  const [full, padded] = await Promise.all(sizes);
+  expect(padded!.steps).toBe(1);
+  full!.delta.forEach((x, i) => expect(padded!.delta[i]).toBeCloseTo(x, 6));
+});
+
+function start(local: LocalTraining): { parameters: Float32Array } {
+  return { parameters: new LocalTrainer(network(), local).initialParameters() };
+}
+
+test("FedProx without a pull is federated averaging, bit for bit; with one, clients stay nearer", async () => {
+  const run = async (strategy: Strategy): Promise<Float32Array> => (await simulate(network(), dataset, clients(6), options(strategy))).parameters;
+  const average = await run(STRATEGIES.fedavg);
+  expect(await run({ ...STRATEGIES.fedprox, proximal: 0 })).toEqual(average);
+  const reach = async (proximal: number): Promise<number> => {
+    const { delta } = await new LocalTrainer(network(), { ...LOCAL, proximal }).train(dataset, positions, 0, { ...start(LOCAL), seed: 1, round: 1 });
+    return Math.hypot(...delta);
+  };
+  expect(await reach(5)).toBeLessThan(0.8 * (await reach(0)));
+});
+
+test("the proximal gradient is μ (w − w₀)", async () => {
+  const local = { ...LOCAL, epochs: 2, batchSize: positions.length };
+  const train = async (proximal: number, epochs: number): Promise<Float32Array> =>
+    (await new LocalTrainer(network(), { ...local, proximal, epochs }).train(dataset, positions, 0, { ...start(local), seed: 1, round: 1 })).delta;
+  const [first, plain, pulled] = [await train(0.5, 1), await train(0, 2), await train(0.5, 2)];
+  // At w₀ the pull is 0, so the second steps differ by −rate · μ · (w₁ − w₀).
+  plain.forEach((x, i) => expect(pulled[i]).toBeCloseTo(x - LOCAL.rate * 0.5 * first[i]!, 6));
+});
+
+describe.each(Object.keys(STRATEGIES) as (keyof typeof STRATEGIES)[])("%s", (name) => {
+  const strategy: Strategy = STRATEGIES[name];
+  test("learns, and the same from the same seed", async () => {
+    const run = async (seed: number) => await simulate(network(), dataset, clients(6), options(strategy, { rounds: 20, seed }));
+    const [first, again, other] = [await run(1), await run(1), await run(2)];
+    expect(first.evaluation.accuracy).toBeGreaterThan(0.9);
+    expect(again.parameters).toEqual(first.parameters);
+    expect(other.parameters).not.toEqual(first.parameters);
+  });
+});
+
+test("SCAFFOLD's corrections of all clients are their common one", async () => {
+  const trainer = new LocalTrainer(network(), LOCAL, { corrected: true });
+  const correction = new Float32Array(trainer.length).fill(0.25);
+  const begin = { parameters: trainer.initialParameters(), seed: 1, round: 1 };
+  const [plain, corrected] = [
+    await trainer.train(dataset, positions.slice(0, 8), 0, begin),
+    await trainer.train(dataset, positions.slice(0, 8), 0, { ...begin, correction }),
+  ];
+  // Two steps on the same eight samples: the first is moved by exactly −rate · correction, the second about as much again.
+  const mean = plain.delta.reduce((sum, x, i) => sum + corrected.delta[i]! - x, 0) / plain.delta.length;
+  expect(mean).toBeCloseTo(-2 * LOCAL.rate * 0.25, 2);
+});
+
+test("quantized and sparse updates learn as well, and are counted", async () => {
+  const run = async (more: Partial<SimulationOptions>) =>
+    await simulate(network(), dataset, clients(6), options(STRATEGIES.fedavg, { rounds: 15, ...more }));
+  const [plain, bits, sparse] = [
+    await run({}),
+    await run({ compression: { kind: "quantize", bits: 8 } }),
+    await run({ compression: { kind: "topK", share: 0.1 } }),
+  ];
+  const length = plain.parameters.length;
+  expect(plain.reports[0]!.bytes).toBe(3 * 4 * length);
+  expect(bits.reports[0]!.bytes).toBe(3 * (length + 4));
+  expect(sparse.reports[0]!.bytes).toBe(3 * 8 * Math.round(0.1 * length));
+  for (const { evaluation } of [plain, bits, sparse]) expect(evaluation.accuracy).toBeGreaterThan(0.9);
+});
+
+test("privacy is counted each round and ends the training at its budget", async () => {
+  const privacy = { clip: 0.5, noise: 0.3, delta: 1e-3 };
+  const free = await simulate(network(), dataset, clients(6), options(STRATEGIES.fedavg, { rounds: 4, privacy }));
+  const spent = free.reports.map(({ epsilon }) => epsilon!);
+  expect(spent).toEqual([...spent].sort((a, b) => a - b));
+  const bounded = await simulate(
+    network(),
+    dataset,
+    clients(6),
+    options(STRATEGIES.fedavg, { rounds: 4, privacy: { ...privacy, budget: spent[1]! } }),
+  );
+  expect(bounded.reports).toHaveLength(2);
+  await expect(
+    simulate(network(), dataset, clients(6), options(STRATEGIES.fedavg, { privacy: { ...privacy, budget: spent[0]! / 2 } })),
+  ).rejects.toThrow(/does not allow one round/);
+});
+
+test("a median withstands clients that turn their updates round, and a mean does not", async () => {
+  const tamper: SimulationOptions["tamper"] = (update) => (update.client < 2 ? { ...update, delta: update.delta.map((x) => -20 * x) } : update);
+  const run = async (strategy: Strategy): Promise<number> =>
+    (await simulate(network(), dataset, clients(9), options(strategy, { rounds: 12, share: 1, tamper }))).evaluation.accuracy;
+  expect(await run(STRATEGIES.median)).toBeGreaterThan(0.9);
+  expect(await run({ ...STRATEGIES.fedavg, combination: { kind: "krum", bad: 2 } })).toBeGreaterThan(0.9);
+  expect(await run(STRATEGIES.fedavg)).toBeLessThan(0.8);
+});

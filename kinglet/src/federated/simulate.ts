@@ -1,0 +1,190 @@
+import { KingletError } from "../base/index.ts";
+import { type Dataset, gaussian, randomAt, shuffle } from "../data/browser.ts";
+import type { Graph } from "../graph/index.ts";
+import { type Evaluation, evaluateOn } from "../train/browser.ts";
+import { privacyLoss } from "./accountant.ts";
+import { type Compression, compress } from "./compression.ts";
+import { LocalTrainer, type LocalTraining } from "./local.ts";
+import { privateMean } from "./privacy.ts";
+import { combined, type Strategy, type StrategyState } from "./strategy.ts";
+import type { Privacy } from "./privacy.ts";
+import type { ClientUpdate } from "./update.ts";
+
+export interface SimulationOptions {
+  readonly strategy: Strategy;
+  readonly local: LocalTraining;
+  readonly rounds: number;
+  /** Share of the clients in a round; at least one is. */
+  readonly share: number;
+  readonly seed?: number;
+  readonly compression?: Compression;
+  readonly privacy?: Privacy;
+  /** What clients do to their updates before they send them: for trying attacks. */
+  readonly tamper?: (update: ClientUpdate, round: number) => ClientUpdate;
+  /** Samples that the network is judged on. */
+  readonly test: Int32Array;
+  readonly onRound?: (report: RoundReport) => void;
+  /** Ends the simulation once a round's accuracy has reached this. */
+  readonly until?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** What a round gave. */
+export interface RoundReport {
+  /** From 1. */
+  readonly round: number;
+  readonly clients: number;
+  readonly accuracy: number;
+  readonly best: number;
+  /** What all clients of the round sent together. */
+  readonly bytes: number;
+  /** The privacy spent so far; without privacy undefined. */
+  readonly epsilon?: number;
+  readonly seconds: number;
+}
+
+export interface Simulation {
+  readonly network: Graph;
+  readonly parameters: Float32Array;
+  readonly reports: readonly RoundReport[];
+  readonly evaluation: Evaluation;
+}
+
+const [SELECTION, NOISE, ROUNDING] = [0x73656c, 0x6e6f69, 0x726f75];
+const JUDGED_AT_ONCE = 32;
+
+/** The clients of a round, drawn without replacement. */
+export function selectClients(clients: number, share: number, seed: number, round: number): number[] {
+  const order = Array.from({ length: clients }, (_, i) => i);
+  return shuffle(order, randomAt(SELECTION, seed, round))
+    .slice(0, Math.max(1, Math.round(share * clients)))
+    .sort((a, b) => a - b);
+}
+
+function spent(privacy: Privacy, share: number, rounds: number): number {
+  return privacyLoss({ share, noise: privacy.noise }, rounds, privacy.delta).epsilon;
+}
+
+/** One process plays all clients and the coordinator: rounds of selection, local training, combination and judgement. */
+class Simulator {
+  private parameters: Float32Array;
+  private state: StrategyState = { server: new Map(), control: undefined };
+  private readonly trainer: LocalTrainer;
+  private readonly rests = new Map<number, Float32Array>();
+  private readonly controls = new Map<number, Float32Array>();
+  private clip: number;
+  private readonly dataset: Dataset;
+  private readonly clients: readonly Int32Array[];
+  private readonly options: SimulationOptions;
+
+  constructor(network: Graph, dataset: Dataset, clients: readonly Int32Array[], options: SimulationOptions) {
+    const { strategy, local, privacy } = options;
+    this.dataset = dataset;
+    this.clients = clients;
+    this.options = options;
+    this.trainer = new LocalTrainer(
+      network,
+      { ...local, ...(strategy.proximal === undefined ? {} : { proximal: strategy.proximal }) },
+      { corrected: strategy.control === true },
+    );
+    this.parameters = this.trainer.initialParameters();
+    this.clip = privacy?.clip ?? 0;
+  }
+
+  private async update(client: number, round: number): Promise<{ update: ClientUpdate; bytes: number }> {
+    const { seed = 1, compression = { kind: "none" }, tamper, strategy } = this.options;
+    const own = this.controls.get(client);
+    const common = this.state.control;
+    const correction = strategy.control === true ? minus(common, own, this.trainer.length) : undefined;
+    const start = { parameters: this.parameters, seed: seed * 1_000_003 + client, round, ...(correction === undefined ? {} : { correction }) };
+    let update = await this.trainer.train(this.dataset, this.clients[client]!, client, start);
+    if (correction !== undefined) update = this.withControl(update, correction, own);
+    if (tamper !== undefined) update = tamper(update, round);
+    const rest = this.rests.get(client);
+    const wanted = rest === undefined ? update.delta : update.delta.map((x, i) => x + rest[i]!);
+    const sent = compress(wanted, compression, [ROUNDING, seed, round, client]);
+    if (compression.kind === "topK") this.rests.set(client, sent.rest);
+    return { update: { ...update, delta: sent.update }, bytes: sent.bytes.length };
+  }
+
+  /** Option II of the paper: c′ = c_i − c + (x − y) / (K·η); the client keeps it, its change travels. */
+  private withControl(update: ClientUpdate, correction: Float32Array, own: Float32Array | undefined): ClientUpdate {
+    const reach = update.steps * this.options.local.rate;
+    const next = correction.map((c, i) => -c - update.delta[i]! / reach);
+    const control = next.map((x, i) => x - (own?.[i] ?? 0));
+    this.controls.set(update.client, next);
+    return { ...update, control };
+  }
+
+  async round(round: number): Promise<{ clients: number; bytes: number }> {
+    const { seed = 1, share, strategy, privacy } = this.options;
+    const selected = selectClients(this.clients.length, share, seed, round);
+    const updates: ClientUpdate[] = [];
+    let bytes = 0;
+    for (const client of selected) {
+      const { update, bytes: sent } = await this.update(client, round);
+      updates.push(update);
+      bytes += sent;
+    }
+    let delta: Float32Array | undefined;
+    if (privacy !== undefined) {
+      const random = randomAt(NOISE, seed, round);
+      const mean = privateMean(updates, privacy, this.clip, selected.length, () => gaussian(random));
+      ({ delta } = mean);
+      this.clip = mean.clip;
+    }
+    ({ parameters: this.parameters, state: this.state } = combined(strategy, this.parameters, updates, this.state, {
+      clients: this.clients.length,
+      ...(delta === undefined ? {} : { delta }),
+    }));
+    return { clients: selected.length, bytes };
+  }
+
+  async judge(): Promise<Evaluation> {
+    return await evaluateOn(
+      this.trainer.networkWith(this.parameters, JUDGED_AT_ONCE),
+      this.dataset,
+      this.options.test,
+      this.options.local.normalization,
+    );
+  }
+
+  result(): Pick<Simulation, "network" | "parameters"> {
+    return { network: this.trainer.networkWith(this.parameters, 1), parameters: this.parameters };
+  }
+}
+
+function minus(a: Float32Array | undefined, b: Float32Array | undefined, length: number): Float32Array {
+  return Float32Array.from({ length }, (_, i) => (a?.[i] ?? 0) - (b?.[i] ?? 0));
+}
+
+/**
+ * Federated learning on one machine. The same seed gives the same network, bit for bit.
+ * @param clients the positions that each client holds.
+ * @throws KingletError `misuse` for options that make no sense, `check-failed` where the privacy budget allows no round, what training throws.
+ */
+export async function simulate(network: Graph, dataset: Dataset, clients: readonly Int32Array[], options: SimulationOptions): Promise<Simulation> {
+  const { rounds, share, privacy, until, signal } = options;
+  if (!(share > 0 && share <= 1)) throw new KingletError("misuse", `the share of clients in a round is ${share}; it is above 0 and at most 1`);
+  const simulator = new Simulator(network, dataset, clients, options);
+  const reports: RoundReport[] = [];
+  let evaluation: Evaluation | undefined;
+  for (let round = 1; round <= rounds; round++) {
+    if (signal?.aborted === true) throw new KingletError("interrupted", "the simulation was stopped");
+    const epsilon = privacy === undefined ? undefined : spent(privacy, share, round);
+    if (epsilon !== undefined && privacy?.budget !== undefined && epsilon > privacy.budget) break;
+    const start = performance.now();
+    const { clients: count, bytes } = await simulator.round(round);
+    evaluation = await simulator.judge();
+    const { accuracy } = evaluation;
+    const best = Math.max(accuracy, reports.at(-1)?.best ?? 0);
+    const seconds = (performance.now() - start) / 1000;
+    const report = { round, clients: count, accuracy, best, bytes, seconds, ...(epsilon === undefined ? {} : { epsilon }) };
+    reports.push(report);
+    options.onRound?.(report);
+    if (until !== undefined && best >= until) break;
+  }
+  if (evaluation === undefined)
+    throw new KingletError("check-failed", "the privacy budget does not allow one round", { hint: "More noise or more clients cost less." });
+  return { ...simulator.result(), reports, evaluation };
+}
