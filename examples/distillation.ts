@@ -5,7 +5,7 @@ import { type ClassifierOptions, dsCnn, evaluateOn, type Evaluation, type Graph,
 import { taskArguments, withImported } from "./shared/accuracy.ts";
 import { MNIST } from "./shared/pictures.ts";
 
-const { data, seeds, epochs } = taskArguments({ epochs: 8, places: MNIST.places });
+const { data, seeds, epochs } = taskArguments({ epochs: 20, places: MNIST.places });
 const [TEMPERATURE, ALPHA] = [4, 0.9];
 
 await withImported(data, MNIST.importing, async (dataset) => {

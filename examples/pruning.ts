@@ -59,7 +59,7 @@ async function channels(learn: Learn, dataset: Dataset, split: Split): Promise<v
   const { accuracy } = await evaluateOn(pruned.graph, dataset, split.test);
   console.log(`  before training on: ${(100 * accuracy).toFixed(2)} %, ${pruned.parameters.before} → ${pruned.parameters.after} parameters`);
   const schedule = { kind: "oneCycle", rate: 0.003 } as const;
-  await learn("half the work, trained on", pruned.graph, { ...shared, schedule });
+  await learn("half the work, taught by the whole", pruned.graph, { ...shared, schedule, distill: { teacher: whole } });
   await learn("ResNet-8, trained on as long", whole, { ...shared, schedule });
 }
 
