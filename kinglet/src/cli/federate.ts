@@ -110,6 +110,12 @@ class RoundDisplay {
   }
 }
 
+function spreadText(clients: readonly Int32Array[]): string {
+  const sizes = clients.map(({ length }) => length);
+  const [least, most] = [Math.min(...sizes), Math.max(...sizes)];
+  return `${count(clients.length)} clients hold ${least === most ? count(least) : `${count(least)} to ${count(most)}`} samples each`;
+}
+
 async function run(
   folder: string,
   config: ProjectConfig,
@@ -123,10 +129,7 @@ async function run(
   const { labels, groups } = dataset.index;
   const clients = partition({ positions: split.train, labels, groups }, partitionOf(options.split, options.clients), config.seed);
   const network = projectNetwork(config, dataset.info, await measureFeatures(config, dataset, split.train), await readStartWeights(folder, config));
-  const sizes = clients.map(({ length }) => length);
-  io.err(
-    `${count(clients.length)} clients hold ${count(Math.min(...sizes))} to ${count(Math.max(...sizes))} samples each; ${count(judged.length)} judge the network\n`,
-  );
+  io.err(`${spreadText(clients)}; ${count(judged.length)} judge the network\n`);
   const display = new RoundDisplay(io, options.rounds);
   const stop = new AbortController();
   const quiet = io.onStop?.(() => stop.abort());

@@ -145,6 +145,40 @@ test("a full disk costs the running epoch", (context) =>
     expect(epochs).toHaveLength(3);
   }));
 
+test("a federation learns from the project's data, and says what it cannot play", async () => {
+  const { code, out, err } = await kinglet("federate", "simulate", "--clients", "6", "--rounds", "3", "--share", "0.5", "--rate", "0.05");
+  expect(code).toBe(0);
+  expect(err).toMatch(/6 clients hold 7 samples each; 12 judge/);
+  expect(err.match(/round \d\/3 .* 3 clients sent/g)).toHaveLength(3);
+  expect(out).toContain("model.federated.kinglet");
+  const words = ["--clients", "6", "--rounds", "1", "--compress", "4bit", "--clip", "1", "--noise", "1", "--json"];
+  const { rounds } = JSON.parse((await kinglet("federate", "simulate", ...words)).out) as { rounds: { epsilon: number; bytes: number }[] };
+  expect(rounds).toHaveLength(1);
+  expect(rounds[0]!.epsilon).toBeGreaterThan(0);
+  for (const [wrong, why] of [
+    [["--split", "label"], /possible are iid, label:N/],
+    [["--compress", "top:2"], /possible are none, 8bit/],
+    [["--clip", "1"], /both --clip and --noise/],
+    [["--budget", "1"], /needs --clip and --noise/],
+    [["--clients", "1000"], /cannot be spread/],
+  ] as const) {
+    const refused = await kinglet("federate", "simulate", ...wrong);
+    expect(refused.code, wrong.join(" ")).toBe(2);
+    expect(refused.err).toMatch(why);
+  }
+});
+
+test("a trained network becomes firmware that learns, as much as there is memory for", async () => {
+  const compiled = await kinglet("compile", "--train", "--out", join(folder, "learns"));
+  expect(compiled.code).toBe(0);
+  expect(compiled.out).toMatch(/learns +the last 2 layers: .*logits_weights/);
+  expect(await readFile(join(folder, "learns", "src", "tiny.h"), "utf8")).toContain("void tiny_learn(void *arena);");
+  const small = await kinglet("compile", "--train", "--ram", "64", "--out", join(folder, "small"));
+  expect(small.code).toBe(1);
+  expect(small.err).toMatch(/not memory enough for even the last layer/);
+  expect((await kinglet("compile", "--train", "--target", "wasm", "--out", join(folder, "web"))).err).toMatch(/--train is for --target c/);
+});
+
 test("wrong fields are told, each in a line", async () => {
   await writeFile(
     join(project, "kinglet.config.ts"),
