@@ -116,18 +116,20 @@ function spreadText(clients: readonly Int32Array[]): string {
   return `${count(clients.length)} clients hold ${least === most ? count(least) : `${count(least)} to ${count(most)}`} samples each`;
 }
 
-async function run(
-  folder: string,
-  config: ProjectConfig,
-  dataset: Dataset,
-  options: SimulateCliOptions,
-  io: Io,
-): Promise<{ result: Simulation; clients: number }> {
+/** Where a simulation takes place, and what its words mean. */
+interface Stage {
+  readonly folder: string;
+  readonly config: ProjectConfig;
+  readonly dataset: Dataset;
+  readonly how: { readonly split: Partition; readonly compression: Compression };
+}
+
+async function run({ folder, config, dataset, how }: Stage, options: SimulateCliOptions, io: Io): Promise<{ result: Simulation; clients: number }> {
   const split = projectSplit(config, dataset);
   const judged = split.test.length > 0 ? split.test : split.validation;
   if (judged.length === 0) throw new KingletError("bad-input", "the data set has no test part to judge the network on");
   const { labels, groups } = dataset.index;
-  const clients = partition({ positions: split.train, labels, groups }, partitionOf(options.split, options.clients), config.seed);
+  const clients = partition({ positions: split.train, labels, groups }, how.split, config.seed);
   const network = projectNetwork(config, dataset.info, await measureFeatures(config, dataset, split.train), await readStartWeights(folder, config));
   io.err(`${spreadText(clients)}; ${count(judged.length)} judge the network\n`);
   const display = new RoundDisplay(io, options.rounds);
@@ -148,7 +150,7 @@ async function run(
       rounds: options.rounds,
       share: options.share,
       seed: config.seed,
-      compression: compressionOf(options.compress),
+      compression: how.compression,
       ...(privacy === undefined ? {} : { privacy }),
       test: judged,
       onRound: (report) => display.round(report),
@@ -164,11 +166,12 @@ async function run(
 async function simulateProject(given: string | undefined, options: SimulateCliOptions, io: Io): Promise<void> {
   if ((options.clip === undefined) !== (options.noise === undefined)) throw new KingletError("misuse", "privacy needs both --clip and --noise");
   if (options.budget !== undefined && options.noise === undefined) throw new KingletError("misuse", "a budget needs --clip and --noise");
+  const how = { split: partitionOf(options.split, options.clients), compression: compressionOf(options.compress) };
   const folder = given ?? io.folder ?? ".";
   const config = { ...(await loadConfig(folder)), ...(options.seed === undefined ? {} : { seed: options.seed }) };
   const dataset = await projectData(folder);
   try {
-    const { result, clients } = await run(folder, config, dataset, options, io);
+    const { result, clients } = await run({ folder, config, dataset, how }, options, io);
     const { accuracy, samples } = result.evaluation;
     const summary = { folder, clients, rounds: result.reports, accuracy, samples };
     await writeFiles(
