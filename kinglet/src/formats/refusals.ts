@@ -3,12 +3,12 @@ const REASONS: readonly (readonly [names: RegExp, reason: string])[] = [
   [/String|TfIdf|Tokenizer|SKIP_GRAM|LSH_PROJECTION/, "it reads text"],
   [/Sequence(Construct|Empty|Insert|Erase|At|Length|Map)|SplitToSequence|ConcatFromSequence|ReverseSequence$/, "it works on sequences of tensors"],
   [/^Optional/, "its tensor may be absent"],
-  [/HASHTABLE|LabelEncoder|DictVectorizer|ZipMap|CastMap/, "it works on maps"],
+  [/HASHTABLE|DictVectorizer|CastMap/, "it works on maps"],
   [/Random|RANDOM|Bernoulli|Multinomial|MULTINOMIAL/, "it draws random numbers"],
   [/training\.|Gradient$/, "it trains, which Kinglet does with networks that it reads"],
   [/^(Loop|Scan|If|IF|WHILE|CALL|CALL_ONCE)$/, "it runs another graph, as often as contents say"],
   [/^(NonZero|Unique|UNIQUE|WHERE|Compress|NonMaxSuppression|NON_MAX_SUPPRESSION_V[45])$/, "the size of its result depends on contents"],
-  [/^(DFT|STFT|RFFT2D|IMAG|REAL|COMPLEX_ABS)$/, "it works on complex numbers"],
+  [/^(RFFT2D|IMAG|REAL|COMPLEX_ABS)$/, "it works on complex numbers"],
   [/^ImageDecoder$/, "it reads picture files"],
 ];
 

@@ -108,7 +108,7 @@ describe("scalers and encoders of ai.onnx.ml", () => {
     ["OneHotEncoder", { cats_strings: { texts: ["a"] } }, "strings"],
     ["LabelEncoder", { keys_strings: { texts: ["a"] }, values_int64s: { ints: [1] } }, "strings"],
     ["LabelEncoder", { keys_floats: { floats: [1, 2] }, values_int64s: { ints: [1] } }, "2 keys for 1 values"],
-    ["DictVectorizer", {}, "ai.onnx.ml.DictVectorizer (1×)"],
+    ["DictVectorizer", {}, "ai.onnx.ml.DictVectorizer (1×, it works on maps)"],
   ])("%s %o is refused", (op, attributes, message) => {
     expect(() => runClassical(op, attributes, [[1, 2]])).toThrow(KingletError);
     expect(() => runClassical(op, attributes, [[1, 2]])).toThrow(message);
