@@ -3,7 +3,7 @@ import { Xorshift32 } from "../base/index.ts";
 import { type Dataset, datasetFromArrays } from "../data/index.ts";
 import { TrainingSession } from "../train/index.ts";
 import { mlp } from "../zoo/index.ts";
-import { LocalTrainer, type LocalTraining, partition, simulate, type SimulationOptions, STRATEGIES, type Strategy } from "./index.ts";
+import { LocalTrainer, type LocalTraining, partition, privacyLoss, simulate, type SimulationOptions, STRATEGIES, type Strategy } from "./index.ts";
 
 const [SAMPLES, INPUTS, CLASSES, TEST] = [240, 6, 3, 60];
 
@@ -137,6 +137,11 @@ test("privacy is counted each round and ends the training at its budget", async 
   await expect(
     simulate(network(), dataset, clients(6), options(STRATEGIES.fedavg, { privacy: { ...privacy, budget: spent[0]! / 2 } })),
   ).rejects.toThrow(/does not allow one round/);
+  // A tenth of six clients is one of them.
+  const { reports } = await simulate(network(), dataset, clients(6), options(STRATEGIES.fedavg, { rounds: 1, share: 0.1, privacy }));
+  expect(reports[0]!.epsilon).toBe(privacyLoss({ share: 1 / 6, noise: 0.3 }, 1, 1e-3).epsilon);
+  for (const name of ["median", "scaffold", "fednova"] as const)
+    await expect(simulate(network(), dataset, clients(6), options(STRATEGIES[name], { privacy }))).rejects.toThrow(/for the mean of updates alone/);
 });
 
 test("a median withstands clients that turn their updates round, and a mean does not", async () => {

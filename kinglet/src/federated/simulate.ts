@@ -61,8 +61,18 @@ export function selectClients(clients: number, share: number, seed: number, roun
     .sort((a, b) => a - b);
 }
 
-function spent(privacy: Privacy, share: number, rounds: number): number {
-  return privacyLoss({ share, noise: privacy.noise }, rounds, privacy.delta).epsilon;
+/** The share of the clients that rounds really have: at least one is there. */
+function spent(privacy: Privacy, share: number, clients: number, rounds: number): number {
+  const selected = Math.max(1, Math.round(share * clients));
+  return privacyLoss({ share: selected / clients, noise: privacy.noise }, rounds, privacy.delta).epsilon;
+}
+
+/** Noise is counted for the mean of updates: other rules, steps that differ and control variates would tell more. */
+function checkPrivate({ combination, control, normalizedSteps }: Strategy): void {
+  if (combination.kind === "mean" && control !== true && normalizedSteps === undefined) return;
+  throw new KingletError("misuse", "privacy is counted for the mean of updates alone", {
+    hint: "Use FedAvg, FedProx or an optimizer of the coordinator.",
+  });
 }
 
 /** One process plays all clients and the coordinator: rounds of selection, local training, combination and judgement. */
@@ -166,12 +176,13 @@ function minus(a: Float32Array | undefined, b: Float32Array | undefined, length:
 export async function simulate(network: Graph, dataset: Dataset, clients: readonly Int32Array[], options: SimulationOptions): Promise<Simulation> {
   const { rounds, share, privacy, until, signal } = options;
   if (!(share > 0 && share <= 1)) throw new KingletError("misuse", `the share of clients in a round is ${share}; it is above 0 and at most 1`);
+  if (privacy !== undefined) checkPrivate(options.strategy);
   const simulator = new Simulator(network, dataset, clients, options);
   const reports: RoundReport[] = [];
   let evaluation: Evaluation | undefined;
   for (let round = 1; round <= rounds; round++) {
     if (signal?.aborted === true) throw new KingletError("interrupted", "the simulation was stopped");
-    const epsilon = privacy === undefined ? undefined : spent(privacy, share, round);
+    const epsilon = privacy === undefined ? undefined : spent(privacy, share, clients.length, round);
     if (epsilon !== undefined && privacy?.budget !== undefined && epsilon > privacy.budget) break;
     const start = performance.now();
     const { clients: count, bytes } = await simulator.round(round);
