@@ -115,4 +115,23 @@ describe("quantized forms of ONNX", () => {
       want.forEach((value, i) => expect(Math.abs(Number(y![i]) - value)).toBeLessThanOrEqual(1));
     }
   });
+
+  it("computes in floats what has no form for integers of 16 bits", () => {
+    const INT16 = 5;
+    for (const op of ["HardSwish", "Elu", "LogSoftmax"]) {
+      const zeroPoint: TestTensor = { name: "z", dims: [], type: INT16, raw: new Uint8Array(2) };
+      const nodes: TestNode[] = [
+        { op: "DequantizeLinear", inputs: ["x", "s", "z"], outputs: ["xf"] },
+        { op, inputs: ["xf"], outputs: ["yf"] },
+        { op: "QuantizeLinear", inputs: ["yf", "s", "z"], outputs: ["y"] },
+      ];
+      const inputs = [{ name: "x", type: INT16, dims: [1, 2] }];
+      const graph = readOnnx(testOnnx({ opset: 21, inputs, outputs: ["y"], tensors: [scalar("s", 0.001), zeroPoint], nodes }), "wide");
+      const [y] = evaluate(graph, [Int16Array.of(4000, -1000)]);
+      const want = { HardSwish: [4, -1 * (2 / 6)], Elu: [4, Math.expm1(-1)], LogSoftmax: [-Math.log1p(Math.exp(-5)), -5 - Math.log1p(Math.exp(-5))] }[
+        op
+      ]!;
+      expect([...y!], op).toEqual(want.map((real) => Math.round(real / 0.001)));
+    }
+  });
 });

@@ -286,6 +286,9 @@ function dataInputs(site: Site): number {
   return site.node.op === "Concat" ? site.inputs.length : TWO.has(site.node.op) ? 2 : 1;
 }
 
+/** Operators of which Kinglet has no form for integers of 16 bits. */
+const BYTES_ONLY = new Set(["Div", "Elu", "HardSwish", "LogSoftmax", "PRelu"]);
+
 /** Layers of sums, which work with the signs that their weights have. */
 const LAYERS = new Set(["Conv", "ConvTranspose", "MatMul", "Gemm"]);
 
@@ -316,7 +319,7 @@ export function quantizedForm(site: Site, x: Value, y: Quantization, unsigned: b
     return layer === null ? null : site.emit(clamp, [layer], {}, layer.quantization);
   }
   const twins = made.site.inputs.slice(0, dataInputs(made.site)).map((input) => (input === null ? null : (site.importer.twin(input) ?? null)));
-  if (twins.some((twin) => twin === null)) return null;
+  if (twins.some((twin) => twin === null || (twin.dtype === "int16" && BYTES_ONLY.has(made.site.node.op)))) return null;
   const bytes = unsigned && !LAYERS.has(made.site.node.op) ? allUnsigned(site, twins) : null;
   const result = bytes === null ? rule(made.site, twins, y, made.rule) : rule(made.site, bytes, shifted(y, 128), made.rule);
   return result !== null && result.quantization !== undefined ? result : null;
