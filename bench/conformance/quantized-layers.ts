@@ -42,7 +42,10 @@ export async function compareLayers(peers: string, file: Uint8Array, name: strin
   const results = await runtime.run(inputs);
   const known = new Map<string, Port & { readonly data: TypedArray }>();
   model.inputs.forEach((port, i) => known.set(port.name, { ...port, data: inputs[i]! }));
-  for (const port of ports) known.set(port.name, { ...port, ...results[port.name]! });
+  for (const port of ports) {
+    const { data, dims } = results[port.name]!;
+    known.set(port.name, { ...port, data, dims });
+  }
   return ports.map((port) => {
     const part = model.part(port, known);
     const given = part.inputs.map((input) => known.get(input)!.data);

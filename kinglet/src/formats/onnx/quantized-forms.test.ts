@@ -70,6 +70,21 @@ describe("quantized forms of ONNX", () => {
     expect(ops).not.toContain("div");
   });
 
+  it("keeps a convolution in integers whose result is moved before it is quantized", () => {
+    const nodes = QDQ.flatMap((node) =>
+      node.op === "Relu"
+        ? [
+            { op: "Transpose", inputs: ["c"], outputs: ["t"], attributes: { perm: { ints: [0, 2, 3, 1] } } },
+            { op: "Relu", inputs: ["t"], outputs: ["r0"] },
+            { op: "Transpose", inputs: ["r0"], outputs: ["r"], attributes: { perm: { ints: [0, 3, 1, 2] } } },
+          ]
+        : [node],
+    );
+    const { steps, ops } = farthest(nodes, true);
+    expect(steps).toBeLessThanOrEqual(1);
+    expect(ops).not.toContain("dequantize");
+  });
+
   it("reads QLinearConv as the same integer convolution", () => {
     const inputs = ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz", "b"];
     const { steps, ops } = farthest([{ op: "QLinearConv", inputs, outputs: ["y"], attributes: { pads: { ints: [1, 1, 1, 1] } } }], false);
