@@ -90,11 +90,14 @@ function risingInputs(graph: Graph): Sample {
   });
 }
 
-/** A model that stands alone, with its outputs in files beside it: NAME.onnx, NAME_output_0.pb … */
+/** An output of a model that stands alone, from the file beside it: NAME.onnx, NAME_output_0.pb … */
+async function outputBeside(path: string, i: number): Promise<Tensor> {
+  return readTensorFile(await readFile(`${path.replace(/\.onnx$/, "")}_output_${i}.pb`), `output_${i}.pb`);
+}
+
 async function runAlone(model: Uint8Array, path: string, ways: readonly Via[]): Promise<string | null> {
   const graph = readOnnx(model, path);
-  const stem = path.replace(/\.onnx$/, "");
-  const outputs = await Promise.all(graph.outputs.map(async (_, i) => readTensorFile(await readFile(`${stem}_output_${i}.pb`), `output_${i}.pb`)));
+  const outputs = await Promise.all(graph.outputs.map((_, i) => outputBeside(path, i)));
   return await compareRuns(graph, risingInputs(graph), outputs, ways);
 }
 
@@ -112,12 +115,18 @@ async function compareRuns(graph: Graph, sample: Sample, outputs: readonly Tenso
   return null;
 }
 
-async function typeOf(folder: string): Promise<string | null> {
+async function typeOf(folder: string | undefined): Promise<string | null> {
+  if (folder === undefined) return null;
   for (const kind of ["input", "output"] as const) {
     const [first] = await readTensors(folder, kind).catch(() => [undefined]);
     if (first !== undefined) return first.element.name;
   }
   return null;
+}
+
+async function outputType(path: string): Promise<string | null> {
+  const output = await outputBeside(path, 0).catch(() => null);
+  return output === null ? null : output.element.name;
 }
 
 /** The sets of a case that has a folder of its own. */
@@ -142,7 +151,7 @@ async function runSets(model: Uint8Array, name: string, sets: readonly string[],
 async function runCase(path: string, name: string, ways: readonly Via[]): Promise<OnnxCase> {
   const alone = path.endsWith(".onnx");
   const [model, sets] = [await readFile(alone ? path : join(path, "model.onnx")), await setsOf(path)];
-  const about = { name, operators: onnxOperators(model, name), type: sets[0] === undefined ? null : await typeOf(sets[0]) };
+  const about = { name, operators: onnxOperators(model, name), type: await (alone ? outputType(path) : typeOf(sets[0])) };
   try {
     const wrong = await (alone ? runAlone(model, path, ways) : runSets(model, name, sets, ways));
     return wrong === null ? { ...about, outcome: "passed" } : { ...about, outcome: "wrong", reason: wrong };
