@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { evaluate } from "../../targets/js/index.ts";
 import { readOnnx } from "./read.ts";
-import { floats, type TestModel, type TestNode, type TestTensor, testOnnx } from "./test-model.ts";
+import { floats, longs, type TestModel, type TestNode, type TestTensor, testOnnx } from "./test-model.ts";
 
-const [FLOAT, UINT8, INT8, INT32] = [1, 2, 3, 6];
+const [FLOAT, UINT8, INT8, INT32, INT64] = [1, 2, 3, 6, 7];
 const scalar = (name: string, value: number): TestTensor => ({ name, dims: [], type: FLOAT, raw: floats(value) });
 const zero = (name: string, type: number, value: number): TestTensor => ({ name, dims: [], type, raw: Uint8Array.of(value & 255) });
 const WEIGHTS = Int8Array.from({ length: 3 * 2 * 9 }, (_, i) => ((i * 29) % 255) - 127);
@@ -83,6 +83,18 @@ describe("quantized forms of ONNX", () => {
     const { steps, ops } = farthest(nodes, true);
     expect(steps).toBeLessThanOrEqual(1);
     expect(ops).not.toContain("dequantize");
+  });
+
+  it("gathers integers themselves", () => {
+    const indices: TestTensor = { name: "i", dims: [2, 4], type: INT64, raw: longs(0, 1, 2, 3, 0, -1, -1, -1) };
+    const nodes: TestNode[] = [
+      { op: "DequantizeLinear", inputs: ["x", "xs", "xz"], outputs: ["xf"] },
+      { op: "GatherND", inputs: ["xf", "i"], outputs: ["g"] },
+      { op: "QuantizeLinear", inputs: ["g", "xs", "xz"], outputs: ["y"] },
+    ];
+    const graph = readOnnx(testOnnx({ ...model(nodes), tensors: [...TENSORS, indices] }), "quantized");
+    expect([...evaluate(graph, [X])[0]!]).toEqual([X[16 + 11]!, X[31]!]);
+    expect(graph.nodes.map((node) => node.op)).not.toContain("dequantize");
   });
 
   it("reads QLinearConv as the same integer convolution", () => {

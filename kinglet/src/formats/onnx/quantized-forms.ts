@@ -227,7 +227,12 @@ const bounded: QuantizedRule = (site, [x], y) => {
 };
 
 /** Operators that give the numbers of their first input, at other places. */
-const MOVES = new Set("Reshape Flatten Squeeze Unsqueeze Transpose MaxPool Slice Split Gather Expand Tile Pad DepthToSpace SpaceToDepth".split(" "));
+const MOVES = new Set(
+  (
+    "Reshape Flatten Squeeze Unsqueeze Transpose MaxPool Slice Split Expand Tile Pad DepthToSpace SpaceToDepth " +
+    "Gather GatherElements GatherND Compress ReverseSequence"
+  ).split(" "),
+);
 
 /** What only moves dequantized numbers moves their twins as well. */
 export function pairMoved(site: Site, rule: Rule, results: readonly (Value | null)[]): void {
