@@ -6,6 +6,7 @@ import { readOnnx, writeOnnx } from "../../kinglet/src/formats/index.ts";
 import type { Graph, Value } from "../../kinglet/src/graph/index.ts";
 import { openOnnx } from "../js/engines.mjs";
 import { compare, type Difference, isClose, messageOf, type Outputs } from "./difference.ts";
+import { evaluateInDouble } from "./double.ts";
 import { MOST_STEPS } from "./quantized.ts";
 import { compareLayers, countLayers, type LayerCount } from "./quantized-layers.ts";
 import type { Subject } from "./subjects.ts";
@@ -33,6 +34,8 @@ export interface CheckedOnnx {
   readonly original?: Difference;
   /** Of integer networks: every quantized tensor of the written file by itself, on the first sample. */
   readonly layers?: LayerCount;
+  /** Of float networks that lie apart: how far each lies from the same network in double precision. */
+  readonly fromDouble?: { readonly kinglet: Difference; readonly runtime: Difference };
 }
 
 async function runKinglet(graph: Graph, samples: readonly Sample[]): Promise<Outputs[]> {
@@ -81,18 +84,23 @@ export async function checkOnnx(subject: Subject, peers: string): Promise<Checke
     const got = await runOnnx(peers, bytes, graph, samples);
     const before = format === "onnx" ? { original: compare(got, await runOnnx(peers, original!, graph, samples)) } : {};
     const kinglet = compare(got, wanted);
-    const isOtherwise = about.arithmetic === "integers" && !isClose(kinglet);
-    return { ...written, kinglet, ...before, ...(isOtherwise ? { layers: await layersOf(peers, bytes, subject) } : {}) };
+    const result = { ...written, kinglet, ...before };
+    if (isClose(kinglet)) return result;
+    if (about.arithmetic === "integers") return { ...result, layers: await layersOf(peers, bytes, subject) };
+    if (about.arithmetic !== "floats") return result;
+    const exact = samples.map((sample) => evaluateInDouble(graph, sample));
+    return { ...result, fromDouble: { kinglet: compare(wanted, exact), runtime: compare(got, exact) } };
   } catch (error) {
     return { ...written, engineRefuses: messageOf(error) };
   }
 }
 
 /** In a word. Integers may differ by what rounding makes of each layer, and by what later layers make of that. */
-export function onnxVerdict({ refused, engineRefuses, kinglet, arithmetic, layers }: CheckedOnnx): string {
+export function onnxVerdict({ refused, engineRefuses, kinglet, arithmetic, layers, fromDouble }: CheckedOnnx): string {
   if (refused !== undefined) return "not written";
   if (kinglet === undefined || engineRefuses !== undefined) return "not run";
   if (isClose(kinglet)) return "equal";
   if (arithmetic === "floats and integer weights") return "inputs not rounded";
+  if (fromDouble !== undefined) return fromDouble.kinglet.float <= fromDouble.runtime.float ? "Kinglet nearer" : "DIFFERENT";
   return layers !== undefined && layers.steps <= MOST_STEPS ? "rounded otherwise" : "DIFFERENT";
 }

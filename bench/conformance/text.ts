@@ -57,6 +57,12 @@ export function tfliteText(all: readonly Checked[]): string {
   return `${table}\n\n${summary(all, tfliteVerdict)}; ${back} read back as the same graph.`;
 }
 
+/** Why the verdict of a float network that lies apart is what it is. */
+function doubleText({ name, fromDouble }: CheckedOnnx): string[] {
+  if (fromDouble === undefined) return [];
+  return [`${name}: from double precision Kinglet ${differenceText(fromDouble.kinglet)}, ONNX Runtime ${differenceText(fromDouble.runtime)}`];
+}
+
 const sameText = (difference: Difference | undefined): string =>
   difference === undefined ? NONE : `${figure(difference.same)} of ${figure(difference.elements)}`;
 
@@ -104,7 +110,8 @@ export function onnxText(all: readonly CheckedOnnx[]): string {
   });
   const graphs = all.filter(({ readsBack }) => readsBack === "same graph").length;
   const layers = all.map((each) => each.layers ?? NO_LAYERS).reduce(addCounts, NO_LAYERS);
-  return `${table}\n\n${summary(all, onnxVerdict)}; ${graphs} read back as the same graph.\nLayers of those rounded otherwise that are equal by themselves: ${layersText(layers)} at most.`;
+  const double = all.flatMap(doubleText).map((line) => `${line}\n`);
+  return `${table}\n\n${double.join("")}${summary(all, onnxVerdict)}; ${graphs} read back as the same graph.\nLayers of those rounded otherwise that are equal by themselves: ${layersText(layers)} at most.`;
 }
 
 export function classicalText(all: readonly ClassicalChecked[]): string {
