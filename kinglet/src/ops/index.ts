@@ -1,4 +1,5 @@
 export * from "./accumulate.ts";
+export type { ActivationGradientAttributes } from "./activation-gradient.ts";
 export * from "./apply.ts";
 export { type CommonScale, commonScale, type FusedAttributes } from "./arithmetic.ts";
 export type { BatchNormAttributes } from "./batch-norm.ts";
@@ -14,7 +15,9 @@ export type { AdamAttributes, SgdAttributes } from "./optimizer-updates.ts";
 export * from "./op.ts";
 export * from "./parameters.ts";
 export * from "./pool.ts";
+export type { AveragePoolGradientAttributes } from "./pool-gradient.ts";
 export * from "./quantization.ts";
+export type { ReduceAttributes } from "./reduce.ts";
 export * from "./table.ts";
 export type { PadAttributes, SliceAttributes, StridedSliceAttributes } from "./slice.ts";
 export { type StreamFramesAttributes, streamState } from "./stream-frames.ts";
