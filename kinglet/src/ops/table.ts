@@ -18,6 +18,8 @@ import { bitwiseAnd, bitwiseNot, bitwiseOr, bitwiseXor, shiftLeft, shiftRight } 
 import { roundFloat } from "./round-float.ts";
 import { scatter } from "./scatter.ts";
 import { topK } from "./top-k.ts";
+import { nonMaxSuppression } from "./non-max-suppression.ts";
+import { detectionPostprocess } from "./detection-postprocess.ts";
 import { embeddingLookup, gather, gatherNd } from "./gather.ts";
 import { concatenation, pack, split, unpack } from "./concat.ts";
 import { cast, dequantize, quantize } from "./convert.ts";
@@ -153,6 +155,8 @@ export const OPS = {
   argMax,
   argMin,
   topK,
+  nonMaxSuppression,
+  detectionPostprocess,
   resizeBilinear,
   resizeNearest,
   cumsum,
