@@ -19,6 +19,7 @@ import { roundFloat } from "./round-float.ts";
 import { scatter } from "./scatter.ts";
 import { topK } from "./top-k.ts";
 import { nonMaxSuppression } from "./non-max-suppression.ts";
+import { roiAlign } from "./roi-align.ts";
 import { detectionPostprocess } from "./detection-postprocess.ts";
 import { embeddingLookup, gather, gatherNd } from "./gather.ts";
 import { concatenation, pack, split, unpack } from "./concat.ts";
@@ -157,6 +158,7 @@ export const OPS = {
   topK,
   nonMaxSuppression,
   detectionPostprocess,
+  roiAlign,
   resizeBilinear,
   resizeNearest,
   cumsum,
