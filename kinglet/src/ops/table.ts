@@ -18,6 +18,9 @@ import { bitwiseAnd, bitwiseNot, bitwiseOr, bitwiseXor, shiftLeft, shiftRight } 
 import { roundFloat } from "./round-float.ts";
 import { scatter } from "./scatter.ts";
 import { topK } from "./top-k.ts";
+import { nonMaxSuppression } from "./non-max-suppression.ts";
+import { roiAlign } from "./roi-align.ts";
+import { detectionPostprocess } from "./detection-postprocess.ts";
 import { embeddingLookup, gather, gatherNd } from "./gather.ts";
 import { concatenation, pack, split, unpack } from "./concat.ts";
 import { cast, dequantize, quantize } from "./convert.ts";
@@ -153,6 +156,9 @@ export const OPS = {
   argMax,
   argMin,
   topK,
+  nonMaxSuppression,
+  detectionPostprocess,
+  roiAlign,
   resizeBilinear,
   resizeNearest,
   cumsum,
