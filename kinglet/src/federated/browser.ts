@@ -6,6 +6,7 @@ export * from "./local.ts";
 export * from "./partition.ts";
 export * from "./privacy.ts";
 export * from "./protocol/index.ts";
+export * from "./round.ts";
 export * from "./secure/index.ts";
 export * from "./server-optimizer.ts";
 export * from "./simulate.ts";

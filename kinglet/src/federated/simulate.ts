@@ -2,12 +2,11 @@ import { KingletError } from "../base/index.ts";
 import { type Dataset, gaussian, randomAt, shuffle } from "../data/browser.ts";
 import type { Graph } from "../graph/index.ts";
 import { type Evaluation, evaluateOn } from "../train/browser.ts";
-import { privacyLoss } from "./accountant.ts";
 import { type Compression, compress } from "./compression.ts";
 import { LocalTrainer, type LocalTraining } from "./local.ts";
-import { privateMean } from "./privacy.ts";
-import { combined, type Strategy, type StrategyState } from "./strategy.ts";
 import type { Privacy } from "./privacy.ts";
+import { beginningState, privacySpent, roundResult, type RoundState } from "./round.ts";
+import type { Strategy } from "./strategy.ts";
 import type { ClientUpdate } from "./update.ts";
 
 export interface SimulationOptions {
@@ -62,33 +61,24 @@ export function selectClients(clients: number, share: number, seed: number, roun
 }
 
 /** The share of the clients that rounds really have: at least one is there. */
-function spent(privacy: Privacy, share: number, clients: number, rounds: number): number {
-  const selected = Math.max(1, Math.round(share * clients));
-  return privacyLoss({ share: selected / clients, noise: privacy.noise }, rounds, privacy.delta).epsilon;
-}
-
-/** Noise is counted for the mean of updates: other rules, steps that differ and control variates would tell more. */
-function checkPrivate({ combination, control, normalizedSteps }: Strategy): void {
-  if (combination.kind === "mean" && control !== true && normalizedSteps === undefined) return;
-  throw new KingletError("misuse", "privacy is counted for the mean of updates alone", {
-    hint: "Use FedAvg, FedProx or an optimizer of the coordinator.",
-  });
+function realShare(share: number, clients: number): number {
+  return Math.max(1, Math.round(share * clients)) / clients;
 }
 
 /** One process plays all clients and the coordinator: rounds of selection, local training, combination and judgement. */
 class Simulator {
   private parameters: Float32Array;
-  private state: StrategyState = { server: new Map(), control: undefined };
+  private state: RoundState;
   private readonly trainer: LocalTrainer;
   private readonly rests = new Map<number, Float32Array>();
   private readonly controls = new Map<number, Float32Array>();
-  private clip: number;
   private readonly dataset: Dataset;
   private readonly clients: readonly Int32Array[];
   private readonly options: SimulationOptions;
 
   constructor(network: Graph, dataset: Dataset, clients: readonly Int32Array[], options: SimulationOptions) {
-    const { strategy, local, privacy } = options;
+    const { strategy, local } = options;
+    this.state = beginningState(options);
     this.dataset = dataset;
     this.clients = clients;
     this.options = options;
@@ -98,7 +88,6 @@ class Simulator {
       { corrected: strategy.control === true },
     );
     this.parameters = this.trainer.initialParameters();
-    this.clip = privacy?.clip ?? 0;
   }
 
   private async update(client: number, round: number): Promise<{ update: ClientUpdate; bytes: number }> {
@@ -127,7 +116,7 @@ class Simulator {
   }
 
   async round(round: number): Promise<{ clients: number; bytes: number }> {
-    const { seed = 1, share, strategy, privacy } = this.options;
+    const { seed = 1, share } = this.options;
     const selected = selectClients(this.clients.length, share, seed, round);
     const updates: ClientUpdate[] = [];
     let bytes = 0;
@@ -136,16 +125,11 @@ class Simulator {
       updates.push(update);
       bytes += sent;
     }
-    let delta: Float32Array | undefined;
-    if (privacy !== undefined) {
-      const random = randomAt(NOISE, seed, round);
-      const mean = privateMean(updates, privacy, this.clip, selected.length, () => gaussian(random));
-      ({ delta } = mean);
-      this.clip = mean.clip;
-    }
-    ({ parameters: this.parameters, state: this.state } = combined(strategy, this.parameters, updates, this.state, {
+    const random = randomAt(NOISE, seed, round);
+    ({ parameters: this.parameters, state: this.state } = roundResult(this.options, this.parameters, updates, this.state, {
       clients: this.clients.length,
-      ...(delta === undefined ? {} : { delta }),
+      expected: selected.length,
+      noise: () => gaussian(random),
     }));
     return { clients: selected.length, bytes };
   }
@@ -176,13 +160,12 @@ function minus(a: Float32Array | undefined, b: Float32Array | undefined, length:
 export async function simulate(network: Graph, dataset: Dataset, clients: readonly Int32Array[], options: SimulationOptions): Promise<Simulation> {
   const { rounds, share, privacy, until, signal } = options;
   if (!(share > 0 && share <= 1)) throw new KingletError("misuse", `the share of clients in a round is ${share}; it is above 0 and at most 1`);
-  if (privacy !== undefined) checkPrivate(options.strategy);
   const simulator = new Simulator(network, dataset, clients, options);
   const reports: RoundReport[] = [];
   let evaluation: Evaluation | undefined;
   for (let round = 1; round <= rounds; round++) {
     if (signal?.aborted === true) throw new KingletError("interrupted", "the simulation was stopped");
-    const epsilon = privacy === undefined ? undefined : spent(privacy, share, clients.length, round);
+    const epsilon = privacy === undefined ? undefined : privacySpent(privacy, realShare(share, clients.length), round);
     if (epsilon !== undefined && privacy?.budget !== undefined && epsilon > privacy.budget) break;
     const start = performance.now();
     const { clients: count, bytes } = await simulator.round(round);
