@@ -109,27 +109,17 @@ static int write_part(const uint8_t *payload, uint32_t length) {
   return 1;
 }
 
-/* Whether a loss is a number; the bits say it without a library. */
-static int is_finite(float x) {
-  uint32_t bits;
-  memcpy(&bits, &x, sizeof bits);
-  return (bits & 0x7f800000u) != 0x7f800000u;
-}
-
-static int learn_one(uint32_t position, float rate, float *loss) {
+static void learn_one(uint32_t position, float rate) {
   float *targets = ${id}_input${inputs.targets}(arena);
   const uint32_t label = ${id}_sample(position, ${id}_input${inputs.features}(arena));
   for (uint32_t i = 0; i < CLASSES; i++) targets[i] = i == label ? 1.0f : 0.0f;
   *${id}_input${inputs.rates}(arena) = rate;
   ${id}_run(arena);
-  *loss = *${id}_output0(arena);
-  if (!is_finite(*loss)) return 0;
   ${id}_learn(arena);
-  return 1;
 }
 
 /* 0, or why it does not. Positions are checked before anything is learned. */
-static uint8_t learn(const uint8_t *payload, uint32_t length, float *loss) {
+static uint8_t learn(const uint8_t *payload, uint32_t length) {
   kinglet_learn lesson;
   const uint8_t *positions = payload + KINGLET_LEARN_HEAD;
   const uint32_t count = (length - KINGLET_LEARN_HEAD) / 2u;
@@ -137,8 +127,7 @@ static uint8_t learn(const uint8_t *payload, uint32_t length, float *loss) {
   if (written != PARAMETER_BYTES) return KINGLET_REFUSED_ORDER;
   for (uint32_t i = 0; i < count; i++)
     if (kinglet_get_u16(positions + 2 * i) >= ${id}_sample_count()) return KINGLET_REFUSED_RANGE;
-  for (uint32_t i = 0; i < count; i++)
-    if (!learn_one(kinglet_get_u16(positions + 2 * i), lesson.rate, loss)) return KINGLET_REFUSED_NOT_FINITE;
+  for (uint32_t i = 0; i < count; i++) learn_one(kinglet_get_u16(positions + 2 * i), lesson.rate);
   return 0;
 }
 
@@ -155,12 +144,9 @@ static uint32_t handle(const kinglet_reader *question, uint8_t *payload, uint8_t
     return write_part(from, length) ? 0 : refuse(payload, KINGLET_REFUSED_ORDER, code);
   }
   if (kinglet_code(question) == KINGLET_LEARN && length >= KINGLET_LEARN_HEAD) {
-    kinglet_learned learned = {0.0f};
-    const uint8_t reason = learn(from, length, &learned.loss);
-    if (reason != 0) return refuse(payload, reason, code);
-    *code = KINGLET_LEARNED;
-    kinglet_put_learned(payload, &learned);
-    return KINGLET_LEARNED_HEAD;
+    const uint8_t reason = learn(from, length);
+    *code = KINGLET_DONE;
+    return reason == 0 ? 0 : refuse(payload, reason, code);
   }
   if (kinglet_code(question) == KINGLET_READ && length == KINGLET_READ_HEAD) {
     kinglet_read part;

@@ -87,7 +87,7 @@ export class DeviceLearner implements Learner {
     for (let at = 0; at < order.length; at += LESSON_SAMPLES) {
       if (signal?.aborted === true) throw new KingletError("interrupted", "the training was given up");
       const positions = Uint16Array.from(order.subarray(at, at + LESSON_SAMPLES));
-      await this.link.ask("learn", { rate: this.local.rate, tail: bytesOf(positions) }, "learned");
+      await this.link.ask("learn", { rate: this.local.rate, tail: bytesOf(positions) }, "done");
     }
   }
 
@@ -100,7 +100,9 @@ export class DeviceLearner implements Learner {
     const positions = Int32Array.from({ length: this.samples }, (_, i) => i);
     for (let epoch = 0; epoch < epochs; epoch++) await this.epoch(epochOrder(positions, seed, round * epochs + epoch), signal);
     const after = await this.read();
-    return { delta: after.map((x, i) => x - parameters[i]!), samples: this.samples, steps: epochs * this.samples };
+    const delta = after.map((x, i) => x - parameters[i]!);
+    if (!delta.every(Number.isFinite)) throw new KingletError("check-failed", "what the device learned is no number any more");
+    return { delta, samples: this.samples, steps: epochs * this.samples };
   }
 
   async close(): Promise<void> {

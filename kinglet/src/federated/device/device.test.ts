@@ -5,6 +5,8 @@ import { coreTools, needTools } from "../../boards/tool-gate.ts";
 import { datasetFromArrays } from "../../data/index.ts";
 import { dsCnn, mlp } from "../../zoo/index.ts";
 import { LocalTrainer, type LocalTraining } from "../local.ts";
+import { deviceLearning } from "../../train/index.ts";
+import { layoutOf } from "./layout.ts";
 import { encodeFrame, type Frame, FrameReader } from "./framing.ts";
 import { decodeMessage, DEVICE_REFUSALS, encodeMessage, type Message, type MessageName, MESSAGES } from "./messages.ts";
 import { clientFirmware, DeviceLearner, emulatedMain, oneByOne, samplesSource, type SerialLine } from "./index.ts";
@@ -158,14 +160,6 @@ test("a device refuses what it cannot do, with nothing learned; and learns nothi
   expect(once.map((x, i) => x - WEIGHTS[i]!)).toEqual(delta.slice(0, 60));
 });
 
-test("numbers that are none make no update", async (context) => {
-  needTools(context, "cc");
-  const broken = WEIGHTS.slice().fill(Number.NaN);
-  const script = begun(new Script(), broken).ask("learn", { rate: 0.1, tail: new Uint8Array(2) });
-  const last = (await answers(script.frames)).at(-1)!;
-  expect(decodeMessage("refused", last.payload).reason).toBe(DEVICE_REFUSALS["not-finite"].code);
-});
-
 test("thousands of senseless questions do a device no harm", async (context) => {
   needTools(context, "cc");
   const chance = new Xorshift32(23);
@@ -203,11 +197,25 @@ function answering(answer: (frame: Frame) => Frame | undefined): SerialLine {
   };
 }
 
-test("a silent device, another network's, and training that firmware does not do are refused", async () => {
+test("a silent device, numbers that are none, another network's, and training that firmware does not do are refused", async () => {
   const open = (line: SerialLine, local = LOCAL) => DeviceLearner.open(line, network, local, { patienceMs: 5, tries: 3 });
   await expect(open(answering(() => undefined))).rejects.toThrow(/does not answer, asked 3 times/);
   const about = { parameters: WEIGHTS.length, samples: 4, layout: 1 };
   const other = answering(({ sequence }) => ({ code: MESSAGES.about.code, sequence, payload: encodeMessage("about", about) }));
   await expect(open(other)).rejects.toThrow(/another network/);
+  const { samples, parameters } = about;
+  const layout = layoutOf(deviceLearning(network).step).fingerprint;
+  const broken = answering(({ code, sequence, payload }) => {
+    const reply = <M extends MessageName>(name: M, message: Message<M>): Frame => ({
+      code: MESSAGES[name].code,
+      sequence,
+      payload: encodeMessage(name, message),
+    });
+    if (code === MESSAGES.hello.code) return reply("about", { samples, parameters, layout });
+    if (code !== MESSAGES.read.code) return reply("done", {});
+    return reply("numbers", { tail: new Uint8Array(decodeMessage("read", payload).length).fill(255) });
+  });
+  const learner = await open(broken);
+  await expect(learner.train({ parameters: WEIGHTS, seed: 1, round: 1 })).rejects.toThrow(/no number any more/);
   await expect(open(other, { ...LOCAL, optimizer: { kind: "sgd" } })).rejects.toThrow(/plain gradient descent/);
 });

@@ -25,12 +25,11 @@ export const MESSAGES = {
     means: "Numbers that it learns, samples that it has, and the fingerprint of names and lengths of what it learns.",
   },
   write: { code: 3, fields: { at: "u32" }, tail: true, means: "Bytes of a round's parameters, float32, in their order from 0 on." },
-  done: { code: 4, fields: {}, tail: false, means: "It is written." },
+  done: { code: 4, fields: {}, tail: false, means: "It is written, or learned." },
   learn: { code: 5, fields: { rate: "f32" }, tail: true, means: "Learn from the samples at these positions (u16), one after the other." },
-  learned: { code: 6, fields: { loss: "f32" }, tail: false, means: "It learned; the loss of the last sample." },
-  read: { code: 7, fields: { at: "u32", length: "u8" }, tail: false, means: "Give so many bytes of the parameters as they are now." },
-  numbers: { code: 8, fields: {}, tail: true, means: "These bytes." },
-  refused: { code: 9, fields: { reason: "u8" }, tail: false, means: "It cannot; nothing has changed." },
+  read: { code: 6, fields: { at: "u32", length: "u8" }, tail: false, means: "Give so many bytes of the parameters as they are now." },
+  numbers: { code: 7, fields: {}, tail: true, means: "These bytes." },
+  refused: { code: 8, fields: { reason: "u8" }, tail: false, means: "It cannot; nothing has changed." },
 } as const satisfies Record<string, MessageLayout>;
 
 export type MessageName = keyof typeof MESSAGES;
@@ -44,7 +43,6 @@ export const DEVICE_REFUSALS = {
   unknown: { code: 1, means: "it does not know this message" },
   range: { code: 2, means: "a position or an address is outside of what it has" },
   order: { code: 3, means: "the round's parameters are not all there: it was started again" },
-  "not-finite": { code: 4, means: "the loss is not a number any more" },
 } as const;
 
 export const FIELD_BYTES: Readonly<Record<FieldType, number>> = { u8: 1, u16: 2, u32: 4, f32: 4 };
