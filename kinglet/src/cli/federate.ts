@@ -1,11 +1,10 @@
 import { join } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { KingletError } from "../base/index.ts";
-import type { Dataset } from "../data/index.ts";
+import { augmentsOf, type Dataset } from "../data/index.ts";
 import { type Compression, type Partition, partition, type RoundReport, simulate, type Simulation, STRATEGIES } from "../federated/index.ts";
 import { writeKinglet } from "../formats/index.ts";
 import {
-  augmentsOf,
   CONFIG_FILE,
   loadConfig,
   measureFeatures,

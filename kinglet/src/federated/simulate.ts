@@ -2,7 +2,8 @@ import { KingletError } from "../base/index.ts";
 import { type Dataset, gaussian, randomAt, shuffle } from "../data/browser.ts";
 import type { Graph } from "../graph/index.ts";
 import { type Evaluation, evaluateOn } from "../train/browser.ts";
-import { type Compression, compress } from "./compression.ts";
+import { type ClientMemory, correctionOf, sentUpdate } from "./client-round.ts";
+import type { Compression } from "./compression.ts";
 import { LocalTrainer, type LocalTraining } from "./local.ts";
 import type { Privacy } from "./privacy.ts";
 import { beginningState, privacySpent, roundResult, type RoundState } from "./round.ts";
@@ -49,7 +50,7 @@ export interface Simulation {
   readonly evaluation: Evaluation;
 }
 
-const [SELECTION, NOISE, ROUNDING] = [0x73656c, 0x6e6f69, 0x726f75];
+const [SELECTION, NOISE] = [0x73656c, 0x6e6f69];
 const JUDGED_AT_ONCE = 32;
 
 /** The clients of a round, drawn without replacement. */
@@ -70,8 +71,7 @@ class Simulator {
   private parameters: Float32Array;
   private state: RoundState;
   private readonly trainer: LocalTrainer;
-  private readonly rests = new Map<number, Float32Array>();
-  private readonly controls = new Map<number, Float32Array>();
+  private readonly memories = new Map<number, ClientMemory>();
   private readonly dataset: Dataset;
   private readonly clients: readonly Int32Array[];
   private readonly options: SimulationOptions;
@@ -92,27 +92,15 @@ class Simulator {
 
   private async update(client: number, round: number): Promise<{ update: ClientUpdate; bytes: number }> {
     const { seed = 1, compression = { kind: "none" }, tamper, strategy } = this.options;
-    const own = this.controls.get(client);
-    const common = this.state.control;
-    const correction = strategy.control === true ? minus(common, own, this.trainer.length) : undefined;
-    const start = { parameters: this.parameters, seed: seed * 1_000_003 + client, round, ...(correction === undefined ? {} : { correction }) };
-    let update = await this.trainer.train(this.dataset, this.clients[client]!, client, start);
-    if (correction !== undefined) update = this.withControl(update, correction, own);
-    if (tamper !== undefined) update = tamper(update, round);
-    const rest = this.rests.get(client);
-    const wanted = rest === undefined ? update.delta : update.delta.map((x, i) => x + rest[i]!);
-    const sent = compress(wanted, compression, [ROUNDING, seed, round, client]);
-    if (compression.kind === "topK") this.rests.set(client, sent.rest);
-    return { update: { ...update, delta: sent.update }, bytes: sent.bytes.length };
-  }
-
-  /** Option II of the paper: c′ = c_i − c + (x − y) / (K·η); the client keeps it, its change travels. */
-  private withControl(update: ClientUpdate, correction: Float32Array, own: Float32Array | undefined): ClientUpdate {
-    const reach = update.steps * this.options.local.rate;
-    const next = correction.map((c, i) => -c - update.delta[i]! / reach);
-    const control = next.map((x, i) => x - (own?.[i] ?? 0));
-    this.controls.set(update.client, next);
-    return { ...update, control };
+    const before = this.memories.get(client) ?? {};
+    const corrected = strategy.control === true ? { correction: correctionOf(this.state.control, before, this.trainer.length) } : {};
+    const place = { seed: seed * 1_000_003 + client, round, ...corrected };
+    const trained = await this.trainer.train(this.dataset, this.clients[client]!, client, { parameters: this.parameters, ...place });
+    const learned = tamper === undefined ? trained : tamper(trained, round);
+    const { sent, control, memory } = sentUpdate(learned, before, { compression, rate: this.options.local.rate, ...place });
+    this.memories.set(client, memory);
+    const update = { ...learned, delta: sent.update, ...(control === undefined ? {} : { control }) };
+    return { update, bytes: sent.bytes.length };
   }
 
   async round(round: number): Promise<{ clients: number; bytes: number }> {
@@ -146,10 +134,6 @@ class Simulator {
   result(): Pick<Simulation, "network" | "parameters"> {
     return { network: this.trainer.networkWith(this.parameters, 1), parameters: this.parameters };
   }
-}
-
-function minus(a: Float32Array | undefined, b: Float32Array | undefined, length: number): Float32Array {
-  return Float32Array.from({ length }, (_, i) => (a?.[i] ?? 0) - (b?.[i] ?? 0));
 }
 
 /**

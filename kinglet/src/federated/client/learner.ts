@@ -10,6 +10,8 @@ export interface Learner {
   readonly length: number;
   /** Samples that it learns from. */
   readonly samples: number;
+  /** Bytes of a training step, as planned. */
+  readonly memoryBytes: number;
   /**
    * Trains from the round's parameters. @param signal gives it up.
    * @throws KingletError `interrupted` once given up; `check-failed` where the loss is not a number any more, or the learner is gone.

@@ -88,7 +88,7 @@ static uint32_t refuse(uint8_t *payload, uint8_t reason, uint8_t *code) {
 }
 
 static uint32_t say_about(uint8_t *payload) {
-  const kinglet_about about = {PARAMETER_BYTES / 4u, ${id}_sample_count(), ${layout}u};
+  const kinglet_about about = {PARAMETER_BYTES / 4u, ${id}_sample_count(), ${layout}u, ${upper}_ARENA_BYTES};
   written = 0;
   kinglet_put_about(payload, &about);
   return KINGLET_ABOUT_HEAD;

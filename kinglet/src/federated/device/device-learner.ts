@@ -7,7 +7,7 @@ import type { LocalStart, LocalTraining } from "../local.ts";
 import { MOST_PAYLOAD_BYTES } from "./framing.ts";
 import { layoutOf } from "./layout.ts";
 import { DeviceLink, type LinkOptions, type SerialLine } from "./link.ts";
-import { headBytes, MESSAGES } from "./messages.ts";
+import { headBytes, type Message, MESSAGES } from "./messages.ts";
 
 /** Samples that a device learns from between two answers: few, so that it is never long silent. */
 const LESSON_SAMPLES = 8;
@@ -36,14 +36,16 @@ function checkForDevice({ optimizer, proximal, clipNorm, dropout, normalization,
 export class DeviceLearner implements Learner {
   readonly length: number;
   readonly samples: number;
+  readonly memoryBytes: number;
   private readonly link: DeviceLink;
   private readonly local: LocalTraining;
 
-  private constructor(link: DeviceLink, local: LocalTraining, about: { readonly parameters: number; readonly samples: number }) {
+  private constructor(link: DeviceLink, local: LocalTraining, about: Message<"about">) {
     this.link = link;
     this.local = oneByOne(local);
     this.length = about.parameters;
     this.samples = about.samples;
+    this.memoryBytes = about.memory;
   }
 
   /**

@@ -200,10 +200,10 @@ function answering(answer: (frame: Frame) => Frame | undefined): SerialLine {
 test("a silent device, numbers that are none, another network's, and training that firmware does not do are refused", async () => {
   const open = (line: SerialLine, local = LOCAL) => DeviceLearner.open(line, network, local, { patienceMs: 5, tries: 3 });
   await expect(open(answering(() => undefined))).rejects.toThrow(/does not answer, asked 3 times/);
-  const about = { parameters: WEIGHTS.length, samples: 4, layout: 1 };
+  const about = { parameters: WEIGHTS.length, samples: 4, layout: 1, memory: 100 };
   const other = answering(({ sequence }) => ({ code: MESSAGES.about.code, sequence, payload: encodeMessage("about", about) }));
   await expect(open(other)).rejects.toThrow(/another network/);
-  const { samples, parameters } = about;
+
   const layout = layoutOf(deviceLearning(network).step).fingerprint;
   const broken = answering(({ code, sequence, payload }) => {
     const reply = <M extends MessageName>(name: M, message: Message<M>): Frame => ({
@@ -211,7 +211,7 @@ test("a silent device, numbers that are none, another network's, and training th
       sequence,
       payload: encodeMessage(name, message),
     });
-    if (code === MESSAGES.hello.code) return reply("about", { samples, parameters, layout });
+    if (code === MESSAGES.hello.code) return reply("about", { ...about, layout });
     if (code !== MESSAGES.read.code) return reply("done", {});
     return reply("numbers", { tail: new Uint8Array(decodeMessage("read", payload).length).fill(255) });
   });

@@ -52,7 +52,7 @@ test("noise makes no frame, and costs at most the one that it touches", () => {
 });
 
 test("messages of another length are refused", () => {
-  const about = { parameters: 5, samples: 2 ** 32 - 1, layout: 7 };
+  const about = { parameters: 5, samples: 2 ** 32 - 1, layout: 7, memory: 0 };
   expect(decodeMessage("about", encodeMessage("about", about))).toEqual(about);
   const tail = Uint8Array.of(1, 2, 3);
   expect(decodeMessage("learn", encodeMessage("learn", { rate: 0.5, tail }))).toEqual({ rate: 0.5, tail });

@@ -20,9 +20,9 @@ export const MESSAGES = {
   hello: { code: 1, fields: {}, tail: false, means: "Who are you? Forgets what was begun." },
   about: {
     code: 2,
-    fields: { parameters: "u32", samples: "u32", layout: "u32" },
+    fields: { parameters: "u32", samples: "u32", layout: "u32", memory: "u32" },
     tail: false,
-    means: "Numbers that it learns, samples that it has, and the fingerprint of names and lengths of what it learns.",
+    means: "Numbers that it learns, samples that it has, the fingerprint of names and shapes of what it learns, and bytes that learning needs.",
   },
   write: { code: 3, fields: { at: "u32" }, tail: true, means: "Bytes of a round's parameters, float32, in their order from 0 on." },
   done: { code: 4, fields: {}, tail: false, means: "It is written, or learned." },
