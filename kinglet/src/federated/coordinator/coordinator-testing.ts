@@ -7,6 +7,7 @@ import {
   EnrolAnswer,
   encodeUpdate,
   MANIFEST_HEADER,
+  newProjectKeys,
   openSigned,
   type ProjectKeys,
   projectOf,
@@ -20,8 +21,15 @@ import {
   TaskAnswer,
 } from "../protocol/index.ts";
 import { STRATEGIES } from "../strategy.ts";
+import { Coordinator, type CoordinatorOptions } from "./coordinator.ts";
+import type { LogEvent } from "./hooks.ts";
+import type { Limits } from "./limits.ts";
 import { DEFAULT_RULES, type FederationPlan, type RoundRules } from "./plan.ts";
+import { serveFederation } from "./server.ts";
+import { openSqlite } from "./sqlite.ts";
 
+/** Made anew for each process. */
+export const KEYS: ProjectKeys = newProjectKeys();
 export const [INPUTS, CLASSES] = [6, 3];
 
 export function tinyPlan(more: Partial<FederationPlan> = {}): FederationPlan {
@@ -39,6 +47,30 @@ export function tinyPlan(more: Partial<FederationPlan> = {}): FederationPlan {
 }
 
 export const ALL_AT_ONCE: RoundRules = { ...DEFAULT_RULES, rounds: 3, share: 1, spare: 1, seconds: 60, restSeconds: 0 };
+
+/** A coordinator with its server, in this process. */
+export interface Running {
+  readonly url: string;
+  readonly coordinator: Coordinator;
+  readonly events: LogEvent[];
+  stop(): Promise<void>;
+}
+
+export async function startFederation(
+  path: string,
+  options: Partial<CoordinatorOptions> & { readonly limits?: Partial<Limits> } = {},
+): Promise<Running> {
+  const events: LogEvent[] = [];
+  const hooks = { log: (event: LogEvent): void => void events.push(event) };
+  const { limits = {}, ...more } = options;
+  const coordinator = await Coordinator.open(await openSqlite(path), { plan: tinyPlan(), rules: ALL_AT_ONCE, keys: KEYS, hooks, ...more });
+  const server = await serveFederation(coordinator, { host: "127.0.0.1", limits, hooks });
+  const stop = async (): Promise<void> => {
+    await server.stop();
+    await coordinator.close();
+  };
+  return { url: `http://127.0.0.1:${server.port}`, coordinator, events, stop };
+}
 
 const HOUR_MS = 3_600_000;
 
@@ -106,6 +138,23 @@ export class TestClient {
   async decline(round: number): Promise<void> {
     await answered(await this.request(`/v1/rounds/${round}/decline`, { method: "POST" }));
   }
+}
+
+/** Enrols clients one after the other, so that their numbers are known. */
+export async function enrolAll(url: string, count: number): Promise<TestClient[]> {
+  const token = enrolmentToken(KEYS);
+  const clients: TestClient[] = [];
+  for (let i = 0; i < count; i++) clients.push(await TestClient.enrol(url, token));
+  return clients;
+}
+
+/** The task that each of these clients gets. */
+export async function tasksOf(clients: readonly TestClient[]): Promise<Task[]> {
+  const answers = await Promise.all(clients.map((client) => client.task(20)));
+  return answers.map((answer) => {
+    if (answer === null || !("task" in answer)) throw new Error(`no task: ${JSON.stringify(answer)}`);
+    return answer.task;
+  });
 }
 
 export async function statusOf(url: string, keys: ProjectKeys): Promise<StatusAnswer> {

@@ -7,20 +7,25 @@ import { Xorshift32 } from "../../base/index.ts";
 import { datasetFromArrays } from "../../data/index.ts";
 import { readKinglet } from "../../formats/index.ts";
 import { LocalTrainer, newProjectKeys, partition, type ServerMessage, simulate, STRATEGIES, type Task } from "../index.ts";
+import type { CoordinatorOptions } from "./coordinator.ts";
 import {
   adminToken,
   ALL_AT_ONCE,
   CLASSES,
+  enrolAll,
   enrolmentToken,
   frameOf,
   INPUTS,
   inventedFrame,
+  KEYS,
   reasonOf,
+  type Running,
+  startFederation,
   statusOf,
+  tasksOf,
   TestClient,
   tinyPlan,
 } from "./coordinator-testing.ts";
-import { Coordinator, type CoordinatorOptions, type LogEvent, openSqlite, serveFederation } from "./index.ts";
 
 let folder = "";
 beforeAll(async () => {
@@ -28,46 +33,9 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-const keys = newProjectKeys();
 let files = 0;
-
-interface Running {
-  readonly url: string;
-  readonly coordinator: Coordinator;
-  readonly events: LogEvent[];
-  readonly path: string;
-  stop(): Promise<void>;
-}
-
-async function start(more: Partial<CoordinatorOptions> = {}, path = join(folder, `${files++}.db`)): Promise<Running> {
-  const events: LogEvent[] = [];
-  const hooks = { log: (event: LogEvent): void => void events.push(event) };
-  const coordinator = await Coordinator.open(await openSqlite(path), { plan: tinyPlan(), rules: ALL_AT_ONCE, keys, hooks, ...more });
-  const server = await serveFederation(coordinator, { host: "127.0.0.1", hooks });
-  const stop = async (): Promise<void> => {
-    await server.stop();
-    await coordinator.close();
-  };
-  return { url: `http://127.0.0.1:${server.port}`, coordinator, events, path, stop };
-}
-
-const enrolAll = (url: string, count: number): Promise<TestClient[]> => {
-  const token = enrolmentToken(keys);
-  // One after the other, so that their numbers are known.
-  return Array.from({ length: count }).reduce<Promise<TestClient[]>>(
-    async (before) => [...(await before), await TestClient.enrol(url, token)],
-    Promise.resolve([]),
-  );
-};
-
-/** The task that each of these clients gets. */
-async function tasksOf(clients: readonly TestClient[]): Promise<Task[]> {
-  const answers = await Promise.all(clients.map((client) => client.task(20)));
-  return answers.map((answer) => {
-    if (answer === null || !("task" in answer)) throw new Error(`no task: ${JSON.stringify(answer)}`);
-    return answer.task;
-  });
-}
+const nextPath = (): string => join(folder, `${files++}.db`);
+const start = (options: Partial<CoordinatorOptions> = {}, path = nextPath()): Promise<Running> => startFederation(path, options);
 
 test.each(["fedavg", "fedadam", "median"] as const)("%s over HTTP gives the simulation's model, bit for bit", async (name) => {
   const random = new Xorshift32(5);
@@ -97,9 +65,9 @@ test.each(["fedavg", "fedadam", "median"] as const)("%s over HTTP gives the simu
   );
   expect(await clients[0]!.task(0)).toEqual({ finished: { version: 3 } });
   expect(await clients[0]!.parameters(3)).toEqual(expected.parameters);
-  const exported = await fetch(`${running.url}/v1/export`, { headers: { authorization: `Bearer ${adminToken(keys)}` } });
+  const exported = await fetch(`${running.url}/v1/export`, { headers: { authorization: `Bearer ${adminToken(KEYS)}` } });
   expect(new Uint8Array(await exported.arrayBuffer())).toEqual(await running.coordinator.export());
-  expect(await statusOf(running.url, keys)).toMatchObject({
+  expect(await statusOf(running.url, KEYS)).toMatchObject({
     state: "finished",
     version: 3,
     rounds: [{ round: 3, answered: 3, status: "closed" }, {}, {}],
@@ -109,7 +77,8 @@ test.each(["fedavg", "fedadam", "median"] as const)("%s over HTTP gives the simu
 
 test("a coordinator that comes back in the middle of a round goes on with it", async () => {
   const rules = { ...ALL_AT_ONCE, ready: 3, rounds: 1 };
-  const first = await start({ rules });
+  const path = nextPath();
+  const first = await start({ rules }, path);
   const clients = await enrolAll(first.url, 3);
   const tasks = await tasksOf(clients);
   const { length } = first.coordinator.model.form;
@@ -117,7 +86,7 @@ test("a coordinator that comes back in the middle of a round goes on with it", a
   await Promise.all([0, 1].map((i) => clients[i]!.submit(1, frames[i]!)));
   await first.stop();
 
-  const second = await start({ rules }, first.path);
+  const second = await start({ rules }, path);
   for (const client of clients) client.url = second.url;
   expect((await clients[2]!.task(0)) as object).toMatchObject({ task: { round: 1, version: 0 } });
   // Whoever did not hear the answer sends again, and is counted once.
@@ -135,11 +104,11 @@ test("a coordinator that comes back in the middle of a round goes on with it", a
   await second.stop();
   await whole.stop();
 
-  await expect(start({ plan: tinyPlan({ seed: 9, strategy: STRATEGIES.fedadam }) }, first.path)).rejects.toThrow(/began with another strategy, seed/);
-  await expect(start({ keys: newProjectKeys() }, first.path)).rejects.toThrow(/began with another project/);
+  await expect(start({ plan: tinyPlan({ seed: 9, strategy: STRATEGIES.fedadam }) }, path)).rejects.toThrow(/began with another strategy, seed/);
+  await expect(start({ keys: newProjectKeys() }, path)).rejects.toThrow(/began with another project/);
   // More rounds are no other federation.
-  const longer = await start({ rules: { ...rules, rounds: 2 } }, first.path);
-  expect((await statusOf(longer.url, keys)).state).toBe("learning");
+  const longer = await start({ rules: { ...rules, rounds: 2 } }, path);
+  expect((await statusOf(longer.url, KEYS)).state).toBe("learning");
   await longer.stop();
 });
 
@@ -165,7 +134,7 @@ test("rounds end with enough updates, at their deadline, or without a version", 
   await a.submit(1, submit(a, one.task));
   expect(await reasonOf(a.submit(1, inventedFrame(one.task, 99, length)))).toBe("already-answered");
   await b.submit(1, submit(b, one.task));
-  await expect.poll(async () => (await statusOf(running.url, keys)).version).toBe(1);
+  await expect.poll(async () => (await statusOf(running.url, KEYS)).version).toBe(1);
   expect(await reasonOf(c.submit(1, submit(c, one.task)))).toBe("late");
   expect(await reasonOf(c.decline(1))).toBe("late");
 
@@ -177,15 +146,15 @@ test("rounds end with enough updates, at their deadline, or without a version", 
   expect(await reasonOf(two.asked[1]!.submit(two.task.round, submit(two.asked[1]!, two.task)))).toBe("already-answered");
   expect(await reasonOf(two.asked[0]!.decline(two.task.round))).toBe("already-answered");
   await two.asked[2]!.decline(two.task.round);
-  await expect.poll(async () => (await statusOf(running.url, keys)).rounds.find(({ round }) => round === 2)?.status).toBe("given up");
+  await expect.poll(async () => (await statusOf(running.url, KEYS)).rounds.find(({ round }) => round === 2)?.status).toBe("given up");
 
   // One answers, nobody else: too few at the deadline.
   const three = await begin();
   await three.asked[0]!.submit(three.task.round, submit(three.asked[0]!, three.task));
   const statusOfThree = async (): Promise<string | undefined> =>
-    (await statusOf(running.url, keys)).rounds.find(({ round }) => round === three.task.round)?.status;
+    (await statusOf(running.url, KEYS)).rounds.find(({ round }) => round === three.task.round)?.status;
   await expect.poll(statusOfThree, { timeout: 5000 }).toBe("given up");
-  expect((await statusOf(running.url, keys)).version).toBe(1);
+  expect((await statusOf(running.url, KEYS)).version).toBe(1);
   expect(running.events.filter(({ event }) => event === "round given up").map(({ why }) => why)).toContain("1 of at least 2 updates came");
   await running.stop();
 });
@@ -197,7 +166,7 @@ test("paused, no round begins; the privacy budget ends the federation", async ()
   const { length } = running.coordinator.model.form;
   await running.coordinator.pause();
   expect(await Promise.all(clients.map((client) => client.task(0.3)))).toEqual([null, null]);
-  expect(await statusOf(running.url, keys)).toMatchObject({ state: "paused", epsilon: 0, clients: { enrolled: 2, ready: 2 } });
+  expect(await statusOf(running.url, KEYS)).toMatchObject({ state: "paused", epsilon: 0, clients: { enrolled: 2, ready: 2 } });
   await running.coordinator.resume();
   for (;;) {
     const answers = await Promise.all(clients.map((client) => client.task(20)));
@@ -205,7 +174,7 @@ test("paused, no round begins; the privacy budget ends the federation", async ()
     if (tasks.length === 0) break;
     await Promise.all(tasks.map((task, i) => clients[i]!.submit(task.round, inventedFrame(task, i, length))));
   }
-  const { state, version, epsilon } = await statusOf(running.url, keys);
+  const { state, version, epsilon } = await statusOf(running.url, KEYS);
   expect(state).toBe("finished");
   expect(version).toBeGreaterThan(1);
   expect(epsilon).toBeLessThanOrEqual(12);
@@ -275,12 +244,12 @@ test("sockets that say anything else are closed", async () => {
 
 test("health and metrics are open; the rest asks for a token of the right kind", async () => {
   const running = await start();
-  const token = enrolmentToken(keys, { uses: 1 });
+  const token = enrolmentToken(KEYS, { uses: 1 });
   const nonce = "ab".repeat(16);
   const client = await TestClient.enrol(running.url, token, nonce);
   expect((await TestClient.enrol(running.url, token, nonce)).client).toBe(client.client);
   expect(await reasonOf(TestClient.enrol(running.url, token))).toBe("used-up");
-  expect(await reasonOf(TestClient.enrol(running.url, enrolmentToken(keys, { expires: Date.now() - 1 })))).toBe("expired");
+  expect(await reasonOf(TestClient.enrol(running.url, enrolmentToken(KEYS, { expires: Date.now() - 1 })))).toBe("expired");
   expect(await reasonOf(TestClient.enrol(running.url, enrolmentToken(newProjectKeys())))).toBe("wrong-project");
   expect(await (await fetch(`${running.url}/healthz`)).json()).toEqual({ healthy: true });
   const metrics = await (await fetch(`${running.url}/metrics`)).text();
@@ -288,7 +257,7 @@ test("health and metrics are open; the rest asks for a token of the right kind",
   expect(metrics).toMatch(/^kinglet_messages_total\{kind="enrol",result="used-up"\} 1$/m);
   for (const path of ["/v1/status", "/v1/export"]) expect((await client.request(path)).status).toBe(400);
   expect((await fetch(`${running.url}/v1/pause`, { method: "POST" })).status).toBe(401);
-  expect((await fetch(`${running.url}/v1/task`, { headers: { authorization: `Bearer ${adminToken(keys)}` } })).status).toBe(400);
+  expect((await fetch(`${running.url}/v1/task`, { headers: { authorization: `Bearer ${adminToken(KEYS)}` } })).status).toBe(400);
   expect(await (await fetch(`${running.url}/nothing`)).json()).toMatchObject({ error: { code: "not-found" } });
   // A page of another origin may ask.
   const preflight = await fetch(`${running.url}/v1/task`, {
