@@ -16,6 +16,7 @@ import {
 } from "../project/index.ts";
 import { sparkline } from "../report/index.ts";
 import { positive } from "./arguments.ts";
+import { addFederateJoin } from "./federate-join.ts";
 import { writeFiles } from "./files.ts";
 import { bytes, count, plain } from "./format.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
@@ -200,6 +201,7 @@ Examples:
 
 export function addFederate(program: Command, io: Io): void {
   const federate = program.command("federate").description("Learns from data that stays where it is.");
+  addFederateJoin(federate, io);
   federate
     .command("simulate")
     .description("Plays a federation on this machine: many clients with parts of a project's data, who share updates and no samples.")

@@ -1,6 +1,7 @@
 // What of this room needs no files and no processes, and so works in a page, too.
 export * from "./accountant.ts";
 export * from "./client/browser.ts";
+export * from "./client-round.ts";
 export * from "./combine.ts";
 export * from "./compression.ts";
 export * from "./local.ts";
