@@ -128,7 +128,7 @@ Examples:
   kinglet federate join http://host:8080 --data ./mine --only charging,idle
   kinglet federate join http://host:8080 --serial /dev/ttyACM0 --token TOKEN`;
 
-export function addFederateJoin(federate: Command, io: Io): void {
+export function addJoin(federate: Command, io: Io): void {
   federate
     .command("join")
     .description("Takes part in a federation: trains here when the coordinator asks, and sends what was learned, never a sample.")

@@ -18,9 +18,24 @@ test("a terminal's file is a line to a device", async (context) => {
   const folder = mkdtempSync(join(tmpdir(), "kinglet-port-"));
   const { id, sources } = clientFirmware(network, { id: "net" });
   const samples = { features: Float32Array.of(1, 2, 3, 4, 5, 6), labels: [0, 1, 1] };
-  const { elf } = await buildFirmware({ core: "cortex-m4", sources: { ...sources, "samples.c": samplesSource(id, samples), "main.c": emulatedMain(id) } });
+  const { elf } = await buildFirmware({
+    core: "cortex-m4",
+    sources: { ...sources, "samples.c": samplesSource(id, samples), "main.c": emulatedMain(id) },
+  });
   writeFileSync(join(folder, "firmware.elf"), elf);
-  const args = [...core.machine, "-display", "none", "-monitor", "none", "-chardev", "pty,id=line", "-serial", "chardev:line", "-kernel", "firmware.elf"];
+  const args = [
+    ...core.machine,
+    "-display",
+    "none",
+    "-monitor",
+    "none",
+    "-chardev",
+    "pty,id=line",
+    "-serial",
+    "chardev:line",
+    "-kernel",
+    "firmware.elf",
+  ];
   const emulator = spawn(requireTool(core.qemu), args, { cwd: folder, stdio: ["ignore", "pipe", "ignore"] });
   try {
     const path = await new Promise<string>((done) => {
