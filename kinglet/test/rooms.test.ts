@@ -33,6 +33,7 @@ const DOORS = new Set([
   "boards/browser.ts",
   "data/browser.ts",
   "driver/browser.ts",
+  "federated/browser.ts",
   "train/browser.ts",
   "targets/c/index.ts",
   "targets/js/index.ts",

@@ -17,6 +17,7 @@ import { KingletError } from "../base/index.ts";
 import type { Graph } from "../graph/index.ts";
 import type { DeviceLearning } from "../train/index.ts";
 import type { Optimize } from "../targets/share.ts";
+import { memorySize } from "./arguments.ts";
 import { bytes, count, plain } from "./format.ts";
 import { announceIfLarge, answer, type CommonOptions, type Io, withProgress } from "./io.ts";
 import { type LoadedModel, loadModel, type ShapeOptions, shapeOption } from "./model.ts";
@@ -42,13 +43,6 @@ interface CliCompileOptions extends CommonOptions, ShapeOptions {
 }
 
 type AskedOptions = Omit<CliCompileOptions, "target" | "out"> & Partial<Pick<CliCompileOptions, "target" | "out">>;
-
-/** "32768", or "32k" and "1M" in kibibytes and mebibytes. */
-function memorySize(text: string): number {
-  const match = /^(\d+)([kKM]?)$/.exec(text);
-  if (match === null) throw new InvalidArgumentError("Give a whole number of bytes, or of kibibytes as in 32k.");
-  return Number(match[1]) * (match[2] === "" ? 1 : match[2] === "M" ? 1024 * 1024 : 1024);
-}
 
 function reportPage(made: Artefact, path: string, profile: Execution | null): string {
   const runs = profile === null ? [] : [{ via: profile.via, equal: true, execution: profile, note: "one seeded sample, its instructions counted" }];

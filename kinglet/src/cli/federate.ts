@@ -1,11 +1,19 @@
 import { join } from "node:path";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import type { Command } from "commander";
 import { KingletError } from "../base/index.ts";
-import type { Dataset } from "../data/index.ts";
-import { type Compression, type Partition, partition, type RoundReport, simulate, type Simulation, STRATEGIES } from "../federated/index.ts";
+import { augmentsOf, type Dataset } from "../data/index.ts";
+import {
+  type Compression,
+  type Partition,
+  partition,
+  type Privacy,
+  type RoundReport,
+  simulate,
+  type Simulation,
+  STRATEGIES,
+} from "../federated/index.ts";
 import { writeKinglet } from "../formats/index.ts";
 import {
-  augmentsOf,
   CONFIG_FILE,
   loadConfig,
   measureFeatures,
@@ -17,39 +25,22 @@ import {
 } from "../project/index.ts";
 import { sparkline } from "../report/index.ts";
 import { positive } from "./arguments.ts";
+import { addAdministration } from "./federate-admin.ts";
+import { addJoin } from "./federate-join.ts";
+import { compressionOf, type LearningOptions, learningFlags, privacyOf } from "./federate-learning.ts";
+import { addServe } from "./federate-serve.ts";
 import { writeFiles } from "./files.ts";
 import { bytes, count, plain } from "./format.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
+import { FEDERATED_FILE } from "./project-files.ts";
 import { percent } from "./train-text.ts";
 
-/** The network that a federation learned, and how its rounds went. */
-const FEDERATED_FILE = "model.federated.kinglet";
+/** How the rounds of a simulation went. */
 const ROUNDS_FILE = "federation.json";
 
-interface SimulateCliOptions extends CommonOptions {
+interface SimulateCliOptions extends CommonOptions, LearningOptions {
   readonly clients: number;
-  readonly rounds: number;
   readonly split: string;
-  readonly share: number;
-  readonly strategy: keyof typeof STRATEGIES;
-  readonly epochs: number;
-  readonly batch: number;
-  readonly rate: number;
-  readonly seed?: number;
-  readonly compress: string;
-  readonly clip?: number;
-  readonly noise?: number;
-  readonly budget?: number;
-  readonly delta: number;
-}
-
-function above(least: number, most: number, inclusive: boolean): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!(value > least || (inclusive && value === least)) || !(value <= most))
-      throw new InvalidArgumentError(`Give a number ${inclusive ? "from" : "above"} ${least}${most === Number.MAX_VALUE ? "" : ` to ${most}`}.`);
-    return value;
-  };
 }
 
 /** "iid", "label:2", "dirichlet:0.5" or "group". */
@@ -61,15 +52,6 @@ function partitionOf(text: string, clients: number): Partition {
   if (kind === "label" && Number.isInteger(number) && number >= 1) return { kind, clients, perClient: number };
   if (kind === "dirichlet" && number > 0) return { kind, clients, alpha: number };
   throw new KingletError("misuse", `--split is ${text}; possible are iid, label:N, dirichlet:ALPHA and group`);
-}
-
-/** "none", "8bit", "4bit" or "top:0.01". */
-function compressionOf(text: string): Compression {
-  if (text === "none") return { kind: "none" };
-  if (text === "8bit" || text === "4bit") return { kind: "quantize", bits: text === "8bit" ? 8 : 4 };
-  const share = text.startsWith("top:") ? Number(text.slice(4)) : Number.NaN;
-  if (share > 0 && share <= 1) return { kind: "topK", share };
-  throw new KingletError("misuse", `--compress is ${text}; possible are none, 8bit, 4bit and top:SHARE`);
 }
 
 /** Lines as rounds come: all on a terminal that draws anew, else each as it is. */
@@ -121,7 +103,7 @@ interface Stage {
   readonly folder: string;
   readonly config: ProjectConfig;
   readonly dataset: Dataset;
-  readonly how: { readonly split: Partition; readonly compression: Compression };
+  readonly how: { readonly split: Partition; readonly compression: Compression; readonly privacy: Privacy | undefined };
 }
 
 async function run({ folder, config, dataset, how }: Stage, options: SimulateCliOptions, io: Io): Promise<{ result: Simulation; clients: number }> {
@@ -135,8 +117,6 @@ async function run({ folder, config, dataset, how }: Stage, options: SimulateCli
   const display = new RoundDisplay(io, options.rounds);
   const stop = new AbortController();
   const quiet = io.onStop?.(() => stop.abort());
-  const { clip, noise, budget, delta } = options;
-  const privacy = clip === undefined || noise === undefined ? undefined : { clip, noise, delta, ...(budget === undefined ? {} : { budget }) };
   try {
     const result = await simulate(network, dataset, clients, {
       strategy: STRATEGIES[options.strategy],
@@ -151,7 +131,7 @@ async function run({ folder, config, dataset, how }: Stage, options: SimulateCli
       share: options.share,
       seed: config.seed,
       compression: how.compression,
-      ...(privacy === undefined ? {} : { privacy }),
+      ...(how.privacy === undefined ? {} : { privacy: how.privacy }),
       test: judged,
       onRound: (report) => display.round(report),
       signal: stop.signal,
@@ -164,9 +144,7 @@ async function run({ folder, config, dataset, how }: Stage, options: SimulateCli
 }
 
 async function simulateProject(given: string | undefined, options: SimulateCliOptions, io: Io): Promise<void> {
-  if ((options.clip === undefined) !== (options.noise === undefined)) throw new KingletError("misuse", "privacy needs both --clip and --noise");
-  if (options.budget !== undefined && options.noise === undefined) throw new KingletError("misuse", "a budget needs --clip and --noise");
-  const how = { split: partitionOf(options.split, options.clients), compression: compressionOf(options.compress) };
+  const how = { split: partitionOf(options.split, options.clients), compression: compressionOf(options.compress), privacy: privacyOf(options) };
   const folder = given ?? io.folder ?? ".";
   const config = { ...(await loadConfig(folder)), ...(options.seed === undefined ? {} : { seed: options.seed }) };
   const dataset = await projectData(folder);
@@ -201,25 +179,18 @@ Examples:
 
 export function addFederate(program: Command, io: Io): void {
   const federate = program.command("federate").description("Learns from data that stays where it is.");
-  federate
-    .command("simulate")
-    .description("Plays a federation on this machine: many clients with parts of a project's data, who share updates and no samples.")
-    .argument("[dir]", `the project's folder, with ${CONFIG_FILE} (default: this folder)`)
-    .option("--clients <n>", "how many there are", positive, 100)
-    .option("--rounds <n>", "how many there are", positive, 50)
-    .option("--split <how>", "how samples are spread: iid, label:N classes each, dirichlet:ALPHA, or group (a client for each person)", "iid")
-    .addOption(new Option("--share <share>", "of the clients in a round").argParser(above(0, 1, false)).default(0.1))
-    .addOption(new Option("--strategy <name>", "how updates become one").choices(Object.keys(STRATEGIES)).default("fedavg"))
-    .option("--epochs <n>", "passes over a client's samples in a round", positive, 1)
-    .option("--batch <n>", "samples of a step", positive, 10)
-    .addOption(new Option("--rate <rate>", "of the clients' gradient descent").argParser(above(0, 1e3, false)).default(0.1))
-    .option("--compress <how>", "how updates travel: none, 8bit, 4bit or top:SHARE", "none")
-    .addOption(new Option("--clip <length>", "privacy: updates are shortened to this").argParser(above(0, Number.MAX_VALUE, false)))
-    .addOption(new Option("--noise <factor>", "privacy: noise on their sum, in such lengths").argParser(above(0, 1e6, true)))
-    .addOption(new Option("--budget <epsilon>", "privacy: ends before ε is larger").argParser(above(0, Number.MAX_VALUE, false)))
-    .addOption(new Option("--delta <delta>", "privacy: the δ that ε is for").argParser(above(0, 0.5, false)).default(1e-5))
-    .addOption(new Option("--seed <n>", "instead of the configuration's").argParser(above(0, 2 ** 32 - 1, true)))
+  learningFlags(
+    federate
+      .command("simulate")
+      .description("Plays a federation on this machine: many clients with parts of a project's data, who share updates and no samples.")
+      .argument("[dir]", `the project's folder, with ${CONFIG_FILE} (default: this folder)`)
+      .option("--clients <n>", "how many there are", positive, 100)
+      .option("--split <how>", "how samples are spread: iid, label:N classes each, dirichlet:ALPHA, or group (a client for each person)", "iid"),
+  )
     .option("--json", "one JSON document on stdout")
     .addHelpText("after", EXAMPLES)
     .action((folder: string | undefined, options: SimulateCliOptions) => simulateProject(folder, options, io));
+  addServe(federate, io);
+  addJoin(federate, io);
+  addAdministration(federate, io);
 }

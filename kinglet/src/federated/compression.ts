@@ -1,4 +1,4 @@
-import { KingletError } from "../base/index.ts";
+import { fromBytes, KingletError } from "../base/index.ts";
 import { randomAt, unit } from "../data/browser.ts";
 
 /** How an update travels. */
@@ -87,7 +87,7 @@ export function decompress(bytes: Uint8Array, length: number, how: Compression):
   if (how.kind === "none" && bytes.length !== FLOAT_BYTES * length) damaged(`it has ${bytes.length} bytes for ${length} numbers`);
   const update =
     how.kind === "none"
-      ? Float32Array.from({ length }, (_, i) => view.getFloat32(FLOAT_BYTES * i, true))
+      ? (fromBytes("float32", bytes) as Float32Array)
       : how.kind === "quantize"
         ? dequantized(bytes, view, how.bits, length)
         : scattered(bytes, view, length);

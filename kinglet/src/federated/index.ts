@@ -1,11 +1,6 @@
-export * from "./accountant.ts";
-export * from "./combine.ts";
-export * from "./compression.ts";
-export * from "./local.ts";
-export * from "./partition.ts";
-export * from "./privacy.ts";
-export * from "./secure/index.ts";
-export * from "./server-optimizer.ts";
-export * from "./simulate.ts";
-export * from "./strategy.ts";
-export * from "./update.ts";
+export * from "./browser.ts";
+export * from "./client/index.ts";
+// A page's `join` under the same name is hidden by Node's.
+export { join } from "./client/index.ts";
+export * from "./coordinator/index.ts";
+export * from "./device/index.ts";

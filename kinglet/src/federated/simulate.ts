@@ -2,12 +2,12 @@ import { KingletError } from "../base/index.ts";
 import { type Dataset, gaussian, randomAt, shuffle } from "../data/browser.ts";
 import type { Graph } from "../graph/index.ts";
 import { type Evaluation, evaluateOn } from "../train/browser.ts";
-import { privacyLoss } from "./accountant.ts";
-import { type Compression, compress } from "./compression.ts";
+import { type ClientMemory, correctionOf, sentUpdate } from "./client-round.ts";
+import type { Compression } from "./compression.ts";
 import { LocalTrainer, type LocalTraining } from "./local.ts";
-import { privateMean } from "./privacy.ts";
-import { combined, type Strategy, type StrategyState } from "./strategy.ts";
 import type { Privacy } from "./privacy.ts";
+import { beginningState, privacySpent, roundResult, type RoundState } from "./round.ts";
+import type { Strategy } from "./strategy.ts";
 import type { ClientUpdate } from "./update.ts";
 
 export interface SimulationOptions {
@@ -50,7 +50,7 @@ export interface Simulation {
   readonly evaluation: Evaluation;
 }
 
-const [SELECTION, NOISE, ROUNDING] = [0x73656c, 0x6e6f69, 0x726f75];
+const [SELECTION, NOISE] = [0x73656c, 0x6e6f69];
 const JUDGED_AT_ONCE = 32;
 
 /** The clients of a round, drawn without replacement. */
@@ -62,33 +62,23 @@ export function selectClients(clients: number, share: number, seed: number, roun
 }
 
 /** The share of the clients that rounds really have: at least one is there. */
-function spent(privacy: Privacy, share: number, clients: number, rounds: number): number {
-  const selected = Math.max(1, Math.round(share * clients));
-  return privacyLoss({ share: selected / clients, noise: privacy.noise }, rounds, privacy.delta).epsilon;
-}
-
-/** Noise is counted for the mean of updates: other rules, steps that differ and control variates would tell more. */
-function checkPrivate({ combination, control, normalizedSteps }: Strategy): void {
-  if (combination.kind === "mean" && control !== true && normalizedSteps === undefined) return;
-  throw new KingletError("misuse", "privacy is counted for the mean of updates alone", {
-    hint: "Use FedAvg, FedProx or an optimizer of the coordinator.",
-  });
+function realShare(share: number, clients: number): number {
+  return Math.max(1, Math.round(share * clients)) / clients;
 }
 
 /** One process plays all clients and the coordinator: rounds of selection, local training, combination and judgement. */
 class Simulator {
   private parameters: Float32Array;
-  private state: StrategyState = { server: new Map(), control: undefined };
+  private state: RoundState;
   private readonly trainer: LocalTrainer;
-  private readonly rests = new Map<number, Float32Array>();
-  private readonly controls = new Map<number, Float32Array>();
-  private clip: number;
+  private readonly memories = new Map<number, ClientMemory>();
   private readonly dataset: Dataset;
   private readonly clients: readonly Int32Array[];
   private readonly options: SimulationOptions;
 
   constructor(network: Graph, dataset: Dataset, clients: readonly Int32Array[], options: SimulationOptions) {
-    const { strategy, local, privacy } = options;
+    const { strategy, local } = options;
+    this.state = beginningState(options);
     this.dataset = dataset;
     this.clients = clients;
     this.options = options;
@@ -98,36 +88,23 @@ class Simulator {
       { corrected: strategy.control === true },
     );
     this.parameters = this.trainer.initialParameters();
-    this.clip = privacy?.clip ?? 0;
   }
 
   private async update(client: number, round: number): Promise<{ update: ClientUpdate; bytes: number }> {
     const { seed = 1, compression = { kind: "none" }, tamper, strategy } = this.options;
-    const own = this.controls.get(client);
-    const common = this.state.control;
-    const correction = strategy.control === true ? minus(common, own, this.trainer.length) : undefined;
-    const start = { parameters: this.parameters, seed: seed * 1_000_003 + client, round, ...(correction === undefined ? {} : { correction }) };
-    let update = await this.trainer.train(this.dataset, this.clients[client]!, client, start);
-    if (correction !== undefined) update = this.withControl(update, correction, own);
-    if (tamper !== undefined) update = tamper(update, round);
-    const rest = this.rests.get(client);
-    const wanted = rest === undefined ? update.delta : update.delta.map((x, i) => x + rest[i]!);
-    const sent = compress(wanted, compression, [ROUNDING, seed, round, client]);
-    if (compression.kind === "topK") this.rests.set(client, sent.rest);
-    return { update: { ...update, delta: sent.update }, bytes: sent.bytes.length };
-  }
-
-  /** Option II of the paper: c′ = c_i − c + (x − y) / (K·η); the client keeps it, its change travels. */
-  private withControl(update: ClientUpdate, correction: Float32Array, own: Float32Array | undefined): ClientUpdate {
-    const reach = update.steps * this.options.local.rate;
-    const next = correction.map((c, i) => -c - update.delta[i]! / reach);
-    const control = next.map((x, i) => x - (own?.[i] ?? 0));
-    this.controls.set(update.client, next);
-    return { ...update, control };
+    const before = this.memories.get(client) ?? {};
+    const corrected = strategy.control === true ? { correction: correctionOf(this.state.control, before, this.trainer.length) } : {};
+    const place = { seed: seed * 1_000_003 + client, round, ...corrected };
+    const trained = await this.trainer.train(this.dataset, this.clients[client]!, client, { parameters: this.parameters, ...place });
+    const learned = tamper === undefined ? trained : tamper(trained, round);
+    const { sent, control, memory } = sentUpdate(learned, before, { compression, rate: this.options.local.rate, ...place });
+    this.memories.set(client, memory);
+    const update = { ...learned, delta: sent.update, ...(control === undefined ? {} : { control }) };
+    return { update, bytes: sent.bytes.length };
   }
 
   async round(round: number): Promise<{ clients: number; bytes: number }> {
-    const { seed = 1, share, strategy, privacy } = this.options;
+    const { seed = 1, share } = this.options;
     const selected = selectClients(this.clients.length, share, seed, round);
     const updates: ClientUpdate[] = [];
     let bytes = 0;
@@ -136,16 +113,11 @@ class Simulator {
       updates.push(update);
       bytes += sent;
     }
-    let delta: Float32Array | undefined;
-    if (privacy !== undefined) {
-      const random = randomAt(NOISE, seed, round);
-      const mean = privateMean(updates, privacy, this.clip, selected.length, () => gaussian(random));
-      ({ delta } = mean);
-      this.clip = mean.clip;
-    }
-    ({ parameters: this.parameters, state: this.state } = combined(strategy, this.parameters, updates, this.state, {
+    const random = randomAt(NOISE, seed, round);
+    ({ parameters: this.parameters, state: this.state } = roundResult(this.options, this.parameters, updates, this.state, {
       clients: this.clients.length,
-      ...(delta === undefined ? {} : { delta }),
+      expected: selected.length,
+      noise: () => gaussian(random),
     }));
     return { clients: selected.length, bytes };
   }
@@ -164,10 +136,6 @@ class Simulator {
   }
 }
 
-function minus(a: Float32Array | undefined, b: Float32Array | undefined, length: number): Float32Array {
-  return Float32Array.from({ length }, (_, i) => (a?.[i] ?? 0) - (b?.[i] ?? 0));
-}
-
 /**
  * Federated learning on one machine. The same seed gives the same network, bit for bit.
  * @param clients the positions that each client holds.
@@ -176,13 +144,12 @@ function minus(a: Float32Array | undefined, b: Float32Array | undefined, length:
 export async function simulate(network: Graph, dataset: Dataset, clients: readonly Int32Array[], options: SimulationOptions): Promise<Simulation> {
   const { rounds, share, privacy, until, signal } = options;
   if (!(share > 0 && share <= 1)) throw new KingletError("misuse", `the share of clients in a round is ${share}; it is above 0 and at most 1`);
-  if (privacy !== undefined) checkPrivate(options.strategy);
   const simulator = new Simulator(network, dataset, clients, options);
   const reports: RoundReport[] = [];
   let evaluation: Evaluation | undefined;
   for (let round = 1; round <= rounds; round++) {
     if (signal?.aborted === true) throw new KingletError("interrupted", "the simulation was stopped");
-    const epsilon = privacy === undefined ? undefined : spent(privacy, share, clients.length, round);
+    const epsilon = privacy === undefined ? undefined : privacySpent(privacy, realShare(share, clients.length), round);
     if (epsilon !== undefined && privacy?.budget !== undefined && epsilon > privacy.budget) break;
     const start = performance.now();
     const { clients: count, bytes } = await simulator.round(round);

@@ -29,9 +29,13 @@ function compiledStep(network: Graph, options: StepOptions, target: TrainingTarg
   return { step, compiled: compileGraph(step.graph, { target, overlap: false }) };
 }
 
-function prepared(network: Graph, options: StepOptions, target: TrainingTarget): Prepared {
+function prepared(network: Graph, options: StepOptions, target: TrainingTarget, mostBytes: number = Number.POSITIVE_INFINITY): Prepared {
   const made = compiledStep(network, options, target);
   const { program, plan } = made.compiled;
+  if (plan.arenaBytes > mostBytes)
+    throw new KingletError("does-not-fit", `a training step needs ${plan.arenaBytes} bytes, and ${mostBytes} are allowed`, {
+      hint: "Allow more, or train with smaller batches.",
+    });
   const runner = target === "wasm" ? createWasmRunner(program, plan) : createJsRunner(program, plan);
   return { ...made, runner, threads: 1, close: () => {} };
 }
@@ -85,6 +89,11 @@ export class TrainingSession {
         new Map(this.step.trained.map(({ variable: { name, value } }) => [name, value.initial as Float32Array])),
       );
     this.buffers = new Map(this.step.state.map(({ name, value }) => [name, places.get(value.id)!]));
+  }
+
+  /** On one thread, in memory of at most so many bytes: none is taken before it is known to be enough. @throws KingletError `does-not-fit`. */
+  static within(mostBytes: number, network: Graph, options: StepOptions): TrainingSession {
+    return new TrainingSession(network, options, "wasm", prepared(network, options, "wasm", mostBytes));
   }
 
   /**

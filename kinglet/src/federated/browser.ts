@@ -1,0 +1,16 @@
+// What of this room needs no files and no processes, and so works in a page, too.
+export * from "./accountant.ts";
+export * from "./client/browser.ts";
+export * from "./client-round.ts";
+export * from "./combine.ts";
+export * from "./compression.ts";
+export * from "./local.ts";
+export * from "./partition.ts";
+export * from "./privacy.ts";
+export * from "./protocol/index.ts";
+export * from "./round.ts";
+export * from "./secure/index.ts";
+export * from "./server-optimizer.ts";
+export * from "./simulate.ts";
+export * from "./strategy.ts";
+export * from "./update.ts";
