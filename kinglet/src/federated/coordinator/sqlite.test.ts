@@ -42,7 +42,10 @@ await database.transaction(async (q) => { await q.run("UPDATE t SET a = 1"); pro
 test("a file has one owner, and a killed one leaves it whole and free", async () => {
   const path = join(folder, "owned.db");
   const cwd = fileURLToPath(new URL(".", import.meta.url));
-  const holder = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", HOLDER, path], { cwd, stdio: ["ignore", "pipe", "inherit"] });
+  const holder = spawn(process.execPath, ["--import", "tsx", "--input-type=module", "-e", HOLDER, path], {
+    cwd,
+    stdio: ["ignore", "pipe", "inherit"],
+  });
   await once(holder.stdout, "data");
   await expect(openSqlite(path)).rejects.toThrow(/is a coordinator on this file already/);
   holder.kill("SIGKILL");
