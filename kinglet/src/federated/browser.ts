@@ -5,6 +5,7 @@ export * from "./combine.ts";
 export * from "./compression.ts";
 export * from "./local.ts";
 export * from "./partition.ts";
+export * from "./personalise.ts";
 export * from "./privacy.ts";
 export * from "./protocol/index.ts";
 export * from "./round.ts";
