@@ -26,7 +26,7 @@ export interface PersonalReport {
  * Windows that reach into a judged one are left out, so that no instant lies on both sides.
  * @throws KingletError `misuse` for a share that leaves nothing.
  */
-export function ownSamples(dataset: Dataset, positions: Int32Array, share = 0.5): OwnSamples {
+export function ownSamples(dataset: Dataset, positions: Int32Array, share: number): OwnSamples {
   if (!(share > 0 && share < 1)) throw new KingletError("misuse", `the share of samples to learn from lies between 0 and 1, not at ${share}`);
   const { labels, recordings, starts } = dataset.index;
   const { shape } = dataset.info;
