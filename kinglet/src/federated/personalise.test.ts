@@ -39,7 +39,12 @@ test("a head of its own serves who differs, and everything before it stays commo
 });
 
 test("samples are cut class by class in their order, and windows that overlap do not lie on both sides", () => {
-  const windows = datasetFromArrays({ data: new Float32Array(12 * 4), shape: [4, 1], labels: [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1], classes: ["a", "b"] });
+  const windows = datasetFromArrays({
+    data: new Float32Array(12 * 4),
+    shape: [4, 1],
+    labels: [0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1],
+    classes: ["a", "b"],
+  });
   // One recording of each class; windows of four steps begin every second step.
   windows.index.recordings.set([0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1]);
   windows.index.starts.set([0, 2, 4, 6, 8, 10, 0, 2, 4, 6, 8, 10]);
