@@ -1,13 +1,20 @@
 import { join } from "node:path";
-import type { Command } from "commander";
+import { type Command, Option } from "commander";
 import { KingletError } from "../base/index.ts";
 import { augmentsOf, type Dataset } from "../data/index.ts";
 import {
+  ClientFile,
   type Compression,
+  type LocalTraining,
+  ownSamples,
   type Partition,
   partition,
+  personalAccuracy,
+  personalise,
+  type PersonalReport,
   type Privacy,
   type RoundReport,
+  type SecureAggregation,
   simulate,
   type Simulation,
   STRATEGIES,
@@ -23,24 +30,41 @@ import {
   projectSplit,
   readStartWeights,
 } from "../project/index.ts";
-import { sparkline } from "../report/index.ts";
+import { renderFederation, sparkline } from "../report/index.ts";
 import { positive } from "./arguments.ts";
 import { addAdministration } from "./federate-admin.ts";
 import { addJoin } from "./federate-join.ts";
-import { compressionOf, type LearningOptions, learningFlags, privacyOf } from "./federate-learning.ts";
+import { above, compressionOf, type LearningOptions, learningFlags, privacyOf } from "./federate-learning.ts";
 import { addServe } from "./federate-serve.ts";
 import { writeFiles } from "./files.ts";
 import { bytes, count, plain } from "./format.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
-import { FEDERATED_FILE } from "./project-files.ts";
+import { FEDERATED_FILE, projectName } from "./project-files.ts";
 import { percent } from "./train-text.ts";
+import { version } from "./version.ts";
 
 /** How the rounds of a simulation went. */
 const ROUNDS_FILE = "federation.json";
+const PAGE_FILE = "federation.html";
 
 interface SimulateCliOptions extends CommonOptions, LearningOptions {
   readonly clients: number;
   readonly split: string;
+  readonly secure?: true;
+  readonly dropOut?: number;
+  readonly personalise?: number;
+  readonly until?: number;
+}
+
+/** Of a client's samples where the others judge a head of its own. */
+const LEARNED_SHARE = 0.75;
+
+/** What the words ask of a simulation. */
+interface Manner {
+  readonly split: Partition;
+  readonly compression: Compression;
+  readonly privacy?: Privacy;
+  readonly secure?: SecureAggregation;
 }
 
 /** "iid", "label:2", "dirichlet:0.5" or "group". */
@@ -66,9 +90,10 @@ class RoundDisplay {
     this.rounds = rounds;
   }
 
-  private text({ round, clients, accuracy, bytes: sent, epsilon }: RoundReport): string {
+  private text({ round, clients, accuracy, bytes: sent, epsilon, secure }: RoundReport): string {
     const privacy = epsilon === undefined ? "" : `  ε ${epsilon.toFixed(2)}`;
-    return `round ${String(round).padStart(String(this.rounds).length)}/${this.rounds}  right ${percent(accuracy).padStart(7)}  ${count(clients)} clients sent ${bytes(sent)}${privacy}`;
+    const masked = secure === undefined ? "" : `, ${count(secure.survivors)} added up in ${secure.seconds.toFixed(1)} s`;
+    return `round ${String(round).padStart(String(this.rounds).length)}/${this.rounds}  right ${percent(accuracy).padStart(7)}  ${count(clients)} clients sent ${bytes(sent)}${masked}${privacy}`;
   }
 
   round(report: RoundReport): void {
@@ -103,66 +128,106 @@ interface Stage {
   readonly folder: string;
   readonly config: ProjectConfig;
   readonly dataset: Dataset;
-  readonly how: { readonly split: Partition; readonly compression: Compression; readonly privacy: Privacy | undefined };
+  readonly how: Manner;
 }
 
-async function run({ folder, config, dataset, how }: Stage, options: SimulateCliOptions, io: Io): Promise<{ result: Simulation; clients: number }> {
+/** What a simulation gave; `people` where clients got heads of their own. */
+interface Outcome {
+  readonly result: Simulation;
+  readonly clients: number;
+  readonly people?: readonly PersonalReport[];
+}
+
+async function run({ folder, config, dataset, how }: Stage, options: SimulateCliOptions, io: Io): Promise<Outcome> {
   const split = projectSplit(config, dataset);
   const judged = split.test.length > 0 ? split.test : split.validation;
   if (judged.length === 0) throw new KingletError("bad-input", "the data set has no test part to judge the network on");
   const { labels, groups } = dataset.index;
-  const clients = partition({ positions: split.train, labels, groups }, how.split, config.seed);
+  const held = partition({ positions: split.train, labels, groups }, how.split, config.seed);
+  const own = options.personalise === undefined ? undefined : held.map((positions) => ownSamples(dataset, positions, LEARNED_SHARE));
+  const clients = own?.map(({ learned }) => learned) ?? held;
   const network = projectNetwork(config, dataset.info, await measureFeatures(config, dataset, split.train), await readStartWeights(folder, config));
   io.err(`${spreadText(clients)}; ${count(judged.length)} judge the network\n`);
   const display = new RoundDisplay(io, options.rounds);
   const stop = new AbortController();
   const quiet = io.onStop?.(() => stop.abort());
+  const local: LocalTraining = {
+    optimizer: { kind: "sgd", momentum: 0 },
+    epochs: options.epochs,
+    batchSize: options.batch,
+    rate: options.rate,
+    augment: augmentsOf(config.augmentation),
+  };
+  const memories = await ClientFile.open();
   try {
     const result = await simulate(network, dataset, clients, {
       strategy: STRATEGIES[options.strategy],
-      local: {
-        optimizer: { kind: "sgd", momentum: 0 },
-        epochs: options.epochs,
-        batchSize: options.batch,
-        rate: options.rate,
-        augment: augmentsOf(config.augmentation),
-      },
+      local,
+      memories,
       rounds: options.rounds,
       share: options.share,
       seed: config.seed,
       compression: how.compression,
       ...(how.privacy === undefined ? {} : { privacy: how.privacy }),
+      ...(how.secure === undefined ? {} : { secure: how.secure }),
+      ...(options.until === undefined ? {} : { until: options.until }),
       test: judged,
       onRound: (report) => display.round(report),
       signal: stop.signal,
     });
-    return { result, clients: clients.length };
+    if (own === undefined) return { result, clients: clients.length };
+    return {
+      result,
+      clients: clients.length,
+      people: await personalise(result.network, dataset, own, { ...local, epochs: options.personalise! }, config.seed),
+    };
   } finally {
+    await memories.close();
     display.end();
     quiet?.();
   }
 }
 
+function personalText(people: readonly PersonalReport[]): string {
+  const { before, after } = personalAccuracy(people);
+  return `On the samples that ${count(people.length)} clients kept back, ${percent(before)} are right, and ${percent(after)} with last layers of their own.`;
+}
+
+/** @throws KingletError `misuse` for words that make no sense together. */
+function mannerOf(options: SimulateCliOptions): Manner {
+  if (options.dropOut !== undefined && options.secure === undefined) throw new KingletError("misuse", "--drop-out needs --secure");
+  const privacy = privacyOf(options);
+  return {
+    split: partitionOf(options.split, options.clients),
+    compression: compressionOf(options.compress),
+    ...(privacy === undefined ? {} : { privacy }),
+    ...(options.secure === undefined ? {} : { secure: { dropOut: options.dropOut ?? 0 } }),
+  };
+}
+
 async function simulateProject(given: string | undefined, options: SimulateCliOptions, io: Io): Promise<void> {
-  const how = { split: partitionOf(options.split, options.clients), compression: compressionOf(options.compress), privacy: privacyOf(options) };
+  const how = mannerOf(options);
   const folder = given ?? io.folder ?? ".";
   const config = { ...(await loadConfig(folder)), ...(options.seed === undefined ? {} : { seed: options.seed }) };
   const dataset = await projectData(folder);
   try {
-    const { result, clients } = await run({ folder, config, dataset, how }, options, io);
+    const { result, clients, people } = await run({ folder, config, dataset, how }, options, io);
     const { accuracy, samples } = result.evaluation;
-    const summary = { folder, clients, rounds: result.reports, accuracy, samples };
+    const personal = people === undefined ? {} : { personal: personalAccuracy(people) };
+    const summary = { folder, clients, rounds: result.reports, accuracy, samples, ...personal };
     await writeFiles(
       new Map<string, string | Uint8Array>([
         [join(folder, FEDERATED_FILE), writeKinglet(result.network)],
         [join(folder, ROUNDS_FILE), `${JSON.stringify(summary, null, 1)}\n`],
+        [join(folder, PAGE_FILE), renderFederation({ ...summary, title: projectName(folder), version: version() })],
       ]),
     );
     const sent = result.reports.reduce((sum, each) => sum + each.bytes, 0);
     answer(io, options, summary, () =>
       [
         `After ${result.reports.length} rounds ${percent(accuracy)} of ${count(samples)} samples are right; clients sent ${bytes(sent)} in all.`,
-        `Written: ${plain(join(folder, FEDERATED_FILE))}, ${plain(join(folder, ROUNDS_FILE))}`,
+        ...(people === undefined ? [] : [personalText(people)]),
+        `Written: ${plain(join(folder, FEDERATED_FILE))}, ${plain(join(folder, ROUNDS_FILE))}, ${plain(join(folder, PAGE_FILE))}`,
         `Next: kinglet quantize ${plain(join(folder, FEDERATED_FILE))} --calibrate SAMPLES, kinglet compile`,
       ].join("\n"),
     );
@@ -175,6 +240,8 @@ const EXAMPLES = `
 Examples:
   kinglet federate simulate --clients 100 --rounds 50 --split label:2
   kinglet federate simulate --split group --strategy fedprox --epochs 5
+  kinglet federate simulate --split group --personalise 20
+  kinglet federate simulate --secure --drop-out 0.05
   kinglet federate simulate --compress 4bit --clip 1 --noise 0.8 --budget 8`;
 
 export function addFederate(program: Command, io: Io): void {
@@ -187,6 +254,14 @@ export function addFederate(program: Command, io: Io): void {
       .option("--clients <n>", "how many there are", positive, 100)
       .option("--split <how>", "how samples are spread: iid, label:N classes each, dirichlet:ALPHA, or group (a client for each person)", "iid"),
   )
+    .option("--secure", "the coordinator sees nothing but the sum of updates; their bytes and time are told")
+    .addOption(new Option("--drop-out <share>", "with --secure: probability of a client to leave in a round").argParser(above(0, 1, true)))
+    .option(
+      "--personalise <epochs>",
+      "then each client trains a last layer of its own, and is judged on a quarter of its samples that it kept back",
+      positive,
+    )
+    .addOption(new Option("--until <share>", "ends once so many answers are right").argParser(above(0, 1, false)))
     .option("--json", "one JSON document on stdout")
     .addHelpText("after", EXAMPLES)
     .action((folder: string | undefined, options: SimulateCliOptions) => simulateProject(folder, options, io));

@@ -151,15 +151,21 @@ test("a federation learns from the project's data, and says what it cannot play"
   expect(err).toMatch(/6 clients hold 7 samples each; 12 judge/);
   expect(err.match(/round \d\/3 .* 3 clients sent/g)).toHaveLength(3);
   expect(out).toContain("model.federated.kinglet");
+  expect(await readFile(join(project, "federation.html"), "utf8")).toContain('aria-label="Right answers by round"');
   const words = ["--clients", "6", "--rounds", "1", "--compress", "4bit", "--clip", "1", "--noise", "1", "--json"];
   const { rounds } = JSON.parse((await kinglet("federate", "simulate", ...words)).out) as { rounds: { epsilon: number; bytes: number }[] };
   expect(rounds).toHaveLength(1);
   expect(rounds[0]!.epsilon).toBeGreaterThan(0);
+  const masked = await kinglet("federate", "simulate", "--clients", "4", "--rounds", "2", "--share", "1", "--secure", "--personalise", "3");
+  expect(masked.err.match(/4 clients sent .*, 4 added up in/g)).toHaveLength(2);
+  expect(masked.out).toMatch(/samples that 4 clients kept back, .* with last layers of their own/);
   for (const [wrong, why] of [
     [["--split", "label"], /possible are iid, label:N/],
     [["--compress", "top:2"], /possible are none, 8bit/],
     [["--clip", "1"], /both --clip and --noise/],
     [["--budget", "1"], /needs --clip and --noise/],
+    [["--drop-out", "0.1"], /needs --secure/],
+    [["--clients", "4", "--secure", "--strategy", "median"], /the mean of updates alone/],
     [["--clients", "1000"], /cannot be spread/],
   ] as const) {
     const refused = await kinglet("federate", "simulate", ...wrong);

@@ -1,5 +1,5 @@
 import { KingletError } from "../base/index.ts";
-import { bySamples, type ClientUpdate, commonLength, shortened, type Weighting, weightedMean } from "./update.ts";
+import { bySamples, type ClientUpdate, commonLength, shortened, WeightedSum, type Weighting, weightedMean } from "./update.ts";
 
 /** How the updates of a round become one: federated averaging, or a rule that some bad updates cannot spoil. */
 export type Combination =
@@ -126,30 +126,54 @@ function aroundMedian(sorted: Float64Array, keep: number): number {
   return meanOf(sorted, from, from + keep);
 }
 
-/**
- * One update of many. Medians, trimmed means and Bulyan count all clients alike; the others by `weighting`.
- * @throws KingletError `misuse` where there are too few for the rule, `bad-input` where they differ in length.
- */
-export function combine(updates: readonly ClientUpdate[], rule: Combination, weighting: Weighting = bySamples): Float32Array {
-  const vectors = updates.map(({ delta }) => delta);
-  const weights = updates.map(weighting);
+/** Updates on their way to becoming one. */
+export interface Combining {
+  add(update: ClientUpdate): void;
+  /** @throws KingletError `misuse` where there were too few for the rule, `bad-input` where they differ in length. */
+  result(): Float32Array;
+}
+
+/** Means keep a sum and no update. */
+function adding(weighting: Weighting, changed: (delta: Float32Array) => Float32Array): Combining {
+  const sum = new WeightedSum();
+  return { add: (update) => sum.add(changed(update.delta), weighting(update)), result: () => sum.mean() };
+}
+
+function collecting(weighting: Weighting, choose: (vectors: readonly Float32Array[], weights: readonly number[]) => Float32Array): Combining {
+  const updates: ClientUpdate[] = [];
+  return {
+    add: (update) => updates.push(update),
+    result: () =>
+      choose(
+        updates.map(({ delta }) => delta),
+        updates.map(weighting),
+      ),
+  };
+}
+
+/** Begins to combine by a rule. Medians, trimmed means and Bulyan count all clients alike; the others by `weighting`. */
+export function combining(rule: Combination, weighting: Weighting = bySamples): Combining {
   switch (rule.kind) {
     case "mean":
-      return weightedMean(vectors, weights);
+      return adding(weighting, (delta) => delta);
     case "clippedMean":
-      return weightedMean(
-        vectors.map((vector) => shortened(vector, rule.most)),
-        weights,
-      );
+      return adding(weighting, (delta) => shortened(delta, rule.most));
     case "median":
-      return coordinateMedian(vectors);
+      return collecting(weighting, coordinateMedian);
     case "trimmedMean":
-      return trimmedMean(vectors, rule.cut);
+      return collecting(weighting, (vectors) => trimmedMean(vectors, rule.cut));
     case "krum":
-      return krum(vectors, weights, rule.bad, rule.keep ?? 1);
+      return collecting(weighting, (vectors, weights) => krum(vectors, weights, rule.bad, rule.keep ?? 1));
     case "bulyan":
-      return bulyan(vectors, rule.bad);
+      return collecting(weighting, (vectors) => bulyan(vectors, rule.bad));
     default:
       return rule satisfies never;
   }
+}
+
+/** One update of many at hand. @throws what `Combining` throws. */
+export function combine(updates: readonly ClientUpdate[], rule: Combination, weighting?: Weighting): Float32Array {
+  const all = combining(rule, weighting);
+  for (const update of updates) all.add(update);
+  return all.result();
 }

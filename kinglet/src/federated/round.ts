@@ -1,7 +1,8 @@
 import { KingletError } from "../base/index.ts";
 import { privacyLoss } from "./accountant.ts";
-import { type Noise, type Privacy, privateMean } from "./privacy.ts";
-import { combined, type Strategy, type StrategyState } from "./strategy.ts";
+import { type Noise, type Privacy, PrivateSum } from "./privacy.ts";
+import { serverStep } from "./server-optimizer.ts";
+import { type Strategy, StrategyRound, type StrategyState } from "./strategy.ts";
 import type { ClientUpdate } from "./update.ts";
 
 /** How rounds are combined: by a strategy, with noise where privacy is asked for. */
@@ -18,39 +19,87 @@ export interface RoundState extends StrategyState {
 
 /** Before the first round. @throws KingletError `misuse` for a strategy that privacy cannot be counted for. */
 export function beginningState({ strategy, privacy }: RoundPlan): RoundState {
-  if (privacy !== undefined) checkPrivate(strategy);
+  // Other rules, steps that differ and control variates would tell more than the noise hides.
+  if (privacy !== undefined) checkMean(strategy, "privacy is counted for");
   return { server: new Map(), control: undefined, clip: privacy?.clip ?? 0 };
 }
 
-/** Noise is counted for the mean of updates: other rules, steps that differ and control variates would tell more. */
-function checkPrivate({ combination, control, normalizedSteps }: Strategy): void {
+/** @throws KingletError `misuse` for a strategy that wants more of updates than their mean. */
+export function checkMean({ combination, control, normalizedSteps }: Strategy, what: string): void {
   if (combination.kind === "mean" && control !== true && normalizedSteps === undefined) return;
-  throw new KingletError("misuse", "privacy is counted for the mean of updates alone", {
+  throw new KingletError("misuse", `${what} the mean of updates alone`, {
     hint: "Use FedAvg, FedProx or an optimizer of the coordinator.",
   });
 }
 
-/** The ε that `rounds` rounds cost which each asked this share of the clients. */
+/** The ε that `rounds` rounds cost which each asked every client with probability `share` (`drawClients`). */
 export function privacySpent({ noise, delta }: Privacy, share: number, rounds: number): number {
   return privacyLoss({ share, noise }, rounds, delta).epsilon;
 }
 
-/**
- * The parameters after a round of these updates, which are added in the given order.
- * @param about `clients`: all of the federation; `expected`: how many should answer; `noise`: for privacy alone.
- * @throws KingletError what `combined` throws.
- */
+/** What a round needs to know. */
+export interface RoundAbout {
+  /** All clients of the federation. */
+  readonly clients: number;
+  /** How many of them answer on average; for privacy alone, as is `noise`. */
+  readonly expected: number;
+  readonly noise: Noise;
+}
+
+export interface RoundResult {
+  readonly parameters: Float32Array;
+  readonly state: RoundState;
+}
+
+/** A round that takes its updates one by one and adds them in this order. What its rule does not need of them is not kept. */
+export class Round {
+  private readonly plan: RoundPlan;
+  private readonly parameters: Float32Array;
+  private readonly state: RoundState;
+  private readonly about: RoundAbout;
+  private readonly updates: StrategyRound | PrivateSum;
+
+  constructor(plan: RoundPlan, parameters: Float32Array, state: RoundState, about: RoundAbout) {
+    this.plan = plan;
+    this.parameters = parameters;
+    this.state = state;
+    this.about = about;
+    const { strategy, privacy } = plan;
+    this.updates = privacy === undefined ? new StrategyRound(strategy, about.clients) : new PrivateSum(parameters.length, privacy, state.clip);
+  }
+
+  /** @throws KingletError `bad-input` for an update of another length. */
+  add(update: ClientUpdate): void {
+    this.updates.add(update);
+  }
+
+  /** @throws KingletError what the strategy's rule throws, such as `misuse` for too few updates. */
+  finish(): RoundResult {
+    const { plan, parameters, state, about, updates } = this;
+    if (updates instanceof PrivateSum) {
+      const { delta, clip } = updates.mean(about.expected, about.noise);
+      return afterMean(plan.strategy, parameters, delta, { ...state, clip });
+    }
+    const next = updates.finish(parameters, state);
+    return { parameters: next.parameters, state: { ...next.state, clip: state.clip } };
+  }
+}
+
+/** The parameters after a round whose mean is known already: by privacy or secure aggregation. */
+export function afterMean({ server }: Strategy, parameters: Float32Array, mean: Float32Array, state: RoundState): RoundResult {
+  const step = serverStep(server, parameters, mean, state.server);
+  return { parameters: step.parameters, state: { ...state, server: step.state } };
+}
+
+/** The parameters after a round of these updates, added in the given order. @throws what `Round` throws. */
 export function roundResult(
-  { strategy, privacy }: RoundPlan,
+  plan: RoundPlan,
   parameters: Float32Array,
   updates: readonly ClientUpdate[],
   state: RoundState,
-  about: { readonly clients: number; readonly expected: number; readonly noise: Noise },
-): { readonly parameters: Float32Array; readonly state: RoundState } {
-  const mean = privacy === undefined ? undefined : privateMean(updates, privacy, state.clip, about.expected, about.noise);
-  const next = combined(strategy, parameters, updates, state, {
-    clients: about.clients,
-    ...(mean === undefined ? {} : { delta: mean.delta }),
-  });
-  return { parameters: next.parameters, state: { ...next.state, clip: mean?.clip ?? state.clip } };
+  about: RoundAbout,
+): RoundResult {
+  const round = new Round(plan, parameters, state, about);
+  for (const update of updates) round.add(update);
+  return round.finish();
 }

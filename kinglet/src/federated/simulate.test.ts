@@ -3,7 +3,17 @@ import { Xorshift32 } from "../base/index.ts";
 import { type Dataset, datasetFromArrays } from "../data/index.ts";
 import { TrainingSession } from "../train/index.ts";
 import { mlp } from "../zoo/index.ts";
-import { LocalTrainer, type LocalTraining, partition, privacyLoss, simulate, type SimulationOptions, STRATEGIES, type Strategy } from "./index.ts";
+import {
+  ClientFile,
+  LocalTrainer,
+  type LocalTraining,
+  partition,
+  privacyLoss,
+  simulate,
+  type SimulationOptions,
+  STRATEGIES,
+  type Strategy,
+} from "./index.ts";
 
 const [SAMPLES, INPUTS, CLASSES, TEST] = [240, 6, 3, 60];
 
@@ -137,9 +147,11 @@ test("privacy is counted each round and ends the training at its budget", async 
   await expect(
     simulate(network(), dataset, clients(6), options(STRATEGIES.fedavg, { privacy: { ...privacy, budget: spent[0]! / 2 } })),
   ).rejects.toThrow(/does not allow one round/);
-  // A tenth of six clients is one of them.
-  const { reports } = await simulate(network(), dataset, clients(6), options(STRATEGIES.fedavg, { rounds: 1, share: 0.1, privacy }));
-  expect(reports[0]!.epsilon).toBe(privacyLoss({ share: 1 / 6, noise: 0.3 }, 1, 1e-3).epsilon);
+  const { reports } = await simulate(network(), dataset, clients(6), options(STRATEGIES.fedavg, { rounds: 8, share: 0.1, privacy }));
+  expect(reports[0]!.epsilon).toBe(privacyLoss({ share: 0.1, noise: 0.3 }, 1, 1e-3).epsilon);
+  // Each client comes by itself: some rounds have none of six, and cost all the same.
+  expect(new Set(reports.map((each) => each.clients)).size).toBeGreaterThan(1);
+  expect(Math.min(...reports.map((each) => each.clients))).toBe(0);
   for (const name of ["median", "scaffold", "fednova"] as const)
     await expect(simulate(network(), dataset, clients(6), options(STRATEGIES[name], { privacy }))).rejects.toThrow(/for the mean of updates alone/);
 });
@@ -151,4 +163,48 @@ test("a median withstands clients that turn their updates round, and a mean does
   expect(await run(STRATEGIES.median)).toBeGreaterThan(0.9);
   expect(await run({ ...STRATEGIES.fedavg, combination: { kind: "krum", bad: 2 } })).toBeGreaterThan(0.9);
   expect(await run(STRATEGIES.fedavg)).toBeLessThan(0.8);
+});
+
+test("clients remember the same in a file as in memory", async () => {
+  for (const more of [{ strategy: STRATEGIES.scaffold }, { strategy: STRATEGIES.fedavg, compression: { kind: "topK", share: 0.1 } } as const]) {
+    const file = await ClientFile.open();
+    const run = async (memory: Partial<SimulationOptions>): Promise<Float32Array> =>
+      (await simulate(network(), dataset, clients(6), { ...options(more.strategy), ...more, ...memory })).parameters;
+    expect(await run({ memories: file })).toEqual(await run({}));
+    await file.close();
+  }
+});
+
+test("SCAFFOLD's control variates are counted among what travels", async () => {
+  const { reports, parameters } = await simulate(network(), dataset, clients(6), options(STRATEGIES.scaffold, { rounds: 1 }));
+  expect(reports[0]!.bytes).toBe(3 * 2 * 4 * parameters.length);
+});
+
+describe("secure aggregation", () => {
+  const run = async (more: Partial<SimulationOptions>) =>
+    await simulate(network(), dataset, clients(6), options(STRATEGIES.fedavg, { rounds: 1, share: 1, ...more }));
+
+  test("gives the plain mean to within a fixed-point step", async () => {
+    const [plain, secure] = [await run({}), await run({ secure: { clip: 1 } })];
+    plain.parameters.forEach((x, i) => expect(Math.abs(secure.parameters[i]! - x)).toBeLessThan(1 / 2 ** 22 + 1e-7));
+    expect(secure.parameters).not.toEqual(plain.parameters);
+    expect(secure.reports[0]).toMatchObject({ clients: 6, secure: { survivors: 6 } });
+    expect(secure.reports[0]!.bytes).toBeGreaterThan(plain.reports[0]!.bytes);
+  });
+
+  test("a round that too many leave is given up and changes nothing; with few the others' mean is left", async () => {
+    const { parameters, reports } = await run({ secure: { dropOut: 1 } });
+    expect(reports[0]!.secure!.survivors).toBe(0);
+    expect(parameters).toEqual(start(LOCAL).parameters);
+    const some = await run({ secure: { dropOut: 0.2 }, rounds: 12 });
+    const survivors = some.reports.map(({ secure }) => secure!.survivors);
+    expect(Math.min(...survivors)).toBeLessThan(6);
+    expect(some.evaluation.accuracy).toBeGreaterThan(0.9);
+  });
+
+  test("is for means of all numbers", async () => {
+    await expect(run({ secure: {}, compression: { kind: "quantize", bits: 8 } })).rejects.toThrow(/cannot be compressed/);
+    await expect(run({ secure: {}, privacy: { clip: 1, noise: 1, delta: 1e-5 } })).rejects.toThrow(/one at a time/);
+    await expect(run({ secure: {}, strategy: STRATEGIES.median })).rejects.toThrow(/for the mean of updates alone/);
+  });
 });

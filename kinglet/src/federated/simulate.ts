@@ -1,12 +1,15 @@
 import { KingletError } from "../base/index.ts";
-import { type Dataset, gaussian, randomAt, shuffle } from "../data/browser.ts";
+import { type Dataset, gaussian, randomAt, unit } from "../data/browser.ts";
 import type { Graph } from "../graph/index.ts";
 import { type Evaluation, evaluateOn } from "../train/browser.ts";
-import { type ClientMemory, correctionOf, sentUpdate } from "./client-round.ts";
+import { type ClientMemories, clientsInMemory } from "./client-memory.ts";
+import { correctionOf, sentUpdate } from "./client-round.ts";
 import type { Compression } from "./compression.ts";
 import { LocalTrainer, type LocalTraining } from "./local.ts";
 import type { Privacy } from "./privacy.ts";
-import { beginningState, privacySpent, roundResult, type RoundState } from "./round.ts";
+import { afterMean, beginningState, checkMean, privacySpent, Round, type RoundState } from "./round.ts";
+import { type SecureAggregation, type SecureMean, secureMean } from "./secure-mean.ts";
+import { drawClients, selectClients } from "./selection.ts";
 import type { Strategy } from "./strategy.ts";
 import type { ClientUpdate } from "./update.ts";
 
@@ -14,11 +17,15 @@ export interface SimulationOptions {
   readonly strategy: Strategy;
   readonly local: LocalTraining;
   readonly rounds: number;
-  /** Share of the clients in a round; at least one is. */
+  /** Share of the clients in a round; at least one is. With privacy the probability of each to be in it. */
   readonly share: number;
   readonly seed?: number;
   readonly compression?: Compression;
   readonly privacy?: Privacy;
+  /** Adds updates up so that nobody sees a single one; for means, without compression and privacy. */
+  readonly secure?: SecureAggregation;
+  /** Where clients remember their control variates and what compression left; by default in this process's memory. */
+  readonly memories?: ClientMemories;
   /** What clients do to their updates before they send them: for trying attacks. */
   readonly tamper?: (update: ClientUpdate, round: number) => ClientUpdate;
   /** Samples that the network is judged on. */
@@ -40,6 +47,8 @@ export interface RoundReport {
   readonly bytes: number;
   /** The privacy spent so far; without privacy undefined. */
   readonly epsilon?: number;
+  /** With secure aggregation: the clients whose updates are in the mean, none where the round was given up, and what the protocol took. */
+  readonly secure?: { readonly survivors: number; readonly seconds: number };
   readonly seconds: number;
 }
 
@@ -50,20 +59,21 @@ export interface Simulation {
   readonly evaluation: Evaluation;
 }
 
-const [SELECTION, NOISE] = [0x73656c, 0x6e6f69];
+/** What a round gave, before anybody judges it. */
+type RoundOutcome = Pick<RoundReport, "clients" | "bytes" | "secure">;
+
+const [NOISE, DROPPING] = [0x6e6f69, 0x64726f];
 const JUDGED_AT_ONCE = 32;
+const FLOAT_BYTES = 4;
+const UNCOMPRESSED: Compression = { kind: "none" };
 
-/** The clients of a round, drawn without replacement. */
-export function selectClients(clients: number, share: number, seed: number, round: number): number[] {
-  const order = Array.from({ length: clients }, (_, i) => i);
-  return shuffle(order, randomAt(SELECTION, seed, round))
-    .slice(0, Math.max(1, Math.round(share * clients)))
-    .sort((a, b) => a - b);
-}
-
-/** The share of the clients that rounds really have: at least one is there. */
-function realShare(share: number, clients: number): number {
-  return Math.max(1, Math.round(share * clients)) / clients;
+/** @throws KingletError `misuse` for options that make no sense together. */
+function checkOptions({ share, strategy, secure, privacy, compression = UNCOMPRESSED }: SimulationOptions): void {
+  if (!(share > 0 && share <= 1)) throw new KingletError("misuse", `the share of clients in a round is ${share}; it is above 0 and at most 1`);
+  if (secure === undefined) return;
+  checkMean(strategy, "secure aggregation is for");
+  if (compression.kind !== "none") throw new KingletError("misuse", "masked numbers cannot be compressed: secure aggregation sends all of them");
+  if (privacy !== undefined) throw new KingletError("misuse", "privacy and secure aggregation are simulated one at a time");
 }
 
 /** One process plays all clients and the coordinator: rounds of selection, local training, combination and judgement. */
@@ -71,13 +81,14 @@ class Simulator {
   private parameters: Float32Array;
   private state: RoundState;
   private readonly trainer: LocalTrainer;
-  private readonly memories = new Map<number, ClientMemory>();
+  private readonly memories: ClientMemories;
   private readonly dataset: Dataset;
   private readonly clients: readonly Int32Array[];
   private readonly options: SimulationOptions;
 
   constructor(network: Graph, dataset: Dataset, clients: readonly Int32Array[], options: SimulationOptions) {
-    const { strategy, local } = options;
+    const { strategy, local, memories = clientsInMemory() } = options;
+    this.memories = memories;
     this.state = beginningState(options);
     this.dataset = dataset;
     this.clients = clients;
@@ -91,35 +102,47 @@ class Simulator {
   }
 
   private async update(client: number, round: number): Promise<{ update: ClientUpdate; bytes: number }> {
-    const { seed = 1, compression = { kind: "none" }, tamper, strategy } = this.options;
-    const before = this.memories.get(client) ?? {};
+    const { seed = 1, compression = UNCOMPRESSED, tamper, strategy } = this.options;
+    const before = await this.memories.recall(client);
     const corrected = strategy.control === true ? { correction: correctionOf(this.state.control, before, this.trainer.length) } : {};
     const place = { seed: seed * 1_000_003 + client, round, ...corrected };
     const trained = await this.trainer.train(this.dataset, this.clients[client]!, client, { parameters: this.parameters, ...place });
     const learned = tamper === undefined ? trained : tamper(trained, round);
     const { sent, control, memory } = sentUpdate(learned, before, { compression, rate: this.options.local.rate, ...place });
-    this.memories.set(client, memory);
+    await this.memories.keep(client, memory);
     const update = { ...learned, delta: sent.update, ...(control === undefined ? {} : { control }) };
-    return { update, bytes: sent.bytes.length };
+    return { update, bytes: sent.bytes.length + FLOAT_BYTES * (control?.length ?? 0) };
   }
 
-  async round(round: number): Promise<{ clients: number; bytes: number }> {
-    const { seed = 1, share } = this.options;
-    const selected = selectClients(this.clients.length, share, seed, round);
-    const updates: ClientUpdate[] = [];
+  async round(round: number): Promise<RoundOutcome> {
+    const { seed = 1, share, privacy, secure } = this.options;
+    const selected = (privacy === undefined ? selectClients : drawClients)(this.clients.length, share, seed, round);
+    if (secure !== undefined) return await this.secureRound(selected, round, secure);
+    const random = randomAt(NOISE, seed, round);
+    const combining = new Round(this.options, this.parameters, this.state, {
+      clients: this.clients.length,
+      expected: share * this.clients.length,
+      noise: () => gaussian(random),
+    });
     let bytes = 0;
     for (const client of selected) {
       const { update, bytes: sent } = await this.update(client, round);
-      updates.push(update);
+      combining.add(update);
       bytes += sent;
     }
-    const random = randomAt(NOISE, seed, round);
-    ({ parameters: this.parameters, state: this.state } = roundResult(this.options, this.parameters, updates, this.state, {
-      clients: this.clients.length,
-      expected: selected.length,
-      noise: () => gaussian(random),
-    }));
+    ({ parameters: this.parameters, state: this.state } = combining.finish());
     return { clients: selected.length, bytes };
+  }
+
+  private async secureRound(selected: readonly number[], round: number, secure: SecureAggregation): Promise<RoundOutcome> {
+    const updates: ClientUpdate[] = [];
+    for (const client of selected) updates.push((await this.update(client, round)).update);
+    const dropping = randomAt(DROPPING, this.options.seed ?? 1, round);
+    const about = { round, mostSamples: Math.max(...this.clients.map(({ length }) => length)), random: () => unit(dropping) };
+    const { delta, bytes, survivors, seconds }: SecureMean = await secureMean(updates, secure, about);
+    if (delta !== undefined)
+      ({ parameters: this.parameters, state: this.state } = afterMean(this.options.strategy, this.parameters, delta, this.state));
+    return { clients: selected.length, bytes, secure: { survivors, seconds } };
   }
 
   async judge(): Promise<Evaluation> {
@@ -143,21 +166,21 @@ class Simulator {
  */
 export async function simulate(network: Graph, dataset: Dataset, clients: readonly Int32Array[], options: SimulationOptions): Promise<Simulation> {
   const { rounds, share, privacy, until, signal } = options;
-  if (!(share > 0 && share <= 1)) throw new KingletError("misuse", `the share of clients in a round is ${share}; it is above 0 and at most 1`);
+  checkOptions(options);
   const simulator = new Simulator(network, dataset, clients, options);
   const reports: RoundReport[] = [];
   let evaluation: Evaluation | undefined;
   for (let round = 1; round <= rounds; round++) {
     if (signal?.aborted === true) throw new KingletError("interrupted", "the simulation was stopped");
-    const epsilon = privacy === undefined ? undefined : privacySpent(privacy, realShare(share, clients.length), round);
+    const epsilon = privacy === undefined ? undefined : privacySpent(privacy, share, round);
     if (epsilon !== undefined && privacy?.budget !== undefined && epsilon > privacy.budget) break;
     const start = performance.now();
-    const { clients: count, bytes } = await simulator.round(round);
+    const outcome = await simulator.round(round);
     evaluation = await simulator.judge();
     const { accuracy } = evaluation;
     const best = Math.max(accuracy, reports.at(-1)?.best ?? 0);
     const seconds = (performance.now() - start) / 1000;
-    const report = { round, clients: count, accuracy, best, bytes, seconds, ...(epsilon === undefined ? {} : { epsilon }) };
+    const report = { round, ...outcome, accuracy, best, seconds, ...(epsilon === undefined ? {} : { epsilon }) };
     reports.push(report);
     options.onRound?.(report);
     if (until !== undefined && best >= until) break;

@@ -1,6 +1,6 @@
-import { type Combination, combine } from "./combine.ts";
+import { type Combination, type Combining, combining } from "./combine.ts";
 import { type ServerOptimizer, type ServerState, serverStep } from "./server-optimizer.ts";
-import { alike, type ClientUpdate, weightedMean } from "./update.ts";
+import { alike, bySamples, type ClientUpdate, WeightedSum } from "./update.ts";
 
 /** How a federation learns: what clients add to their steps, how updates are combined, and how the coordinator follows. */
 export interface Strategy {
@@ -10,7 +10,10 @@ export interface Strategy {
   readonly proximal?: number;
   /** Keeps control variates (SCAFFOLD); all clients count alike. */
   readonly control?: boolean;
-  /** Updates are counted by step, so that clients that take more do not pull more (FedNova; Wang et al., NeurIPS 2020): their momentum, 0 for none. */
+  /**
+   * Updates are counted by step, so that clients that take more do not pull more (FedNova; Wang et al., NeurIPS 2020): their momentum, 0
+   * for none. The rule that combines sees them by step.
+   */
   readonly normalizedSteps?: { readonly momentum: number };
 }
 
@@ -43,47 +46,64 @@ export function reachOfSteps(steps: number, momentum: number): number {
   return (steps - (momentum * (1 - momentum ** steps)) / (1 - momentum)) / (1 - momentum);
 }
 
-/** Updates by step, times the mean number of steps. */
-function normalized(updates: readonly ClientUpdate[], momentum: number): ClientUpdate[] {
-  const total = updates.reduce((sum, { samples }) => sum + samples, 0);
-  const reach = updates.map(({ steps }) => reachOfSteps(steps, momentum));
-  const effective = updates.reduce((sum, { samples }, i) => sum + (samples / total) * reach[i]!, 0);
-  return updates.map((update, i) => ({ ...update, delta: update.delta.map((x) => (x * effective) / reach[i]!) }));
-}
-
-/** The common control variate moves by the clients' mean change, times their share of all. */
-function movedControl(updates: readonly ClientUpdate[], control: Float32Array | undefined, clients: number): Float32Array | undefined {
-  const changes = updates.flatMap(({ control: change }) => (change === undefined ? [] : [change]));
-  if (changes.length === 0) return control;
-  const share = changes.length / clients;
-  const mean = weightedMean(
-    changes,
-    changes.map(() => 1),
-  );
-  return mean.map((x, i) => (control?.[i] ?? 0) + share * x);
-}
-
 export interface CombinedRound {
   readonly parameters: Float32Array;
   readonly state: StrategyState;
 }
 
-/**
- * The parameters after a round.
- * @param about `clients`: all of the federation; `delta`: the combined update, where privacy has made it already.
- * @throws KingletError what `combine` and `serverStep` throw.
- */
-export function combined(
-  strategy: Strategy,
-  parameters: Float32Array,
-  updates: readonly ClientUpdate[],
-  state: StrategyState,
-  about: { readonly clients: number; readonly delta?: Float32Array },
-): CombinedRound {
-  const { normalizedSteps, control, combination } = strategy;
-  const counted = normalizedSteps === undefined ? updates : normalized(updates, normalizedSteps.momentum);
-  const delta = about.delta ?? (control === true ? combine(counted, combination, alike) : combine(counted, combination));
-  const step = serverStep(strategy.server, parameters, delta, state.server);
-  const next = control === true ? movedControl(updates, state.control, about.clients) : state.control;
-  return { parameters: step.parameters, state: { server: step.state, control: next } };
+/** The updates of a round, taken one by one. What the strategy's rule does not need of them is not kept. */
+export class StrategyRound {
+  private readonly strategy: Strategy;
+  private readonly clients: number;
+  private readonly deltas: Combining;
+  private readonly controls = new WeightedSum();
+  private controlled = 0;
+  private readonly reach = new WeightedSum();
+
+  /** @param clients of the whole federation. */
+  constructor(strategy: Strategy, clients: number) {
+    this.strategy = strategy;
+    this.clients = clients;
+    this.deltas = combining(strategy.combination, strategy.control === true ? alike : bySamples);
+  }
+
+  /** @throws what `Combining` throws. */
+  add(update: ClientUpdate): void {
+    this.deltas.add(this.byStep(update));
+    if (update.control === undefined) return;
+    this.controls.add(update.control, 1);
+    this.controlled++;
+  }
+
+  private byStep(update: ClientUpdate): ClientUpdate {
+    const { normalizedSteps } = this.strategy;
+    if (normalizedSteps === undefined) return update;
+    const reach = reachOfSteps(update.steps, normalizedSteps.momentum);
+    this.reach.add(Float32Array.of(reach), update.samples);
+    return { ...update, delta: update.delta.map((x) => x / reach) };
+  }
+
+  /** The combined update; where updates are counted by step, times the clients' mean number of steps. */
+  private delta(): Float32Array {
+    const delta = this.deltas.result();
+    if (this.strategy.normalizedSteps === undefined) return delta;
+    const [effective] = this.reach.mean();
+    return delta.map((x) => x * effective!);
+  }
+
+  /** The common control variate moves by the clients' mean change, times their share of all. */
+  private control(control: Float32Array | undefined): Float32Array | undefined {
+    if (this.controlled === 0) return control;
+    const share = this.controlled / this.clients;
+    return this.controls.mean().map((x, i) => (control?.[i] ?? 0) + share * x);
+  }
+
+  /**
+   * The parameters after the round.
+   * @throws KingletError what `Combining` and `serverStep` throw.
+   */
+  finish(parameters: Float32Array, state: StrategyState): CombinedRound {
+    const step = serverStep(this.strategy.server, parameters, this.delta(), state.server);
+    return { parameters: step.parameters, state: { server: step.state, control: this.control(state.control) } };
+  }
 }

@@ -22,26 +22,49 @@ export const bySamples: Weighting = ({ samples }) => samples;
 /** All alike. */
 export const alike: Weighting = () => 1;
 
-/** The common length of some vectors. @throws KingletError `misuse` where there is none, or they differ. */
+function noUpdate(): never {
+  throw new KingletError("misuse", "a round has no update");
+}
+
+/** @throws KingletError `bad-input` where two vectors cannot be added. */
+export function checkLengths(a: ArrayLike<number>, b: ArrayLike<number>): void {
+  if (a.length !== b.length) throw new KingletError("bad-input", `updates of ${a.length} and of ${b.length} parameters cannot be averaged`);
+}
+
+/** The common length of some vectors. @throws KingletError `misuse` where there is none, `bad-input` where they differ. */
 export function commonLength(vectors: readonly Float32Array[]): number {
   const [first] = vectors;
-  if (first === undefined) throw new KingletError("misuse", "a round has no update");
-  const other = vectors.find(({ length }) => length !== first.length);
-  if (other !== undefined) throw new KingletError("bad-input", `updates of ${first.length} and of ${other.length} parameters cannot be averaged`);
+  if (first === undefined) return noUpdate();
+  for (const each of vectors) checkLengths(first, each);
   return first.length;
 }
 
-/** Σ wᵢ·vᵢ / Σ wᵢ, added up in double precision in the given order. */
+/** Σ wᵢ·vᵢ / Σ wᵢ, added up in double precision in the order in which vectors come; none of them is kept. */
+export class WeightedSum {
+  private sums: Float64Array | undefined;
+  private total = 0;
+
+  /** @throws KingletError `bad-input` where vectors differ in length. */
+  add(vector: Float32Array, weight: number): void {
+    this.sums ??= new Float64Array(vector.length);
+    checkLengths(this.sums, vector);
+    for (let i = 0; i < vector.length; i++) this.sums[i]! += weight * vector[i]!;
+    this.total += weight;
+  }
+
+  /** @throws KingletError `misuse` where nothing came, or it weighs nothing. */
+  mean(): Float32Array {
+    if (this.sums === undefined) return noUpdate();
+    if (!(this.total > 0)) throw new KingletError("misuse", "the updates of a round weigh nothing together");
+    return Float32Array.from(this.sums, (sum) => sum / this.total);
+  }
+}
+
+/** The weighted mean of some vectors at hand. @throws what `WeightedSum` throws. */
 export function weightedMean(vectors: readonly Float32Array[], weights: readonly number[]): Float32Array {
-  const length = commonLength(vectors);
-  const total = weights.reduce((sum, weight) => sum + weight, 0);
-  if (!(total > 0)) throw new KingletError("misuse", "the updates of a round weigh nothing together");
-  const sums = new Float64Array(length);
-  vectors.forEach((vector, k) => {
-    const share = weights[k]! / total;
-    for (let i = 0; i < length; i++) sums[i]! += share * vector[i]!;
-  });
-  return Float32Array.from(sums);
+  const sum = new WeightedSum();
+  vectors.forEach((vector, k) => sum.add(vector, weights[k]!));
+  return sum.mean();
 }
 
 /** The length of a vector: the square root of its squares' sum, in double precision. */

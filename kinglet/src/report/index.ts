@@ -1,5 +1,6 @@
 export { type ReportExtras, type ReportRun, reportData } from "./data.ts";
 export { count, plain, plural, wrapText } from "./format.ts";
+export { type FederationReport, renderFederation } from "./federation.ts";
 export { renderReport } from "./html.ts";
 export { halfBlocks, sparkline, type TerminalPicture } from "./picture.ts";
 export { type Column, formatTable } from "./table.ts";

@@ -1,17 +1,12 @@
 import { bytesShort, count, countShort } from "./format.ts";
-import { escapeHtml, htmlTable, MARK } from "./markup.ts";
-import { STYLE } from "./style.ts";
+import { escapeHtml, htmlTable } from "./markup.ts";
+import { renderPage, type Section } from "./page.ts";
+import { CHART_STYLE } from "./training-charts.ts";
 import { mistakeCards } from "./training-mistakes.ts";
 import { flashOf, noiseTable, ramOf, stepCurves, stepTable, titleOf, zerosTable } from "./training-steps.ts";
 import type { JudgedNetwork, TrainingReport } from "./training-types.ts";
 
 const OWN_STYLE = `
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 380px), 1fr)); gap: 12px; }
-.chart { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px 14px 4px; }
-figcaption { font-size: .9rem; color: var(--quiet); margin-bottom: .3em; }
-svg text { font-size: 11px; fill: var(--quiet); font-variant-numeric: tabular-nums; }
-.curve { fill: none; stroke-width: 2; stroke-linejoin: round; } .curve.train, .curve.line0 { stroke: var(--bar2); } .curve.judge, .curve.line1 { stroke: var(--bar4); } .curve.line2 { stroke: var(--accent); }
-circle.train { fill: var(--bar2); } circle.judge { fill: var(--bar4); } .key.train { background: var(--bar2); } .key.judge { background: var(--bar4); }
 .confusion td, .confusion td:last-child { text-align: center; min-width: 4.2em; } .confusion table { table-layout: fixed; min-width: calc(4.8em * var(--n)); } .confusion thead th { text-align: center; } .confusion thead th:first-child { text-align: left; }
 .hit { background: color-mix(in srgb, var(--good) calc(var(--s) * 55%), transparent); } .miss { background: color-mix(in srgb, var(--bad) calc(var(--s) * 70%), transparent); }
 .matrices { display: grid; gap: 14px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); }
@@ -100,12 +95,6 @@ function compared({ judged }: TrainingReport): string {
   );
 }
 
-interface Section {
-  readonly id: string;
-  readonly title: string;
-  readonly body: string;
-}
-
 function sectionsOf(data: TrainingReport): Section[] {
   const matrices = `<div class="matrices">${data.judged.map((each) => matrix(each, data.classes)).join("")}</div>`;
   const noise = data.steps.at(-1)?.noise ?? [];
@@ -125,20 +114,12 @@ function sectionsOf(data: TrainingReport): Section[] {
 
 /** The page of a training: self-contained, nothing is loaded from elsewhere. */
 export function renderTraining(data: TrainingReport): string {
-  const policy = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
-  const sections = sectionsOf(data);
-  const links = sections.map(({ id, title }) => `<a href="#${id}">${title}</a>`).join("");
-  const parts = sections.map(({ id, title, body }) => `<section aria-labelledby="${id}"><h2 id="${id}">${title}</h2>${body}</section>`);
-  return `<!doctype html>
-<html lang="en">
-<head><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="${policy}"><meta name="viewport" content="width=device-width, initial-scale=1"><title>${escapeHtml(data.title, 120)} · Kinglet training</title><style>${STYLE}${OWN_STYLE}</style></head>
-<body>
-<header><p class="mark">${MARK}<span>Kinglet training report</span></p><h1>${escapeHtml(data.title, 120)}</h1><p class="lead">${escapeHtml(`A network that tells ${count(data.classes.length)} classes apart.`, 200)}</p><nav aria-label="Sections">${links}</nav></header>
-<main>
-${parts.join("\n")}
-</main>
-<footer>Written by Kinglet ${escapeHtml(data.version, 40)}. This page loads nothing from elsewhere.</footer>
-</body>
-</html>
-`;
+  return renderPage({
+    title: data.title,
+    kind: "training",
+    lead: `A network that tells ${count(data.classes.length)} classes apart.`,
+    version: data.version,
+    style: CHART_STYLE + OWN_STYLE,
+    sections: sectionsOf(data),
+  });
 }

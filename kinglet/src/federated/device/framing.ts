@@ -1,5 +1,4 @@
-import { KingletError } from "../../base/index.ts";
-import { crc32 } from "../../formats/index.ts";
+import { crc32, KingletError } from "../../base/index.ts";
 import { DEVICE_PROTOCOL } from "./messages.ts";
 
 /** What travels between two zeros. */

@@ -1,5 +1,4 @@
-import { elementCount } from "../../base/index.ts";
-import { crc32 } from "../../formats/index.ts";
+import { crc32, elementCount } from "../../base/index.ts";
 import type { TrainingStep } from "../../train/browser.ts";
 
 /** What is learned of a network as one vector: its length, and what tells it from another network's. */
