@@ -1,5 +1,5 @@
 // `npm run conformance [-- --json | --operators | --tflite | --onnx | --quantized | --classical] [WORD…]`, each part by its name or all:
-//   tflite, onnx  what Kinglet writes, read back and run in TensorFlow Lite and ONNX Runtime themselves
+//   tflite, onnx  what Kinglet writes, read back and run in TensorFlow Lite and ONNX Runtime themselves; integers of ONNX layer by layer, too
 //   quantized     quantized ONNX models in ONNX Runtime: every layer by itself (at most one step), right answers (at most half a point apart)
 //   classical     random classical models of ONNX in ONNX Runtime
 // Words choose by name; --operators takes the operators' own examples instead of whole networks. What differs unexplained ends with 1.

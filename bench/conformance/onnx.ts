@@ -80,19 +80,27 @@ export async function checkOnnx(subject: Subject, peers: string): Promise<Checke
   }
   const wanted = await runKinglet(graph, samples);
   const written = { ...about, fileBytes: bytes.length, readsBack: await readBack(graph, bytes, subject, wanted) };
+  let got: Outputs[];
   try {
-    const got = await runOnnx(peers, bytes, graph, samples);
-    const before = format === "onnx" ? { original: compare(got, await runOnnx(peers, original!, graph, samples)) } : {};
-    const kinglet = compare(got, wanted);
-    const result = { ...written, kinglet, ...before };
-    if (isClose(kinglet)) return result;
-    if (about.arithmetic === "integers") return { ...result, layers: await layersOf(peers, bytes, subject) };
-    if (about.arithmetic !== "floats") return result;
-    const exact = samples.map((sample) => evaluateInDouble(graph, sample));
-    return { ...result, fromDouble: { kinglet: compare(wanted, exact), runtime: compare(got, exact) } };
+    got = await runOnnx(peers, bytes, graph, samples);
   } catch (error) {
     return { ...written, engineRefuses: messageOf(error) };
   }
+  const kinglet = compare(got, wanted);
+  const before = format === "onnx" ? { original: compare(got, await runOnnx(peers, original!, graph, samples)) } : {};
+  if (isClose(kinglet)) return { ...written, kinglet, ...before };
+  const closer = about.arithmetic === "integers" ? { layers: await layersOf(peers, bytes, subject) } : {};
+  const double = about.arithmetic === "floats" ? { fromDouble: distancesFromDouble(subject, wanted, got) } : {};
+  return { ...written, kinglet, ...before, ...closer, ...double };
+}
+
+function distancesFromDouble(
+  { graph, samples }: Subject,
+  wanted: readonly Outputs[],
+  got: readonly Outputs[],
+): NonNullable<CheckedOnnx["fromDouble"]> {
+  const exact = samples.map((sample) => evaluateInDouble(graph, sample));
+  return { kinglet: compare(wanted, exact), runtime: compare(got, exact) };
 }
 
 /** In a word. Integers may differ by what rounding makes of each layer, and by what later layers make of that. */

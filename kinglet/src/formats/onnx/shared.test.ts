@@ -105,4 +105,16 @@ describe("models of the development data, written as ONNX", () => {
     ).toBe(true);
     expect(written.length).toBeGreaterThan(20);
   });
+
+  it("gives of basic-pitch what its .tflite file gives, to the bit", { timeout: 300_000 }, async (context) => {
+    const folder = needShared(context, "data/models");
+    const [[, onnx], [, tflite]] = [".onnx", ".tflite"].map((extension) =>
+      [...zooFiles(folder, extension)].find(([name]) => name === `basic_pitch-nmp${extension}`),
+    ) as [[string, Uint8Array], [string, Uint8Array]];
+    const graphs = [readOnnx(onnx, "onnx", { shapeOf: () => OPEN_SHAPES["basic_pitch-nmp.onnx"] }), readTflite(tflite, "tflite")];
+    const sample = seededSample(graphs[0]!, 1);
+    const [a, b] = await Promise.all(graphs.map(async (graph) => (await execute(graph, "wasm", [sample])).outputs[0]!));
+    expect(a).toHaveLength(3);
+    expect(a!.map((bytes, i) => Buffer.compare(bytes, b![i]!))).toEqual([0, 0, 0]);
+  });
 });

@@ -101,6 +101,13 @@ describe("networks of Kinglet's own", () => {
     expect(described.sort()).toEqual(made.sort());
   });
 
+  it("writes a concatenation that says nothing of an activation", () => {
+    const b = new GraphBuilder("joined");
+    const x = b.input("x", f32(1, 4));
+    b.output(applyOp(b, "concatenation", [x, x], { axis: 1 }, "twice")[0]!);
+    expect(fileOf(b.build()).graph!.nodes.map(({ op }) => op)).toEqual(["Concat"]);
+  });
+
   it("keeps notes", () => {
     const graph = { ...chain([1, 4], ["relu", {}]), metadata: { description: "a line", labels: "yes\nno", producer: "somebody" } };
     expect(again(graph).metadata).toEqual(graph.metadata);

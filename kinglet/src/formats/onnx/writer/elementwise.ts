@@ -24,10 +24,7 @@ function composed(write: (w: NodeWriter, operands: readonly Tensor[], shape: rea
 }
 
 function fused(op: string, more: Partial<WriteRule> = {}): WriteRule {
-  return composed(
-    (w, operands, shape) => w.activated(w.emit(op, operands, shape), w.attributes<{ activation?: Activation }>().activation ?? "none"),
-    more,
-  );
+  return composed((w, operands, shape) => w.activated(w.emit(op, operands, shape), w.attributes<{ activation?: Activation }>().activation), more);
 }
 
 const bounded = (activation: Activation): WriteRule => composed((w, [x]) => w.activated(x!, activation));

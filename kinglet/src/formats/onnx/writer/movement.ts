@@ -19,7 +19,7 @@ function reshape(w: NodeWriter): void {
 }
 
 function concatenation(w: NodeWriter): void {
-  const { axis, activation } = w.attributes<{ axis: number; activation: Activation }>();
+  const { axis, activation } = w.attributes<{ axis: number; activation?: Activation }>();
   const order = w.layout();
   const parts = w.node.inputs.map((_, i) => w.real(i, order));
   w.give(w.activated(w.emit("Concat", parts, w.shape(order), [int("axis", order.indexOf(axis))]), activation), order);

@@ -173,8 +173,8 @@ export class NodeWriter {
     return this.parts.numbers(isQuantized(this.output()) ? "float32" : dtype, value);
   }
 
-  /** What an operator does with its sums before it stores them. */
-  activated(x: Tensor, activation: Activation): Tensor {
+  /** What an operator does with its sums before it stores them; nothing where it does not say. */
+  activated(x: Tensor, activation: Activation = "none"): Tensor {
     if (activation === "none") return x;
     if (activation === "relu" && x.element === elementCode("float32")) return this.emit("Relu", [x], x.shape);
     if (activation === "tanh") return this.emit("Tanh", [x], x.shape);
