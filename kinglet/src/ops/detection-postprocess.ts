@@ -206,6 +206,11 @@ export const detectionPostprocess: OpDef = {
     return [floats(1, most, 4), floats(1, most), floats(1, most), floats(1)];
   },
   loops,
+  /** Overlaps at most: of each chosen box with all others. */
+  macs(node) {
+    const { byClass, classes, most, mostPerClass } = attributesOf<DetectionPostprocessAttributes>(node);
+    return (byClass ? classes * mostPerClass : most) * inputOf(node, 0).shape[1]!;
+  },
   cases: [
     example("best classes", [floats(1, 9, 4), floats(1, 9, 4), { ...floats(9, 4), low: 0, high: 1, constant: true }], {}),
     example("by class", [floats(1, 9, 4), floats(1, 9, 3), { ...floats(9, 4), low: 0, high: 1, constant: true }], { byClass: true, most: 5 }),
