@@ -112,50 +112,56 @@ class Detections {
   }
 }
 
+/** Each box's best class and its score. */
+function bestClasses(k: KernelBuilder, count: number, classes: Expr, scoreOf: (box: Expr, label: Expr) => Expr): { labels: Buffer; best: Buffer } {
+  const [labels, best] = [k.scratch("best_labels", "i32", count), k.scratch("best_scores", "f32", count)];
+  k.for("rated", 0, k.int("box_count", count), (box) => {
+    const [label, score] = [k.variable("best_label", i32(0)), k.variable("best_score", scoreOf(box, i32(0)))];
+    k.for("c", 1, classes, (c) => {
+      const next = k.let("next", scoreOf(box, c));
+      k.if(next.gt(score.get()), () => {
+        label.set(c);
+        score.set(next);
+      });
+    });
+    labels.store(box, label.get());
+    best.store(box, score.get());
+  });
+  return { labels, best };
+}
+
 function loops(k: KernelBuilder, node: Node): KernelInstance {
   const a = attributesOf<DetectionPostprocessAttributes>(node);
-  const shape = inputOf(node, 1).shape as readonly [number, number, number];
-  const [count, columns] = [shape[1], shape[2]];
-  const boxes = k.int("box_count", count);
-  const corners = k.scratch("corners", "f32", 4 * count);
-  const open = k.scratch("open", "u8", count);
+  const [, count, columns] = inputOf(node, 1).shape as [number, number, number];
+  const [boxes, classes] = [k.int("box_count", count), k.int("classes", a.classes)];
+  const [corners, open] = [k.scratch("corners", "f32", 4 * count), k.scratch("open", "u8", count)];
   decodeBoxes(k, node, boxes, corners);
   const scores = realsOf(k, node, 1, "predictions");
-  const scoreOf = (box: Expr, label: Expr): Expr =>
-    scores(
-      box
-        .mul(k.int("columns", columns))
-        .add(k.int("background", columns - a.classes))
-        .add(label),
-    );
+  const [stride, background] = [k.int("columns", columns), k.int("background", columns - a.classes)];
+  const scoreOf = (box: Expr, label: Expr): Expr => scores(box.mul(stride).add(background).add(label));
   const detections = new Detections(k, a.most, corners);
-  const [least, limit, classes] = [k.float("least_score", a.scoreThreshold), k.float("iou_threshold", a.iouThreshold), k.int("classes", a.classes)];
+  const [least, limit] = [k.float("least_score", a.scoreThreshold), k.float("iou_threshold", a.iouThreshold)];
   const cornersOf = (box: Expr): Corners => [0, 1, 2, 3].map((side) => corners.load(box.mul(4).add(side))) as unknown as Corners;
-  const candidates = { boxes, open, corners: cornersOf, isCovered: (overlap: Expr) => overlap.gt(limit) };
-  const mark = (box: Expr, score: Expr): void => open.store(box, score.ge(least).select(i32(1), i32(0)));
+  const choose = (score: (box: Expr) => Expr, most: Expr, labelOf: (box: Expr) => Expr): void => {
+    k.for("b", 0, boxes, (box) => open.store(box, score(box).ge(least).select(i32(1), i32(0))));
+    const candidates = { boxes, open, score, corners: cornersOf, isCovered: (overlap: Expr) => overlap.gt(limit) };
+    chooseBoxes(k, candidates, most, (box, value) => detections.insert(box, labelOf(box), value));
+  };
   if (a.byClass) {
-    k.for("label", 0, classes, (label) => {
-      k.for("b", 0, boxes, (b) => mark(b, scoreOf(b, label)));
-      const ofClass = { ...candidates, score: (b: Expr) => scoreOf(b, label) };
-      chooseBoxes(k, ofClass, k.int("most_per_class", a.mostPerClass), (b, score) => detections.insert(b, label, score));
-    });
+    k.for("label", 0, classes, (label) =>
+      choose(
+        (box) => scoreOf(box, label),
+        k.int("most_per_class", a.mostPerClass),
+        () => label,
+      ),
+    );
   } else {
-    const [labels, best] = [k.scratch("best_labels", "i32", count), k.scratch("best_scores", "f32", count)];
-    k.for("b", 0, boxes, (b) => {
-      const [label, score] = [k.variable("best_label", i32(0)), k.variable("best_score", scoreOf(b, i32(0)))];
-      k.for("c", 1, classes, (c) => {
-        const next = k.let("next", scoreOf(b, c));
-        k.if(next.gt(score.get()), () => {
-          label.set(c);
-          score.set(next);
-        });
-      });
-      labels.store(b, label.get());
-      best.store(b, score.get());
-      mark(b, score.get());
-    });
-    const ofBest = { ...candidates, score: (b: Expr) => best.load(b) };
-    chooseBoxes(k, ofBest, k.int("most", a.most), (b, score) => detections.insert(b, labels.load(b), score));
+    const { labels, best } = bestClasses(k, count, classes, scoreOf);
+    choose(
+      (box) => best.load(box),
+      k.int("most", a.most),
+      (box) => labels.load(box),
+    );
   }
   k.output(3, "count").store(0, detections.found.get().to("f32"));
   return k.finish(
@@ -206,6 +212,11 @@ export const detectionPostprocess: OpDef = {
     return [floats(1, most, 4), floats(1, most), floats(1, most), floats(1)];
   },
   loops,
+  /** Overlaps at most: of each chosen box with all others. */
+  macs(node) {
+    const { byClass, classes, most, mostPerClass } = attributesOf<DetectionPostprocessAttributes>(node);
+    return (byClass ? classes * mostPerClass : most) * inputOf(node, 0).shape[1]!;
+  },
   cases: [
     example("best classes", [floats(1, 9, 4), floats(1, 9, 4), { ...floats(9, 4), low: 0, high: 1, constant: true }], {}),
     example("by class", [floats(1, 9, 4), floats(1, 9, 3), { ...floats(9, 4), low: 0, high: 1, constant: true }], { byClass: true, most: 5 }),

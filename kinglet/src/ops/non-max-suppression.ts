@@ -111,6 +111,12 @@ export const nonMaxSuppression: OpDef = {
     return [ints(...(named ? [rows, 3] : [rows])), ...(a.scores ? [floats(rows)] : []), ints(...(named ? [1] : []))];
   },
   loops,
+  /** Overlaps at most: of each chosen box with all others. */
+  macs(node) {
+    const { most } = attributesOf<NonMaxSuppressionAttributes>(node);
+    const { batches, classes, count } = sizesOf(inputOf(node, 0), inputOf(node, 1), most);
+    return batches * classes * Math.min(most, count) * count;
+  },
   cases: [
     example("one class", [floats(7, 4), floats(7)], [ints(5), ints()], { most: 5, inclusive: true, scoreThreshold: -1 }),
     example("one class, with scores", [floats(4, 4), floats(4)], [ints(6), floats(6), ints()], {

@@ -55,6 +55,21 @@ function sideOf(k: KernelBuilder, a: RoiAlignAttributes, name: string, from: Exp
   return { start, bin, samples };
 }
 
+/** Samples of all bins: of these regions where they are constants, else of regions as large as the image. */
+function samplesOf(node: Node): number {
+  const { samplingRatio, spatialScale, halfPixel } = attributesOf<RoiAlignAttributes>(node);
+  const [x, regions, y] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
+  const count = y.shape[0]!;
+  const along = (region: number, d: 0 | 1): number => {
+    const [bins, size] = [y.shape[1 + d]!, x.shape[1 + d]!];
+    if (samplingRatio > 0) return samplingRatio * bins;
+    const [from, to] = [regions.data?.[4 * region + 1 - d], regions.data?.[4 * region + 3 - d]];
+    const length = from === undefined ? size : Number(to) * spatialScale - Number(from) * spatialScale;
+    return bins * Math.min(MOST_SAMPLES, Math.max(0, Math.ceil((halfPixel ? length : Math.max(length, 1)) / bins)) || 0);
+  };
+  return Array.from({ length: count }, (_, region) => along(region, 0) * along(region, 1)).reduce((sum, samples) => sum + samples, 0);
+}
+
 const sampleAt = ({ start, bin, samples }: Side, o: Expr, i: Expr): Expr =>
   start.add(o.to("f32").mul(bin)).add(i.to("f32").add(0.5).mul(bin).div(samples.to("f32")));
 
@@ -146,6 +161,7 @@ export const roiAlign: OpDef = {
     return [{ dtype: x!.dtype, shape: [count, outputHeight, outputWidth, x!.shape[3]!] }];
   },
   loops,
+  macs: (node) => 4 * outputOf(node).shape[3]! * samplesOf(node),
   cases: [
     example("mean", {}),
     example("largest", { mode: "max", samplingRatio: 2, spatialScale: 0.5 }),

@@ -221,6 +221,7 @@ export class Importer {
   /** The same elements under another shape. */
   reshape(value: Value, shape: readonly number[]): Value {
     if (sameShape(value.shape, shape)) return value;
+    if (value.data?.length === 0) return this.constant(value.data, value.dtype, shape);
     return this.emit("reshape", [value], { shape: [...shape] }, value.quantization)[0]!;
   }
 

@@ -2,6 +2,7 @@ import { ATTENTION } from "./ops-attention.ts";
 import { CLASSICAL } from "./ops-classical.ts";
 import { CONSTANT } from "./ops-constant.ts";
 import { CONV } from "./ops-conv.ts";
+import { DEFORM } from "./ops-deform.ts";
 import { DETECTION } from "./ops-detection.ts";
 import { ELEMENTWISE } from "./ops-elementwise.ts";
 import { FOLD } from "./ops-fold.ts";
@@ -29,6 +30,7 @@ const ONNX: ReadonlyMap<string, Rule> = new Map(
     ATTENTION,
     CONSTANT,
     CONV,
+    DEFORM,
     DETECTION,
     ELEMENTWISE,
     FOLD,

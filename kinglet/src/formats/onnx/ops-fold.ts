@@ -2,7 +2,7 @@ import { allocate, elementCount, stridesOf } from "../../base/index.ts";
 import type { Value } from "../../graph/index.ts";
 import { sliced } from "./ops-movement.ts";
 import type { Rule, Site } from "./site.ts";
-import { windowPlan } from "./window.ts";
+import { windowPlaces, windowPlan } from "./window.ts";
 
 /** Zeros [rows, run] with updates [count, run] written, or added, at these rows. */
 function scattered(site: Site, rows: number, indices: Value, updates: Value, reduction: "none" | "add"): Value {
@@ -16,20 +16,15 @@ function scattered(site: Site, rows: number, indices: Value, updates: Value, red
 function col2im(site: Site): Value {
   const x = site.input(0);
   const [size, block] = [site.numbers(1) ?? site.fail("it has no size"), site.numbers(2) ?? site.fail("it has no block")];
-  const { strides, dilations, before, after } = windowPlan(site, size, block);
-  const counts = size.map((length, d) => Math.floor((length + before[d]! + after[d]! - (block[d]! - 1) * dilations[d]! - 1) / strides[d]!) + 1);
-  const [n, columns, positions] = x.shape as [number, number, number];
-  const [taps, pixels] = [elementCount(block), elementCount(size)];
-  if (x.shape.length !== 3 || columns % taps !== 0 || positions !== elementCount(counts))
+  const { positions, taps, placeOf } = windowPlaces(site, windowPlan(site, size, block), size);
+  const [n, columns, windows] = x.shape as [number, number, number];
+  const pixels = elementCount(size);
+  if (x.shape.length !== 3 || columns % taps !== 0 || windows !== positions)
     site.fail(`[${x.shape.join(",")}] does not hold windows of ${block.join("×")} in ${size.join("×")}`);
-  const [tapStrides, positionStrides, pixelStrides] = [block, counts, size].map((dims) => stridesOf(dims)) as [number[], number[], number[]];
+  const pixelStrides = stridesOf(size);
   site.importer.spend(4 * taps * positions, site.place);
   const table = Int32Array.from({ length: taps * positions }, (_, i) => {
-    const [tap, position] = [Math.floor(i / positions), i % positions];
-    const at = size.map((_length, d) => {
-      const [along, step] = [Math.floor(position / positionStrides[d]!) % counts[d]!, Math.floor(tap / tapStrides[d]!) % block[d]!];
-      return along * strides[d]! + step * dilations[d]! - before[d]!;
-    });
+    const at = size.map((_length, d) => placeOf(d, Math.floor(i / positions), i % positions));
     // Padding goes to a row of its own, which is cut off.
     return at.every((place, d) => place >= 0 && place < size[d]!) ? at.reduce((sum, place, d) => sum + place * pixelStrides[d]!, 0) : pixels;
   });

@@ -27,7 +27,7 @@ function outside(site: Site, x: Value, low: number, high: number): Value {
 }
 
 /** One neighbour along a dimension: where it is, and how much it counts. */
-interface Tap {
+export interface Tap {
   readonly index: Value;
   readonly weight: Value | null;
 }
@@ -85,6 +85,31 @@ function axisTaps(site: Site, grid: Value, axis: Axis, mode: string, padding: st
 
 const product = (site: Site, a: Value | null, b: Value | null): Value | null => (a === null ? b : b === null ? a : mul(site, a, b));
 
+/** The neighbours of coordinates between pixels; what lies beyond the edge counts nothing. */
+export function linearTaps(site: Site, x: Value, size: number): Tap[] {
+  return tapsOf(site, x, "linear").map((tap) => held(site, tap, { size, low: 0, high: size - 1 }, "zeros"));
+}
+
+/**
+ * Weighted sums of the pixels [n, elements of `sizes`, c] that `along` names, for each dimension the neighbours of every place, [n, places]:
+ * [n, places, c].
+ */
+export function sampled(site: Site, pixels: Value, sizes: readonly number[], along: readonly (readonly Tap[])[]): Value {
+  const strides = stridesOf(sizes);
+  let taps: { position: Value | null; weight: Value | null }[] = [{ position: null, weight: null }];
+  along.forEach((axis, d) => {
+    const own = axis.map(({ index, weight }) => ({ step: mul(site, site.cast(index, "int32"), strides[d]!), weight }));
+    taps = taps.flatMap(({ position, weight }) =>
+      own.map((tap) => ({ position: position === null ? tap.step : add(site, position, tap.step), weight: product(site, weight, tap.weight) })),
+    );
+  });
+  const parts = taps.map(({ position, weight }) => {
+    const picked = site.emit("gather", [pixels, position!], { axis: 1, batchDims: 1 });
+    return weight === null ? picked : mul(site, picked, site.reshape(weight, [...weight.shape, 1]));
+  });
+  return parts.reduce((a, b) => add(site, a, b));
+}
+
 /** Pixels at places that the grid names, −1 … 1 along each dimension, the last dimension first. */
 function gridSample(site: Site): Value {
   const [x, grid] = [site.input(0), site.input(1)];
@@ -98,26 +123,12 @@ function gridSample(site: Site): Value {
   const aligned = site.int("align_corners", 0) !== 0;
   const places = elementCount(grid.shape.slice(1, -1));
   const flatGrid = site.reshape(grid, [n, places, rank]);
-  const strides = stridesOf(sizes);
-  let taps: { position: Value | null; weight: Value | null }[] = [{ position: null, weight: null }];
-  sizes.forEach((size, d) => {
+  const along = sizes.map((size, d) => {
     const axis = aligned ? { size, low: 0, high: size - 1 } : { size, low: -0.5, high: size - 0.5 };
-    const along = site.reshape(sliced(site, flatGrid, 2, rank - 1 - d, 1), [n, places]);
-    const own = axisTaps(site, along, axis, mode, padding, aligned).map(({ index, weight }) => ({
-      step: mul(site, site.cast(index, "int32"), strides[d]!),
-      weight,
-    }));
-    taps = taps.flatMap(({ position, weight }) =>
-      own.map((tap) => ({ position: position === null ? tap.step : add(site, position, tap.step), weight: product(site, weight, tap.weight) })),
-    );
+    return axisTaps(site, site.reshape(sliced(site, flatGrid, 2, rank - 1 - d, 1), [n, places]), axis, mode, padding, aligned);
   });
   const pixels = site.transpose(site.reshape(x, [n, c, elementCount(sizes)]), [0, 2, 1]);
-  const parts = taps.map(({ position, weight }) => {
-    const picked = site.emit("gather", [pixels, position!], { axis: 1, batchDims: 1 });
-    return weight === null ? picked : mul(site, picked, site.reshape(weight, [n, places, 1]));
-  });
-  const sum = parts.reduce((a, b) => add(site, a, b));
-  return site.reshape(site.transpose(sum, [0, 2, 1]), [n, c, ...grid.shape.slice(1, -1)]);
+  return site.reshape(site.transpose(sampled(site, pixels, sizes, along), [0, 2, 1]), [n, c, ...grid.shape.slice(1, -1)]);
 }
 
 /** The places of an affine map's output: theta · (x, y, …, 1) for every pixel of the wanted size. */

@@ -1,3 +1,4 @@
+import { elementCount, stridesOf } from "../../base/index.ts";
 import type { Site } from "./site.ts";
 
 /** How a convolution's or pool's window moves, for each spatial dimension. */
@@ -37,4 +38,25 @@ export function windowPlan(site: Site, sizes: readonly number[], kernel: readonl
     return { before, after, extra: beginsOutside ? 0 : missing };
   });
   return { kernel, strides, dilations, before: edges.map((e) => e.before), after: edges.map((e) => e.after), extra: edges.map((e) => e.extra) };
+}
+
+/** The windows of a plan, one after another, and the taps of each. */
+export interface WindowPlaces {
+  /** Windows along each dimension. */
+  readonly counts: readonly number[];
+  readonly positions: number;
+  readonly taps: number;
+  /** Where along a dimension a tap of a window lies; outside of the input for padding. */
+  readonly placeOf: (d: number, tap: number, position: number) => number;
+}
+
+export function windowPlaces(site: Site, { kernel, strides, dilations, before, after }: WindowPlan, sizes: readonly number[]): WindowPlaces {
+  const counts = sizes.map((size, d) => Math.floor((size + before[d]! + after[d]! - (kernel[d]! - 1) * dilations[d]! - 1) / strides[d]!) + 1);
+  if (counts.some((count) => count < 1)) site.fail("the window is larger than the input");
+  const [tapStrides, positionStrides] = [stridesOf(kernel), stridesOf(counts)];
+  const placeOf = (d: number, tap: number, position: number): number => {
+    const [along, step] = [Math.floor(position / positionStrides[d]!) % counts[d]!, Math.floor(tap / tapStrides[d]!) % kernel[d]!];
+    return along * strides[d]! + step * dilations[d]! - before[d]!;
+  };
+  return { counts, positions: elementCount(counts), taps: elementCount(kernel), placeOf };
 }

@@ -70,6 +70,7 @@ export const ELEMENTWISE_ROWS: OperatorRows = {
   LESS_EQUAL: binary("lessEqual"),
   GREATER: binary("greater"),
   GREATER_EQUAL: binary("greaterEqual"),
+  BITWISE_XOR: binary("bitwiseXor"),
   LOGICAL_AND: binary("logicalAnd"),
   LOGICAL_OR: binary("logicalOr"),
   LOGICAL_NOT: unary("logicalNot"),

@@ -34,6 +34,14 @@ function argument(op: string, options: OptionTable<{ type: ConstantInput["dtype"
   });
 }
 
+const topK: OperatorRow = row("topK", "xc", {
+  read: (site) => ({ k: site.positive(site.constantScalar(1), "the number of the best"), largest: true }),
+  write(node) {
+    const { k, largest } = attributesOf<{ k: number; largest: boolean }>(node);
+    return largest ? { constants: [scalarOf(k)] } : null;
+  },
+});
+
 /** Operators that join elements along axes. */
 export const REDUCE_ROWS: OperatorRows = {
   MEAN: reduction("mean"),
@@ -43,6 +51,7 @@ export const REDUCE_ROWS: OperatorRows = {
   REDUCE_PROD: reduction("reduceProd"),
   ARG_MAX: argument("argMax", ARG_MAX),
   ARG_MIN: argument("argMin", ARG_MIN),
+  TOPK_V2: topK,
   CUMSUM: row("cumsum", "xc", { options: CUMSUM, read: (site, options) => ({ axis: axisOf(site), ...options }), write: axisConstant }),
   L2_NORMALIZATION: row("l2Normalization", "x", { options: L2_NORM }),
 };

@@ -29,6 +29,8 @@ import {
   whereOpen,
 } from "./vectors.ts";
 
+/** Steps that cost a pass over memory rather than arithmetic. */
+
 const ANY = { border: NO_BORDER, tail: 0 };
 
 function activationKernel(k: KernelBuilder, node: Node, of: Bounded, layouts: NodeLayouts): KernelInstance {
