@@ -157,10 +157,12 @@ test("a stop ends a training that goes on", async () => {
   await federation.stop();
 });
 
-test("a key that is not the project's, a bad token, and no token are refused", async () => {
+test("another project's token, its identity, and no token are refused", async () => {
   const federation = await startFederation(place("keys"), alone);
   const other = newProjectKeys();
-  await expect(run(federation.url, quick(), { key: other.publicKey }).end).rejects.toMatchObject({ reason: "wrong-project" });
+  const kept = JSON.stringify({ client: 1, credential: "x", project: projectOf(other.publicKey), key: other.publicKey, newest: 0 });
+  const store: IdentityStore = { load: async () => kept, save: async () => {} };
+  await expect(run(federation.url, quick(), { store }).end).rejects.toMatchObject({ reason: "wrong-project" });
   await expect(run(federation.url, quick(), { token: enrolmentToken(other) }).end).rejects.toMatchObject({ reason: "wrong-project" });
   await expect(takePart(federation.url, async () => quick(), {}, PLATFORM)).rejects.toMatchObject({ code: "misuse" });
   await federation.stop();
@@ -201,7 +203,15 @@ const otherVersion: Change = (_, body, headers) => {
   return body;
 };
 
+const otherKeys = newProjectKeys();
+const otherProject: Change = (path, body) => {
+  if (path !== "/v1/enrol") return body;
+  const answer = JSON.parse(new TextDecoder().decode(body)) as object;
+  return new TextEncoder().encode(JSON.stringify({ ...answer, project: projectOf(otherKeys.publicKey), key: otherKeys.publicKey }));
+};
+
 test.each<[string, RegExp, Change]>([
+  ["key", /enrolment is of another project/, otherProject],
   ["network", /network is not the one/, (path, body) => (path === "/v1/network" ? flipped(body) : body)],
   ["parameters", /model is not the one/, (path, body) => (path.startsWith("/v1/parameters") ? flipped(body) : body)],
   ["unsigned", /no signed manifest/, unsigned],

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { KingletError } from "../../base/index.ts";
-import { checkedJson, EnrolAnswer, Refusal } from "../protocol/index.ts";
+import { checkedJson, EnrolAnswer, openSigned, Refusal } from "../protocol/index.ts";
 import type { CoordinatorApi, Identity } from "./api.ts";
 
 /** A place for a short text that outlives the program, so that a client stays the same one. */
@@ -10,10 +10,8 @@ export interface IdentityStore {
 }
 
 export interface MembershipOptions {
-  /** An enrolment token; needed the first time. */
+  /** An enrolment token; needed the first time. Its project signed it, so it also tells which coordinator is the right one. */
   readonly token?: string;
-  /** The project's public key, where it is known: another project's coordinator is then refused. */
-  readonly key?: string;
   readonly store?: IdentityStore;
 }
 
@@ -32,13 +30,12 @@ export class Membership {
     this.store = store;
   }
 
-  /** The one that was kept; null where there is none. @throws KingletError `misuse` where it is of another project than `key` says. */
-  static async kept({ key, store }: MembershipOptions): Promise<Membership | null> {
+  /** The one that was kept; null where there is none. @throws Refusal `wrong-project` where it is of another project than the token. */
+  static async kept({ token, store }: MembershipOptions): Promise<Membership | null> {
     const text = (await store?.load()) ?? null;
     if (text === null) return null;
     const { newest, ...identity } = checkedJson(Kept, text, "what this client has kept");
-    if (key !== undefined && identity.key !== key)
-      throw new KingletError("misuse", "this client is enrolled in another project", { hint: "Keep each project's identity in its own place." });
+    if (token !== undefined) openSigned("enrolment", token, identity.key);
     return new Membership(identity, newest, store);
   }
 
@@ -48,12 +45,12 @@ export class Membership {
    */
   static async enrol(
     api: CoordinatorApi,
-    { token, key, store }: MembershipOptions,
+    { token, store }: MembershipOptions,
     patiently: <T>(work: () => Promise<T>) => Promise<T>,
   ): Promise<Membership> {
     if (token === undefined) throw new KingletError("misuse", "a client that is new needs an enrolment token");
     const nonce = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-    const membership = new Membership(await patiently(() => api.enrol(token, nonce, key)), 0, store);
+    const membership = new Membership(await patiently(() => api.enrol(token, nonce)), 0, store);
     await membership.keep();
     return membership;
   }
