@@ -92,6 +92,9 @@ async function answered(response: Response): Promise<string | null> {
   const text = await response.text();
   if (response.status === 204) return null;
   if (response.ok) return text;
+  // Node itself answers a request that did not come in time, and a proxy what it likes.
+  if (response.headers.get("content-type")?.startsWith("application/json") !== true)
+    throw new Error(`status ${response.status}: ${text.slice(0, 100)}`);
   const { code, message } = checkedJson(RefusalMessage, text, "the refusal").error;
   throw new Refusal(code, message);
 }

@@ -25,7 +25,7 @@ export interface FederationServer {
   stop(): Promise<void>;
 }
 
-const HEADER_MS = 10_000;
+const HEADER_MS = 60_000;
 /** Longer than clients and proxies keep a connection that rests: then they end it, and never while they send. */
 const REST_MS = 75_000;
 /** How long a stop waits for messages that are not whole yet. */

@@ -1,5 +1,6 @@
 import { KingletError } from "../../base/index.ts";
 import { type Enrolment, Refusal } from "../protocol/index.ts";
+import { accept, decline, enrol, type Submission } from "./client-requests.ts";
 import type { Database, Queries, Row, SqlValue } from "./database.ts";
 import { createTables } from "./schema.ts";
 
@@ -42,15 +43,6 @@ export interface RoundCounts {
 
 export interface NewRound extends Pick<StoredRound, "version" | "opened" | "deadline" | "wanted" | "ready"> {
   readonly clients: readonly number[];
-}
-
-/** An update as it came. */
-export interface Submission {
-  readonly round: number;
-  readonly client: number;
-  readonly version: number;
-  readonly digest: string;
-  readonly frame: Uint8Array;
 }
 
 /** Something that a client asked for, and who waits for it. */
@@ -274,18 +266,6 @@ export class Store {
   }
 }
 
-async function enrol(queries: Queries, { id, uses }: Pick<Enrolment, "id" | "uses">, nonce: string, now: number): Promise<number | Refusal> {
-  await queries.run("INSERT INTO tokens (id, used) VALUES (?, 0) ON CONFLICT (id) DO NOTHING", [id]);
-  const [known] = await queries.all("SELECT client FROM clients WHERE nonce = ? AND token = ?", [nonce, id]);
-  if (known !== undefined) return known["client"] as number;
-  const free = await queries.run("UPDATE tokens SET used = used + 1 WHERE id = ? AND used < ?", [id, uses]);
-  if (free === 0) return new Refusal("used-up", `this token has enrolled ${uses} ${uses === 1 ? "client" : "clients"}, as many as it may`);
-  const [last] = await queries.all("SELECT COALESCE(MAX(client), 0) AS client FROM clients");
-  const client = (last!["client"] as number) + 1;
-  await queries.run("INSERT INTO clients (client, nonce, token, enrolled) VALUES (?, ?, ?, ?)", [client, nonce, id, now]);
-  return client;
-}
-
 async function addModel(queries: Queries, { version, manifest, body }: StoredModel): Promise<void> {
   await queries.run("INSERT INTO models (version, manifest, body) VALUES (?, ?, ?)", [version, manifest, body]);
   await queries.run("DELETE FROM models WHERE version <= ?", [version - KEPT_VERSIONS]);
@@ -297,42 +277,4 @@ async function* framesOf(queries: Queries, round: number): AsyncIterable<{ reado
     const [row] = await queries.all("SELECT frame FROM tasks WHERE round = ? AND client = ?", [round, client!]);
     yield { client: client as number, frame: row!["frame"] as Uint8Array };
   }
-}
-
-/** What a client's task says to a message about it; undefined where it may come. Locks the round until the transaction ends. */
-async function refusalFor(queries: Queries, client: number, round: number, now: number): Promise<Refusal | "declined" | undefined> {
-  await queries.run("UPDATE rounds SET status = status WHERE round = ?", [round]);
-  const sql = `SELECT tasks.status AS task, rounds.status AS round, deadline FROM tasks JOIN rounds ON tasks.round = rounds.round
-    WHERE tasks.round = ? AND client = ?`;
-  const [row] = await queries.all(sql, [round, client]);
-  if (row === undefined) return new Refusal("not-selected", `client ${client} was not asked for an update in round ${round}`);
-  if (row["task"] === "answered") return new Refusal("already-answered", `client ${client} has answered round ${round}`);
-  if (row["task"] === "declined") return "declined";
-  if (row["round"] !== "open" || now >= (row["deadline"] as number)) return new Refusal("late", `round ${round} is closed`);
-  return undefined;
-}
-
-async function accept(queries: Queries, { round, client, version, digest, frame }: Submission, now: number): Promise<Refusal | undefined> {
-  const [known] = await queries.all("SELECT digest FROM tasks WHERE round = ? AND client = ? AND status = 'answered'", [round, client]);
-  if (known?.["digest"] === digest) return undefined;
-  const refusal = await refusalFor(queries, client, round, now);
-  if (refusal === "declined") return new Refusal("already-answered", `client ${client} has declined round ${round}`);
-  if (refusal !== undefined) return refusal;
-  const [base] = await queries.all("SELECT version FROM rounds WHERE round = ?", [round]);
-  if (base!["version"] !== version) return new Refusal("malformed", `round ${round} begins with version ${base!["version"]}, not ${version}`);
-  await queries.run("UPDATE tasks SET status = 'answered', digest = ?, bytes = ?, frame = ? WHERE round = ? AND client = ?", [
-    digest,
-    frame.length,
-    frame,
-    round,
-    client,
-  ]);
-  return undefined;
-}
-
-async function decline(queries: Queries, client: number, round: number, now: number): Promise<Refusal | undefined> {
-  const refusal = await refusalFor(queries, client, round, now);
-  if (refusal === "declined") return undefined;
-  if (refusal === undefined) await queries.run("UPDATE tasks SET status = 'declined' WHERE round = ? AND client = ?", [round, client]);
-  return refusal;
 }
