@@ -161,9 +161,12 @@ class ClientRounds {
   /** Until the federation has finished; gives its version. */
   private async rounds(): Promise<number> {
     const { run, connection } = this;
+    let told: string | undefined;
     for (;;) {
       const missing = await run.unmet();
-      run.tell({ event: "waiting", for: missing ?? "task" });
+      const waitsFor = missing ?? "task";
+      if (waitsFor !== told) run.tell({ event: "waiting", for: waitsFor });
+      told = waitsFor;
       if (missing !== undefined) {
         connection.leave();
         await pause(CONDITION_MS, run.signal);
@@ -173,7 +176,9 @@ class ClientRounds {
       if (answer === null) continue;
       if ("finished" in answer) return answer.finished.version;
       // A task may be told twice.
-      if (answer.task.round > this.answered) await this.work(answer.task);
+      if (answer.task.round <= this.answered) continue;
+      await this.work(answer.task);
+      told = undefined;
     }
   }
 
