@@ -9,7 +9,8 @@ import { expect, test } from "vitest";
 import { needBrowser } from "../src/boards/tool-gate.ts";
 import { type Trained, trainHere } from "./browser-page.ts";
 
-const DOOR = fileURLToPath(new URL("../src/browser.ts", import.meta.url));
+/** What pages load, and what a page's worker does. */
+const DOORS = ["browser.ts", "federated/browser.ts", "federated/client/page-worker.ts"];
 const PAGE = fileURLToPath(new URL("./browser-page.ts", import.meta.url));
 
 /** Modules that a file loads when it is loaded, with what it takes from outside the package. */
@@ -25,8 +26,8 @@ function loaded(file: string, known = new Map<string, string[]>()): Map<string, 
   return known;
 }
 
-test("the door for pages loads nothing of Node", () => {
-  const files = loaded(DOOR);
+test.each(DOORS)("a page may load %s: nothing of Node comes with it", (door) => {
+  const files = loaded(fileURLToPath(new URL(`../src/${door}`, import.meta.url)));
   expect(files.size).toBeGreaterThan(100);
   expect([...files].filter(([, outside]) => outside.some((name) => name.startsWith("node:")))).toEqual([]);
 });

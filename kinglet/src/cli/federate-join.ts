@@ -25,7 +25,6 @@ interface JoinCliOptions extends CommonOptions {
   readonly serial?: string;
   readonly baud: number;
   readonly token?: string;
-  readonly key?: string;
   readonly identity?: string;
   readonly memory?: number;
   readonly only: readonly (keyof Conditions)[];
@@ -82,7 +81,6 @@ async function joinCommand(url: string, options: JoinCliOptions, io: Io): Promis
   const quiet = io.onStop?.(() => stop.abort());
   const client: ClientOptions = {
     ...(options.token === undefined ? {} : { token: options.token }),
-    ...(options.key === undefined ? {} : { key: options.key }),
     store: fileStore(options.identity ?? join(folder, ".kinglet", "client.json")),
     transport: options.poll === true ? "poll" : "auto",
     when: Object.fromEntries(options.only.map((name) => [name, true])),
@@ -137,7 +135,6 @@ export function addJoin(federate: Command, io: Io): void {
     .option("--serial <path>", "instead: a device with its own samples behind this port, such as /dev/ttyACM0")
     .option("--baud <n>", "of the serial port", positive, 115_200)
     .option("--token <token>", "from the federation; needed the first time")
-    .option("--key <hex>", "the project's public key: a coordinator with another one is refused")
     .option("--identity <file>", "where this client keeps who it is (default: .kinglet/client.json in the data's folder)")
     .option("--memory <bytes>", "most for a training step, as 64m; more is refused", memorySize)
     .addOption(

@@ -3,7 +3,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { inventedFrame, TestClient } from "../federated/coordinator/coordinator-testing.ts";
-import { readKinglet } from "../formats/index.ts";
+import { readKinglet, writeKinglet } from "../formats/index.ts";
+import { mlp } from "../zoo/index.ts";
 import { main } from "./main.ts";
 import { commandsIn, type Ran } from "./testing.ts";
 
@@ -106,4 +107,40 @@ test("wrong words and addresses are told", async () => {
   expect((await kinglet("federate", "serve", "--spare", "0.5")).code).toBe(2);
   expect((await kinglet("federate", "status", "http://127.0.0.1:1")).err).toMatch(/no coordinator answers there/);
   expect((await commandsIn({ folder })("federate", "status", "http://127.0.0.1:1")).err).toMatch(/has no key yet/);
+});
+
+/** Workers load what they train with; on a busy machine that takes a while for each. */
+const WORKERS_MS = 300_000;
+
+test(
+  "two clients join as typed, stay who they are, and say what they do",
+  async () => {
+    const federation = await serve("--rounds", "2", "--share", "1", "--ready", "2", "--minimum", "2", "--store", join(folder, "joined.db"));
+    const token = (await kinglet("federate", "token", "--uses", "2")).out.trim();
+    const joins = (name: string, ...words: string[]): Promise<Ran> =>
+      kinglet("federate", "join", federation.url, "--data", project, "--identity", join(folder, name), "--json", ...words);
+    const [first, second] = await Promise.all([joins("one.json", "--token", token, "--memory", "1m"), joins("two.json", "--token", token, "--poll")]);
+    expect(JSON.parse(first.out)).toMatchObject({ rounds: 2, version: 2 });
+    expect(JSON.parse(second.out)).toMatchObject({ rounds: 2, version: 2 });
+    expect(first.err).toMatch(
+      /enrolled as client \d\n40 samples; a training step needs .* bytes\nwaiting for a task\nround 1: training version 0\nround 1: sent/,
+    );
+    expect((await stat(join(folder, "one.json"))).mode & 0o777).toBe(0o600);
+    expect((await joins("new.json")).err).toMatch(/needs an enrolment token/);
+    // It is still enrolled.
+    expect((await joins("one.json", "--memory", "100")).err).toMatch(/a training step needs \d+ bytes, and 100 are allowed/);
+    expect((await joins("one.json", "--only", "often")).code).toBe(2);
+    expect((await kinglet("federate", "join", federation.url)).err).toMatch(/say --data .*, or --serial/);
+    expect((await kinglet("federate", "join", federation.url, "--serial", join(folder, "joined.db"))).err).toMatch(/serial port cannot be used/);
+    await federation.stop();
+  },
+  WORKERS_MS,
+);
+
+test("a device's firmware is written whole", async () => {
+  const model = join(folder, "small.kinglet");
+  await writeFile(model, writeKinglet(mlp({ inputs: 4, hidden: [5], classes: 2 })));
+  const made = JSON.parse((await kinglet("federate", "firmware", model, "--board", "nano-33-ble", "--out", join(folder, "fw"), "--json")).out);
+  expect(made).toMatchObject({ id: "small", parameters: 37 });
+  expect(made.files).toEqual(expect.arrayContaining(["small.c", "small_client.c", "small_client.h", "kinglet_link.c", "kinglet_link.h"]));
 });

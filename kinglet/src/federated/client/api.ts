@@ -8,7 +8,6 @@ import {
   MANIFEST_HEADER,
   openSigned,
   ProjectAnswer,
-  projectOf,
   Refusal,
   RefusalMessage,
   sha256Hex,
@@ -101,13 +100,13 @@ export class CoordinatorApi {
     return checkedJson(schema, new TextDecoder().decode(await bytesOfAnswer(response, 1 << 22)), "the coordinator's answer");
   }
 
-  /** @param key the project's, where a person was given it: the answer must have the same. */
-  async enrol(token: string, nonce: string, key?: string): Promise<Identity> {
+  /** The key that comes back is the project's only if it signed the token, which a person gave. */
+  async enrol(token: string, nonce: string): Promise<Identity> {
     const init = { method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify({ token, nonce }) };
-    const { client, credential, project, key: told } = await this.json(EnrolAnswer, await this.call("enrol", init));
-    if (project !== projectOf(told) || (key !== undefined && key !== told))
-      throw new Refusal("wrong-project", "the coordinator's key is not the one of this project");
-    return { client, credential, project, key: told };
+    const { client, credential, project, key } = await this.json(EnrolAnswer, await this.call("enrol", init));
+    if (project !== openSigned("enrolment", token, key).project)
+      throw new Refusal("wrong-project", "the coordinator is of another project than its key");
+    return { client, credential, project, key };
   }
 
   async description({ credential, key }: Identity): Promise<Description> {

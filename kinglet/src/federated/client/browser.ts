@@ -1,4 +1,5 @@
-export type { ClientEvent, ClientOptions, IdentityStore, Participation } from "./client.ts";
+export type { ClientEvent, ClientOptions, Participation } from "./client.ts";
 export type { Conditions } from "./conditions.ts";
+export type { IdentityStore } from "./membership.ts";
 export type { Learned, Learner } from "./learner.ts";
 export { join, type PageJoinOptions, pageStore } from "./page.ts";

@@ -12,7 +12,8 @@ import { Coordinator, openSqlite, serveFederation } from "../coordinator/index.t
 import { LocalTrainer } from "../local.ts";
 import { newProjectKeys, projectOf, sign } from "../protocol/index.ts";
 import { STRATEGIES } from "../strategy.ts";
-import { type ClientEvent, type ClientOptions, FederationClient, type IdentityStore, type Platform } from "./client.ts";
+import { type ClientEvent, type ClientOptions, type Platform, takePart } from "./client.ts";
+import type { IdentityStore } from "./membership.ts";
 import type { Learner } from "./learner.ts";
 import { join } from "./node.ts";
 import { startThread } from "./node-thread.ts";
@@ -45,7 +46,7 @@ function quick(train: Learner["train"] = async () => ({ delta: new Float32Array(
 function run(url: string, learner: Learner, more: ClientOptions = {}, platform = PLATFORM) {
   const events: ClientEvent[] = [];
   const options = { token: enrolmentToken(KEYS), onEvent: (event: ClientEvent) => void events.push(event), ...more };
-  return { events, end: FederationClient.run(url, async () => learner, options, platform) };
+  return { events, end: takePart(url, async () => learner, options, platform) };
 }
 
 const alone = { rules: { ...ALL_AT_ONCE, ready: 1 } };
@@ -115,7 +116,7 @@ test("it survives a coordinator's restart, and stays the client that it was", as
   expect(await end).toEqual({ client: 1, rounds: 3, version: 3 });
   expect(events.filter(({ event }) => event === "enrolled")).toHaveLength(1);
   // Without a token: it is enrolled already.
-  const again = FederationClient.run(`http://127.0.0.1:${first.port}`, async () => quick(), { store }, PLATFORM);
+  const again = takePart(`http://127.0.0.1:${first.port}`, async () => quick(), { store }, PLATFORM);
   expect(await again).toEqual({ client: 1, rounds: 0, version: 3 });
   await (await restarted).stop();
 });
@@ -156,17 +157,19 @@ test("a stop ends a training that goes on", async () => {
   await federation.stop();
 });
 
-test("a key that is not the project's, a bad token, and no token are refused", async () => {
+test("another project's token, its identity, and no token are refused", async () => {
   const federation = await startFederation(place("keys"), alone);
   const other = newProjectKeys();
-  await expect(run(federation.url, quick(), { key: other.publicKey }).end).rejects.toMatchObject({ reason: "wrong-project" });
+  const kept = JSON.stringify({ client: 1, credential: "x", project: projectOf(other.publicKey), key: other.publicKey, newest: 0 });
+  const store: IdentityStore = { load: async () => kept, save: async () => {} };
+  await expect(run(federation.url, quick(), { store }).end).rejects.toMatchObject({ reason: "wrong-project" });
   await expect(run(federation.url, quick(), { token: enrolmentToken(other) }).end).rejects.toMatchObject({ reason: "wrong-project" });
-  await expect(FederationClient.run(federation.url, async () => quick(), {}, PLATFORM)).rejects.toMatchObject({ code: "misuse" });
+  await expect(takePart(federation.url, async () => quick(), {}, PLATFORM)).rejects.toMatchObject({ code: "misuse" });
   await federation.stop();
 });
 
 /** Stands between a client and its coordinator, and changes what is not signed. */
-async function spoiler(target: string, change: (path: string, body: Uint8Array, headers: Headers) => Uint8Array) {
+async function spoiler(target: string, change: Change) {
   const pass = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
     const parts: Buffer[] = [];
     for await (const part of request) parts.push(part as Buffer);
@@ -186,17 +189,33 @@ async function spoiler(target: string, change: (path: string, body: Uint8Array, 
   return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close: () => server.close() };
 }
 
+/** Changes an answer's bytes or its headers. */
+type Change = (path: string, body: Uint8Array, headers: Headers) => Uint8Array;
+
 const flipped = (body: Uint8Array): Uint8Array => body.map((byte, i) => (i === 5 ? byte ^ 1 : byte));
-const otherManifest = (headers: Headers, more: object): void => {
-  const manifest = { project: projectOf(KEYS.publicKey), version: 0, length: LENGTH, control: false, sha256: "00".repeat(32), time: 1, ...more };
+const unsigned: Change = (_, body, headers) => {
+  headers.delete("kinglet-manifest");
+  return body;
+};
+const otherVersion: Change = (_, body, headers) => {
+  const manifest = { project: projectOf(KEYS.publicKey), version: 7, length: LENGTH, control: false, sha256: "00".repeat(32), time: 1 };
   headers.set("kinglet-manifest", sign("manifest", manifest, KEYS.secretKey));
+  return body;
 };
 
-test.each<[string, RegExp, (path: string, body: Uint8Array, headers: Headers) => Uint8Array]>([
+const otherKeys = newProjectKeys();
+const otherProject: Change = (path, body) => {
+  if (path !== "/v1/enrol") return body;
+  const answer = JSON.parse(new TextDecoder().decode(body)) as object;
+  return new TextEncoder().encode(JSON.stringify({ ...answer, project: projectOf(otherKeys.publicKey), key: otherKeys.publicKey }));
+};
+
+test.each<[string, RegExp, Change]>([
+  ["key", /enrolment is of another project/, otherProject],
   ["network", /network is not the one/, (path, body) => (path === "/v1/network" ? flipped(body) : body)],
   ["parameters", /model is not the one/, (path, body) => (path.startsWith("/v1/parameters") ? flipped(body) : body)],
-  ["unsigned", /no signed manifest/, (_, body, headers) => (headers.delete("kinglet-manifest"), body)],
-  ["another version", /of version 7, not 0/, (_, body, headers) => (otherManifest(headers, { version: 7 }), body)],
+  ["unsigned", /no signed manifest/, unsigned],
+  ["another version", /of version 7, not 0/, otherVersion],
   ["longer", /more than the/, (path, body) => (path.startsWith("/v1/parameters") ? new Uint8Array([...body, 1]) : body)],
 ])("what its project did not sign is refused: %s", async (name, message, change) => {
   const federation = await startFederation(place(`spoiled ${name}`), alone);
@@ -221,30 +240,37 @@ test("a coordinator that goes back to an older version is refused", async () => 
   await federation.stop();
 });
 
-test("a Node client's worker trains as this thread does; memory beyond the limit and strange classes are refused", async () => {
-  const federation = await startFederation(place("worker"), alone);
-  const { description } = federation.coordinator.model;
-  const { network } = federation.coordinator.model;
-  const order = { network, description, data: DATA };
-  const steps: number[] = [];
-  const learner = await WorkerLearner.open(startThread, order, (done) => steps.push(done));
-  const trainer = new LocalTrainer(tinyPlan().network, tinyPlan().local);
-  expect(learner).toMatchObject({ length: LENGTH, samples: 10, memoryBytes: trainer.memoryBytes });
-  const start = { parameters: trainer.initialParameters(), seed: 3, round: 1 };
-  const positions = Int32Array.from({ length: 10 }, (_, i) => i);
-  const expected = await trainer.train(datasetFromArrays(DATA), positions, 8, start);
-  expect({ client: 8, ...(await learner.train(start)) }).toEqual(expected);
-  expect(steps).toEqual([1, 2, 3, 4]);
-  await expect(learner.train(start, AbortSignal.abort())).rejects.toMatchObject({ code: "interrupted" });
-  const stop = new AbortController();
-  const given = learner.train(start, stop.signal);
-  stop.abort();
-  await expect(given).rejects.toMatchObject({ code: "interrupted" });
-  expect({ client: 8, ...(await learner.train(start)) }).toEqual(expected);
-  await learner.close();
-  const open = (more: object) => WorkerLearner.open(startThread, { ...order, ...more });
-  await expect(open({ memoryLimit: 1000 })).rejects.toMatchObject({ code: "does-not-fit" });
-  await expect(open({ data: { ...DATA, classes: ["a", "b", "dog"] } })).rejects.toThrow(/"dog" is not among the classes a, b, c/);
-  expect(await join(federation.url, { token: enrolmentToken(KEYS), data: DATA })).toMatchObject({ rounds: 3, version: 3 });
-  await federation.stop();
-});
+/** Workers load what they train with; on a busy machine that takes a while for each. */
+const WORKERS_MS = 300_000;
+
+test(
+  "a Node client's worker trains as this thread does; memory beyond the limit and strange classes are refused",
+  async () => {
+    const federation = await startFederation(place("worker"), alone);
+    const { description } = federation.coordinator.model;
+    const { network } = federation.coordinator.model;
+    const order = { network, description, data: DATA };
+    const steps: number[] = [];
+    const learner = await WorkerLearner.open(startThread, order, (done) => steps.push(done));
+    const trainer = new LocalTrainer(tinyPlan().network, tinyPlan().local);
+    expect(learner).toMatchObject({ length: LENGTH, samples: 10, memoryBytes: trainer.memoryBytes });
+    const start = { parameters: trainer.initialParameters(), seed: 3, round: 1 };
+    const positions = Int32Array.from({ length: 10 }, (_, i) => i);
+    const expected = await trainer.train(datasetFromArrays(DATA), positions, 8, start);
+    expect({ client: 8, ...(await learner.train(start)) }).toEqual(expected);
+    expect(steps).toEqual([1, 2, 3, 4]);
+    await expect(learner.train(start, AbortSignal.abort())).rejects.toMatchObject({ code: "interrupted" });
+    const stop = new AbortController();
+    const given = learner.train(start, stop.signal);
+    stop.abort();
+    await expect(given).rejects.toMatchObject({ code: "interrupted" });
+    expect({ client: 8, ...(await learner.train(start)) }).toEqual(expected);
+    await learner.close();
+    const open = (more: object) => WorkerLearner.open(startThread, { ...order, ...more });
+    await expect(open({ memoryLimit: 1000 })).rejects.toMatchObject({ code: "does-not-fit" });
+    await expect(open({ data: { ...DATA, classes: ["a", "b", "dog"] } })).rejects.toThrow(/"dog" is not among the classes a, b, c/);
+    expect(await join(federation.url, { token: enrolmentToken(KEYS), data: DATA })).toMatchObject({ rounds: 3, version: 3 });
+    await federation.stop();
+  },
+  WORKERS_MS,
+);

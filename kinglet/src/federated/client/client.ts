@@ -1,22 +1,14 @@
-import * as v from "valibot";
 import { bytesOf, KingletError } from "../../base/index.ts";
 import { type ClientMemory, correctionOf, sentUpdate } from "../client-round.ts";
-import {
-  checkedJson,
-  type Description,
-  encodeUpdate,
-  EnrolAnswer,
-  Refusal,
-  type RefusalReason,
-  type Task,
-  type TaskAnswer,
-} from "../protocol/index.ts";
-import { CoordinatorApi, type Identity } from "./api.ts";
-import { type Conditions, type Readings, unmetConditions } from "./conditions.ts";
 import type { LocalStart } from "../local.ts";
+import { type Description, encodeUpdate, Refusal, type RefusalReason, type Task } from "../protocol/index.ts";
+import { CoordinatorApi } from "./api.ts";
+import { type Conditions, type Readings, unmetConditions } from "./conditions.ts";
+import { Connection, type TransportChoice } from "./connection.ts";
 import type { Learned, Learner } from "./learner.ts";
+import { Membership, type MembershipOptions } from "./membership.ts";
 import { checkStop, patiently, pause } from "./patience.ts";
-import { PollingTransport, type Socket, SocketTransport, type Transport } from "./transport.ts";
+import type { Socket } from "./transport.ts";
 
 /** What a client does, for whoever looks on. */
 export type ClientEvent =
@@ -30,20 +22,9 @@ export type ClientEvent =
   | { readonly event: "left out"; readonly round: number; readonly why: string }
   | { readonly event: "disconnected"; readonly why: string; readonly waitMs: number };
 
-/** A place for a short text that outlives the program, so that a client stays the same one. */
-export interface IdentityStore {
-  load(): Promise<string | null>;
-  save(text: string): Promise<void>;
-}
-
-export interface ClientOptions {
-  /** An enrolment token; needed the first time. */
-  readonly token?: string;
-  /** The project's public key, where it is known: another project's coordinator is then refused. */
-  readonly key?: string;
-  readonly store?: IdentityStore;
-  /** A socket and, where none opens, long polls; or these alone. */
-  readonly transport?: "auto" | "poll";
+export interface ClientOptions extends MembershipOptions {
+  /** Default "auto". */
+  readonly transport?: TransportChoice;
   readonly when?: Conditions;
   readonly onEvent?: (event: ClientEvent) => void;
   /** Ends it. */
@@ -68,8 +49,13 @@ export interface Participation {
   readonly version: number;
 }
 
-/** The identity, and the newest version that this client has seen. */
-const Kept = v.object({ ...EnrolAnswer.entries, newest: v.number() });
+/** What the rounds of a client need, once it has begun. */
+interface Begun {
+  readonly api: CoordinatorApi;
+  readonly membership: Membership;
+  readonly description: Description;
+  readonly learner: Learner;
+}
 
 const CONDITION_MS = 30_000;
 /** A learner that failed so often in a row will fail again. */
@@ -81,195 +67,174 @@ function hasPassed(error: unknown): boolean {
   return error instanceof Refusal && PASSED.includes(error.reason);
 }
 
-/** A client of a federation: it waits for tasks, has a learner train, and sends what was learned. Samples are the learner's own affair. */
-export class FederationClient {
-  private readonly options: ClientOptions;
-  private readonly platform: Platform;
-  private readonly api: CoordinatorApi;
-  private readonly signal: AbortSignal;
-  private identity!: Identity;
-  private description!: Description;
-  private learner!: Learner;
-  private transport: Transport | undefined;
-  private memory: ClientMemory = {};
-  private newest = 0;
-  private accepted = 0;
-  private failures = 0;
-  /** The last round that was answered, and how to give up the one that goes on. */
-  private answered = 0;
-  private current: { readonly round: number; readonly stop: AbortController } | undefined;
+/** What a client does with its options from the beginning to the end. */
+class Run {
+  readonly options: ClientOptions;
+  readonly platform: Platform;
+  readonly signal: AbortSignal;
 
-  private constructor(url: string, options: ClientOptions, platform: Platform) {
+  constructor(options: ClientOptions, platform: Platform) {
     this.options = options;
     this.platform = platform;
     this.signal = options.signal ?? new AbortController().signal;
-    this.api = new CoordinatorApi(url, this.signal);
   }
 
-  /**
-   * Takes part until the federation has finished.
-   * @throws KingletError `interrupted` where the signal says so; `Refusal` where the coordinator does not want this client, or shows what its
-   * project did not sign; what `make` and three trainings in a row throw.
-   */
-  static async run(url: string, make: MakeLearner, options: ClientOptions, platform: Platform): Promise<Participation> {
-    const client = new FederationClient(url, options, platform);
-    const leave = (): void => client.transport?.close();
-    client.signal.addEventListener("abort", leave);
-    try {
-      await client.begin(make);
-      return await client.loop();
-    } finally {
-      client.signal.removeEventListener("abort", leave);
-      client.transport?.close();
-      // There is none where `begin` failed.
-      await (client.learner as Learner | undefined)?.close();
-    }
-  }
-
-  private tell(event: ClientEvent): void {
+  tell(event: ClientEvent): void {
     this.options.onEvent?.(event);
   }
 
-  private patiently<T>(work: () => Promise<T>): Promise<T> {
-    return patiently(work, this.signal, (why, waitMs) => this.tell({ event: "disconnected", why, waitMs }));
-  }
+  readonly patiently = <T>(work: () => Promise<T>): Promise<T> =>
+    patiently(work, this.signal, (why, waitMs) => this.tell({ event: "disconnected", why, waitMs }));
 
-  private async enrol(): Promise<Identity> {
-    const { token, key } = this.options;
-    if (token === undefined) throw new KingletError("misuse", "a client that is new needs an enrolment token");
-    const nonce = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-    const identity = await this.patiently(() => this.api.enrol(token, nonce, key));
-    this.tell({ event: "enrolled", client: identity.client });
-    return identity;
+  async unmet(): Promise<keyof Conditions | undefined> {
+    return (await unmetConditions(this.options.when ?? {}, this.platform.readings))[0];
   }
+}
 
-  private async begin(make: MakeLearner): Promise<void> {
-    const { key, store } = this.options;
-    const text = (await store?.load()) ?? null;
-    const kept = text === null ? undefined : checkedJson(Kept, text, "what this client has kept");
-    if (kept !== undefined && key !== undefined && kept.key !== key)
-      throw new KingletError("misuse", "this client is enrolled in another project", { hint: "Keep each project's identity in its own place." });
-    this.newest = kept?.newest ?? 0;
-    this.identity = kept ?? (await this.enrol());
-    await this.keep();
-    this.description = await this.patiently(() => this.api.description(this.identity));
-    const network = await this.patiently(() => this.api.network(this.identity, this.description));
-    const learner = await make(network, this.description);
-    this.learner = learner;
-    if (learner.length !== this.description.length)
-      throw new KingletError("bad-input", `the learner has ${learner.length} parameters, and the project ${this.description.length}`);
-    this.tell({ event: "ready", samples: learner.samples, memoryBytes: learner.memoryBytes });
+async function begun(url: string, make: MakeLearner, run: Run): Promise<Begun> {
+  const { options, patiently: patient } = run;
+  const api = new CoordinatorApi(url, run.signal);
+  const kept = await Membership.kept(options);
+  const membership = kept ?? (await Membership.enrol(api, options, patient));
+  const { identity } = membership;
+  if (kept === null) run.tell({ event: "enrolled", client: identity.client });
+  const description = await patient(() => api.description(identity));
+  const network = await patient(() => api.network(identity, description));
+  return { api, membership, description, learner: await make(network, description) };
+}
+
+/**
+ * Takes part in a federation until it has finished. Samples are the learner's own affair.
+ * @throws KingletError `interrupted` where the signal says so; `Refusal` where the coordinator does not want this client, or shows what its
+ * project did not sign; what `make` and three trainings in a row throw.
+ */
+export async function takePart(url: string, make: MakeLearner, options: ClientOptions, platform: Platform): Promise<Participation> {
+  const run = new Run(options, platform);
+  const client = await begun(url, make, run);
+  try {
+    return await new ClientRounds(client, run).loop();
+  } finally {
+    await client.learner.close();
   }
+}
 
-  private async keep(): Promise<void> {
-    await this.options.store?.save(JSON.stringify({ ...this.identity, newest: this.newest }));
-  }
+/** A client's rounds: it waits for tasks, has its learner train, and sends what was learned. */
+class ClientRounds {
+  private readonly begun: Begun;
+  private readonly run: Run;
+  private readonly connection: Connection;
+  private memory: ClientMemory = {};
+  private accepted = 0;
+  private failures = 0;
+  /** The last round that was answered. */
+  private answered = 0;
+  /** The round that goes on, and how to give it up. */
+  private current: { readonly round: number; readonly stop: AbortController } | undefined;
 
-  private async connected(): Promise<Transport> {
-    const { api, identity, platform } = this;
-    if (this.options.transport === "poll") return new PollingTransport(api, identity);
-    const onClosed = (round: number): void => {
+  constructor(client: Begun, run: Run) {
+    const { api, membership } = client;
+    this.begun = client;
+    this.run = run;
+    const openSocket = run.options.transport === "poll" ? undefined : run.platform.openSocket;
+    this.connection = new Connection(api, membership.identity, openSocket, (round) => {
       if (this.current?.round === round) this.current.stop.abort();
-    };
-    try {
-      return await SocketTransport.open(await platform.openSocket(api.socketUrl), identity, onClosed);
-    } catch (error) {
-      if (error instanceof Refusal) throw error;
-      return new PollingTransport(api, identity);
-    }
-  }
-
-  private async nextAnswer(): Promise<TaskAnswer | null> {
-    return await this.patiently(async () => {
-      this.transport ??= await this.connected();
-      checkStop(this.signal);
-      try {
-        return await this.transport.next();
-      } catch (error) {
-        this.transport.close();
-        this.transport = undefined;
-        throw error;
-      }
     });
   }
 
-  private async unmet(): Promise<keyof Conditions | undefined> {
-    return (await unmetConditions(this.options.when ?? {}, this.platform.readings))[0];
+  async loop(): Promise<Participation> {
+    const { run, connection } = this;
+    const { description, learner, membership } = this.begun;
+    if (learner.length !== description.length)
+      throw new KingletError("bad-input", `the learner has ${learner.length} parameters, and the project ${description.length}`);
+    run.tell({ event: "ready", samples: learner.samples, memoryBytes: learner.memoryBytes });
+    const leave = (): void => connection.leave();
+    run.signal.addEventListener("abort", leave);
+    try {
+      const version = await this.rounds();
+      return { client: membership.identity.client, rounds: this.accepted, version };
+    } finally {
+      run.signal.removeEventListener("abort", leave);
+      connection.leave();
+    }
   }
 
-  private async loop(): Promise<Participation> {
+  /** Until the federation has finished; gives its version. */
+  private async rounds(): Promise<number> {
+    const { run, connection } = this;
+    let told: string | undefined;
     for (;;) {
-      const missing = await this.unmet();
-      this.tell({ event: "waiting", for: missing ?? "task" });
+      const missing = await run.unmet();
+      const waitsFor = missing ?? "task";
+      if (waitsFor !== told) run.tell({ event: "waiting", for: waitsFor });
+      told = waitsFor;
       if (missing !== undefined) {
-        // Who is not connected is not asked.
-        this.transport?.close();
-        this.transport = undefined;
-        await pause(CONDITION_MS, this.signal);
+        connection.leave();
+        await pause(CONDITION_MS, run.signal);
         continue;
       }
-      const answer = await this.nextAnswer();
+      const answer = await run.patiently(() => connection.next(run.signal));
       if (answer === null) continue;
-      if ("finished" in answer) return { client: this.identity.client, rounds: this.accepted, version: answer.finished.version };
+      if ("finished" in answer) return answer.finished.version;
       // A task may be told twice.
-      if (answer.task.round > this.answered) await this.work(answer.task);
+      if (answer.task.round <= this.answered) continue;
+      await this.work(answer.task);
+      told = undefined;
     }
   }
 
   private async work(task: Task): Promise<void> {
+    const { run } = this;
     const { round } = task;
     const stop = new AbortController();
     const stopAll = (): void => stop.abort();
-    this.signal.addEventListener("abort", stopAll);
+    run.signal.addEventListener("abort", stopAll);
     this.current = { round, stop };
     try {
-      const missing = await this.unmet();
+      const missing = await run.unmet();
       if (missing === undefined) await this.answer(task, stop.signal);
       else await this.decline(round, `it is not ${missing}`);
     } catch (error) {
-      checkStop(this.signal);
-      if (stop.signal.aborted || hasPassed(error)) this.tell({ event: "left out", round, why: "it is over" });
-      else throw error;
+      checkStop(run.signal);
+      if (!stop.signal.aborted && !hasPassed(error)) throw error;
+      run.tell({ event: "left out", round, why: "it is over" });
     } finally {
-      this.signal.removeEventListener("abort", stopAll);
+      run.signal.removeEventListener("abort", stopAll);
       this.current = undefined;
       this.answered = round;
     }
   }
 
   private async decline(round: number, why: string): Promise<void> {
-    await this.patiently(() => this.api.decline(this.identity, round));
-    this.tell({ event: "left out", round, why });
+    const { api, membership } = this.begun;
+    await this.run.patiently(() => api.decline(membership.identity, round));
+    this.run.tell({ event: "left out", round, why });
   }
 
-  private async answer(task: Task, signal: AbortSignal): Promise<void> {
-    const { round, version, seed } = task;
-    const { identity, description, api } = this;
-    if (version < this.newest)
-      throw new Refusal("unauthorized", `the coordinator goes back to version ${version}, and this client has seen ${this.newest}`);
-    const { parameters, control } = await this.patiently(() => api.version(identity, version, description));
-    this.newest = version;
-    await this.keep();
-    this.tell({ event: "training", round, version });
+  private async answer({ round, version, seed }: Task, signal: AbortSignal): Promise<void> {
+    const { api, membership, description } = this.begun;
+    membership.checkNewest(version);
+    const { parameters, control } = await this.run.patiently(() => api.version(membership.identity, version, description));
+    await membership.saw(version);
+    this.run.tell({ event: "training", round, version });
     const correction = description.control ? { correction: correctionOf(control, this.memory, parameters.length) } : {};
     const place = { seed, round, ...correction };
     const learned = await this.trained({ parameters, ...place }, signal);
     if (learned === undefined) return;
-    const { samples, steps } = learned;
     const how = { compression: description.compression, rate: description.local.rate, ...place };
     const { sent, control: moved, memory } = sentUpdate(learned, this.memory, how);
+    const { samples, steps } = learned;
     const update = { round, version, samples, steps, delta: sent.bytes, ...(moved === undefined ? {} : { control: bytesOf(moved) }) };
     const frame = encodeUpdate(update, description.compression);
-    await this.patiently(() => api.submit(identity, round, frame));
+    await this.run.patiently(() => api.submit(membership.identity, round, frame));
     this.memory = memory;
     this.accepted++;
-    this.tell({ event: "sent", round, bytes: frame.length });
+    this.run.tell({ event: "sent", round, bytes: frame.length });
   }
 
   /** What the learner learned; undefined where it could not, and the round was declined. */
   private async trained(start: LocalStart, signal: AbortSignal): Promise<Learned | undefined> {
     try {
-      const learned = await this.learner.train(start, signal);
+      const learned = await this.begun.learner.train(start, signal);
       this.failures = 0;
       return learned;
     } catch (error) {

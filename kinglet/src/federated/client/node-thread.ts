@@ -14,6 +14,8 @@ export function startThread(): WorkerThread<NodeSamples> {
       worker.on("error", (error) => lost(error instanceof Error ? error.message : String(error)));
       worker.on("exit", (code) => lost(`it ended with ${code}`));
     },
-    close: () => worker.terminate(),
+    close: async () => {
+      await worker.terminate();
+    },
   };
 }

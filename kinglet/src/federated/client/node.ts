@@ -7,7 +7,8 @@ import { readKinglet } from "../../formats/index.ts";
 import { DeviceLearner } from "../device/device-learner.ts";
 import type { LinkOptions, SerialLine } from "../device/link.ts";
 import type { OnStep } from "../local.ts";
-import { type ClientOptions, FederationClient, type IdentityStore, type MakeLearner, type Participation, type Platform } from "./client.ts";
+import { type ClientOptions, type MakeLearner, type Participation, type Platform, takePart } from "./client.ts";
+import type { IdentityStore } from "./membership.ts";
 import type { NodeSamples } from "./node-samples.ts";
 import { startThread } from "./node-thread.ts";
 import type { Socket } from "./transport.ts";
@@ -58,22 +59,26 @@ export function fileStore(path: string): IdentityStore {
 
 /**
  * Takes part in a federation until it has finished: trains in a worker when the coordinator asks, and sends updates, never samples.
- * @throws KingletError as `FederationClient.run` does, `does-not-fit` beyond the memory limit.
+ * @throws KingletError as `takePart` does, `does-not-fit` beyond the memory limit.
  */
 export async function join(url: string, options: NodeJoinOptions): Promise<Participation> {
   const { data, memoryLimit, onStep, ...rest } = options;
   const limit = memoryLimit === undefined ? {} : { memoryLimit };
   const make: MakeLearner = (network, description) => WorkerLearner.open(startThread, { network, description, data, ...limit }, onStep);
-  return await FederationClient.run(url, make, rest, NODE);
+  return await takePart(url, make, rest, NODE);
 }
 
 /**
- * Takes part for a device behind a serial line, which learns from its own samples.
- * @throws KingletError as `FederationClient.run` and `DeviceLearner.open` do.
+ * Takes part for a device behind a serial line, which learns from its own samples. The line is closed at the end.
+ * @throws KingletError as `takePart` and `DeviceLearner.open` do.
  */
 export async function joinForDevice(url: string, line: SerialLine, options: ClientOptions & { readonly link?: LinkOptions }): Promise<Participation> {
   const { link, ...rest } = options;
   const make: MakeLearner = (network, { local, augmentation }) =>
     DeviceLearner.open(line, readKinglet(network, "the federation's network"), { ...local, augment: augmentsOf(augmentation) }, link);
-  return await FederationClient.run(url, make, rest, NODE);
+  try {
+    return await takePart(url, make, rest, NODE);
+  } finally {
+    await line.close();
+  }
 }

@@ -1,6 +1,7 @@
 import { datasetFromArrays, type SamplesInMemory } from "../../data/browser.ts";
 import type { OnStep } from "../local.ts";
-import { type ClientOptions, FederationClient, type IdentityStore, type Participation, type Platform } from "./client.ts";
+import { type ClientOptions, type Participation, type Platform, takePart } from "./client.ts";
+import type { IdentityStore } from "./membership.ts";
 import type { FromWorker, ToWorker } from "./training-worker.ts";
 import { type WorkerThread, WorkerLearner } from "./worker-learner.ts";
 
@@ -43,7 +44,7 @@ function startThread(): WorkerThread<SamplesInMemory> {
       worker.onmessage = ({ data }: MessageEvent<FromWorker>) => hear(data);
       worker.onerror = ({ message }) => lost(message || "the page does not allow it");
     },
-    close: () => worker.terminate(),
+    close: async () => worker.terminate(),
   };
 }
 
@@ -54,16 +55,11 @@ export function pageStore(name: string): IdentityStore {
 
 /**
  * Takes part in a federation until it has finished: trains in a worker of this page when the coordinator asks, and sends updates, never samples.
- * @throws KingletError as `FederationClient.run` does, `does-not-fit` beyond the memory limit.
+ * @throws KingletError as `takePart` does, `does-not-fit` beyond the memory limit.
  */
 export async function join(url: string, options: PageJoinOptions): Promise<Participation> {
   const { data, memoryLimit, onStep, ...rest } = options;
   datasetFromArrays(data);
   const limit = memoryLimit === undefined ? {} : { memoryLimit };
-  return await FederationClient.run(
-    url,
-    (network, description) => WorkerLearner.open(startThread, { network, description, data, ...limit }, onStep),
-    rest,
-    PAGE,
-  );
+  return await takePart(url, (network, description) => WorkerLearner.open(startThread, { network, description, data, ...limit }, onStep), rest, PAGE);
 }

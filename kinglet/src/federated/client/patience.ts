@@ -25,7 +25,7 @@ export async function pause(ms: number, signal: AbortSignal): Promise<void> {
 const [FIRST_MS, MOST_MS] = [500, 60_000];
 
 /** How long to wait before trying again: each time twice as long, and by chance less, so that a thousand clients do not come back at once. */
-export function backOffMs(failures: number): number {
+function backOffMs(failures: number): number {
   return Math.min(MOST_MS, FIRST_MS * 2 ** failures) * (0.5 + 0.5 * Math.random());
 }
 

@@ -21,6 +21,8 @@ export interface Socket {
 export type OnClosed = (round: number) => void;
 
 const OPEN_MS = 10_000;
+/** A socket whose other end has vanished says nothing; it is noticed when something is said. */
+const SAY_AGAIN_MS = 60_000;
 
 /** Tasks as they are pushed on a socket. */
 export class SocketTransport implements Transport {
@@ -85,9 +87,14 @@ export class SocketTransport implements Transport {
 
   async next(): Promise<TaskAnswer | null> {
     if (this.said === undefined && this.failure === undefined) {
-      const heard = new Promise<void>((done) => (this.wake = done));
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const heard = new Promise<void>((done) => {
+        this.wake = done;
+        timer = setTimeout(done, SAY_AGAIN_MS);
+      });
       this.say({ type: "ready" });
       await heard;
+      clearTimeout(timer);
     }
     if (this.failure !== undefined) throw this.failure;
     const { said = null } = this;

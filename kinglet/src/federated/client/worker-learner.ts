@@ -7,7 +7,7 @@ import type { FromWorker, ToWorker, TrainingOrder, WorkerFacts } from "./trainin
 export interface WorkerThread<D> {
   post(message: ToWorker<D>): void;
   listen(hear: (message: FromWorker) => void, lost: (why: string) => void): void;
-  close(): void | Promise<unknown>;
+  close(): Promise<void>;
 }
 
 interface Running<D> {

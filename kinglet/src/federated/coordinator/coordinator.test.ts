@@ -248,12 +248,14 @@ test("health and metrics are open; the rest asks for a token of the right kind",
   const nonce = "ab".repeat(16);
   const client = await TestClient.enrol(running.url, token, nonce);
   expect((await TestClient.enrol(running.url, token, nonce)).client).toBe(client.client);
+  // Somebody else's nonce is nobody's who has another token.
+  expect((await TestClient.enrol(running.url, enrolmentToken(KEYS), nonce)).client).toBe(2);
   expect(await reasonOf(TestClient.enrol(running.url, token))).toBe("used-up");
   expect(await reasonOf(TestClient.enrol(running.url, enrolmentToken(KEYS, { expires: Date.now() - 1 })))).toBe("expired");
   expect(await reasonOf(TestClient.enrol(running.url, enrolmentToken(newProjectKeys())))).toBe("wrong-project");
   expect(await (await fetch(`${running.url}/healthz`)).json()).toEqual({ healthy: true });
   const metrics = await (await fetch(`${running.url}/metrics`)).text();
-  expect(metrics).toMatch(/^kinglet_clients_enrolled 1$/m);
+  expect(metrics).toMatch(/^kinglet_clients_enrolled 2$/m);
   expect(metrics).toMatch(/^kinglet_messages_total\{kind="enrol",result="used-up"\} 1$/m);
   for (const path of ["/v1/status", "/v1/export"]) expect((await client.request(path)).status).toBe(400);
   expect((await fetch(`${running.url}/v1/pause`, { method: "POST" })).status).toBe(401);

@@ -1,24 +1,13 @@
-import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { createServer } from "node:net";
-import type { AddressInfo } from "node:net";
 import { join } from "node:path";
-import { fileURLToPath } from "node:url";
 import { Xorshift32 } from "../../base/index.ts";
-import { type ProjectKeys, Refusal, type Task } from "../protocol/index.ts";
-import { ALL_AT_ONCE, enrolmentToken, inventedFrame, KEYS, TestClient, tinyPlan } from "./coordinator-testing.ts";
+import { Refusal, type Task } from "../protocol/index.ts";
+import { ALL_AT_ONCE, enrolmentToken, inventedFrame, KEYS, patiently, sleep, TestClient, tinyPlan } from "./coordinator-testing.ts";
 import { FederatedModel } from "./model.ts";
-import type { RoundRules } from "./plan.ts";
+import { freePort, startProcess } from "./process-testing.ts";
 import { openSqlite } from "./sqlite.ts";
 import type { Memory, StoredModel, StoredRound } from "./store.ts";
-
-export interface ProcessArguments {
-  readonly path: string;
-  readonly port: number;
-  readonly keys: ProjectKeys;
-  readonly rules: RoundRules;
-}
 
 export interface CrashOptions {
   readonly folder: string;
@@ -47,25 +36,7 @@ export interface CrashReport {
   readonly seconds: number;
 }
 
-const sleep = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
 const digestOf = (frame: Uint8Array): string => createHash("sha256").update(frame).digest("hex");
-
-async function freePort(): Promise<number> {
-  const server = createServer();
-  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
-  const { port } = server.address() as AddressInfo;
-  await new Promise((done) => server.close(done));
-  return port;
-}
-
-async function startProcess(args: ProcessArguments): Promise<ChildProcess> {
-  const script = fileURLToPath(new URL("./coordinator-process-testing.ts", import.meta.url));
-  const child = spawn(process.execPath, ["--import", "tsx", script, JSON.stringify(args)], { stdio: ["ignore", "pipe", "inherit"] });
-  const ended = once(child, "exit").then(() => Promise.reject(new Error("the coordinator ended")));
-  ended.catch(() => {});
-  await Promise.race([once(child.stdout!, "data"), ended]);
-  return child;
-}
 
 /** Everything that clients sent and heard. */
 class Diary {
@@ -73,18 +44,6 @@ class Diary {
   readonly sent = new Map<string, Uint8Array>();
   readonly acknowledged: { readonly round: number; readonly client: number; readonly digest: string }[] = [];
   deaths = 0;
-}
-
-/** Tries until the coordinator is there again. */
-async function patiently<T>(act: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await act();
-    } catch (error) {
-      if (error instanceof Refusal && error.reason !== "internal" && error.reason !== "unavailable") throw error;
-      await sleep(50);
-    }
-  }
 }
 
 /** A client that answers each task, but sometimes dies; another life of it comes back and knows nothing. */

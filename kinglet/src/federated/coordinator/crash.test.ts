@@ -14,4 +14,4 @@ test("a coordinator that is killed again and again counts each acknowledged upda
   const report = await runWithCrashes({ folder, clients: 6, rounds: 6, kills: 2, deaths: 0.1, seed: 3 });
   expect(report).toMatchObject({ closed: 6, kills: 2, lost: 0, invented: 0, sameModel: true });
   expect(report.acknowledged).toBeGreaterThan(6);
-});
+}, 600_000);

@@ -6,7 +6,7 @@ const TABLES: readonly string[] = [
   "CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
   // Clients of each enrolment token.
   "CREATE TABLE IF NOT EXISTS tokens (id TEXT PRIMARY KEY, used BIGINT NOT NULL)",
-  "CREATE TABLE IF NOT EXISTS clients (client BIGINT PRIMARY KEY, nonce TEXT NOT NULL UNIQUE, token TEXT NOT NULL, enrolled BIGINT NOT NULL)",
+  "CREATE TABLE IF NOT EXISTS clients (client BIGINT PRIMARY KEY, nonce TEXT NOT NULL, token TEXT NOT NULL, enrolled BIGINT NOT NULL, UNIQUE (token, nonce))",
   // body: parameters and, for SCAFFOLD, the common control variate.
   "CREATE TABLE IF NOT EXISTS models (version BIGINT PRIMARY KEY, manifest TEXT NOT NULL, body BYTES NOT NULL)",
   // What the coordinator's optimizer remembers, for the newest version.

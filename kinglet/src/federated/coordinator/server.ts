@@ -25,7 +25,9 @@ export interface FederationServer {
   stop(): Promise<void>;
 }
 
-const HEADER_MS = 10_000;
+const HEADER_MS = 60_000;
+/** Longer than clients and proxies keep a connection that rests: then they end it, and never while they send. */
+const REST_MS = 75_000;
 /** How long a stop waits for messages that are not whole yet. */
 const PATIENCE_MS = 3000;
 
@@ -36,7 +38,12 @@ export async function serveFederation(coordinator: Coordinator, options: ServerO
   const service = new Service(coordinator, limits, { now: Date.now, log: () => {}, ...options.hooks }, behindProxy);
   const requestTimeout = 1000 * limits.requestSeconds;
   const server = createServer(
-    { requestTimeout, headersTimeout: Math.min(HEADER_MS, requestTimeout), connectionsCheckingInterval: Math.min(1000, requestTimeout) },
+    {
+      requestTimeout,
+      headersTimeout: Math.min(HEADER_MS, requestTimeout),
+      connectionsCheckingInterval: Math.min(1000, requestTimeout),
+      keepAliveTimeout: REST_MS,
+    },
     getRequestListener(federationApp(service).fetch, { overrideGlobalObjects: false }),
   );
   server.maxConnections = limits.connections;

@@ -1,5 +1,6 @@
 import { KingletError } from "../../base/index.ts";
-import { Refusal } from "../protocol/index.ts";
+import { type Enrolment, Refusal } from "../protocol/index.ts";
+import { accept, decline, enrol, type Submission } from "./client-requests.ts";
 import type { Database, Queries, Row, SqlValue } from "./database.ts";
 import { createTables } from "./schema.ts";
 
@@ -44,13 +45,11 @@ export interface NewRound extends Pick<StoredRound, "version" | "opened" | "dead
   readonly clients: readonly number[];
 }
 
-/** An update as it came. */
-export interface Submission {
-  readonly round: number;
-  readonly client: number;
-  readonly version: number;
-  readonly digest: string;
-  readonly frame: Uint8Array;
+/** Something that a client asked for, and who waits for it. */
+interface Waiting {
+  readonly work: (queries: Queries) => Promise<unknown>;
+  readonly done: (result: unknown) => void;
+  readonly fail: (error: unknown) => void;
 }
 
 const toRound = (row: Row): StoredRound => row as unknown as StoredRound;
@@ -61,7 +60,7 @@ const KEPT_VERSIONS = 4;
 /** The state of a federation in a database. Each method is one transaction; what it has given back is durable. */
 export class Store {
   private readonly database: Database;
-  private waiting: { readonly submission: Submission; readonly now: number; readonly done: (error?: unknown) => void }[] = [];
+  private waiting: Waiting[] = [];
 
   private constructor(database: Database) {
     this.database = database;
@@ -110,23 +109,33 @@ export class Store {
     });
   }
 
-  /** The client of a nonce, a new one where it is new. @throws Refusal `used-up` where the token has enrolled `uses` clients. */
-  async enrol({ id, uses }: { readonly id: string; readonly uses: number }, nonce: string, now: number): Promise<number> {
-    return await this.database.transaction(async (queries) => {
-      await queries.run("INSERT INTO tokens (id, used) VALUES (?, 0) ON CONFLICT (id) DO NOTHING", [id]);
-      // The first change of the transaction: enrolments by the same token wait here for each other.
-      const free = await queries.run("UPDATE tokens SET used = used + 1 WHERE id = ? AND used < ?", [id, uses]);
-      const [known] = await queries.all("SELECT client FROM clients WHERE nonce = ? AND token = ?", [nonce, id]);
-      if (known !== undefined) {
-        if (free === 1) await queries.run("UPDATE tokens SET used = used - 1 WHERE id = ?", [id]);
-        return known["client"] as number;
-      }
-      if (free === 0) throw new Refusal("used-up", `this token has enrolled ${uses} ${uses === 1 ? "client" : "clients"}, as many as it may`);
-      const [last] = await queries.all("SELECT COALESCE(MAX(client), 0) AS client FROM clients");
-      const client = (last!["client"] as number) + 1;
-      await queries.run("INSERT INTO clients (client, nonce, token, enrolled) VALUES (?, ?, ?, ?)", [client, nonce, id, now]);
-      return client;
+  /** Does what many clients ask for in the same moment with one commit. A refusal changes nothing, so the others are not harmed. */
+  private grouped<T>(work: (queries: Queries) => Promise<T | Refusal>): Promise<T> {
+    return new Promise((resolve, reject) => {
+      const done = (result: unknown): void => (result instanceof Refusal ? reject(result) : resolve(result as T));
+      this.waiting.push({ work, done, fail: reject });
+      if (this.waiting.length === 1) setImmediate(() => void this.commitWaiting());
     });
+  }
+
+  private async commitWaiting(): Promise<void> {
+    const group = this.waiting;
+    this.waiting = [];
+    try {
+      const results = await this.database.transaction(async (queries) => {
+        const found: unknown[] = [];
+        for (const { work } of group) found.push(await work(queries));
+        return found;
+      });
+      group.forEach(({ done }, i) => done(results[i]));
+    } catch (error) {
+      for (const { fail } of group) fail(error);
+    }
+  }
+
+  /** The client of a nonce, a new one where it is new. @throws Refusal `used-up` where the token has enrolled `uses` clients. */
+  enrol(token: Pick<Enrolment, "id" | "uses">, nonce: string, now: number): Promise<number> {
+    return this.grouped((queries) => enrol(queries, token, nonce, now));
   }
 
   async clientCount(): Promise<number> {
@@ -214,41 +223,16 @@ export class Store {
   }
 
   /**
-   * Keeps an update, once; whoever sends the same again hears the same. Updates that come together share one commit.
+   * Keeps an update, once; whoever sends the same again hears the same.
    * @throws Refusal `not-selected`, `already-answered`, `late` or `malformed`.
    */
-  async accept(submission: Submission, now: number): Promise<void> {
-    await new Promise<void>((resolve, reject) => {
-      this.waiting.push({ submission, now, done: (error) => (error === undefined ? resolve() : reject(error)) });
-      if (this.waiting.length === 1) setImmediate(() => void this.acceptWaiting());
-    });
-  }
-
-  private async acceptWaiting(): Promise<void> {
-    const together = this.waiting;
-    this.waiting = [];
-    try {
-      const refusals = await this.database.transaction(async (queries) => {
-        const found: (Refusal | undefined)[] = [];
-        for (const { submission, now } of together) found.push(await accept(queries, submission, now));
-        return found;
-      });
-      together.forEach(({ done }, i) => done(refusals[i]));
-    } catch (error) {
-      for (const { done } of together) done(error);
-    }
+  accept(submission: Submission, now: number): Promise<void> {
+    return this.grouped((queries) => accept(queries, submission, now));
   }
 
   /** @throws Refusal `not-selected`, `already-answered` or `late`. */
-  async decline(client: number, round: number, now: number): Promise<void> {
-    const refusal = await this.database.transaction(async (queries) => {
-      const reason = await refusalFor(queries, client, round, now);
-      if (reason === "declined") return undefined;
-      if (reason !== undefined) return reason;
-      await queries.run("UPDATE tasks SET status = 'declined' WHERE round = ? AND client = ?", [round, client]);
-      return undefined;
-    });
-    if (refusal !== undefined) throw refusal;
+  decline(client: number, round: number, now: number): Promise<void> {
+    return this.grouped((queries) => decline(queries, client, round, now));
   }
 
   /**
@@ -293,35 +277,4 @@ async function* framesOf(queries: Queries, round: number): AsyncIterable<{ reado
     const [row] = await queries.all("SELECT frame FROM tasks WHERE round = ? AND client = ?", [round, client!]);
     yield { client: client as number, frame: row!["frame"] as Uint8Array };
   }
-}
-
-/** What a client's task says to a message about it; undefined where it may come. Locks the round until the transaction ends. */
-async function refusalFor(queries: Queries, client: number, round: number, now: number): Promise<Refusal | "declined" | undefined> {
-  await queries.run("UPDATE rounds SET status = status WHERE round = ?", [round]);
-  const sql = `SELECT tasks.status AS task, rounds.status AS round, deadline FROM tasks JOIN rounds ON tasks.round = rounds.round
-    WHERE tasks.round = ? AND client = ?`;
-  const [row] = await queries.all(sql, [round, client]);
-  if (row === undefined) return new Refusal("not-selected", `client ${client} was not asked for an update in round ${round}`);
-  if (row["task"] === "answered") return new Refusal("already-answered", `client ${client} has answered round ${round}`);
-  if (row["task"] === "declined") return "declined";
-  if (row["round"] !== "open" || now >= (row["deadline"] as number)) return new Refusal("late", `round ${round} is closed`);
-  return undefined;
-}
-
-async function accept(queries: Queries, { round, client, version, digest, frame }: Submission, now: number): Promise<Refusal | undefined> {
-  const [known] = await queries.all("SELECT digest FROM tasks WHERE round = ? AND client = ? AND status = 'answered'", [round, client]);
-  if (known?.["digest"] === digest) return undefined;
-  const refusal = await refusalFor(queries, client, round, now);
-  if (refusal === "declined") return new Refusal("already-answered", `client ${client} has declined round ${round}`);
-  if (refusal !== undefined) return refusal;
-  const [base] = await queries.all("SELECT version FROM rounds WHERE round = ?", [round]);
-  if (base!["version"] !== version) return new Refusal("malformed", `round ${round} begins with version ${base!["version"]}, not ${version}`);
-  await queries.run("UPDATE tasks SET status = 'answered', digest = ?, bytes = ?, frame = ? WHERE round = ? AND client = ?", [
-    digest,
-    frame.length,
-    frame,
-    round,
-    client,
-  ]);
-  return undefined;
 }

@@ -14,7 +14,7 @@ export const FRAME_HEAD_BYTES = 3;
 export const FRAME_CHECKSUM_BYTES = 4;
 /** With head and checksum fewer than 254 bytes, so that no run without a zero is longer than its length byte can say. */
 export const MOST_PAYLOAD_BYTES = 240;
-export const MOST_FRAME_BYTES: number = FRAME_HEAD_BYTES + MOST_PAYLOAD_BYTES + FRAME_CHECKSUM_BYTES;
+const MOST_FRAME_BYTES = FRAME_HEAD_BYTES + MOST_PAYLOAD_BYTES + FRAME_CHECKSUM_BYTES;
 
 /** Replaces zeros by the distance to the next one (consistent overhead byte stuffing; Cheshire & Baker, 1999) and ends in a zero. */
 function stuffed(body: Uint8Array): Uint8Array {

@@ -7,6 +7,7 @@ export interface SerialLine {
   send(bytes: Uint8Array): void;
   /** Called with bytes as they come, and once when the line is gone. */
   listen(hear: (bytes: Uint8Array) => void, lost: (why: string) => void): void;
+  /** Once it is closed, again does nothing. */
   close(): Promise<void>;
 }
 

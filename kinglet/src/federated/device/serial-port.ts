@@ -28,6 +28,19 @@ export async function openSerialPort(path: string, baud = 115_200): Promise<Seri
         else done();
       });
     });
+  const end = async (): Promise<void> => {
+    await last;
+    // libuv opens the terminal anew for itself, so this descriptor is still ours.
+    const closed = new Promise<void>((done) => input.once("close", () => done()));
+    input.destroy();
+    await closed;
+    try {
+      closeSync(fd);
+    } catch {
+      // Or it did not, and has closed it.
+    }
+  };
+  let ended: Promise<void> | undefined;
   return {
     send: (bytes) => {
       last = last.then(() => put(bytes));
@@ -37,17 +50,6 @@ export async function openSerialPort(path: string, baud = 115_200): Promise<Seri
       input.on("error", (error) => lost(error.message));
       input.on("close", () => lost("the port was closed"));
     },
-    close: async () => {
-      await last;
-      // libuv opens the terminal anew for itself, so this descriptor is still ours.
-      const ended = new Promise<void>((done) => input.once("close", () => done()));
-      input.destroy();
-      await ended;
-      try {
-        closeSync(fd);
-      } catch {
-        // Or it did not, and has closed it.
-      }
-    },
+    close: () => (ended ??= end()),
   };
 }

@@ -1,0 +1,66 @@
+import { type Enrolment, Refusal } from "../protocol/index.ts";
+import type { Queries } from "./database.ts";
+
+// What clients may change in the store. Each is a part of a transaction that others are in, too: where it gives a refusal it has changed nothing.
+
+/** An update as it came. */
+export interface Submission {
+  readonly round: number;
+  readonly client: number;
+  readonly version: number;
+  readonly digest: string;
+  readonly frame: Uint8Array;
+}
+
+/** The client of a nonce, a new one where it is new. */
+export async function enrol(queries: Queries, { id, uses }: Pick<Enrolment, "id" | "uses">, nonce: string, now: number): Promise<number | Refusal> {
+  await queries.run("INSERT INTO tokens (id, used) VALUES (?, 0) ON CONFLICT (id) DO NOTHING", [id]);
+  const [known] = await queries.all("SELECT client FROM clients WHERE nonce = ? AND token = ?", [nonce, id]);
+  if (known !== undefined) return known["client"] as number;
+  const free = await queries.run("UPDATE tokens SET used = used + 1 WHERE id = ? AND used < ?", [id, uses]);
+  if (free === 0) return new Refusal("used-up", `this token has enrolled ${uses} ${uses === 1 ? "client" : "clients"}, as many as it may`);
+  const [last] = await queries.all("SELECT COALESCE(MAX(client), 0) AS client FROM clients");
+  const client = (last!["client"] as number) + 1;
+  await queries.run("INSERT INTO clients (client, nonce, token, enrolled) VALUES (?, ?, ?, ?)", [client, nonce, id, now]);
+  return client;
+}
+
+/** What a client's task says to a message about it; undefined where it may come. Locks the round until the transaction ends. */
+async function refusalFor(queries: Queries, client: number, round: number, now: number): Promise<Refusal | "declined" | undefined> {
+  await queries.run("UPDATE rounds SET status = status WHERE round = ?", [round]);
+  const sql = `SELECT tasks.status AS task, rounds.status AS round, deadline FROM tasks JOIN rounds ON tasks.round = rounds.round
+    WHERE tasks.round = ? AND client = ?`;
+  const [row] = await queries.all(sql, [round, client]);
+  if (row === undefined) return new Refusal("not-selected", `client ${client} was not asked for an update in round ${round}`);
+  if (row["task"] === "answered") return new Refusal("already-answered", `client ${client} has answered round ${round}`);
+  if (row["task"] === "declined") return "declined";
+  if (row["round"] !== "open" || now >= (row["deadline"] as number)) return new Refusal("late", `round ${round} is closed`);
+  return undefined;
+}
+
+/** Keeps an update, unless it is there already. */
+export async function accept(queries: Queries, { round, client, version, digest, frame }: Submission, now: number): Promise<Refusal | undefined> {
+  const [known] = await queries.all("SELECT digest FROM tasks WHERE round = ? AND client = ? AND status = 'answered'", [round, client]);
+  if (known?.["digest"] === digest) return undefined;
+  const refusal = await refusalFor(queries, client, round, now);
+  if (refusal === "declined") return new Refusal("already-answered", `client ${client} has declined round ${round}`);
+  if (refusal !== undefined) return refusal;
+  const [base] = await queries.all("SELECT version FROM rounds WHERE round = ?", [round]);
+  if (base!["version"] !== version) return new Refusal("malformed", `round ${round} begins with version ${base!["version"]}, not ${version}`);
+  await queries.run("UPDATE tasks SET status = 'answered', digest = ?, bytes = ?, frame = ? WHERE round = ? AND client = ?", [
+    digest,
+    frame.length,
+    frame,
+    round,
+    client,
+  ]);
+  return undefined;
+}
+
+/** A client that was asked will not answer. */
+export async function decline(queries: Queries, client: number, round: number, now: number): Promise<Refusal | undefined> {
+  const refusal = await refusalFor(queries, client, round, now);
+  if (refusal === "declined") return undefined;
+  if (refusal === undefined) await queries.run("UPDATE tasks SET status = 'declined' WHERE round = ? AND client = ?", [round, client]);
+  return refusal;
+}
