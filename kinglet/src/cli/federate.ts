@@ -1,5 +1,5 @@
 import { join } from "node:path";
-import { type Command, InvalidArgumentError, Option } from "commander";
+import { type Command, Option } from "commander";
 import { KingletError } from "../base/index.ts";
 import type { Dataset } from "../data/index.ts";
 import {
@@ -12,6 +12,7 @@ import {
   personalAccuracy,
   personalise,
   type PersonalReport,
+  type Privacy,
   type RoundReport,
   type SecureAggregation,
   simulate,
@@ -32,49 +33,30 @@ import {
 } from "../project/index.ts";
 import { renderFederation, sparkline } from "../report/index.ts";
 import { positive } from "./arguments.ts";
+import { addAdministration } from "./federate-admin.ts";
+import { above, compressionOf, type LearningOptions, learningFlags, privacyOf } from "./federate-learning.ts";
+import { addServe } from "./federate-serve.ts";
 import { writeFiles } from "./files.ts";
 import { bytes, count, plain } from "./format.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
-import { projectName } from "./project-files.ts";
+import { FEDERATED_FILE, projectName } from "./project-files.ts";
 import { percent } from "./train-text.ts";
 import { version } from "./version.ts";
 
-/** The network that a federation learned, and how its rounds went. */
-const FEDERATED_FILE = "model.federated.kinglet";
+/** How the rounds of a simulation went. */
 const ROUNDS_FILE = "federation.json";
 const PAGE_FILE = "federation.html";
-
-interface SimulateCliOptions extends CommonOptions {
-  readonly clients: number;
-  readonly rounds: number;
-  readonly split: string;
-  readonly share: number;
-  readonly strategy: keyof typeof STRATEGIES;
-  readonly epochs: number;
-  readonly batch: number;
-  readonly rate: number;
-  readonly seed?: number;
-  readonly compress: string;
-  readonly clip?: number;
-  readonly noise?: number;
-  readonly budget?: number;
-  readonly delta: number;
-  readonly secure?: true;
-  readonly dropOut?: number;
-  readonly personalise?: number;
-  readonly until?: number;
-}
 
 /** Of a client's samples where the others judge a head of its own. */
 const LEARNED_SHARE = 0.75;
 
-function above(least: number, most: number, inclusive: boolean): (text: string) => number {
-  return (text) => {
-    const value = Number(text);
-    if (!(value > least || (inclusive && value === least)) || !(value <= most))
-      throw new InvalidArgumentError(`Give a number ${inclusive ? "from" : "above"} ${least}${most === Number.MAX_VALUE ? "" : ` to ${most}`}.`);
-    return value;
-  };
+interface SimulateCliOptions extends CommonOptions, LearningOptions {
+  readonly clients: number;
+  readonly split: string;
+  readonly secure?: true;
+  readonly dropOut?: number;
+  readonly personalise?: number;
+  readonly until?: number;
 }
 
 /** "iid", "label:2", "dirichlet:0.5" or "group". */
@@ -86,15 +68,6 @@ function partitionOf(text: string, clients: number): Partition {
   if (kind === "label" && Number.isInteger(number) && number >= 1) return { kind, clients, perClient: number };
   if (kind === "dirichlet" && number > 0) return { kind, clients, alpha: number };
   throw new KingletError("misuse", `--split is ${text}; possible are iid, label:N, dirichlet:ALPHA and group`);
-}
-
-/** "none", "8bit", "4bit" or "top:0.01". */
-function compressionOf(text: string): Compression {
-  if (text === "none") return { kind: "none" };
-  if (text === "8bit" || text === "4bit") return { kind: "quantize", bits: text === "8bit" ? 8 : 4 };
-  const share = text.startsWith("top:") ? Number(text.slice(4)) : Number.NaN;
-  if (share > 0 && share <= 1) return { kind: "topK", share };
-  throw new KingletError("misuse", `--compress is ${text}; possible are none, 8bit, 4bit and top:SHARE`);
 }
 
 /** Lines as rounds come: all on a terminal that draws anew, else each as it is. */
@@ -147,7 +120,12 @@ interface Stage {
   readonly folder: string;
   readonly config: ProjectConfig;
   readonly dataset: Dataset;
-  readonly how: { readonly split: Partition; readonly compression: Compression; readonly secure?: SecureAggregation };
+  readonly how: {
+    readonly split: Partition;
+    readonly compression: Compression;
+    readonly privacy: Privacy | undefined;
+    readonly secure: SecureAggregation | undefined;
+  };
 }
 
 /** What a simulation gave; `people` where clients got heads of their own. */
@@ -170,8 +148,6 @@ async function run({ folder, config, dataset, how }: Stage, options: SimulateCli
   const display = new RoundDisplay(io, options.rounds);
   const stop = new AbortController();
   const quiet = io.onStop?.(() => stop.abort());
-  const { clip, noise, budget, delta, until } = options;
-  const privacy = clip === undefined || noise === undefined ? undefined : { clip, noise, delta, ...(budget === undefined ? {} : { budget }) };
   const local: LocalTraining = {
     optimizer: { kind: "sgd", momentum: 0 },
     epochs: options.epochs,
@@ -189,19 +165,16 @@ async function run({ folder, config, dataset, how }: Stage, options: SimulateCli
       share: options.share,
       seed: config.seed,
       compression: how.compression,
-      ...(privacy === undefined ? {} : { privacy }),
+      ...(how.privacy === undefined ? {} : { privacy: how.privacy }),
       ...(how.secure === undefined ? {} : { secure: how.secure }),
-      ...(until === undefined ? {} : { until }),
+      ...(options.until === undefined ? {} : { until: options.until }),
       test: judged,
       onRound: (report) => display.round(report),
       signal: stop.signal,
     });
     if (own === undefined) return { result, clients: clients.length };
-    return {
-      result,
-      clients: clients.length,
-      people: await personalise(result.network, dataset, own, { ...local, epochs: options.personalise! }, config.seed),
-    };
+    const people = await personalise(result.network, dataset, own, { ...local, epochs: options.personalise! }, config.seed);
+    return { result, clients: clients.length, people };
   } finally {
     await memory.close();
     display.end();
@@ -215,13 +188,12 @@ function personalText(people: readonly PersonalReport[]): string {
 }
 
 async function simulateProject(given: string | undefined, options: SimulateCliOptions, io: Io): Promise<void> {
-  if ((options.clip === undefined) !== (options.noise === undefined)) throw new KingletError("misuse", "privacy needs both --clip and --noise");
-  if (options.budget !== undefined && options.noise === undefined) throw new KingletError("misuse", "a budget needs --clip and --noise");
   if (options.dropOut !== undefined && options.secure === undefined) throw new KingletError("misuse", "--drop-out needs --secure");
   const how = {
     split: partitionOf(options.split, options.clients),
     compression: compressionOf(options.compress),
-    ...(options.secure === undefined ? {} : { secure: { dropOut: options.dropOut ?? 0 } }),
+    privacy: privacyOf(options),
+    secure: options.secure === undefined ? undefined : { dropOut: options.dropOut ?? 0 },
   };
   const folder = given ?? io.folder ?? ".";
   const config = { ...(await loadConfig(folder)), ...(options.seed === undefined ? {} : { seed: options.seed }) };
@@ -243,7 +215,7 @@ async function simulateProject(given: string | undefined, options: SimulateCliOp
       [
         `After ${result.reports.length} rounds ${percent(accuracy)} of ${count(samples)} samples are right; clients sent ${bytes(sent)} in all.`,
         ...(people === undefined ? [] : [personalText(people)]),
-        `Written: ${plain(join(folder, FEDERATED_FILE))}, ${plain(join(folder, ROUNDS_FILE))}, ${plain(join(folder, PAGE_FILE))}`,
+        `Written: ${[FEDERATED_FILE, ROUNDS_FILE, PAGE_FILE].map((name) => plain(join(folder, name))).join(", ")}`,
         `Next: kinglet quantize ${plain(join(folder, FEDERATED_FILE))} --calibrate SAMPLES, kinglet compile`,
       ].join("\n"),
     );
@@ -262,33 +234,25 @@ Examples:
 
 export function addFederate(program: Command, io: Io): void {
   const federate = program.command("federate").description("Learns from data that stays where it is.");
-  federate
-    .command("simulate")
-    .description("Plays a federation on this machine: many clients with parts of a project's data, who share updates and no samples.")
-    .argument("[dir]", `the project's folder, with ${CONFIG_FILE} (default: this folder)`)
-    .option("--clients <n>", "how many there are", positive, 100)
-    .option("--rounds <n>", "how many there are", positive, 50)
-    .option("--split <how>", "how samples are spread: iid, label:N classes each, dirichlet:ALPHA, or group (a client for each person)", "iid")
-    .addOption(new Option("--share <share>", "of the clients in a round").argParser(above(0, 1, false)).default(0.1))
-    .addOption(new Option("--strategy <name>", "how updates become one").choices(Object.keys(STRATEGIES)).default("fedavg"))
-    .option("--epochs <n>", "passes over a client's samples in a round", positive, 1)
-    .option("--batch <n>", "samples of a step", positive, 10)
-    .addOption(new Option("--rate <rate>", "of the clients' gradient descent").argParser(above(0, 1e3, false)).default(0.1))
-    .option("--compress <how>", "how updates travel: none, 8bit, 4bit or top:SHARE", "none")
-    .addOption(new Option("--clip <length>", "privacy: updates are shortened to this").argParser(above(0, Number.MAX_VALUE, false)))
-    .addOption(new Option("--noise <factor>", "privacy: noise on their sum, in such lengths").argParser(above(0, 1e6, true)))
-    .addOption(new Option("--budget <epsilon>", "privacy: ends before ε is larger").argParser(above(0, Number.MAX_VALUE, false)))
-    .addOption(new Option("--delta <delta>", "privacy: the δ that ε is for").argParser(above(0, 0.5, false)).default(1e-5))
+  learningFlags(
+    federate
+      .command("simulate")
+      .description("Plays a federation on this machine: many clients with parts of a project's data, who share updates and no samples.")
+      .argument("[dir]", `the project's folder, with ${CONFIG_FILE} (default: this folder)`)
+      .option("--clients <n>", "how many there are", positive, 100)
+      .option("--split <how>", "how samples are spread: iid, label:N classes each, dirichlet:ALPHA, or group (a client for each person)", "iid"),
+  )
     .option("--secure", "the coordinator sees nothing but the sum of updates; their bytes and time are told")
     .addOption(new Option("--drop-out <share>", "with --secure: probability of a client to leave in a round").argParser(above(0, 1, true)))
     .option(
       "--personalise <epochs>",
-      "then each client trains a last layer of its own, and is judged on a quarter of its samples that it kept back",
+      "then each client trains a last layer of its own; a quarter of its samples, which it keeps back, judges",
       positive,
     )
     .addOption(new Option("--until <share>", "ends once so many answers are right").argParser(above(0, 1, false)))
-    .addOption(new Option("--seed <n>", "instead of the configuration's").argParser(above(0, 2 ** 32 - 1, true)))
     .option("--json", "one JSON document on stdout")
     .addHelpText("after", EXAMPLES)
     .action((folder: string | undefined, options: SimulateCliOptions) => simulateProject(folder, options, io));
+  addServe(federate, io);
+  addAdministration(federate, io);
 }

@@ -5,6 +5,8 @@ import { basename, join, resolve } from "node:path";
 export const MODEL_FILE = "model.kinglet";
 export const PRUNED_FILE = "model.pruned.kinglet";
 export const QUANTIZED_FILE = "model.int8.kinglet";
+/** The network that a federation learned. */
+export const FEDERATED_FILE = "model.federated.kinglet";
 export const TRAINING_FILE = "training.json";
 export const REPORT_FILE = "report.html";
 export const FIRMWARE_FOLDER = "firmware";

@@ -60,3 +60,38 @@ export const MANIFEST_HEADER = "kinglet-manifest";
 
 /** GET /v1/task?wait=SECONDS waits at most so long. */
 export const MOST_WAIT_SECONDS = 60;
+
+const RoundReport = v.object({
+  round: whole(1),
+  /** That clients began with. */
+  version: whole(0),
+  status: v.picklist(["open", "closed", "given up"]),
+  opened: Time,
+  deadline: Time,
+  ended: v.nullable(Time),
+  /** Updates that were wanted, of how many clients that were asked, out of how many that were ready. */
+  wanted: whole(0),
+  selected: whole(0),
+  ready: whole(0),
+  answered: whole(0),
+  declined: whole(0),
+  /** What clients sent. */
+  bytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+});
+
+/** GET /v1/status, for the holder of an `admin` token. */
+export const StatusAnswer = v.object({
+  project: ProjectId,
+  name: v.string(),
+  /** The newest of the model. */
+  version: whole(0),
+  /** The version to reach. */
+  goal: whole(0),
+  state: v.picklist(["learning", "paused", "finished"]),
+  clients: v.object({ enrolled: whole(0), ready: whole(0), connections: whole(0) }),
+  /** The privacy spent so far; null is infinitely much. */
+  epsilon: v.exactOptional(v.nullable(v.number())),
+  /** The last ones, newest first. */
+  rounds: v.array(RoundReport),
+});
+export type StatusAnswer = v.InferOutput<typeof StatusAnswer>;

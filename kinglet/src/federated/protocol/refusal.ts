@@ -15,8 +15,6 @@ export const REFUSALS = {
   /** An update of a client that was not asked for one. */
   "not-selected": 403,
   "not-found": 404,
-  /** It came too slowly. */
-  slow: 408,
   /** The client has answered this round otherwise. */
   "already-answered": 409,
   /** The round is closed. */

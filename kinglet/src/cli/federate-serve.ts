@@ -1,0 +1,193 @@
+import { createWriteStream } from "node:fs";
+import { mkdir } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { type Command, Option } from "commander";
+import {
+  Coordinator,
+  DEFAULT_RULES,
+  type FederationPlan,
+  type LogEvent,
+  openSqlite,
+  type RoundRules,
+  serveFederation,
+  STRATEGIES,
+} from "../federated/index.ts";
+import {
+  CONFIG_FILE,
+  loadConfig,
+  measureFeatures,
+  type ProjectConfig,
+  projectData,
+  projectNetwork,
+  projectSplit,
+  readStartWeights,
+} from "../project/index.ts";
+import { positive, whole } from "./arguments.ts";
+import { FEDERATION_FOLDER, projectKeysOrNew } from "./federate-keys.ts";
+import { above, compressionOf, type LearningOptions, learningFlags, privacyOf } from "./federate-learning.ts";
+import { writeFiles } from "./files.ts";
+import { bytes, count, plain, plural } from "./format.ts";
+import { answer, type CommonOptions, type Io } from "./io.ts";
+import { loadModel } from "./model.ts";
+import { FEDERATED_FILE, projectName } from "./project-files.ts";
+
+const STORE_FILE = "federation.db";
+
+interface ServeOptions extends CommonOptions, LearningOptions {
+  readonly port: number;
+  readonly host?: string;
+  readonly store?: string;
+  readonly model?: string;
+  readonly ready: number;
+  readonly minimum: number;
+  readonly spare: number;
+  readonly deadline: number;
+  readonly behindProxy?: boolean;
+  readonly log?: string;
+}
+
+/** The network to begin with: a file, or the project's own with its data's shape, classes and statistics. */
+async function startingNetwork(
+  folder: string,
+  config: ProjectConfig,
+  model: string | undefined,
+): Promise<Pick<FederationPlan, "network" | "classes">> {
+  if (model !== undefined) {
+    const { graph } = await loadModel(model);
+    return { network: graph, classes: graph.metadata?.["labels"]?.split("\n") ?? [] };
+  }
+  const dataset = await projectData(folder);
+  try {
+    const normalization = await measureFeatures(config, dataset, projectSplit(config, dataset).train);
+    return { network: projectNetwork(config, dataset.info, normalization, await readStartWeights(folder, config)), classes: dataset.info.classes };
+  } finally {
+    await dataset.close();
+  }
+}
+
+async function planOf(folder: string, options: ServeOptions): Promise<FederationPlan> {
+  const [compression, privacy] = [compressionOf(options.compress), privacyOf(options)];
+  const config = { ...(await loadConfig(folder)), ...(options.seed === undefined ? {} : { seed: options.seed }) };
+  return {
+    name: projectName(folder),
+    ...(await startingNetwork(folder, config, options.model)),
+    local: { optimizer: { kind: "sgd", momentum: 0 }, epochs: options.epochs, batchSize: options.batch, rate: options.rate },
+    augmentation: { ...config.augmentation },
+    strategy: STRATEGIES[options.strategy],
+    compression,
+    ...(privacy === undefined ? {} : { privacy }),
+    seed: config.seed,
+  };
+}
+
+/** One line for what a person wants to see; refusals and enrolments are for the log. */
+function eventText(event: LogEvent, goal: number): string | null {
+  const { round, version, updates, bytes: sent, ms, why, message } = event;
+  switch (event.event) {
+    case "round begun":
+      return `round ${round}: ${count(Number(event["selected"]))} of ${plural(Number(event["ready"]), "ready client")} are asked`;
+    case "round closed":
+      return `round ${round}: ${plural(Number(updates), "update")}, ${bytes(Number(sent))}, ${(Number(ms) / 1000).toFixed(1)} s; version ${version} of ${goal}`;
+    case "round given up":
+      return `round ${round}: given up, ${why}`;
+    case "finished":
+      return `finished with version ${version}: ${why}`;
+    case "round failed":
+    case "failed":
+      return `something failed: ${message}`;
+    default:
+      return null;
+  }
+}
+
+/** A line of JSON for each event; trouble with the file is told once. */
+function logTo(path: string, io: Io): { write(event: LogEvent): void; end(): Promise<void> } {
+  const stream = createWriteStream(path, { flags: "a", mode: 0o600 });
+  stream.once("error", (error) => io.err(`no log is written: ${error.message}\n`));
+  stream.on("error", () => {});
+  return {
+    write: (event) => void stream.write(`${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`),
+    end: () => new Promise((done) => (stream.destroyed ? done() : stream.end(() => done()))),
+  };
+}
+
+function stopAsked(io: Io): Promise<void> {
+  return new Promise((done) => {
+    const quiet = io.onStop?.(() => {
+      quiet?.();
+      done();
+    });
+  });
+}
+
+async function serveProject(given: string | undefined, options: ServeOptions, io: Io): Promise<void> {
+  const folder = given ?? io.folder ?? ".";
+  const { rounds, share, ready, minimum, spare, deadline } = options;
+  const rules: RoundRules = { ...DEFAULT_RULES, rounds, share, ready, minimum, spare, seconds: deadline };
+  const plan = await planOf(folder, options);
+  const keys = await projectKeysOrNew(folder);
+  const store = options.store ?? join(folder, FEDERATION_FOLDER, STORE_FILE);
+  await mkdir(dirname(store), { recursive: true });
+  const log = options.log === undefined ? undefined : logTo(options.log, io);
+  const hooks = {
+    log: (event: LogEvent): void => {
+      log?.write(event);
+      const text = eventText(event, rules.rounds);
+      if (text !== null) io.err(`${text}\n`);
+    },
+  };
+  const coordinator = await Coordinator.open(await openSqlite(store), { plan, rules, keys, hooks });
+  try {
+    const { port, behindProxy, host } = options;
+    const server = await serveFederation(coordinator, {
+      port,
+      hooks,
+      ...(host === undefined ? {} : { host }),
+      ...(behindProxy === true ? { behindProxy } : {}),
+    });
+    const { length } = coordinator.model.form;
+    io.err(`${plain(plan.name)}, ${count(length)} parameters, listens on port ${server.port}; its key is ${keys.publicKey}\n`);
+    io.err("kinglet federate token makes tokens for its clients; Ctrl-C ends, and the same command goes on\n");
+    await stopAsked(io);
+    io.err("stopping\n");
+    await server.stop();
+    const [status, file] = [await coordinator.status(), join(folder, FEDERATED_FILE)];
+    if (status.version > 0) await writeFiles(new Map([[file, await coordinator.export()]]));
+    answer(io, options, status, () =>
+      status.version > 0 ? `Version ${status.version} of ${rules.rounds}. Written: ${plain(file)}` : "No round was finished.",
+    );
+  } finally {
+    await coordinator.close();
+    await log?.end();
+  }
+}
+
+const EXAMPLES = `
+The store, the project's key and the newest model lie in the project's folder. Without data of its own a
+project serves a network that knows its classes: --model.
+
+Examples:
+  kinglet federate serve --port 8080 --rounds 100 --share 0.2
+  kinglet federate serve clouds/ --model clouds/model.kinglet --compress 8bit --clip 1 --noise 1 --budget 8`;
+
+export function addServe(federate: Command, io: Io): void {
+  learningFlags(
+    federate
+      .command("serve")
+      .description("Coordinates a federation: clients enrol with a token, train on data that they keep, and send updates.")
+      .argument("[dir]", `the project's folder, with ${CONFIG_FILE} (default: this folder)`)
+      .option("--port <n>", "to listen on", whole(0, 65_535), 8080)
+      .option("--host <address>", "to listen at (default: all of this machine)")
+      .option("--store <file>", `SQLite file with all state (default: ${FEDERATION_FOLDER}/${STORE_FILE} of the project)`)
+      .option("--model <file>", "the network to begin with, instead of a new one"),
+  )
+    .option("--ready <n>", "clients without whom no round begins", positive, DEFAULT_RULES.ready)
+    .option("--minimum <n>", "updates without which a round is given up", positive, DEFAULT_RULES.minimum)
+    .addOption(new Option("--spare <factor>", "clients asked for each update wanted").argParser(above(1, 10, true)).default(DEFAULT_RULES.spare))
+    .addOption(new Option("--deadline <seconds>", "of a round").argParser(above(0, 1e6, false)).default(DEFAULT_RULES.seconds))
+    .option("--behind-proxy", "take clients' addresses from X-Forwarded-For")
+    .option("--log <file>", "a line of JSON for each event is added to it")
+    .option("--json", "one JSON document on stdout at the end")
+    .addHelpText("after", EXAMPLES)
+    .action((folder: string | undefined, options: ServeOptions) => serveProject(folder, options, io));
+}

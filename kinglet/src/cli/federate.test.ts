@@ -1,0 +1,105 @@
+import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { inventedFrame, TestClient } from "../federated/coordinator/coordinator-testing.ts";
+import { readKinglet } from "../formats/index.ts";
+import { main } from "./main.ts";
+import { commandsIn, type Ran } from "./testing.ts";
+
+let [folder, project] = ["", ""];
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "kinglet-federate-"));
+  project = join(folder, "tiny");
+  await commandsIn({ folder })("init", "tiny", "--from", "motion");
+  await writeFile(
+    join(project, "kinglet.config.ts"),
+    `export default { network: { name: "mlp", options: { hidden: [6] } }, epochs: 3, batch: 8, optimizer: { kind: "adam" }, schedule: { kind: "constant", rate: 0.02 } };`,
+  );
+  const rows = Array.from({ length: 40 }, (_, r) =>
+    Array.from({ length: 8 }, (_, t) => `${r},${r % 2 ? "up" : "down"},${(r % 2 ? t : -t) + (r % 7) / 7}`),
+  );
+  await writeFile(join(folder, "moves.csv"), `recording,label,x\n${rows.flat().join("\n")}\n`);
+  const words = ["--label", "column:label", "--recording", "recording", "--columns", "x", "--window", "8", "--out", join(project, ".kinglet/data")];
+  expect((await kinglet("data", "import", join(folder, "moves.csv"), ...words)).code).toBe(0);
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const kinglet = (...argv: string[]): Promise<Ran> => commandsIn({ folder: project })(...argv);
+
+interface Serving {
+  readonly url: string;
+  /** As Ctrl-C does; gives all that it said. */
+  stop(): Promise<Ran>;
+}
+
+/** `federate serve` as typed, until it listens. */
+async function serve(...argv: string[]): Promise<Serving> {
+  let [out, err] = ["", ""];
+  let stop: () => void = () => {};
+  let listening: (port: string) => void = () => {};
+  const port = new Promise<string>((done) => (listening = done));
+  const hear = (text: string): void => {
+    err += text;
+    const found = /listens on port (\d+)/.exec(err);
+    if (found !== null) listening(found[1]!);
+  };
+  const io = { folder: project, out: (text: string) => void (out += text), err: hear, onStop: (asked: () => void) => ((stop = asked), () => {}) };
+  const code = main(["federate", "serve", "--port", "0", "--host", "127.0.0.1", ...argv], io);
+  const first = await Promise.race([port, code]);
+  if (typeof first === "number") throw new Error(err);
+  return {
+    url: `http://127.0.0.1:${first}`,
+    stop: async () => {
+      stop();
+      return { code: await code, out, err };
+    },
+  };
+}
+
+test("a project is served, watched, paused, exported, and goes on where it was", async () => {
+  const words = ["--rounds", "2", "--share", "1", "--ready", "2", "--log", join(folder, "log.jsonl")];
+  const first = await serve(...words);
+  const token = await kinglet("federate", "token", "--uses", "2", "--days", "1");
+  expect(token.err).toMatch(/enrols 2 clients until/);
+  expect((await stat(join(project, ".kinglet/federation.key"))).mode & 0o777).toBe(0o600);
+  const clients = [await TestClient.enrol(first.url, token.out.trim()), await TestClient.enrol(first.url, token.out.trim())];
+  const round = async (length: number): Promise<void> => {
+    const answers = await Promise.all(clients.map((client) => client.task(20)));
+    for (const [i, answer] of answers.entries())
+      if (answer !== null && "task" in answer) await clients[i]!.submit(answer.task.round, inventedFrame(answer.task, i, length));
+  };
+  const { length } = await clients[0]!.parameters(0);
+  await round(length);
+  await expect.poll(async () => (JSON.parse((await kinglet("federate", "status", first.url, "--json")).out) as { version: number }).version).toBe(1);
+  expect((await kinglet("federate", "pause", first.url)).out).toMatch(/paused, version 1 of 2\n2 clients enrolled[\s\S]*Round {2}From version/);
+  const stopped = await first.stop();
+  expect(stopped).toMatchObject({ code: 0 });
+  expect(stopped.err).toMatch(/round 1: 2 of 2 ready clients are asked\nround 1: 2 updates, [\d,]+ bytes, .*; version 1 of 2/);
+  expect(stopped.out).toMatch(/^Version 1 of 2\. Written: .*model\.federated\.kinglet/);
+
+  const second = await serve(...words);
+  for (const client of clients) client.url = second.url;
+  expect((await kinglet("federate", "resume", second.url)).out).toMatch(/learning, version 1 of 2/);
+  await round(length);
+  expect(await clients[0]!.task(20)).toEqual({ finished: { version: 2 } });
+  expect((await kinglet("federate", "export", second.url, "--out", "out.kinglet")).code).toBe(0);
+  const exported = await readFile(join(project, "out.kinglet"));
+  await second.stop();
+  expect(await readFile(join(project, "model.federated.kinglet"))).toEqual(exported);
+  expect(readKinglet(exported, "out.kinglet").metadata).toMatchObject({ labels: "down\nup" });
+  const events = (await readFile(join(folder, "log.jsonl"), "utf8"))
+    .trim()
+    .split("\n")
+    .map((line) => (JSON.parse(line) as { event: string }).event);
+  expect(events).toEqual(expect.arrayContaining(["enrolled", "round begun", "round closed", "paused", "finished"]));
+  // What the store began with holds.
+  await expect(serve("--strategy", "fedadam")).rejects.toThrow(/began with another strategy/);
+});
+
+test("wrong words and addresses are told", async () => {
+  expect((await kinglet("federate", "serve", "--clip", "1")).err).toMatch(/privacy needs both --clip and --noise/);
+  expect((await kinglet("federate", "serve", "--spare", "0.5")).code).toBe(2);
+  expect((await kinglet("federate", "status", "http://127.0.0.1:1")).err).toMatch(/no coordinator answers there/);
+  expect((await commandsIn({ folder })("federate", "status", "http://127.0.0.1:1")).err).toMatch(/has no key yet/);
+});

@@ -1,0 +1,200 @@
+import { createHash } from "node:crypto";
+import {
+  checkTime,
+  type Claims,
+  decodeUpdate,
+  type EnrolAnswer,
+  type EnrolRequest,
+  openSigned,
+  type ProjectKeys,
+  Refusal,
+  sign,
+  type StatusAnswer,
+  type TaskAnswer,
+  updateNumbers,
+} from "../protocol/index.ts";
+import { privacySpent } from "../round.ts";
+import type { Database } from "./database.ts";
+import type { Hooks } from "./hooks.ts";
+import { FederatedModel } from "./model.ts";
+import { checkRules, type FederationPlan, type RoundRules } from "./plan.ts";
+import { type Listener, Presence, type Seat } from "./presence.ts";
+import { RoundLoop, taskOf } from "./round-loop.ts";
+import { Store, type StoredModel, type StoredRound } from "./store.ts";
+
+export interface CoordinatorOptions {
+  readonly plan: FederationPlan;
+  readonly rules: RoundRules;
+  readonly keys: ProjectKeys;
+  readonly hooks?: Partial<Hooks>;
+}
+
+const CREDENTIAL_MS = 365 * 24 * 3600 * 1000;
+/** Checking a signature takes a millisecond; clients show theirs again and again. */
+const MOST_KNOWN_CREDENTIALS = 20_000;
+const REPORTED_ROUNDS = 20;
+
+/**
+ * The coordinator of a federation, without its network: who takes part, what they are asked, and what becomes of their updates. Whatever it has
+ * acknowledged is in the database; a message that it refuses has changed nothing.
+ */
+export class Coordinator {
+  readonly model: FederatedModel;
+  /** Signed. */
+  readonly description: string;
+  private readonly options: CoordinatorOptions;
+  private readonly store: Store;
+  private readonly hooks: Hooks;
+  private readonly presence: Presence;
+  private readonly loop: RoundLoop;
+  private readonly known = new Map<string, Claims<"credential">>();
+
+  private constructor(options: CoordinatorOptions, model: FederatedModel, store: Store, hooks: Hooks) {
+    this.options = options;
+    this.model = model;
+    this.store = store;
+    this.hooks = hooks;
+    this.description = sign("description", model.description, options.keys.secretKey);
+    this.presence = new Presence(hooks.now, () => this.loop.wake());
+    const { plan, rules } = options;
+    this.loop = new RoundLoop({ store, model, presence: this.presence, plan, rules, hooks });
+  }
+
+  /**
+   * Begins a federation, or goes on with the one in the database, which is closed with the coordinator.
+   * @throws KingletError `misuse` for plans and rules that cannot be, or where the database holds another federation.
+   */
+  static async open(database: Database, options: CoordinatorOptions): Promise<Coordinator> {
+    const hooks: Hooks = { now: Date.now, log: () => {}, ...options.hooks };
+    try {
+      checkRules(options.rules);
+      const model = new FederatedModel(options.plan, options.keys);
+      const store = await Store.open(database);
+      await store.begin(model.agreed(), model.first(hooks.now()));
+      // A federation that was to go on for longer by now is not finished.
+      if ((await store.newestVersion()) < options.rules.rounds) await store.forget("finished");
+      const coordinator = new Coordinator(options, model, store, hooks);
+      await coordinator.loop.begin();
+      return coordinator;
+    } catch (error) {
+      await database.close();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.loop.stop();
+    await this.store.close();
+  }
+
+  get connections(): number {
+    return this.presence.connections;
+  }
+
+  /** @throws Refusal `malformed`, `wrong-project`, `unauthorized`, `expired` or `used-up`. */
+  async enrol({ token, nonce }: EnrolRequest): Promise<EnrolAnswer> {
+    const { publicKey, secretKey } = this.options.keys;
+    const claims = openSigned("enrolment", token, publicKey);
+    const now = this.hooks.now();
+    checkTime(claims, now, "enrolment token");
+    const client = await this.store.enrol(claims, nonce, now);
+    const { project } = this.model.description;
+    this.hooks.log({ event: "enrolled", level: "info", client });
+    return { client, project, key: publicKey, credential: sign("credential", { project, client, expires: now + CREDENTIAL_MS }, secretKey) };
+  }
+
+  /** The client of a credential. @throws Refusal `malformed`, `wrong-project`, `unauthorized` or `expired`. */
+  async identify(credential: string): Promise<number> {
+    const claims = this.known.get(credential) ?? openSigned("credential", credential, this.options.keys.publicKey);
+    checkTime(claims, this.hooks.now(), "credential");
+    if (!this.known.has(credential)) {
+      if (!(await this.store.hasClient(claims.client))) throw new Refusal("unauthorized", `client ${claims.client} is not enrolled here`);
+      if (this.known.size >= MOST_KNOWN_CREDENTIALS) this.known.clear();
+      this.known.set(credential, claims);
+    }
+    return claims.client;
+  }
+
+  /** @throws Refusal as `identify`. */
+  checkAdmin(token: string): void {
+    checkTime(openSigned("admin", token, this.options.keys.publicKey), this.hooks.now(), "admin token");
+  }
+
+  /** @throws Refusal `not-found` for versions that are not yet, or not any more. */
+  async version(version: number): Promise<StoredModel> {
+    const found = await this.store.model(version);
+    if (found === null) throw new Refusal("not-found", `there is no version ${version} here`);
+    return found;
+  }
+
+  /** Takes a connection of a client in; what it is to hear goes to `listener`. */
+  sit(client: number, listener: Listener): Seat {
+    return this.presence.sit(client, listener);
+  }
+
+  /** What a client is to do now; null to wait. */
+  async taskFor(client: number): Promise<TaskAnswer | null> {
+    const round = await this.store.taskOf(client);
+    if (round !== null) return { task: taskOf(round, client, this.options.plan.seed) };
+    const finished = await this.store.setting("finished");
+    return finished === null ? null : { finished: { version: Number(finished) } };
+  }
+
+  /** Keeps an update; it is durable before this resolves. @throws Refusal for whatever is wrong with it, or with who sends it when. */
+  async submit(client: number, round: number, frame: Uint8Array): Promise<void> {
+    const decoded = decodeUpdate(frame, this.model.form);
+    if (decoded.round !== round) throw new Refusal("malformed", `the update is of round ${decoded.round}, not ${round}`);
+    updateNumbers(decoded, this.model.form);
+    const digest = createHash("sha256").update(frame).digest("hex");
+    await this.store.accept({ round, client, version: decoded.version, digest, frame }, this.hooks.now());
+    this.loop.wake();
+  }
+
+  /** @throws Refusal where the client was not asked, or has answered. */
+  async decline(client: number, round: number): Promise<void> {
+    await this.store.decline(client, round, this.hooks.now());
+    this.loop.wake();
+  }
+
+  /** Begins no more rounds until `resume`; an open one goes on. */
+  async pause(): Promise<void> {
+    await this.store.set("paused", "true");
+    this.hooks.log({ event: "paused", level: "info" });
+  }
+
+  async resume(): Promise<void> {
+    await this.store.set("paused", "false");
+    this.hooks.log({ event: "resumed", level: "info" });
+    this.loop.wake();
+  }
+
+  /** The newest version as a `.kinglet` file. */
+  async export(): Promise<Uint8Array> {
+    return this.model.export(await this.version(await this.store.newestVersion()));
+  }
+
+  async status(): Promise<StatusAnswer> {
+    const { store } = this;
+    const { plan, rules } = this.options;
+    const [version, closed, rounds] = [await store.newestVersion(), await store.closedRounds(), await store.rounds(REPORTED_ROUNDS)];
+    const finished = (await store.setting("finished")) !== null;
+    const paused = (await store.setting("paused")) === "true";
+    const { project, name } = this.model.description;
+    return {
+      project,
+      name,
+      version,
+      goal: rules.rounds,
+      state: finished ? "finished" : paused ? "paused" : "learning",
+      clients: { enrolled: await store.clientCount(), ready: this.presence.ready().length, connections: this.presence.connections },
+      ...(plan.privacy === undefined ? {} : { epsilon: privacySpent(plan.privacy, closed.share, closed.count) }),
+      rounds: await Promise.all(rounds.map((round) => this.reportOf(round))),
+    };
+  }
+
+  private async reportOf(stored: StoredRound): Promise<StatusAnswer["rounds"][number]> {
+    const { round, version, status, opened, deadline, ended, wanted, selected, ready } = stored;
+    const { answered, declined, bytes } = await this.store.counts(round);
+    return { round, version, status, opened, deadline, ended, wanted, selected, ready, answered, declined, bytes };
+  }
+}

@@ -1,0 +1,177 @@
+import { once } from "node:events";
+import { mkdtemp, rm } from "node:fs/promises";
+import { connect } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, expect, test } from "vitest";
+import { Xorshift32 } from "../../base/index.ts";
+import { newProjectKeys, projectOf, sign, type Task } from "../index.ts";
+import {
+  ALL_AT_ONCE,
+  enrolAll,
+  enrolmentToken,
+  frameOf,
+  inventedFrame,
+  KEYS,
+  type Running,
+  startFederation,
+  statusOf,
+  tasksOf,
+} from "./coordinator-testing.ts";
+
+let folder = "";
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "kinglet-hostile-"));
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const FREE = { perSecond: 1e6, burst: 1e6 };
+const RULES = { ...ALL_AT_ONCE, ready: 3, rounds: 1 };
+
+interface Attack {
+  readonly path: string;
+  readonly init: RequestInit;
+}
+
+/** Messages of every kind that a coordinator must refuse, from somebody who may hold a client's credential. */
+function attacks({
+  task,
+  length,
+  credential,
+}: {
+  readonly task: Task;
+  readonly length: number;
+  readonly credential: string;
+}): ((random: Xorshift32) => Attack)[] {
+  const good = inventedFrame(task, 2, length);
+  const other = newProjectKeys();
+  const bearer = (token: string): Record<string, string> => ({ authorization: `Bearer ${token}` });
+  const update = (body: Uint8Array, token = credential, round = task.round): Attack => ({
+    path: `/v1/rounds/${round}/update`,
+    init: { method: "POST", body: new Uint8Array(body), headers: bearer(token) },
+  });
+  const numbers = (value: number): Uint8Array => frameOf(task, new Float32Array(length).fill(value), 1, 1);
+  const bytes = (random: Xorshift32, count: number): Uint8Array => Uint8Array.from({ length: count }, () => random.int(0, 255));
+  const enrol = (body: string): Attack => ({ path: "/v1/enrol", init: { method: "POST", body } });
+  const claims = { project: projectOf(KEYS.publicKey), client: 2, expires: Date.now() + 1e6 };
+  const text = (random: Xorshift32): string => new TextDecoder().decode(bytes(random, random.int(0, 60)));
+  return [
+    // Malformed: a bit elsewhere, cut short, anything at all.
+    (random) => {
+      const changed = good.slice();
+      changed[random.int(0, good.length - 1)]! ^= 1 << random.int(0, 7);
+      return update(changed);
+    },
+    (random) => update(good.subarray(0, random.int(0, good.length - 1))),
+    (random) => update(bytes(random, random.int(0, good.length))),
+    // Oversized.
+    (random) => update(bytes(random, good.length + random.int(1, 100_000))),
+    // Not finite.
+    (random) => update(numbers([Number.NaN, Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY][random.int(0, 2)]!)),
+    // Of another round or version: replayed.
+    (random) => update(inventedFrame({ ...task, round: task.round + random.int(1, 9) }, 2, length)),
+    (random) => update(inventedFrame({ ...task, version: task.version + random.int(1, 9) }, 2, length)),
+    (random) => update(good, credential, task.round + random.int(1, 1e6)),
+    // By somebody else: expired, of another project, signed by another key, a token of another kind, none.
+    () => update(good, sign("credential", { ...claims, expires: Date.now() - 1 }, KEYS.secretKey)),
+    () => update(good, sign("credential", { ...claims, project: projectOf(other.publicKey) }, other.secretKey)),
+    () => update(good, sign("credential", claims, other.secretKey)),
+    (random) => update(good, sign("credential", { ...claims, client: random.int(1000, 1e6) }, KEYS.secretKey)),
+    () => update(good, enrolmentToken(KEYS)),
+    (random) => update(good, encodeURIComponent(text(random)) || "-"),
+    // Enrolments.
+    (random) => enrol(text(random)),
+    (random) => enrol(JSON.stringify({ token: enrolmentToken(KEYS).slice(0, random.int(0, 100)), nonce: "ab".repeat(16) })),
+    () => enrol(JSON.stringify({ token: enrolmentToken(KEYS), nonce: "ab".repeat(16), more: 1 })),
+    () => enrol(JSON.stringify({ token: enrolmentToken(KEYS, { expires: 5 }), nonce: "ab".repeat(16) })),
+    () => enrol(JSON.stringify({ token: enrolmentToken(other), nonce: "ab".repeat(16) })),
+    () => enrol("[".repeat(16_000)),
+    // Paths.
+    (random) => ({
+      path: `/v1/rounds/${encodeURIComponent(text(random))}x/update`,
+      init: { method: "POST", body: new Uint8Array(good), headers: bearer(credential) },
+    }),
+    (random) => ({ path: `/v1/parameters/${random.int(1, 1e6)}`, init: { headers: bearer(credential) } }),
+    () => ({ path: "/v1/pause", init: { method: "POST", headers: bearer(credential) } }),
+  ];
+}
+
+test("thousands of hostile messages change nothing of a round", async () => {
+  const limits = { client: FREE, address: FREE };
+  const running = await startFederation(join(folder, "hostile.db"), { rules: RULES, limits });
+  const clients = await enrolAll(running.url, 3);
+  const [task] = await tasksOf(clients);
+  const { length } = running.coordinator.model.form;
+  await clients[0]!.submit(1, inventedFrame(task!, 1, length));
+  const before = await statusOf(running.url, KEYS);
+  const kinds = attacks({ task: task!, length, credential: clients[1]!.credential });
+  const random = new Xorshift32(7);
+  const statuses = new Map<number, number>();
+  for (let i = 0; i < 2000; i += kinds.length) {
+    const answers = await Promise.all(kinds.map((kind) => kind(random)).map(({ path, init }) => fetch(`${running.url}${path}`, init)));
+    for (const answer of answers) {
+      statuses.set(answer.status, (statuses.get(answer.status) ?? 0) + 1);
+      expect(((await answer.json()) as { error: { message: string } }).error.message).not.toBe("");
+    }
+  }
+  expect([...statuses.keys()].filter((status) => status < 400 || status >= 500)).toEqual([]);
+  expect([...statuses.keys()].sort((a, b) => a - b)).toEqual([400, 401, 403, 404, 413]);
+  expect(await statusOf(running.url, KEYS)).toEqual(before);
+  // The attacked client's own update still counts.
+  for (const i of [1, 2]) await clients[i]!.submit(1, inventedFrame(task!, i + 1, length));
+  expect(await clients[0]!.task(20)).toEqual({ finished: { version: 1 } });
+  const attacked = (await running.coordinator.version(1)).body;
+  await running.stop();
+
+  const calm = await startFederation(join(folder, "calm.db"), { rules: RULES });
+  const others = await enrolAll(calm.url, 3);
+  const tasks = await tasksOf(others);
+  for (const [i, client] of others.entries()) await client.submit(1, inventedFrame(tasks[i]!, i + 1, length));
+  expect(await others[0]!.task(20)).toEqual({ finished: { version: 1 } });
+  expect((await calm.coordinator.version(1)).body).toEqual(attacked);
+  await calm.stop();
+});
+
+/** Sends a part of a request and then a byte now and then. Gives what was answered before the server hung up. */
+async function drip({ url }: Running, head: string): Promise<string> {
+  const socket = connect(Number(new URL(url).port), "127.0.0.1");
+  let heard = "";
+  socket.on("data", (data) => (heard += data.toString()));
+  socket.on("error", () => {});
+  socket.write(head);
+  const timer = setInterval(() => socket.write("a"), 50);
+  await once(socket, "close").finally(() => clearInterval(timer));
+  return heard;
+}
+
+test("who sends byte by byte is cut off, and holds nobody up", async () => {
+  const running = await startFederation(join(folder, "slow.db"), { rules: RULES, limits: { requestSeconds: 1, helloSeconds: 0.5 } });
+  const clients = await enrolAll(running.url, 3);
+  const credential = clients[0]!.credential;
+  const post = `POST /v1/rounds/1/update HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${credential}\r\ncontent-length: 300\r\n\r\n`;
+  const upgrade =
+    "GET /v1/socket HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n";
+  const slow = Array.from({ length: 60 }, (_, i) => drip(running, ["POST /v1/enrol HT", post, upgrade][i % 3]!));
+  const { length } = running.coordinator.model.form;
+  const tasks = await tasksOf(clients);
+  for (const [i, client] of clients.entries()) await client.submit(1, inventedFrame(tasks[i]!, i, length));
+  expect(await clients[0]!.task(20)).toEqual({ finished: { version: 1 } });
+  const heard = await Promise.all(slow);
+  expect(heard.filter((text) => text.startsWith("HTTP/1.1 2"))).toEqual([]);
+  expect(heard.filter((text) => text.includes("408")).length).toBeGreaterThan(0);
+  await running.stop();
+});
+
+test("who sends too much waits, and others do not", async () => {
+  const running = await startFederation(join(folder, "many.db"), { rules: RULES, limits: { client: { perSecond: 0.001, burst: 5 } } });
+  const [loud, calm] = await enrolAll(running.url, 2);
+  const answers = await Promise.all(Array.from({ length: 20 }, () => loud!.request("/v1/project")));
+  expect(answers.filter(({ status }) => status === 200)).toHaveLength(5);
+  expect(answers.filter(({ status }) => status === 429)).toHaveLength(15);
+  expect((await calm!.request("/v1/project")).status).toBe(200);
+  await running.stop();
+  const narrow = await startFederation(join(folder, "narrow.db"), { rules: RULES, limits: { address: { perSecond: 0.001, burst: 3 } } });
+  const health = await Promise.all(Array.from({ length: 10 }, () => fetch(`${narrow.url}/healthz`)));
+  expect(health.filter(({ status }) => status === 429)).toHaveLength(7);
+  await narrow.stop();
+});

@@ -1,0 +1,105 @@
+import { bytesOf, fromBytes, KingletError } from "../../base/index.ts";
+import { readKinglet, writeKinglet } from "../../formats/index.ts";
+import { LocalTrainer } from "../local.ts";
+import { secureNoise } from "../privacy.ts";
+import { decodeUpdate, type Description, type ProjectKeys, projectOf, sha256Hex, sign, type UpdateForm, updateNumbers } from "../protocol/index.ts";
+import { beginningState, roundResult, type RoundState } from "../round.ts";
+import type { ClientUpdate } from "../update.ts";
+import { type FederationPlan, localTraining } from "./plan.ts";
+import type { Memory, StoredModel, StoredRound } from "./store.ts";
+
+const CLIP = "clip";
+const SERVER = "server/";
+
+/** What a federation learns: from updates to signed versions of its model. It keeps nothing from one version to the next. */
+export class FederatedModel {
+  readonly description: Description;
+  /** The `.kinglet` file with the network and the weights of version 0. */
+  readonly network: Uint8Array;
+  readonly form: UpdateForm;
+  private readonly plan: FederationPlan;
+  private readonly keys: ProjectKeys;
+  private readonly trainer: LocalTrainer;
+
+  /** @throws KingletError `misuse` for plans that cannot be, what the training step throws. */
+  constructor(plan: FederationPlan, keys: ProjectKeys) {
+    this.plan = plan;
+    this.keys = keys;
+    beginningState(plan);
+    const control = plan.strategy.control === true;
+    const local = localTraining(plan);
+    this.network = writeKinglet(plan.network);
+    this.trainer = new LocalTrainer(readKinglet(this.network, plan.name), local, { corrected: control });
+    const { length } = this.trainer;
+    const { name, classes, augmentation, compression } = plan;
+    this.form = { length, compression, control };
+    const network = { sha256: sha256Hex(this.network), bytes: this.network.length };
+    const project = projectOf(keys.publicKey);
+    this.description = { project, name, protocol: 1, length, classes: [...classes], local, augmentation, compression, control, network };
+  }
+
+  /** What must be the same for a federation to go on, as JSON. */
+  agreed(): string {
+    const { name, local, augmentation, compression, network, project } = this.description;
+    const { strategy, privacy = null, seed } = this.plan;
+    return JSON.stringify({ project, name, network: network.sha256, local, augmentation, strategy, privacy, compression, seed });
+  }
+
+  private stored(version: number, parameters: Float32Array, control: Float32Array | undefined, time: number): StoredModel {
+    const body = new Uint8Array(parameters.byteLength + (control?.byteLength ?? 0));
+    body.set(bytesOf(parameters));
+    if (control !== undefined) body.set(bytesOf(control), parameters.byteLength);
+    const { project, length } = this.description;
+    const claims = { project, version, length, control: control !== undefined, sha256: sha256Hex(body), time };
+    return { version, manifest: sign("manifest", claims, this.keys.secretKey), body };
+  }
+
+  /** Version 0. */
+  first(time: number): StoredModel {
+    return this.stored(0, this.trainer.initialParameters(), this.form.control ? new Float32Array(this.form.length) : undefined, time);
+  }
+
+  private parametersOf({ body }: StoredModel): Float32Array {
+    return fromBytes("float32", body.subarray(0, 4 * this.form.length)) as Float32Array;
+  }
+
+  private stateOf({ body }: StoredModel, memory: Memory): RoundState {
+    const server = [...memory].filter(([name]) => name.startsWith(SERVER));
+    const clip = memory.get(CLIP);
+    return {
+      server: new Map(server.map(([name, data]) => [name.slice(SERVER.length), fromBytes("float32", data) as Float32Array])),
+      control: this.form.control ? (fromBytes("float32", body.subarray(4 * this.form.length)) as Float32Array) : undefined,
+      clip: clip === undefined ? beginningState(this.plan).clip : (fromBytes("float64", clip) as Float64Array)[0]!,
+    };
+  }
+
+  /** The version after a round. @throws KingletError what `combine` throws where a rule needs more updates than there are. */
+  async next(
+    base: StoredModel,
+    memory: Memory,
+    frames: AsyncIterable<{ readonly client: number; readonly frame: Uint8Array }>,
+    about: { readonly round: StoredRound; readonly clients: number; readonly time: number },
+  ): Promise<{ readonly model: StoredModel; readonly memory: Memory }> {
+    const updates: ClientUpdate[] = [];
+    for await (const { client, frame } of frames) {
+      const decoded = decodeUpdate(frame, this.form);
+      updates.push({ client, samples: decoded.samples, steps: decoded.steps, ...updateNumbers(decoded, this.form) });
+    }
+    const { parameters, state } = roundResult(this.plan, this.parametersOf(base), updates, this.stateOf(base, memory), {
+      clients: about.clients,
+      expected: about.round.wanted,
+      noise: secureNoise,
+    });
+    if (!parameters.every(Number.isFinite)) throw new KingletError("check-failed", "the updates of a round make numbers that are not finite");
+    const kept = [...state.server].map(([name, data]): [string, Uint8Array] => [SERVER + name, bytesOf(data)]);
+    return {
+      model: this.stored(base.version + 1, parameters, state.control, about.time),
+      memory: new Map([...kept, [CLIP, bytesOf(Float64Array.of(state.clip))]]),
+    };
+  }
+
+  /** A version as a `.kinglet` file. */
+  export(model: StoredModel): Uint8Array {
+    return writeKinglet(this.trainer.networkWith(this.parametersOf(model), 1));
+  }
+}

@@ -1,0 +1,191 @@
+import { randomInt } from "node:crypto";
+import { KingletError } from "../../base/index.ts";
+import type { Privacy } from "../privacy.ts";
+import type { Task } from "../protocol/index.ts";
+import { privacySpent } from "../round.ts";
+import type { Hooks } from "./hooks.ts";
+import type { FederatedModel } from "./model.ts";
+import type { FederationPlan, RoundRules } from "./plan.ts";
+import type { Presence } from "./presence.ts";
+import type { RoundCounts, Store, StoredRound } from "./store.ts";
+
+/** What becomes of an open round. */
+export function verdict(round: StoredRound, { asked, answered }: RoundCounts, minimum: number, now: number): "wait" | "close" | "give up" {
+  const over = answered >= round.wanted || asked === 0 || now >= round.deadline;
+  if (!over) return "wait";
+  return answered >= minimum ? "close" : "give up";
+}
+
+/** So many clients of those who are ready are asked, for so many updates. */
+export function roundSize({ share, minimum, spare }: RoundRules, ready: number): { readonly wanted: number; readonly selected: number } {
+  const wanted = Math.min(ready, Math.max(minimum, Math.round(share * ready)));
+  return { wanted, selected: Math.min(ready, Math.ceil(wanted * spare)) };
+}
+
+/** `count` of the clients, drawn so that nobody can guess whom: the privacy that a round costs counts on it. */
+function draw(clients: readonly number[], count: number): number[] {
+  const left = [...clients];
+  return Array.from({ length: count }, () => left.splice(randomInt(left.length), 1)[0]!).sort((a, b) => a - b);
+}
+
+/** The task of a client in a round. */
+export function taskOf(round: Pick<StoredRound, "round" | "version" | "deadline">, client: number, seed: number): Task {
+  return { round: round.round, version: round.version, deadline: round.deadline, seed: seed * 1_000_003 + client };
+}
+
+interface Around {
+  readonly store: Store;
+  readonly model: FederatedModel;
+  readonly presence: Presence;
+  readonly plan: FederationPlan;
+  readonly rules: RoundRules;
+  readonly hooks: Hooks;
+}
+
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
+
+/** Carries the rounds on. All that it knows lies in the store, so whoever wakes it after a restart finds everything as it was. */
+export class RoundLoop {
+  private readonly around: Around;
+  private timer: ReturnType<typeof setTimeout> | undefined;
+  private running: Promise<void> | undefined;
+  private again = false;
+  private stopped = false;
+  /** No round begins before. */
+  private restUntil = 0;
+
+  constructor(around: Around) {
+    this.around = around;
+  }
+
+  /** An open round has the time of a whole one from now on: that nobody was here is not its clients' fault. */
+  async begin(): Promise<void> {
+    const { store, rules, hooks } = this.around;
+    const open = await store.openRound();
+    if (open !== null) await store.extend(open.round, hooks.now() + 1000 * rules.seconds);
+    this.wake();
+  }
+
+  /** Something has changed: looks what is to do, one look at a time. */
+  wake(): void {
+    if (this.stopped) return;
+    this.again = true;
+    this.running ??= this.run().finally(() => (this.running = undefined));
+  }
+
+  private async run(): Promise<void> {
+    // Whoever wakes in the same moment is served by the same look.
+    await new Promise((done) => setImmediate(done));
+    while (this.again && !this.stopped) {
+      this.again = false;
+      try {
+        await this.advance();
+      } catch (error) {
+        this.around.hooks.log({ event: "round failed", level: "error", message: error instanceof Error ? error.message : String(error) });
+        this.sleep(1000 * Math.max(1, this.around.rules.restSeconds));
+      }
+    }
+  }
+
+  async stop(): Promise<void> {
+    this.stopped = true;
+    clearTimeout(this.timer);
+    await this.running;
+  }
+
+  private sleep(ms: number): void {
+    clearTimeout(this.timer);
+    if (!this.stopped) this.timer = setTimeout(() => this.wake(), Math.min(LONGEST_TIMER_MS, Math.max(1, ms)));
+  }
+
+  private async advance(): Promise<void> {
+    const { store, rules, hooks } = this.around;
+    const open = await store.openRound();
+    if (open === null) return await this.beginRound();
+    const counts = await store.counts(open.round);
+    const what = verdict(open, counts, rules.minimum, hooks.now());
+    if (what === "wait") this.sleep(open.deadline - hooks.now());
+    else if (what === "close") await this.closeRound(open, counts);
+    else await this.giveUp(open, `${counts.answered} of at least ${rules.minimum} updates came`);
+  }
+
+  private async closeRound(open: StoredRound, { answered, bytes }: RoundCounts): Promise<void> {
+    const { store, model, hooks } = this.around;
+    const [base, memory, clients] = [(await store.model(open.version))!, await store.memory(), await store.clientCount()];
+    const left = await store.askedClients(open.round);
+    const time = hooks.now();
+    // Updates that cannot be combined never will be; any other trouble leaves the round as it is, for another try.
+    let failure: KingletError | undefined;
+    const closed = await store
+      .closeRound(open, time, (frames) => model.next(base, memory, frames, { round: open, clients, time }))
+      .catch((error: unknown) => {
+        if (!(error instanceof KingletError)) throw error;
+        failure = error;
+        return false;
+      });
+    if (failure !== undefined) return await this.giveUp(open, failure.message);
+    if (closed)
+      hooks.log({
+        event: "round closed",
+        level: "info",
+        ...about(open),
+        version: open.version + 1,
+        updates: answered,
+        bytes,
+        ms: time - open.opened,
+      });
+    this.tellClosed(open, left);
+    this.wake();
+  }
+
+  private async giveUp(open: StoredRound, why: string): Promise<void> {
+    const { store, rules, hooks } = this.around;
+    const left = await store.askedClients(open.round);
+    await store.giveUp(open, hooks.now());
+    hooks.log({ event: "round given up", level: "warn", ...about(open), why });
+    this.tellClosed(open, left);
+    this.restUntil = hooks.now() + 1000 * rules.restSeconds;
+    this.wake();
+  }
+
+  /** Clients that still train need not go on. */
+  private tellClosed({ round }: StoredRound, clients: readonly number[]): void {
+    for (const client of clients) this.around.presence.tell(client, { type: "closed", round });
+  }
+
+  private async beginRound(): Promise<void> {
+    const { store, rules, presence, plan, hooks } = this.around;
+    if ((await store.setting("finished")) !== null || (await store.setting("paused")) === "true") return;
+    const version = await store.newestVersion();
+    if (version >= rules.rounds) return await this.finish(version, "all rounds are done");
+    const now = hooks.now();
+    if (now < this.restUntil) return this.sleep(this.restUntil - now);
+    const ready = presence.ready();
+    if (ready.length < Math.max(rules.ready, rules.minimum)) return;
+    const { wanted, selected } = roundSize(rules, ready.length);
+    if (plan.privacy !== undefined && (await this.wouldExceed(plan.privacy, selected / ready.length)))
+      return await this.finish(version, "the privacy budget is spent");
+    const clients = draw(ready, selected);
+    const deadline = now + Math.ceil(1000 * rules.seconds);
+    const round = await store.beginRound({ version, opened: now, deadline, wanted, ready: ready.length, clients });
+    if (round === null) return this.wake();
+    hooks.log({ event: "round begun", level: "info", ...about(round), version, ready: ready.length, selected, wanted });
+    for (const client of clients) presence.tell(client, { type: "task", task: taskOf(round, client, plan.seed) });
+    this.sleep(deadline - now);
+  }
+
+  private async wouldExceed(privacy: Privacy, share: number): Promise<boolean> {
+    const closed = await this.around.store.closedRounds();
+    // Rounds may have asked different shares: all are counted as the largest, which costs most.
+    return privacy.budget !== undefined && privacySpent(privacy, Math.max(share, closed.share), closed.count + 1) > privacy.budget;
+  }
+
+  private async finish(version: number, why: string): Promise<void> {
+    const { store, presence, hooks } = this.around;
+    await store.set("finished", String(version));
+    hooks.log({ event: "finished", level: "info", version, why });
+    presence.tellAll({ type: "finished", version });
+  }
+}
+
+const about = ({ round }: StoredRound): { readonly round: number } => ({ round });

@@ -1,0 +1,26 @@
+import type { Database } from "./database.ts";
+
+/** Times are milliseconds since 1970. `BYTES` is the database's own type. */
+const TABLES: readonly string[] = [
+  // What must stay the same, and whether somebody paused.
+  "CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+  // Clients of each enrolment token.
+  "CREATE TABLE IF NOT EXISTS tokens (id TEXT PRIMARY KEY, used BIGINT NOT NULL)",
+  "CREATE TABLE IF NOT EXISTS clients (client BIGINT PRIMARY KEY, nonce TEXT NOT NULL UNIQUE, token TEXT NOT NULL, enrolled BIGINT NOT NULL)",
+  // body: parameters and, for SCAFFOLD, the common control variate.
+  "CREATE TABLE IF NOT EXISTS models (version BIGINT PRIMARY KEY, manifest TEXT NOT NULL, body BYTES NOT NULL)",
+  // What the coordinator's optimizer remembers, for the newest version.
+  "CREATE TABLE IF NOT EXISTS memory (name TEXT PRIMARY KEY, data BYTES NOT NULL)",
+  // status: open, closed or given up. version: the one that clients begin with. wanted, selected, ready: numbers of clients. epsilon: after it.
+  `CREATE TABLE IF NOT EXISTS rounds (round BIGINT PRIMARY KEY, version BIGINT NOT NULL, status TEXT NOT NULL, opened BIGINT NOT NULL,
+    deadline BIGINT NOT NULL, ended BIGINT, wanted BIGINT NOT NULL, selected BIGINT NOT NULL, ready BIGINT NOT NULL)`,
+  // status: asked, answered or declined. frame: the update as it came, until its round is over; digest: its SHA-256.
+  `CREATE TABLE IF NOT EXISTS tasks (round BIGINT NOT NULL, client BIGINT NOT NULL, status TEXT NOT NULL, digest TEXT, bytes BIGINT, frame BYTES,
+    PRIMARY KEY (round, client))`,
+];
+
+export async function createTables(database: Database): Promise<void> {
+  await database.transaction(async (queries) => {
+    for (const table of TABLES) await queries.run(table.replaceAll("BYTES", database.bytesType));
+  });
+}

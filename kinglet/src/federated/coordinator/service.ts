@@ -1,0 +1,63 @@
+import type { IncomingMessage } from "node:http";
+import { Refusal } from "../protocol/index.ts";
+import type { Coordinator } from "./coordinator.ts";
+import type { Hooks } from "./hooks.ts";
+import { type Limits, RateLimiter } from "./limits.ts";
+import { Metrics } from "./metrics.ts";
+
+/** What HTTP and sockets of one server share. */
+export class Service {
+  readonly coordinator: Coordinator;
+  readonly limits: Limits;
+  readonly metrics = new Metrics();
+  readonly hooks: Hooks;
+  private readonly clients: RateLimiter;
+  private readonly addresses: RateLimiter;
+  private readonly behindProxy: boolean;
+  private readonly stop = new AbortController();
+
+  constructor(coordinator: Coordinator, limits: Limits, hooks: Hooks, behindProxy: boolean) {
+    this.coordinator = coordinator;
+    this.limits = limits;
+    this.hooks = hooks;
+    this.behindProxy = behindProxy;
+    this.clients = new RateLimiter(limits.client, hooks.now);
+    this.addresses = new RateLimiter(limits.address, hooks.now);
+  }
+
+  /** Aborts when the server stops. */
+  get stopping(): AbortSignal {
+    return this.stop.signal;
+  }
+
+  beginStop(): void {
+    this.stop.abort();
+  }
+
+  /** Who sends; behind a proxy what that says last, since clients may have written the rest. */
+  addressOf({ socket, headers }: IncomingMessage): string {
+    const forwarded = headers["x-forwarded-for"];
+    const told = this.behindProxy ? [forwarded ?? []].flat().join(",").split(",").at(-1)?.trim() : undefined;
+    return told === undefined || told === "" ? (socket.remoteAddress ?? "unknown") : told;
+  }
+
+  /** @throws Refusal `rate-limited`, or `unavailable` where the server is stopping. */
+  admitAddress(address: string): void {
+    if (this.stopping.aborted) throw new Refusal("unavailable", "the coordinator is stopping");
+    if (!this.addresses.take(address)) throw new Refusal("rate-limited", "too many messages come from this address");
+  }
+
+  /** @throws Refusal `rate-limited`. */
+  admitClient(client: number): void {
+    if (!this.clients.take(String(client))) throw new Refusal("rate-limited", `client ${client} sends too many messages`);
+  }
+
+  /** What the sender hears of an error, and what is counted and logged of it. */
+  refusalOf(error: unknown, kind: string): Refusal {
+    const refusal = error instanceof Refusal ? error : new Refusal("internal", "something went wrong in the coordinator");
+    this.metrics.count("kinglet_messages_total", { kind, result: refusal.reason });
+    if (refusal === error) this.hooks.log({ event: "refused", level: "warn", kind, reason: refusal.reason, message: refusal.message });
+    else this.hooks.log({ event: "failed", level: "error", kind, message: error instanceof Error ? error.message : String(error) });
+    return refusal;
+  }
+}

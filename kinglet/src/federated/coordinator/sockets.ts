@@ -1,0 +1,137 @@
+import type { IncomingMessage, Server } from "node:http";
+import type { Duplex } from "node:stream";
+import { WebSocket, WebSocketServer } from "ws";
+import { checkedJson, ClientMessage, Refusal, type ServerMessage } from "../protocol/index.ts";
+import type { Seat } from "./presence.ts";
+import type { Service } from "./service.ts";
+
+const PATH = "/v1/socket";
+/** No message of a client is longer. */
+const MOST_MESSAGE_BYTES = 8 * 1024;
+const PING_MS = 30_000;
+/** A client that reads so slowly is as good as gone. */
+const MOST_BUFFERED_BYTES = 1 << 20;
+/** Codes of RFC 6455 and its registry. */
+const [POLICY, RESTART] = [1008, 1012];
+
+/** A client's connection: it says hello, and then whether it is ready. */
+class ClientSocket {
+  private readonly socket: WebSocket;
+  private readonly service: Service;
+  private readonly helloTimer: ReturnType<typeof setTimeout>;
+  private client: number | undefined;
+  private seat: Seat | undefined;
+  private gone = false;
+  /** Messages are answered one after the other. */
+  private last: Promise<void> = Promise.resolve();
+  alive = true;
+
+  constructor(socket: WebSocket, service: Service) {
+    this.socket = socket;
+    this.service = service;
+    this.helloTimer = setTimeout(() => this.refuse(new Refusal("unauthorized", "no hello came")), 1000 * service.limits.helloSeconds);
+    socket.on("message", (data, isBinary) => {
+      this.last = this.last.then(() => this.hear(isBinary ? null : data.toString()));
+    });
+    socket.on("pong", () => (this.alive = true));
+    // What is wrong with a frame is told by closing.
+    socket.on("error", () => socket.terminate());
+    socket.on("close", () => this.leave());
+  }
+
+  private leave(): void {
+    this.gone = true;
+    clearTimeout(this.helloTimer);
+    this.seat?.leave();
+    this.seat = undefined;
+  }
+
+  private say(message: ServerMessage): void {
+    if (this.socket.readyState !== WebSocket.OPEN) return;
+    if (this.socket.bufferedAmount > MOST_BUFFERED_BYTES) this.socket.terminate();
+    else this.socket.send(JSON.stringify(message));
+  }
+
+  private refuse(error: unknown): void {
+    const refusal = this.service.refusalOf(error, "socket");
+    this.say({ type: "refused", ...refusal.toJSON() });
+    this.leave();
+    this.socket.close(POLICY, refusal.reason);
+  }
+
+  private async hear(text: string | null): Promise<void> {
+    if (this.gone) return;
+    try {
+      if (text === null) throw new Refusal("malformed", "messages on the socket are text");
+      await this.answer(checkedJson(ClientMessage, text, "the message"));
+      this.service.metrics.count("kinglet_messages_total", { kind: "socket", result: "accepted" });
+    } catch (error) {
+      this.refuse(error);
+    }
+  }
+
+  private async answer(message: ClientMessage): Promise<void> {
+    if (message.type === "hello") return await this.welcome(message.credential);
+    const { client, seat } = this;
+    if (client === undefined || seat === undefined) throw new Refusal("unauthorized", "the first message is a hello");
+    this.service.admitClient(client);
+    seat.setReady(message.type === "ready");
+    if (message.type !== "ready") return;
+    const answer = await this.service.coordinator.taskFor(client);
+    if (answer !== null) this.say("task" in answer ? { type: "task", task: answer.task } : { type: "finished", version: answer.finished.version });
+  }
+
+  private async welcome(credential: string): Promise<void> {
+    if (this.client !== undefined) throw new Refusal("malformed", "the hello came twice");
+    const client = await this.service.coordinator.identify(credential);
+    this.service.admitClient(client);
+    // It may have left while it was looked up.
+    if (this.gone) return;
+    clearTimeout(this.helloTimer);
+    this.client = client;
+    this.seat = this.service.coordinator.sit(client, (heard) => this.say(heard));
+    this.say({ type: "welcome", client });
+  }
+
+  /** Ends a connection that has not answered the last ping, and pings the others. */
+  check(): void {
+    if (!this.alive) this.socket.terminate();
+    this.alive = false;
+    this.socket.ping();
+  }
+
+  restart(): void {
+    this.socket.close(RESTART, "the coordinator is stopping");
+  }
+}
+
+function refuseUpgrade(stream: Duplex, refusal: Refusal): void {
+  stream.end(`HTTP/1.1 ${refusal.status} Refused\r\nconnection: close\r\ncontent-type: application/json\r\n\r\n${JSON.stringify(refusal)}`);
+}
+
+/** Takes sockets in on a server; what it gives ends them. */
+export function serveSockets(server: Server, service: Service): () => void {
+  const sockets = new WebSocketServer({ noServer: true, maxPayload: MOST_MESSAGE_BYTES, perMessageDeflate: false, clientTracking: false });
+  const open = new Set<ClientSocket>();
+  server.on("upgrade", (request: IncomingMessage, stream: Duplex, head: Buffer) => {
+    stream.on("error", () => stream.destroy());
+    try {
+      if (request.url?.split("?")[0] !== PATH) throw new Refusal("not-found", `sockets are at ${PATH}`);
+      service.admitAddress(service.addressOf(request));
+    } catch (error) {
+      return refuseUpgrade(stream, service.refusalOf(error, "socket"));
+    }
+    sockets.handleUpgrade(request, stream, head, (socket) => {
+      const client = new ClientSocket(socket, service);
+      open.add(client);
+      socket.on("close", () => open.delete(client));
+    });
+  });
+  const pings = setInterval(() => {
+    for (const socket of open) socket.check();
+  }, PING_MS);
+  return () => {
+    clearInterval(pings);
+    for (const socket of open) socket.restart();
+  };
+}
