@@ -169,8 +169,11 @@ class Simulator {
   }
 }
 
+/** Undefined vectors are 0. */
 function minus(a: Float32Array | undefined, b: Float32Array | undefined, length: number): Float32Array {
-  return Float32Array.from({ length }, (_, i) => (a?.[i] ?? 0) - (b?.[i] ?? 0));
+  const difference = a?.slice() ?? new Float32Array(length);
+  if (b !== undefined) for (let i = 0; i < length; i++) difference[i]! -= b[i]!;
+  return difference;
 }
 
 /**
