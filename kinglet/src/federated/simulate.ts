@@ -148,7 +148,7 @@ class Simulator {
     const updates: ClientUpdate[] = [];
     for (const client of selected) updates.push((await this.update(client, round)).update);
     const dropping = randomAt(DROPPING, this.options.seed ?? 1, round);
-    const about = { round, mostSamples: Math.max(...this.clients.map(({ length }) => length)), random: () => unit(dropping) };
+    const about = { round, mostSamples: this.clients.reduce((most, { length }) => Math.max(most, length), 0), random: () => unit(dropping) };
     const { delta, bytes, survivors, seconds }: SecureMean = await secureMean(updates, secure, about);
     if (delta !== undefined)
       ({ parameters: this.parameters, state: this.state } = afterMean(this.options.strategy, this.parameters, delta, this.state));
