@@ -57,6 +57,7 @@ interface SimulateCliOptions extends CommonOptions, LearningOptions {
   readonly dropOut?: number;
   readonly personalise?: number;
   readonly until?: number;
+  readonly decay: number;
 }
 
 /** "iid", "label:2", "dirichlet:0.5" or "group". */
@@ -163,6 +164,7 @@ async function run({ folder, config, dataset, how }: Stage, options: SimulateCli
       memory,
       rounds: options.rounds,
       share: options.share,
+      rateDecay: options.decay,
       seed: config.seed,
       compression: how.compression,
       ...(how.privacy === undefined ? {} : { privacy: how.privacy }),
@@ -249,6 +251,7 @@ export function addFederate(program: Command, io: Io): void {
       "then each client trains a last layer of its own; a quarter of its samples, which it keeps back, judges",
       positive,
     )
+    .addOption(new Option("--decay <factor>", "what the rate is multiplied by after each round").argParser(above(0, 1, false)).default(1))
     .addOption(new Option("--until <share>", "ends once so many answers are right").argParser(above(0, 1, false)))
     .option("--json", "one JSON document on stdout")
     .addHelpText("after", EXAMPLES)

@@ -18,6 +18,8 @@ export interface SimulationOptions {
   readonly rounds: number;
   /** Share of the clients in a round; at least one is. With privacy the probability of each to be in it. */
   readonly share: number;
+  /** What clients' rate is multiplied by after each round; by default 1. */
+  readonly rateDecay?: number;
   readonly seed?: number;
   readonly compression?: Compression;
   readonly privacy?: Privacy;
@@ -67,7 +69,9 @@ const FLOAT_BYTES = 4;
 const UNCOMPRESSED: Compression = { kind: "none" };
 
 /** @throws KingletError `misuse` for options that make no sense together. */
-function checkOptions({ share, strategy, secure, privacy, compression = UNCOMPRESSED }: SimulationOptions): void {
+function checkOptions({ share, rateDecay = 1, strategy, secure, privacy, compression = UNCOMPRESSED }: SimulationOptions): void {
+  if (!(rateDecay > 0 && rateDecay <= 1))
+    throw new KingletError("misuse", `rates are multiplied by a number above 0 and at most 1, not by ${rateDecay}`);
   if (!(share > 0 && share <= 1)) throw new KingletError("misuse", `the share of clients in a round is ${share}; it is above 0 and at most 1`);
   if (secure === undefined) return;
   checkMean(strategy, "secure aggregation is for");
@@ -100,13 +104,18 @@ class Simulator {
     this.parameters = this.trainer.initialParameters();
   }
 
+  private rate(round: number): number {
+    return this.options.local.rate * (this.options.rateDecay ?? 1) ** (round - 1);
+  }
+
   private async update(client: number, round: number): Promise<{ update: ClientUpdate; bytes: number }> {
     const { seed = 1, compression = UNCOMPRESSED, tamper, strategy } = this.options;
+    const rate = this.rate(round);
     const own = strategy.control === true ? await this.memory.recall("control", client) : undefined;
     const correction = strategy.control === true ? minus(this.state.control, own, this.trainer.length) : undefined;
-    const start = { parameters: this.parameters, seed: seed * 1_000_003 + client, round, ...(correction === undefined ? {} : { correction }) };
+    const start = { parameters: this.parameters, seed: seed * 1_000_003 + client, round, rate, ...(correction === undefined ? {} : { correction }) };
     let update = await this.trainer.train(this.dataset, this.clients[client]!, client, start);
-    if (correction !== undefined) update = await this.withControl(update, correction, own);
+    if (correction !== undefined) update = await this.withControl(update, rate, correction, own);
     if (tamper !== undefined) update = tamper(update, round);
     const rest = compression.kind === "topK" ? await this.memory.recall("rest", client) : undefined;
     const wanted = rest === undefined ? update.delta : update.delta.map((x, i) => x + rest[i]!);
@@ -116,8 +125,8 @@ class Simulator {
   }
 
   /** Option II of the paper: c′ = c_i − c + (x − y) / (K·η); the client keeps it, its change travels. */
-  private async withControl(update: ClientUpdate, correction: Float32Array, own: Float32Array | undefined): Promise<ClientUpdate> {
-    const reach = update.steps * this.options.local.rate;
+  private async withControl(update: ClientUpdate, rate: number, correction: Float32Array, own: Float32Array | undefined): Promise<ClientUpdate> {
+    const reach = update.steps * rate;
     const next = correction.map((c, i) => -c - update.delta[i]! / reach);
     const control = next.map((x, i) => x - (own?.[i] ?? 0));
     await this.memory.keep("control", update.client, next);
