@@ -26,18 +26,17 @@ if (!existsSync(`${PEERS}/node_modules`)) {
 const wants = (name: string): boolean => words.length === 0 || words.some((word) => name.includes(word));
 
 function* subjects(withOnnx: boolean): Iterable<Subject> {
-  if (args.includes("--operators")) yield* operatorSubjects();
+  if (args.includes("--operators")) yield* operatorSubjects(wants);
   else {
-    yield* ownSubjects();
-    yield* fileSubjects("tflite");
-    if (withOnnx) yield* fileSubjects("onnx");
+    yield* ownSubjects(wants);
+    yield* fileSubjects("tflite", wants);
+    if (withOnnx) yield* fileSubjects("onnx", wants);
   }
 }
 
 async function checkAll<T>(engine: string, all: Iterable<Subject>, one: (subject: Subject, peers: string) => Promise<T>): Promise<T[]> {
   const results: T[] = [];
   for (const subject of all) {
-    if (!wants(subject.name)) continue;
     process.stderr.write(`${subject.name} in ${engine}\n`);
     results.push(await one(subject, PEERS));
   }

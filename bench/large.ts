@@ -5,7 +5,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { bytesOf, Xorshift32 } from "../kinglet/src/base/index.ts";
-import { bytes, type Encoded, int, message, string } from "./js/protobuf.ts";
+import type { TensorProto, ValueInfoProto } from "../kinglet/src/formats/onnx/proto.ts";
+import { emptyGraph, emptyModel, emptyNode, emptyTensor, emptyValueInfo, encodeModel } from "../kinglet/src/formats/onnx/schema.ts";
 import { figure, terminal, verdict } from "./table.ts";
 
 const [PEAK, KINGLET] = ["./peak.mjs", "../kinglet/bin/kinglet.js"].map((path) => fileURLToPath(new URL(path, import.meta.url))) as [string, string];
@@ -28,32 +29,34 @@ const FORMS: readonly Form[] = [
   { name: "many, external data", matrices: 100, store: "external" },
 ];
 
-const [FLOAT, FIELD_FLOATS, FIELD_NAME, FIELD_RAW, FIELD_EXTERNAL, FIELD_LOCATION] = [1, 4, 8, 9, 13, 14];
+const FLOAT = 1;
 
-function port(field: number, name: string, width: number): Encoded {
-  const shape = message(2, message(1, int(1, 1)), message(1, int(1, width)));
-  return message(field, string(1, name), message(2, message(1, int(1, FLOAT), shape)));
+const port = (name: string, width: number): ValueInfoProto => ({ ...emptyValueInfo(), name, elementType: FLOAT, shape: [1, width] });
+
+function tensorOf(name: string, width: number, store: Form["store"], bytes: Uint8Array, offset: number): TensorProto {
+  const tensor = { ...emptyTensor(), name, dims: [width, width], dataType: FLOAT };
+  if (store === "raw") return { ...tensor, raw: bytes };
+  if (store === "floats") tensor.floats.addPacked(bytes);
+  else Object.entries({ location: "weights.bin", offset, length: bytes.length }).forEach(([key, value]) => tensor.external.set(key, String(value)));
+  return { ...tensor, isExternal: store === "external" };
 }
 
 /** A chain of products with square matrices; the weights of external data are given back apart. */
 function chain({ matrices, store }: Form, totalBytes: number): { model: Uint8Array; weights: Uint8Array } {
   const width = Math.floor(Math.sqrt(totalBytes / matrices / 4));
   const random = new Xorshift32(1);
-  const data = bytesOf(Float32Array.from({ length: matrices * width * width }, () => random.float() / width));
+  const weights = bytesOf(Float32Array.from({ length: matrices * width * width }, () => random.float() / width));
   const each = width * width * 4;
-  const contents = (i: number): Encoded[] => {
-    if (store === "external") {
-      const entry = (key: string, value: string): Encoded => message(FIELD_EXTERNAL, string(1, key), string(2, value));
-      return [entry("location", "weights.bin"), entry("offset", String(i * each)), entry("length", String(each)), int(FIELD_LOCATION, 1)];
-    }
-    return [bytes(store === "raw" ? FIELD_RAW : FIELD_FLOATS, data.subarray(i * each, (i + 1) * each))];
+  const numbers = Array.from({ length: matrices }, (_, i) => i);
+  const graph = {
+    ...emptyGraph(),
+    name: "large",
+    nodes: numbers.map((i) => ({ ...emptyNode(), op: "MatMul", inputs: [`x${i}`, `w${i}`], outputs: [`x${i + 1}`] })),
+    initializers: numbers.map((i) => tensorOf(`w${i}`, width, store, weights.subarray(i * each, (i + 1) * each), i * each)),
+    inputs: [port("x0", width)],
+    outputs: [port(`x${matrices}`, width)],
   };
-  const tensors = Array.from({ length: matrices }, (_, i) =>
-    message(5, int(1, width), int(1, width), int(2, FLOAT), string(FIELD_NAME, `w${i}`), ...contents(i)),
-  );
-  const nodes = tensors.map((_, i) => message(1, string(1, `x${i}`), string(1, `w${i}`), string(2, `x${i + 1}`), string(4, "MatMul")));
-  const graph = message(7, ...nodes, string(2, "large"), ...tensors, port(11, "x0", width), port(12, `x${matrices}`, width));
-  return { model: Buffer.concat([int(1, 8), graph, message(8, string(1, ""), int(2, 13))]), weights: data };
+  return { model: encodeModel({ ...emptyModel(), irVersion: 8, opsets: new Map([["", 13]]), graph }), weights };
 }
 
 interface Inspected {

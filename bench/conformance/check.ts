@@ -4,14 +4,9 @@ import type { Sample } from "../../kinglet/src/driver/index.ts";
 import { readTflite, writeTflite } from "../../kinglet/src/formats/index.ts";
 import { comparable } from "../../kinglet/src/formats/graph-testing.ts";
 import type { Graph } from "../../kinglet/src/graph/index.ts";
-import type { ProgramRunner } from "../../kinglet/src/loops/index.ts";
-import { ONE_ROUNDING } from "../../kinglet/src/ops/one-rounding-testing.ts";
-import { runPasses } from "../../kinglet/src/passes/index.ts";
-import { placeBuffers } from "../../kinglet/src/plan/index.ts";
-import { createJsRunner } from "../../kinglet/src/targets/js/index.ts";
-import { lower } from "../../kinglet/src/targets/lower.ts";
 import { openTflite } from "../js/engines.mjs";
 import { compare, type Difference, isClose, messageOf, type Outputs } from "./difference.ts";
+import { runRoundedOnce } from "./rounded-once.ts";
 import type { Subject } from "./subjects.ts";
 
 /** What came of writing one network. */
@@ -28,18 +23,6 @@ export interface Checked {
   readonly against?: "original file" | "Kinglet";
   readonly difference?: Difference;
   readonly equal?: boolean;
-}
-
-/** By the plain loops, but 8-bit integers rounded as XNNPACK rounds them, which TensorFlow Lite leaves those to (and 16-bit ones not). */
-function runKinglet(graph: Graph, samples: readonly Sample[]): Outputs[] {
-  const isWide = graph.values.some(({ dtype, data }) => dtype === "int16" && data === undefined);
-  const program = lower(runPasses(graph), { schedules: isWide ? {} : ONE_ROUNDING });
-  const runner: ProgramRunner = createJsRunner(program, placeBuffers(program));
-  return samples.map((sample) => {
-    sample.forEach((bytes, i) => runner.setInput(i, bytes));
-    runner.run();
-    return graph.outputs.map(({ dtype }, i) => fromBytes(dtype, runner.output(i)));
-  });
 }
 
 async function runTflite(peers: string, bytes: Uint8Array, graph: Graph, samples: readonly Sample[]): Promise<Outputs[]> {
@@ -74,7 +57,7 @@ async function reference(
   } catch {
     // Kinglet's results serve instead.
   }
-  return ["Kinglet", runKinglet(back, samples)];
+  return ["Kinglet", runRoundedOnce(back, samples)];
 }
 
 /** Writes a network, reads it back, and runs what was written in TensorFlow Lite. */

@@ -1,7 +1,5 @@
-import { parseModel } from "../../kinglet/src/formats/onnx/schema.ts";
-import type { NodeProto, TensorProto } from "../../kinglet/src/formats/onnx/proto.ts";
-import { byteStrings, type Fields, int as intField, bytes as bytesField, readMessage } from "../../kinglet/src/formats/wire.ts";
-import { bytes, type Encoded, int, message, string } from "../js/protobuf.ts";
+import type { ModelProto, NodeProto, TensorProto, ValueInfoProto } from "../../kinglet/src/formats/onnx/proto.ts";
+import { emptyValueInfo, encodeModel, parseModel } from "../../kinglet/src/formats/onnx/schema.ts";
 
 /** A tensor between nodes, as an input or output of a part of a model. */
 export interface Port {
@@ -11,97 +9,87 @@ export interface Port {
   readonly dims?: readonly number[];
 }
 
-interface RawModel {
-  irVersion: number;
-  graph: Uint8Array | null;
-  readonly opsets: Uint8Array[];
+function infoOf({ name, type, dims }: Port): ValueInfoProto {
+  return { ...emptyValueInfo(), name, elementType: type, shape: dims === undefined ? null : [...dims] };
 }
 
-interface RawGraph {
-  readonly nodes: Uint8Array[];
-  readonly initializers: Uint8Array[];
-  readonly inputs: Uint8Array[];
-  readonly outputs: Uint8Array[];
+/** A part of a model as a file of its own, with what it reads of the rest. */
+export interface Part {
+  readonly file: Uint8Array;
+  readonly inputs: readonly string[];
+  /** What it computes, beside the conversions from and to integers. */
+  readonly operators: readonly string[];
 }
 
-const RAW_MODEL: Fields<RawModel> = { 1: intField("irVersion"), 7: bytesField("graph"), 8: byteStrings("opsets") };
-const RAW_GRAPH: Fields<RawGraph> = {
-  1: byteStrings("nodes"),
-  5: byteStrings("initializers"),
-  11: byteStrings("inputs"),
-  12: byteStrings("outputs"),
-};
+const CONVERSIONS = new Set(["QuantizeLinear", "DequantizeLinear"]);
 
-function valueInfo(field: number, { name, type, dims }: Port): Encoded {
-  const shape = dims === undefined ? [] : [message(2, ...dims.map((dim) => message(1, int(1, dim))))];
-  return message(field, string(1, name), message(2, message(1, int(1, type), ...shape)));
-}
-
-/** An ONNX file whose nodes are copied byte by byte into other files: with more outputs, or only some of them. */
+/** An ONNX model whose nodes are put into other files: with more outputs, or only some of them. */
 export class CutModel {
   readonly nodes: readonly NodeProto[];
   readonly initializers: ReadonlyMap<string, TensorProto>;
-  private readonly raw: RawModel;
-  private readonly graph: RawGraph;
-  private readonly producers = new Map<string, number>();
+  private readonly model: ModelProto;
+  private readonly producers = new Map<string, NodeProto>();
 
   constructor(file: Uint8Array, name: string) {
-    const graph = parseModel(file, name).graph!;
-    this.nodes = graph.nodes;
-    this.initializers = new Map(graph.initializers.map((tensor) => [tensor.name, tensor]));
-    this.raw = readMessage(file, name, { irVersion: 0, graph: null, opsets: [] }, RAW_MODEL);
-    this.graph = readMessage(this.raw.graph!, name, { nodes: [], initializers: [], inputs: [], outputs: [] }, RAW_GRAPH);
-    this.nodes.forEach((node, i) => {
-      for (const output of node.outputs) this.producers.set(output, i);
-    });
+    this.model = parseModel(file, name);
+    const { nodes, initializers } = this.model.graph!;
+    this.nodes = nodes;
+    this.initializers = new Map(initializers.map((tensor) => [tensor.name, tensor]));
+    for (const node of nodes) for (const output of node.outputs) this.producers.set(output, node);
   }
 
-  private file(nodes: readonly Uint8Array[], inputs: readonly Encoded[], outputs: readonly Encoded[]): Uint8Array {
-    const all = (field: number, parts: readonly Uint8Array[]): Encoded[] => parts.map((part) => bytes(field, part));
-    const body = message(7, ...all(1, nodes), string(2, "part"), ...all(5, this.graph.initializers), ...inputs, ...outputs);
-    return Buffer.concat([int(1, this.raw.irVersion), ...all(8, this.raw.opsets), body]);
+  /** The inputs of the model, without weights. */
+  get inputs(): readonly Port[] {
+    const open = this.model.graph!.inputs.filter(({ name }) => !this.initializers.has(name));
+    return open.map(({ name, elementType, shape }) => ({ name, type: elementType, dims: shape!.map(Number) }));
+  }
+
+  private file(nodes: readonly NodeProto[], inputs: readonly ValueInfoProto[], outputs: readonly ValueInfoProto[]): Uint8Array {
+    const read = new Set(nodes.flatMap((node) => node.inputs));
+    const initializers = this.model.graph!.initializers.filter(({ name }) => read.has(name));
+    return encodeModel({
+      ...this.model,
+      graph: { ...this.model.graph!, nodes: [...nodes], initializers, inputs: [...inputs], outputs: [...outputs], values: [] },
+    });
   }
 
   /** The whole model, which gives these tensors, too. */
   withOutputs(more: readonly Port[]): Uint8Array {
-    const all = (field: number, parts: readonly Uint8Array[]): Encoded[] => parts.map((part) => bytes(field, part));
-    const outputs = [...all(12, this.graph.outputs), ...more.map((port) => valueInfo(12, port))];
-    return this.file(this.graph.nodes, all(11, this.graph.inputs), outputs);
+    const { inputs, outputs } = this.model.graph!;
+    const given = new Set(outputs.map(({ name }) => name));
+    return this.file(this.nodes, inputs, [...outputs, ...more.filter(({ name }) => !given.has(name)).map(infoOf)]);
   }
 
-  /** The nodes that make `output` of what is known (`isInput`), and which of that they read; null where they reach an input of the model. */
-  private ancestors(output: string, isInput: (name: string) => boolean): { nodes: Set<number>; inputs: Set<string> } | null {
-    const [nodes, inputs] = [new Set<number>(), new Set<string>()];
+  /** The nodes that make `output` of what is known, and which of that they read. */
+  private ancestors(output: string, known: ReadonlyMap<string, Port>): { nodes: Set<NodeProto>; inputs: Set<string> } {
+    const [nodes, inputs] = [new Set<NodeProto>(), new Set<string>()];
     const open = [output];
     for (let name = open.pop(); name !== undefined; name = open.pop()) {
       if (name === "" || this.initializers.has(name)) continue;
-      if (name !== output && isInput(name)) {
+      if (name !== output && known.has(name)) {
         inputs.add(name);
         continue;
       }
-      const node = this.producers.get(name);
-      if (node === undefined) return null;
-      if (!nodes.has(node)) open.push(...this.nodes[node]!.inputs);
+      const node = this.producers.get(name)!;
+      if (!nodes.has(node)) open.push(...node.inputs);
       nodes.add(node);
     }
     return { nodes, inputs };
   }
 
-  /** The part between known tensors and one of them; null where it begins at an input of the model. */
-  part(output: Port, known: ReadonlyMap<string, Port>): { file: Uint8Array; inputs: readonly string[]; operators: readonly string[] } | null {
-    const found = this.ancestors(output.name, (name) => known.has(name));
-    if (found === null) return null;
-    const order = [...found.nodes].sort((a, b) => a - b);
+  /** The part between known tensors, the model's inputs among them, and one that they make. */
+  part(output: Port, known: ReadonlyMap<string, Port>): Part {
+    const found = this.ancestors(output.name, known);
+    const nodes = this.nodes.filter((node) => found.nodes.has(node));
     const inputs = [...found.inputs];
-    const ports = inputs.map((name) => valueInfo(11, known.get(name)!));
     return {
       file: this.file(
-        order.map((i) => this.graph.nodes[i]!),
-        ports,
-        [valueInfo(12, output)],
+        nodes,
+        inputs.map((name) => infoOf(known.get(name)!)),
+        [infoOf(output)],
       ),
       inputs,
-      operators: order.map((i) => this.nodes[i]!.op).filter((op) => !op.endsWith("quantizeLinear") && op !== "QuantizeLinear"),
+      operators: nodes.map(({ op }) => op).filter((op) => !CONVERSIONS.has(op)),
     };
   }
 }

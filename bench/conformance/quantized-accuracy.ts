@@ -5,7 +5,7 @@ import { classesOf } from "../../kinglet/src/data/classes.ts";
 import { type Recording, readRecordings } from "../../kinglet/src/data/readers/index.ts";
 import { execute } from "../../kinglet/src/driver/index.ts";
 import { readOnnx } from "../../kinglet/src/formats/index.ts";
-import { openOnnxNodes } from "../js/engines.mjs";
+import { openOnnxNamed } from "../js/engines.mjs";
 import { SHARED } from "../subjects.ts";
 
 /** A quantized network with labelled samples, and what its inputs are made of. */
@@ -55,7 +55,7 @@ export async function compareAccuracy(peers: string, file: Uint8Array, subject: 
     "wasm",
     inputs.map((input) => [bytesOf(input)]),
   );
-  const runtime = await openOnnxNodes(peers, file);
+  const runtime = await openOnnxNamed(peers, file);
   let [kinglet, other, same] = [0, 0, 0];
   for (const [i, input] of inputs.entries()) {
     const mine = largest(fromBytes("float32", outputs[i]![0]!));

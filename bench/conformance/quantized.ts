@@ -16,14 +16,16 @@ export interface CheckedQuantized {
 }
 
 const SEEDS = [1, 2];
-const MOST_STEPS = 1;
+/** What two roundings of the same number may make. */
+export const MOST_STEPS = 1;
 const MOST_POINTS = 0.5;
 
 /** Layers of both samples: the worse of each. */
 function worst(samples: readonly (readonly OnnxLayer[])[]): OnnxLayer[] {
   return samples[0]!.map((layer, i) => {
     const all = samples.map((layers) => layers[i]!);
-    return { ...layer, steps: Math.max(...all.map(({ steps }) => steps)), equal: Math.min(...all.map(({ equal }) => equal)) };
+    const least = (key: "equal" | "equalOnce"): number => Math.min(...all.map((each) => each[key]));
+    return { ...layer, steps: Math.max(...all.map(({ steps }) => steps)), equal: least("equal"), equalOnce: least("equalOnce") };
   });
 }
 
@@ -49,9 +51,11 @@ export async function checkQuantized(peers: string): Promise<CheckedQuantized[]>
 export const quantizedFailed = (all: readonly CheckedQuantized[]): boolean =>
   all.some(({ layers, accuracy }) => layers.some(({ steps }) => steps > MOST_STEPS) || Math.abs(accuracy.kinglet - accuracy.runtime) > MOST_POINTS);
 
+const share = (part: number): string => `${(100 * part).toFixed(2)} %`;
+
 export function quantizedText(all: readonly CheckedQuantized[]): string {
   const layers = all.flatMap(({ model, layers }) =>
-    layers.map(({ operators, steps, equal }) => [model, operators.join(" ") || NONE, String(steps), `${(100 * equal).toFixed(2)} %`]),
+    layers.map(({ operators, steps, equal, equalOnce }) => [model, operators.join(" ") || NONE, String(steps), share(equal), share(equalOnce)]),
   );
   const accuracy = all.map(({ accuracy: { model, samples, kinglet, runtime, same } }) => [
     model,
@@ -61,7 +65,7 @@ export function quantizedText(all: readonly CheckedQuantized[]): string {
     String(same),
   ]);
   return [
-    terminal({ titles: ["each layer, given ONNX Runtime's own integers", "operators", "steps", "equal"], rows: layers }),
+    terminal({ titles: ["each layer, given ONNX Runtime's own integers", "operators", "steps", "equal", "rounded once"], rows: layers }),
     terminal({ titles: ["right answers", "samples", "Kinglet", "ONNX Runtime", "same class"], rows: accuracy }),
   ].join("\n\n");
 }

@@ -21,6 +21,9 @@ export interface Subject {
   readonly samples: readonly Sample[];
 }
 
+/** Whether a network of this name is asked for: others are not even made. */
+export type Wants = (name: string) => boolean;
+
 const SEEDS = [1, 2];
 
 type Format = NonNullable<Subject["format"]>;
@@ -48,8 +51,9 @@ function* storedFiles(format: Format): Iterable<[string, Uint8Array]> {
 }
 
 /** Every network of the development data in files of this format that Kinglet reads. */
-export function* fileSubjects(format: Format): Iterable<Subject> {
+export function* fileSubjects(format: Format, wants: Wants): Iterable<Subject> {
   for (const [name, original] of storedFiles(format)) {
+    if (!wants(name)) continue;
     try {
       yield subject(name, readModel(original, name, { shapeOf: () => OPEN_SHAPES[basename(name)] }), { original, format });
     } catch (error) {
@@ -72,24 +76,33 @@ const TRAINABLE: Readonly<Record<string, () => Graph>> = {
 };
 const CALIBRATION = 8;
 
+/** Forms of a float network; calibration wants samples. */
+const FORMS: Readonly<Record<string, (graph: Graph, samples: readonly Sample[]) => Graph>> = {
+  float: (graph) => graph,
+  int8: (graph, samples) => quantizeNetwork(graph, samples, { io: "int8" }).graph,
+  "16x8": (graph, samples) => quantizeNetwork(graph, samples, { activations: "int16", io: "int16" }).graph,
+  "int8 weights": (graph) => quantizeDynamic(graph, { perAxis: false }),
+  "half-precision weights": (graph) => roundToFloat16(graph),
+};
+
 /** Networks of Kinglet's own (inputs of integers are integers: TensorFlow Lite quantizes floats to 16 bits by a product): float, and as Kinglet quantizes them; and the deployed ones. */
-export function* ownSubjects(): Iterable<Subject> {
+export function* ownSubjects(wants: Wants): Iterable<Subject> {
   for (const [name, make] of Object.entries(TRAINABLE)) {
+    const wanted = Object.entries(FORMS).filter(([form]) => wants(`${name}, ${form}`));
+    if (wanted.length === 0) continue;
     const graph = prepareForQuantization(make());
     const samples = Array.from({ length: CALIBRATION }, (_, seed) => seededSample(graph, seed + 10));
-    yield subject(`${name}, float`, graph);
-    yield subject(`${name}, int8`, quantizeNetwork(graph, samples, { io: "int8" }).graph);
-    yield subject(`${name}, 16x8`, quantizeNetwork(graph, samples, { activations: "int16", io: "int16" }).graph);
-    yield subject(`${name}, int8 weights`, quantizeDynamic(graph, { perAxis: false }));
-    yield subject(`${name}, half-precision weights`, roundToFloat16(graph));
+    for (const [form, formOf] of wanted) yield subject(`${name}, ${form}`, formOf(graph, samples));
   }
-  for (const name of ["mobilenet_v1_0.25_128", "mobilenet_v1_0.25_128_float", "mobilenet_v2_0.35_144"]) yield subject(name, ZOO[name]!());
+  for (const name of ["mobilenet_v1_0.25_128", "mobilenet_v1_0.25_128_float", "mobilenet_v2_0.35_144"])
+    if (wants(name)) yield subject(name, ZOO[name]!());
 }
 
 /** The operators' own examples, one network each. */
-export function* operatorSubjects(): Iterable<Subject> {
+export function* operatorSubjects(wants: Wants): Iterable<Subject> {
   for (const op of Object.values(OPS)) {
     for (const example of op.cases) {
+      if (!wants(`${op.name}: ${example.name}`)) continue;
       const { graph, inputs } = caseGraph({ ...op, cases: [example] }, new Xorshift32(7));
       yield { name: `${op.name}: ${example.name}`, graph, samples: [inputs.map(bytesOf)] };
     }

@@ -4,6 +4,7 @@ import type { ClassicalChecked } from "./classical.ts";
 import type { Difference } from "./difference.ts";
 import { EXPLAINED } from "./explained.ts";
 import { type CheckedOnnx, onnxVerdict } from "./onnx.ts";
+import { addCounts, type LayerCount, NO_LAYERS } from "./quantized-layers.ts";
 
 /** What was checked, as tables for a terminal. */
 
@@ -56,8 +57,20 @@ export function tfliteText(all: readonly Checked[]): string {
   return `${table}\n\n${summary(all, tfliteVerdict)}; ${back} read back as the same graph.`;
 }
 
+/** Why the verdict of a float network that lies apart is what it is. */
+function doubleText({ name, fromDouble }: CheckedOnnx): string[] {
+  if (fromDouble === undefined) return [];
+  return [`${name}: from double precision Kinglet ${differenceText(fromDouble.kinglet)}, ONNX Runtime ${differenceText(fromDouble.runtime)}`];
+}
+
 const sameText = (difference: Difference | undefined): string =>
   difference === undefined ? NONE : `${figure(difference.same)} of ${figure(difference.elements)}`;
+
+function layersText(count: LayerCount | undefined): string {
+  if (count === undefined) return NONE;
+  const { layers, equal, equalOnce, steps } = count;
+  return `${figure(equal)} of ${figure(layers)}, ${figure(equalOnce)} rounded once, ${steps} steps`;
+}
 
 function onnxRow(each: CheckedOnnx): string[] {
   const { readsBack } = each;
@@ -76,17 +89,29 @@ function onnxRow(each: CheckedOnnx): string[] {
     sameText(each.kinglet),
     differenceText(each.kinglet),
     differenceText(each.original),
+    layersText(each.layers),
     onnxVerdict(each),
   ];
 }
 
 export function onnxText(all: readonly CheckedOnnx[]): string {
   const table = terminal({
-    titles: ["network", "bytes", "reads back", "in ONNX Runtime as in Kinglet", "difference", "against the original", "result"],
+    titles: [
+      "network",
+      "bytes",
+      "reads back",
+      "in ONNX Runtime as in Kinglet",
+      "difference",
+      "against the original",
+      "layers that are equal",
+      "result",
+    ],
     rows: all.map(onnxRow),
   });
   const graphs = all.filter(({ readsBack }) => readsBack === "same graph").length;
-  return `${table}\n\n${summary(all, onnxVerdict)}; ${graphs} read back as the same graph.`;
+  const layers = all.map((each) => each.layers ?? NO_LAYERS).reduce(addCounts, NO_LAYERS);
+  const double = all.flatMap(doubleText).map((line) => `${line}\n`);
+  return `${table}\n\n${double.join("")}${summary(all, onnxVerdict)}; ${graphs} read back as the same graph.\nLayers of those rounded otherwise that are equal by themselves: ${layersText(layers)} at most.`;
 }
 
 export function classicalText(all: readonly ClassicalChecked[]): string {

@@ -20,20 +20,20 @@ function peakBytes(): number {
 async function peakOf(dataset: Dataset, name: "fedavg" | "scaffold"): Promise<number> {
   const { train, test } = splitDataset(dataset, { validation: 0 });
   const { labels, groups } = dataset.index;
-  const memory = await ClientFile.open();
+  const memories = await ClientFile.open();
   try {
     await simulate(twoLayers(), dataset, partition({ positions: train, labels, groups }, { kind: "iid", clients: CLIENTS }), {
       strategy: STRATEGIES[name],
       local: { optimizer: { kind: "sgd", momentum: 0 }, epochs: 1, batchSize: 10, rate: 0.1 },
       rounds: ROUNDS,
       share: SHARE,
-      memory,
+      memories,
       test,
       onRound: ({ round, clients, accuracy, seconds }) =>
         progress(`many, ${name}: round ${round}, ${clients} clients, ${accuracy.toFixed(4)} right, ${seconds.toFixed(0)} s, ${peakBytes()} bytes`),
     });
   } finally {
-    await memory.close();
+    await memories.close();
   }
   return peakBytes();
 }

@@ -46,10 +46,10 @@ export function openOnnx(peers: string, bytes: Uint8Array): Promise<OnnxNetwork>
 /** TensorFlow Lite itself with a model's bytes. @throws Error where it refuses the model */
 export function openTflite(peers: string, bytes: Uint8Array): Promise<TfliteNetwork>;
 
-export interface OnnxNodes {
+export interface OnnxNamed {
   /** Runs on inputs in the model's order; results by name. */
   run(inputs: readonly TypedArray[]): Promise<Readonly<Record<string, { readonly data: TypedArray; readonly dims: readonly number[] }>>>;
 }
 
-/** The same node by node, as the file has them. @throws Error where it refuses the model */
-export function openOnnxNodes(peers: string, bytes: Uint8Array): Promise<OnnxNodes>;
+/** The same with results by name. @throws Error where it refuses the model */
+export function openOnnxNamed(peers: string, bytes: Uint8Array): Promise<OnnxNamed>;

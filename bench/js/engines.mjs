@@ -55,23 +55,23 @@ async function tfjsTflite(peers, model) {
 
 const ERRORS_ONLY = 3;
 
-/** ONNX Runtime itself, as native code on one thread; "basic" runs every node as the file has it but for simplifications. */
-async function onnxSession(ort, bytes, graphOptimizationLevel) {
+/** ONNX Runtime itself, as native code on one thread, as it is meant to be used. */
+async function onnxSession(ort, bytes) {
   return await ort.InferenceSession.create(bytes, {
     intraOpNumThreads: 1,
     interOpNumThreads: 1,
-    graphOptimizationLevel,
+    graphOptimizationLevel: "all",
     logSeverityLevel: ERRORS_ONLY,
   });
 }
 
 /**
- * A model in ONNX Runtime as it is meant to be used: its outputs in their order.
+ * A model in ONNX Runtime: its outputs in their order.
  * @param {Uint8Array} bytes of an .onnx file
  */
 export async function openOnnx(peers, bytes) {
   const ort = requireFrom(peers)("onnxruntime-node");
-  const session = await onnxSession(ort, bytes, "all");
+  const session = await onnxSession(ort, bytes);
   return {
     async run(inputs) {
       const feeds = inputs.map(({ dtype, data, shape }, i) => [session.inputNames[i], new ort.Tensor(dtype, data, shape)]);
@@ -82,12 +82,12 @@ export async function openOnnx(peers, bytes) {
 }
 
 /**
- * A model in ONNX Runtime node by node: its tensors by name, for inputs of the shapes that it has itself.
+ * A model in ONNX Runtime: its outputs by name, for inputs of the shapes that it has itself.
  * @param {Uint8Array} bytes of an .onnx file
  */
-export async function openOnnxNodes(peers, bytes) {
+export async function openOnnxNamed(peers, bytes) {
   const ort = requireFrom(peers)("onnxruntime-node");
-  const session = await onnxSession(ort, bytes, "basic");
+  const session = await onnxSession(ort, bytes);
   const { inputNames, inputMetadata } = session;
   const tensor = (data, i) => new ort.Tensor(inputMetadata[i].type, data, inputMetadata[i].shape);
   return { run: (inputs) => session.run(Object.fromEntries(inputNames.map((name, i) => [name, tensor(inputs[i], i)]))) };

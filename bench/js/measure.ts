@@ -4,10 +4,10 @@ import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import { bytesOf, type TypedArray } from "../../kinglet/src/base/index.ts";
 import { macsOf, makeArtefact } from "../../kinglet/src/driver/index.ts";
+import { writeOnnx } from "../../kinglet/src/formats/index.ts";
 import { ceilingRunner } from "./ceilings.ts";
 import { ENGINES, type EngineName, type Session } from "./engines.mjs";
 import { type InterleaveOptions, interleave, type Timing } from "./interleave.ts";
-import { onnxFile, permute } from "./onnx-file.ts";
 import { measureStarts, type Start } from "./start.ts";
 import type { JsSubject } from "./subjects.ts";
 
@@ -44,7 +44,6 @@ export interface JsOptions extends InterleaveOptions {
 
 interface Files {
   readonly paths: Readonly<Record<"js" | "tflite" | "onnx", string>>;
-  readonly inputs: Readonly<Record<"js" | "tflite" | "onnx", TypedArray>>;
   readonly gzipBytes: number;
   readonly weightGzipBytes: number;
 }
@@ -52,7 +51,7 @@ interface Files {
 const zipped = (content: string | Uint8Array): number => gzipSync(content, { level: 9 }).length;
 
 /** The subject in every engine's form, as files in a folder. */
-async function writeForms(folder: string, { graph, tflite, input }: JsSubject): Promise<Files> {
+async function writeForms(folder: string, { graph, tflite }: JsSubject): Promise<Files> {
   const { files, compiled } = await makeArtefact(graph, { target: "wasm", id: "network" });
   await mkdir(folder, { recursive: true });
   const paths = { js: join(folder, "network.js"), tflite: join(folder, "model.tflite"), onnx: join(folder, "model.onnx") };
@@ -60,13 +59,10 @@ async function writeForms(folder: string, { graph, tflite, input }: JsSubject): 
   await writeFile(paths.js, files.get("network.js")!);
   await writeFile(join(folder, "network.wasm"), files.get("network.wasm")!);
   await writeFile(paths.tflite, tflite);
-  await writeFile(paths.onnx, onnxFile(graph));
-  const { shape } = graph.inputs[0]!;
-  const planar = shape.length === 4 ? permute(input, shape, [0, 3, 1, 2]) : input;
+  await writeFile(paths.onnx, writeOnnx(graph));
   const tables = Buffer.concat(compiled.program.constants.map(({ data }) => bytesOf(data)));
   return {
     paths,
-    inputs: { js: input, tflite: input, onnx: planar },
     gzipBytes: zipped(files.get("network.js")!) + zipped(files.get("network.wasm")!),
     weightGzipBytes: zipped(tables),
   };
@@ -81,11 +77,14 @@ function largestDifference(a: TypedArray, b: TypedArray): number {
 interface Opened {
   readonly name: EngineName;
   readonly session: Session;
-  readonly input: TypedArray;
   readonly difference: number;
 }
 
-async function openAll(files: Files, { engines, peers }: JsOptions): Promise<{ opened: Opened[]; failures: Partial<Record<EngineName, string>> }> {
+async function openAll(
+  files: Files,
+  { input }: JsSubject,
+  { engines, peers }: JsOptions,
+): Promise<{ opened: Opened[]; failures: Partial<Record<EngineName, string>> }> {
   const opened: Opened[] = [];
   const failures: Partial<Record<EngineName, string>> = {};
   let first: TypedArray | null = null;
@@ -93,9 +92,9 @@ async function openAll(files: Files, { engines, peers }: JsOptions): Promise<{ o
     try {
       const { format, open } = ENGINES[name];
       const session = await open(peers, files.paths[format]);
-      const result = (await session.run(files.inputs[format])).slice() as TypedArray;
+      const result = (await session.run(input)).slice() as TypedArray;
       first ??= result;
-      opened.push({ name, session, input: files.inputs[format], difference: largestDifference(first, result) });
+      opened.push({ name, session, difference: largestDifference(first, result) });
     } catch (error) {
       failures[name] = String(error).split("\n")[0]!;
     }
@@ -105,15 +104,15 @@ async function openAll(files: Files, { engines, peers }: JsOptions): Promise<{ o
 
 async function startsOf(folder: string, files: Files, opened: readonly Opened[], subject: JsSubject, { peers, starts }: JsOptions): Promise<Start[]> {
   if (starts === 0) return [];
-  const jobs = opened.map(({ name, input }) => ({ name, input, file: join(folder, `${name}.bin`) }));
-  for (const { input, file } of jobs) await writeFile(file, bytesOf(input));
+  const inputFile = join(folder, "input.bin");
+  await writeFile(inputFile, bytesOf(subject.input));
   return await measureStarts(
-    jobs.map(({ name, file }) => ({
+    opened.map(({ name }) => ({
       engine: name,
       peers,
       model: files.paths[ENGINES[name].format],
       inputType: subject.precision,
-      inputFile: file,
+      inputFile,
     })),
     starts,
   );
@@ -124,9 +123,9 @@ export async function measureJs(subject: JsSubject, options: JsOptions): Promise
   const folder = await mkdtemp(join(tmpdir(), "kinglet-bench-"));
   try {
     const files = await writeForms(folder, subject);
-    const { opened, failures } = await openAll(files, options);
+    const { opened, failures } = await openAll(files, subject, options);
     const ceiling = await ceilingRunner(subject.precision);
-    const contestants = opened.map(({ name, session, input }) => ({ name, run: () => session.run(input) }));
+    const contestants = opened.map(({ name, session }) => ({ name, run: () => session.run(subject.input) }));
     const timings = await interleave([...contestants, { name: "ceiling", run: ceiling.run }], options);
     const starts = await startsOf(folder, files, opened, subject, options);
     const engines = Object.fromEntries(

@@ -1,3 +1,4 @@
+export * from "./crc32.ts";
 export * from "./diagnostics.ts";
 export * from "./dtype.ts";
 export * from "./float16.ts";

@@ -40,6 +40,8 @@ export interface Core {
   /** `BOARD_BIG` and `BOARD_BIG_CONST`. */
   readonly big: MemoryRegion;
   readonly timer: CoreTimer;
+  /** Address of the CMSDK serial port that firmware may talk through, and the number of its interrupt for a byte that came; none where firmware only prints. */
+  readonly serial?: { readonly address: number; readonly interrupt: number };
   readonly fpu: "none" | "single" | "double";
   readonly dsp: boolean;
   readonly mve: boolean;
@@ -52,6 +54,9 @@ const MiB = 1024 * KiB;
 
 /** 25 MHz: one tick is 40 ns. */
 const CMSDK_25: CoreTimer = { kind: "cmsdk", address: 0x40000000, wide: [40, 1], fine: [5, 8] };
+
+/** UART 0 of the MPS2 machines. */
+const MPS2_SERIAL = { address: 0x40004000, interrupt: 0 };
 
 const MPS2_CODE: MemoryRegion = { start: 0, bytes: 4 * MiB };
 const MPS2_RAM: MemoryRegion = { start: 0x20000000, bytes: 4 * MiB };
@@ -76,6 +81,7 @@ export const CORES: { readonly [Id in CoreId]: Core & { readonly id: Id } } = {
     ram: MPS2_RAM,
     big: MPS2_PSRAM,
     timer: CMSDK_25,
+    serial: MPS2_SERIAL,
     fpu: "none",
     dsp: false,
     mve: false,
@@ -93,6 +99,7 @@ export const CORES: { readonly [Id in CoreId]: Core & { readonly id: Id } } = {
     ram: MPS2_RAM,
     big: MPS2_PSRAM,
     timer: CMSDK_25,
+    serial: MPS2_SERIAL,
     fpu: "none",
     dsp: false,
     mve: false,
@@ -110,6 +117,7 @@ export const CORES: { readonly [Id in CoreId]: Core & { readonly id: Id } } = {
     ram: MPS2_RAM,
     big: MPS2_PSRAM,
     timer: CMSDK_25,
+    serial: MPS2_SERIAL,
     fpu: "single",
     dsp: true,
     mve: false,
@@ -127,6 +135,7 @@ export const CORES: { readonly [Id in CoreId]: Core & { readonly id: Id } } = {
     ram: MPS2_RAM,
     big: { start: 0x60000000, bytes: 16 * MiB },
     timer: CMSDK_25,
+    serial: MPS2_SERIAL,
     fpu: "double",
     dsp: true,
     mve: false,

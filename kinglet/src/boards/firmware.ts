@@ -6,7 +6,7 @@ import { type Core, type CoreId, coreById } from "./cores.ts";
 import { linkerScript } from "./linker.ts";
 import { type ProcessResult, runProcess } from "./process.ts";
 import { BOARD_HEADER, BOARD_SOURCE, HEAP_SOURCE } from "./runtime.ts";
-import { ARM_STARTUP, CMSDK_TIMER, SSE_TIMER } from "./runtime-arm.ts";
+import { ARM_STARTUP, CMSDK_SERIAL, CMSDK_TIMER, SSE_TIMER } from "./runtime-arm.ts";
 import { RV32_STARTUP } from "./runtime-rv32.ts";
 import { type SectionSizes, sectionSizes } from "./sections.ts";
 import { requireTools, type ToolId } from "./tools.ts";
@@ -74,7 +74,7 @@ const RUNTIME: Readonly<Record<Core["timer"]["kind"], Sources>> = {
 };
 
 /** Object files that belong to the runtime, not to the program. */
-export const RUNTIME_OBJECTS: readonly string[] = ["kinglet_board.o", "kinglet_startup.o", "kinglet_timer.o", "kinglet_heap.o"];
+export const RUNTIME_OBJECTS: readonly string[] = ["kinglet_board.o", "kinglet_startup.o", "kinglet_timer.o", "kinglet_heap.o", "kinglet_serial.o"];
 
 function runtimeSources(core: Core, heapless: boolean): Sources {
   return {
@@ -82,6 +82,7 @@ function runtimeSources(core: Core, heapless: boolean): Sources {
     "kinglet_board.c": BOARD_SOURCE,
     ...RUNTIME[core.timer.kind],
     ...(heapless ? {} : { "kinglet_heap.c": HEAP_SOURCE }),
+    ...(core.serial === undefined ? {} : { "kinglet_serial.c": CMSDK_SERIAL }),
   };
 }
 
@@ -125,6 +126,8 @@ function compileFlags(core: Core, request: FirmwareRequest): string[] {
   const [num, den] = request.fine === true ? core.timer.fine : core.timer.wide;
   const flags = [...core.gccFlags, core.specs, "-O2", "-ffp-contract=off", "-ffunction-sections", "-fdata-sections", "-I."];
   flags.push(`-DKINGLET_TICK_NUM=${num}u`, `-DKINGLET_TICK_DEN=${den}u`, `-DKINGLET_TIMER=0x${core.timer.address.toString(16)}u`);
+  if (core.serial !== undefined)
+    flags.push(`-DKINGLET_SERIAL=0x${core.serial.address.toString(16)}u`, `-DKINGLET_SERIAL_INTERRUPT=${core.serial.interrupt}`);
   if (core.fpu !== "none") flags.push("-DKINGLET_FPU");
   if (core.id === "cortex-m0") flags.push("-DKINGLET_STRICT_ALIGNMENT");
   return flags;
@@ -157,11 +160,11 @@ async function pooled<T>(items: readonly T[], work: (item: T) => Promise<void>):
   for (const each of ended) if (each.status === "rejected") throw each.reason;
 }
 
-function compilerFor(core: Core): ToolId {
+export function compilerFor(core: Core): ToolId {
   return core.toolchain === "arm" ? "arm-none-eabi-gcc" : "riscv64-unknown-elf-gcc";
 }
 
-async function buildIn(folder: string, core: Core, request: FirmwareRequest): Promise<Firmware> {
+export async function buildIn(folder: string, core: Core, request: FirmwareRequest): Promise<Firmware> {
   const [gcc] = requireTools([compilerFor(core)]);
   const runtime = runtimeSources(core, request.heapless ?? true);
   const sources = withStubs({ ...runtime, ...request.sources }, request.bigBinaries ?? false);

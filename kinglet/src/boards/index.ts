@@ -4,5 +4,6 @@ export * from "./catalogue.ts";
 export * from "./firmware.ts";
 export * from "./hostc.ts";
 export * from "./process.ts";
+export * from "./running.ts";
 export * from "./sections.ts";
 export * from "./tools.ts";

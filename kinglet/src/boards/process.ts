@@ -47,12 +47,13 @@ function unguard(): void {
   for (const signal of SIGNALS) process.off(signal, onSignal);
 }
 
-function track(child: ChildProcess): void {
+/** Has a program killed when this process ends, however it does. */
+export function track(child: ChildProcess): void {
   if (running.size === 0) guard();
   running.add(child);
 }
 
-function untrack(child: ChildProcess): void {
+export function untrack(child: ChildProcess): void {
   if (running.delete(child) && running.size === 0) unguard();
 }
 

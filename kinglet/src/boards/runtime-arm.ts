@@ -129,6 +129,36 @@ uint64_t board_ticks64(void) {
 }
 `;
 
+/**
+ * CMSDK APB UART (Arm DDI0479D §4.3), both ways at 115,200 baud. Its interrupt only wakes the core, which takes none: PRIMASK is set
+ * (Armv7-M, DDI0403E B1.5.18 on WFI).
+ */
+export const CMSDK_SERIAL: string = String.raw`#include "kinglet_board.h"
+#define UART ((volatile uint32_t *)KINGLET_SERIAL)
+#define REG(address) (*(volatile uint32_t *)(address))
+enum { DATA, STATE, CONTROL, INTERRUPT, DIVIDER };
+
+void board_serial_start(void) {
+  __asm volatile("cpsid i");
+  UART[DIVIDER] = 217;                                  /* 25 MHz / 115,200 */
+  UART[CONTROL] = 1u | 2u | 8u;                         /* send, receive, an interrupt for a byte that came */
+  REG(0xE000E100) = 1u << KINGLET_SERIAL_INTERRUPT;     /* NVIC_ISER0 */
+}
+
+uint8_t board_serial_read(void) {
+  while ((UART[STATE] & 2u) == 0) __asm volatile("wfi");
+  UART[INTERRUPT] = 2;
+  REG(0xE000E280) = 1u << KINGLET_SERIAL_INTERRUPT;     /* NVIC_ICPR0 */
+  return (uint8_t)UART[DATA];
+}
+
+void board_serial_write(uint8_t byte) {
+  while ((UART[STATE] & 1u) != 0) {
+  }
+  UART[DATA] = byte;
+}
+`;
+
 /** SSE-300 system counter and timer 0 (Arm 101773, SSE-300 TRM, §5.5): a 64-bit up counter at the 32 MHz system clock. */
 export const SSE_TIMER: string = String.raw`#include "kinglet_board.h"
 #define COUNTER_CONTROL (*(volatile uint32_t *)0x58100000u)

@@ -28,6 +28,11 @@ uint32_t board_calibrate(void);     /* ticks of exactly 2,000,000 instructions (
 void board_stack_paint(void);
 uint32_t board_stack_used(void);
 
+/* A serial line, on cores that have one here: start it once; read waits, asleep, for the next byte. */
+void board_serial_start(void);
+uint8_t board_serial_read(void);
+void board_serial_write(uint8_t byte);
+
 void board_exit(int code) __attribute__((noreturn));
 #endif
 `;

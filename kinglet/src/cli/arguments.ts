@@ -23,3 +23,10 @@ export function above0(most: number): (text: string) => number {
     return value;
   };
 }
+
+/** "32768", or "32k" and "1M" in kibibytes and mebibytes. */
+export function memorySize(text: string): number {
+  const match = /^(\d+)([kKmM]?)$/.exec(text);
+  if (match === null) throw new InvalidArgumentError("Give a whole number of bytes, or of kibibytes as in 32k.");
+  return Number(match[1]) * (match[2] === "" ? 1 : match[2]!.toLowerCase() === "m" ? 1024 * 1024 : 1024);
+}

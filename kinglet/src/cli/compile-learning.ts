@@ -7,24 +7,34 @@ import { type DeviceLearning, deviceLearning } from "../train/index.ts";
 interface Limits {
   readonly board?: string;
   readonly ram?: number;
+  readonly headOnly?: boolean;
   readonly optimize: Optimize;
 }
 
 /** The training step that a board has memory for. */
-export function learningFor(graph: Graph, { board: name, ram, optimize }: Limits): DeviceLearning {
+export function learningFor(graph: Graph, { board: name, ram: given, headOnly = false, optimize }: Limits): DeviceLearning {
   const board = name === undefined ? undefined : boardById(name);
-  const most = ram ?? board?.sramBytes;
-  if (most === undefined) return deviceLearning(graph);
+  const ram = given ?? board?.sramBytes;
+  if (ram === undefined) return deviceLearning(graph, { headOnly });
   const target = board?.dsp === true ? "c-dsp" : "c";
-  return deviceLearning(graph, ({ step }) => compileGraph(step.graph, { target, optimize }).plan.arenaBytes <= most);
+  return deviceLearning(graph, {
+    headOnly,
+    limit: { ram, arenaBytes: ({ step }) => compileGraph(step.graph, { target, optimize }).plan.arenaBytes },
+  });
+}
+
+/** "conv_1, conv_2 (8 of 32 channels)" */
+function weightsText(weights: DeviceLearning["update"]["weights"]): string {
+  if (weights.length === 0) return "no weights";
+  return `weights of ${weights.map(({ layer, channels, of }) => (channels === of ? layer : `${layer} (${channels} of ${of} channels)`)).join(", ")}`;
 }
 
 /** What learns, for a person. */
-export function learningText({ update, trained }: DeviceLearning): string[] {
-  const layers = update.layers === 1 ? "the last layer" : `the last ${update.layers} layers`;
-  const biases = update.biases === 0 ? "" : `, and the biases of ${update.biases} before`;
+export function learningText({ update, step }: DeviceLearning): string[] {
+  const biases = update.biases === 1 ? "the last layer" : `the last ${update.biases} layers`;
+  const bytes = step.state.some(({ value }) => value.dtype === "int8") ? "stored integers, with quantization-aware scaling" : "floats";
   return [
-    `  learns       ${layers}${biases}: ${trained.join(", ")}`,
-    "               one sample at a time, by gradient descent: NAME_run, then NAME_learn",
+    `  learns       biases of ${biases}; ${weightsText(update.weights)}`,
+    `               one sample at a time, by gradient descent on ${bytes}: NAME_run, then NAME_learn`,
   ];
 }

@@ -17,6 +17,7 @@ import { KingletError } from "../base/index.ts";
 import type { Graph } from "../graph/index.ts";
 import type { DeviceLearning } from "../train/index.ts";
 import type { Optimize } from "../targets/share.ts";
+import { memorySize } from "./arguments.ts";
 import { bytes, count, plain } from "./format.ts";
 import { announceIfLarge, answer, type CommonOptions, type Io, withProgress } from "./io.ts";
 import { type LoadedModel, loadModel, type ShapeOptions, shapeOption } from "./model.ts";
@@ -37,18 +38,12 @@ interface CliCompileOptions extends CommonOptions, ShapeOptions {
   readonly streamInput?: boolean;
   readonly trade?: number;
   readonly train?: boolean;
+  readonly headOnly?: boolean;
   readonly profile?: boolean;
   readonly explain?: boolean;
 }
 
 type AskedOptions = Omit<CliCompileOptions, "target" | "out"> & Partial<Pick<CliCompileOptions, "target" | "out">>;
-
-/** "32768", or "32k" and "1M" in kibibytes and mebibytes. */
-function memorySize(text: string): number {
-  const match = /^(\d+)([kKM]?)$/.exec(text);
-  if (match === null) throw new InvalidArgumentError("Give a whole number of bytes, or of kibibytes as in 32k.");
-  return Number(match[1]) * (match[2] === "" ? 1 : match[2] === "M" ? 1024 * 1024 : 1024);
-}
 
 function reportPage(made: Artefact, path: string, profile: Execution | null): string {
   const runs = profile === null ? [] : [{ via: profile.via, equal: true, execution: profile, note: "one seeded sample, its instructions counted" }];
@@ -182,6 +177,7 @@ async function compile(given: string | undefined, asked: AskedOptions, io: Io): 
   await checkOutputFolder(options.out);
   announceIfLarge(io, model.bytes, `compiling ${path}`);
   if (options.train === true && options.target !== "c") throw new KingletError("misuse", "--train is for --target c");
+  if (options.headOnly === true && options.train !== true) throw new KingletError("misuse", "--head-only goes with --train");
   const learning = options.train === true ? learningFor(model.graph, options) : undefined;
   const graph = learning?.step.graph ?? model.graph;
   const made = await withProgress(io, "measuring the code", () => build(graph, options, learning));
@@ -227,7 +223,8 @@ export function addCompile(program: Command, io: Io): void {
     .option("--fuse", "use as little memory as possible: layers run row by row, no image between them is ever whole")
     .option("--stream-input", "the image comes row by row, as cameras give it, and is never whole in memory")
     .option("--trade <factor>", "by rows, let rows be computed again where that saves memory: macs=1.2 allows 20 % more", tradeOf)
-    .option("--train", "of a float network: firmware that also learns, as much of the network as --ram or the board allows")
+    .option("--train", "of a float or int8 network: firmware that also learns, as much of the network as --ram or the board allows")
+    .option("--head-only", "with --train: only the last layer learns")
     .option("--profile", "also run it on the emulated core: instructions of every layer in the report")
     .option("--explain", "also say which kernel each layer has, what was proved for its channels, and why it is not a faster one")
     .addOption(shapeOption())

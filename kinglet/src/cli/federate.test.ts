@@ -44,7 +44,11 @@ async function serve(...argv: string[]): Promise<Serving> {
     const found = /listens on port (\d+)/.exec(err);
     if (found !== null) listening(found[1]!);
   };
-  const io = { folder: project, out: (text: string) => void (out += text), err: hear, onStop: (asked: () => void) => ((stop = asked), () => {}) };
+  const onStop = (asked: () => void): (() => void) => {
+    stop = asked;
+    return () => {};
+  };
+  const io = { folder: project, out: (text: string) => void (out += text), err: hear, onStop };
   const code = main(["federate", "serve", "--port", "0", "--host", "127.0.0.1", ...argv], io);
   const first = await Promise.race([port, code]);
   if (typeof first === "number") throw new Error(err);

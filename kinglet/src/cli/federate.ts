@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { type Command, Option } from "commander";
 import { KingletError } from "../base/index.ts";
-import type { Dataset } from "../data/index.ts";
+import { augmentsOf, type Dataset } from "../data/index.ts";
 import {
   ClientFile,
   type Compression,
@@ -21,7 +21,6 @@ import {
 } from "../federated/index.ts";
 import { writeKinglet } from "../formats/index.ts";
 import {
-  augmentsOf,
   CONFIG_FILE,
   loadConfig,
   measureFeatures,
@@ -34,6 +33,7 @@ import {
 import { renderFederation, sparkline } from "../report/index.ts";
 import { positive } from "./arguments.ts";
 import { addAdministration } from "./federate-admin.ts";
+import { addJoin } from "./federate-join.ts";
 import { above, compressionOf, type LearningOptions, learningFlags, privacyOf } from "./federate-learning.ts";
 import { addServe } from "./federate-serve.ts";
 import { writeFiles } from "./files.ts";
@@ -47,9 +47,6 @@ import { version } from "./version.ts";
 const ROUNDS_FILE = "federation.json";
 const PAGE_FILE = "federation.html";
 
-/** Of a client's samples where the others judge a head of its own. */
-const LEARNED_SHARE = 0.75;
-
 interface SimulateCliOptions extends CommonOptions, LearningOptions {
   readonly clients: number;
   readonly split: string;
@@ -58,6 +55,17 @@ interface SimulateCliOptions extends CommonOptions, LearningOptions {
   readonly personalise?: number;
   readonly until?: number;
   readonly decay: number;
+}
+
+/** Of a client's samples where the others judge a head of its own. */
+const LEARNED_SHARE = 0.75;
+
+/** What the words ask of a simulation. */
+interface Manner {
+  readonly split: Partition;
+  readonly compression: Compression;
+  readonly privacy?: Privacy;
+  readonly secure?: SecureAggregation;
 }
 
 /** "iid", "label:2", "dirichlet:0.5" or "group". */
@@ -121,12 +129,7 @@ interface Stage {
   readonly folder: string;
   readonly config: ProjectConfig;
   readonly dataset: Dataset;
-  readonly how: {
-    readonly split: Partition;
-    readonly compression: Compression;
-    readonly privacy: Privacy | undefined;
-    readonly secure: SecureAggregation | undefined;
-  };
+  readonly how: Manner;
 }
 
 /** What a simulation gave; `people` where clients got heads of their own. */
@@ -156,12 +159,12 @@ async function run({ folder, config, dataset, how }: Stage, options: SimulateCli
     rate: options.rate,
     augment: augmentsOf(config.augmentation),
   };
-  const memory = await ClientFile.open();
+  const memories = await ClientFile.open();
   try {
     const result = await simulate(network, dataset, clients, {
       strategy: STRATEGIES[options.strategy],
       local,
-      memory,
+      memories,
       rounds: options.rounds,
       share: options.share,
       rateDecay: options.decay,
@@ -175,10 +178,13 @@ async function run({ folder, config, dataset, how }: Stage, options: SimulateCli
       signal: stop.signal,
     });
     if (own === undefined) return { result, clients: clients.length };
-    const people = await personalise(result.network, dataset, own, { ...local, epochs: options.personalise! }, config.seed);
-    return { result, clients: clients.length, people };
+    return {
+      result,
+      clients: clients.length,
+      people: await personalise(result.network, dataset, own, { ...local, epochs: options.personalise! }, config.seed),
+    };
   } finally {
-    await memory.close();
+    await memories.close();
     display.end();
     quiet?.();
   }
@@ -189,14 +195,20 @@ function personalText(people: readonly PersonalReport[]): string {
   return `On the samples that ${count(people.length)} clients kept back, ${percent(before)} are right, and ${percent(after)} with last layers of their own.`;
 }
 
-async function simulateProject(given: string | undefined, options: SimulateCliOptions, io: Io): Promise<void> {
+/** @throws KingletError `misuse` for words that make no sense together. */
+function mannerOf(options: SimulateCliOptions): Manner {
   if (options.dropOut !== undefined && options.secure === undefined) throw new KingletError("misuse", "--drop-out needs --secure");
-  const how = {
+  const privacy = privacyOf(options);
+  return {
     split: partitionOf(options.split, options.clients),
     compression: compressionOf(options.compress),
-    privacy: privacyOf(options),
-    secure: options.secure === undefined ? undefined : { dropOut: options.dropOut ?? 0 },
+    ...(privacy === undefined ? {} : { privacy }),
+    ...(options.secure === undefined ? {} : { secure: { dropOut: options.dropOut ?? 0 } }),
   };
+}
+
+async function simulateProject(given: string | undefined, options: SimulateCliOptions, io: Io): Promise<void> {
+  const how = mannerOf(options);
   const folder = given ?? io.folder ?? ".";
   const config = { ...(await loadConfig(folder)), ...(options.seed === undefined ? {} : { seed: options.seed }) };
   const dataset = await projectData(folder);
@@ -217,7 +229,7 @@ async function simulateProject(given: string | undefined, options: SimulateCliOp
       [
         `After ${result.reports.length} rounds ${percent(accuracy)} of ${count(samples)} samples are right; clients sent ${bytes(sent)} in all.`,
         ...(people === undefined ? [] : [personalText(people)]),
-        `Written: ${[FEDERATED_FILE, ROUNDS_FILE, PAGE_FILE].map((name) => plain(join(folder, name))).join(", ")}`,
+        `Written: ${plain(join(folder, FEDERATED_FILE))}, ${plain(join(folder, ROUNDS_FILE))}, ${plain(join(folder, PAGE_FILE))}`,
         `Next: kinglet quantize ${plain(join(folder, FEDERATED_FILE))} --calibrate SAMPLES, kinglet compile`,
       ].join("\n"),
     );
@@ -248,7 +260,7 @@ export function addFederate(program: Command, io: Io): void {
     .addOption(new Option("--drop-out <share>", "with --secure: probability of a client to leave in a round").argParser(above(0, 1, true)))
     .option(
       "--personalise <epochs>",
-      "then each client trains a last layer of its own; a quarter of its samples, which it keeps back, judges",
+      "then each client trains a last layer of its own, and is judged on a quarter of its samples that it kept back",
       positive,
     )
     .addOption(new Option("--decay <factor>", "what the rate is multiplied by after each round").argParser(above(0, 1, false)).default(1))
@@ -257,5 +269,6 @@ export function addFederate(program: Command, io: Io): void {
     .addHelpText("after", EXAMPLES)
     .action((folder: string | undefined, options: SimulateCliOptions) => simulateProject(folder, options, io));
   addServe(federate, io);
+  addJoin(federate, io);
   addAdministration(federate, io);
 }

@@ -51,7 +51,7 @@ function filesBeside(path: string): (location: string, place: string) => Uint8Ar
     if (!real.startsWith(folder.endsWith(sep) ? folder : folder + sep))
       return refuse(`the tensor's file "${location}" does not lie in the model's folder`);
     if (info.size > MAX_MODEL_BYTES) return refuse(`the tensor's file "${location}" of ${info.size} bytes is too large`);
-    const bytes = new Uint8Array(readFileSync(real));
+    const bytes = readFileSync(real);
     known.set(location, bytes);
     return bytes;
   };

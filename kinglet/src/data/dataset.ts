@@ -48,6 +48,18 @@ export class Dataset {
     return out;
   }
 
+  /**
+   * The same samples, with their classes numbered as in `classes`, where there may be more.
+   * @throws KingletError `bad-input` where one of its own is not among them.
+   */
+  withClasses(classes: readonly string[]): Dataset {
+    const places = this.info.classes.map((name) => classes.indexOf(name));
+    const strange = this.info.classes.filter((_, i) => places[i]! < 0);
+    if (strange.length > 0)
+      throw new KingletError("bad-input", `${strange.map((name) => `"${name}"`).join(", ")} is not among the classes ${classes.join(", ")}`);
+    return new Dataset({ ...this.info, classes }, { ...this.index, labels: this.index.labels.map((label) => places[label]!) }, this.store);
+  }
+
   /** Closes the files. Nothing is read after this. */
   async close(): Promise<void> {
     await this.store.close();

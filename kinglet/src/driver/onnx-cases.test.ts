@@ -4,13 +4,28 @@ import { dirname, join } from "node:path";
 import { unzipSync } from "fflate";
 import { describe, expect, test, type TestContext } from "vitest";
 import { needShared } from "../formats/test-files.ts";
+import type { Via } from "./execute.ts";
 import { type Conformance, type OnnxCase, runOnnxCases } from "./onnx-cases.ts";
 import { type Counts, countsOf, shows } from "./support-testing.ts";
 
-/** Suites of the ONNX project with how many of their cases pass at least; all others are refused by name. */
-const SUITES = { node: 1083, simple: 5, "pytorch-converted": 57, "pytorch-operator": 25 } as const;
+interface Suite {
+  /** How many of its cases pass at least; all others are refused by name. */
+  readonly least: number;
+  readonly ways: readonly Via[];
+}
 
-async function runSuite(context: TestContext, suite: string): Promise<Conformance> {
+const BOTH: readonly Via[] = ["js", "wasm"];
+
+/** Suites of the ONNX project. Those of "light" are whole networks of up to 4,000 million multiply-accumulates. */
+const SUITES: Readonly<Record<string, Suite>> = {
+  node: { least: 1083, ways: BOTH },
+  simple: { least: 5, ways: BOTH },
+  "pytorch-converted": { least: 57, ways: BOTH },
+  "pytorch-operator": { least: 25, ways: BOTH },
+  light: { least: 6, ways: ["wasm"] },
+};
+
+async function runSuite(context: TestContext, suite: string, ways: readonly Via[]): Promise<Conformance> {
   const archive = readFileSync(needShared(context, join("data", "onnx-backend", `${suite}.zip`)));
   const folder = mkdtempSync(join(tmpdir(), "kinglet-onnx-"));
   try {
@@ -19,7 +34,7 @@ async function runSuite(context: TestContext, suite: string): Promise<Conformanc
       mkdirSync(join(folder, dirname(name)), { recursive: true });
       writeFileSync(join(folder, name), bytes);
     }
-    return await runOnnxCases(folder, ["js", "wasm"]);
+    return await runOnnxCases(folder, ways);
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -35,11 +50,11 @@ function byOperator(cases: readonly OnnxCase[], labelOf: (one: OnnxCase) => stri
   return Object.fromEntries([...rows].map(([operator, labels]) => [operator, countsOf(labels)]));
 }
 
-describe("ONNX backend cases as JavaScript and WebAssembly", () => {
-  for (const [suite, least] of Object.entries(SUITES)) {
+describe("ONNX backend cases as JavaScript and WebAssembly, the largest as WebAssembly", () => {
+  for (const [suite, { least, ways }] of Object.entries(SUITES)) {
     test(`${suite}: at least ${least} pass, none is wrong`, { timeout: 900_000 }, async (context) => {
       shows(context, { suite: "onnx", way: suite, rows: {} }, { suite: "onnx-refused", way: suite, rows: {} });
-      const found = await runSuite(context, suite);
+      const found = await runSuite(context, suite, ways);
       expect(found.cases.filter((one) => one.outcome === "wrong")).toEqual([]);
       expect(found.passed).toBeGreaterThanOrEqual(least);
       for (const one of found.cases) if (one.outcome === "refused") expect(one.reason, one.name).not.toBe("");

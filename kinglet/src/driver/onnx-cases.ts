@@ -1,7 +1,7 @@
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { bytesOf, elementCount, fromBytes, KingletError, sameShape, shapeText, type TypedArray } from "../base/index.ts";
-import { onnxOperators, readOnnx, readTensorFile } from "../formats/index.ts";
+import { countName, onnxOperators, readOnnx, readTensorFile } from "../formats/index.ts";
 import type { Graph, Value } from "../graph/index.ts";
 import { execute, type Via } from "./execute.ts";
 import type { Sample } from "./tensors.ts";
@@ -90,12 +90,26 @@ function risingInputs(graph: Graph): Sample {
   });
 }
 
-/** A model that stands alone, with its outputs in files beside it: NAME.onnx, NAME_output_0.pb … */
+/** An output of a model that stands alone, from the file beside it: NAME.onnx, NAME_output_0.pb … */
+async function outputBeside(path: string, i: number): Promise<Tensor> {
+  return readTensorFile(await readFile(`${path.replace(/\.onnx$/, "")}_output_${i}.pb`), `output_${i}.pb`);
+}
+
 async function runAlone(model: Uint8Array, path: string, ways: readonly Via[]): Promise<string | null> {
   const graph = readOnnx(model, path);
-  const stem = path.replace(/\.onnx$/, "");
-  const outputs = await Promise.all(graph.outputs.map(async (_, i) => readTensorFile(await readFile(`${stem}_output_${i}.pb`), `output_${i}.pb`)));
+  const outputs = await Promise.all(graph.outputs.map((_, i) => outputBeside(path, i)));
   return await compareRuns(graph, risingInputs(graph), outputs, ways);
+}
+
+/** An output's contents and type: its first rows, where another output says how many count. */
+function countedRows({ outputs }: Graph, index: number, results: readonly Uint8Array[]): [TypedArray, Value] {
+  const output = outputs[index]!;
+  const data = fromBytes(output.dtype, results[index]!);
+  const place = outputs.findIndex(({ name }) => name === countName(output.name));
+  if (place < 0) return [data, output];
+  const rows = Number(fromBytes(outputs[place]!.dtype, results[place]!)[0]);
+  const shape = [rows, ...output.shape.slice(1)];
+  return [data.slice(0, elementCount(shape)), { ...output, shape }];
 }
 
 /** Where a run in one of these ways differs from the outputs, or null. */
@@ -105,19 +119,25 @@ async function compareRuns(graph: Graph, sample: Sample, outputs: readonly Tenso
     for (const [i, expected] of outputs.entries()) {
       const output = graph.outputs[i];
       if (output === undefined) return `output ${i} is missing`;
-      const wrong = difference(fromBytes(output.dtype, run.outputs[0]![i]!), output, expected);
+      const wrong = difference(...countedRows(graph, i, run.outputs[0]!), expected);
       if (wrong !== null) return `${via}: ${wrong}`;
     }
   }
   return null;
 }
 
-async function typeOf(folder: string): Promise<string | null> {
+async function typeOf(folder: string | undefined): Promise<string | null> {
+  if (folder === undefined) return null;
   for (const kind of ["input", "output"] as const) {
     const [first] = await readTensors(folder, kind).catch(() => [undefined]);
     if (first !== undefined) return first.element.name;
   }
   return null;
+}
+
+async function outputType(path: string): Promise<string | null> {
+  const output = await outputBeside(path, 0).catch(() => null);
+  return output === null ? null : output.element.name;
 }
 
 /** The sets of a case that has a folder of its own. */
@@ -142,7 +162,7 @@ async function runSets(model: Uint8Array, name: string, sets: readonly string[],
 async function runCase(path: string, name: string, ways: readonly Via[]): Promise<OnnxCase> {
   const alone = path.endsWith(".onnx");
   const [model, sets] = [await readFile(alone ? path : join(path, "model.onnx")), await setsOf(path)];
-  const about = { name, operators: onnxOperators(model, name), type: sets[0] === undefined ? null : await typeOf(sets[0]) };
+  const about = { name, operators: onnxOperators(model, name), type: await (alone ? outputType(path) : typeOf(sets[0])) };
   try {
     const wrong = await (alone ? runAlone(model, path, ways) : runSets(model, name, sets, ways));
     return wrong === null ? { ...about, outcome: "passed" } : { ...about, outcome: "wrong", reason: wrong };

@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { unzipSync } from "fflate";
-import { allocate, bytesOf, type DType, dtypeBytes, elementCount, fromBytes, type TypedArray, Xorshift32 } from "../base/index.ts";
+import { allocate, bytesOf, crc32, type DType, dtypeBytes, elementCount, fromBytes, type TypedArray, Xorshift32 } from "../base/index.ts";
 import { readModel } from "../formats/index.ts";
 import type { Graph, Node, Value } from "../graph/index.ts";
 import type { ProgramRunner } from "../loops/index.ts";
@@ -106,19 +106,6 @@ function readZooModel(golden: ZooGolden, data: string): Uint8Array {
   const hash = createHash("sha256").update(bytes).digest("hex");
   if (hash !== golden.sha256) throw new Error(`${golden.file} is not the file that the results were made with`);
   return bytes;
-}
-
-const CRC_TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
-  let crc = byte;
-  for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
-  return crc;
-});
-
-/** CRC-32 as in zip files; `zlib.crc32` is younger than the oldest Node that Kinglet runs on. */
-function crc32(bytes: Uint8Array): string {
-  let crc = 0xffffffff;
-  for (const byte of bytes) crc = CRC_TABLE[(crc ^ byte) & 255]! ^ (crc >>> 8);
-  return ((crc ^ 0xffffffff) >>> 0).toString(16).padStart(8, "0");
 }
 
 function drawElement(random: Xorshift32, dtype: DType): number {
@@ -242,7 +229,8 @@ class ZooRun {
     this.runner.reset();
     const inputs = this.step(new Xorshift32(sample.seed));
     inputs.forEach((bytes, i) => {
-      if (crc32(bytes) !== sample.in_crc32[i]) throw new Error(`input ${i} of sample ${sample.k} is not the one that the results are for`);
+      if (crc32(bytes) !== Number.parseInt(sample.in_crc32[i]!, 16))
+        throw new Error(`input ${i} of sample ${sample.k} is not the one that the results are for`);
     });
     this.compare(sample.outputs, sample.taps ?? [], (i) => this.runner.output(i));
   }

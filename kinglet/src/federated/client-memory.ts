@@ -1,19 +1,19 @@
-/** What a simulated client remembers between rounds: what compression left of its updates, or its control variate. */
-export type Remembered = "rest" | "control";
+import type { ClientMemory } from "./client-round.ts";
 
-/** Where simulated clients remember: one vector of each kind for every client that was in a round. */
-export interface ClientMemory {
-  recall(kind: Remembered, client: number): Promise<Float32Array | undefined>;
-  keep(kind: Remembered, client: number, vector: Float32Array): Promise<void>;
+/** Where simulated clients remember from round to round. */
+export interface ClientMemories {
+  /** Nothing for a client that was in no round yet. */
+  recall(client: number): Promise<ClientMemory>;
+  keep(client: number, memory: ClientMemory): Promise<void>;
 }
 
 /** In this process's memory; for very many clients there is `ClientFile`. */
-export function clientsInMemory(): ClientMemory {
-  const vectors = new Map<string, Float32Array>();
+export function clientsInMemory(): ClientMemories {
+  const memories = new Map<number, ClientMemory>();
   return {
-    recall: async (kind, client) => vectors.get(`${kind} ${client}`),
-    keep: async (kind, client, vector) => {
-      vectors.set(`${kind} ${client}`, vector);
+    recall: async (client) => memories.get(client) ?? {},
+    keep: async (client, memory) => {
+      memories.set(client, memory);
     },
   };
 }

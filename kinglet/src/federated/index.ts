@@ -1,3 +1,7 @@
 export * from "./browser.ts";
-export { ClientFile } from "./client-file.ts";
+export * from "./client/index.ts";
+// A page's `join` under the same name is hidden by Node's.
+export { join } from "./client/index.ts";
 export * from "./coordinator/index.ts";
+export * from "./device/index.ts";
+export { ClientFile } from "./client-file.ts";

@@ -28,6 +28,9 @@ export interface LocalStart {
   readonly round: number;
 }
 
+/** Told after each of a round's steps. */
+export type OnStep = (done: number, steps: number) => void;
+
 /** A client's training step, loaded once for many rounds and, in a simulation, for many clients. Nothing of one round is left in the next. */
 export class LocalTrainer {
   private readonly network: Graph;
@@ -37,13 +40,17 @@ export class LocalTrainer {
   /** Names and lengths of what is learned, in the order of the network: together they are the parameters as one vector. */
   private readonly parts: readonly { readonly name: string; readonly constant: Value; readonly length: number; readonly learned: boolean }[];
 
-  /** @throws what `trainingStep` and compiling throw. */
-  constructor(network: Graph, training: LocalTraining, options: { readonly corrected?: boolean } = {}) {
+  /**
+   * @param options `corrected`: for SCAFFOLD; `memoryLimit`: most bytes for a step.
+   * @throws KingletError `does-not-fit`; what `trainingStep` and compiling throw.
+   */
+  constructor(network: Graph, training: LocalTraining, options: { readonly corrected?: boolean; readonly memoryLimit?: number } = {}) {
     const { epochs, batchSize, rate, augment, normalization, ...step } = training;
     if (!(Number.isInteger(epochs) && epochs >= 1)) throw new KingletError("misuse", `${epochs} local epochs are not a number of epochs`);
     this.training = training;
     this.network = withBatch(network, batchSize);
-    this.session = new TrainingSession(this.network, { ...step, ...options });
+    const { memoryLimit = Number.POSITIVE_INFINITY, ...corrected } = options;
+    this.session = TrainingSession.within(memoryLimit, this.network, { ...step, ...corrected });
     this.initial = this.session.save();
     this.parts = this.session.step.trained.map(({ constant, variable: { name } }) => ({
       name,
@@ -105,9 +112,11 @@ export class LocalTrainer {
    * Trains on a client's samples. A last batch that is not full counts as a whole step on the samples that it has.
    * @throws KingletError `check-failed` where the loss is not a number any more.
    */
-  async train(dataset: Dataset, positions: Int32Array, client: number, start: LocalStart): Promise<ClientUpdate> {
+  async train(dataset: Dataset, positions: Int32Array, client: number, start: LocalStart, onStep?: OnStep): Promise<ClientUpdate> {
     const { epochs, batchSize, augment, normalization } = this.training;
     const { rate = this.training.rate } = start;
+    const steps = epochs * batchCount(positions.length, { batchSize });
+    let done = 0;
     this.begin(start);
     for (let epoch = 0; epoch < epochs; epoch++) {
       const options = {
@@ -118,10 +127,12 @@ export class LocalTrainer {
         ...(augment === undefined ? {} : { augment }),
         ...(normalization === undefined ? {} : { normalization }),
       };
-      for await (const batch of batches(dataset, positions, options)) this.step(batch, client, rate);
+      for await (const batch of batches(dataset, positions, options)) {
+        this.step(batch, client, rate);
+        onStep?.(++done, steps);
+      }
     }
     const after = this.vector(this.session.save().variables);
-    const steps = epochs * batchCount(positions.length, { batchSize });
     return { client, delta: after.map((x, i) => x - start.parameters[i]!), samples: positions.length, steps };
   }
 

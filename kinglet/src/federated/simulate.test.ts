@@ -170,7 +170,7 @@ test("clients remember the same in a file as in memory", async () => {
     const file = await ClientFile.open();
     const run = async (memory: Partial<SimulationOptions>): Promise<Float32Array> =>
       (await simulate(network(), dataset, clients(6), { ...options(more.strategy), ...more, ...memory })).parameters;
-    expect(await run({ memory: file })).toEqual(await run({}));
+    expect(await run({ memories: file })).toEqual(await run({}));
     await file.close();
   }
 });

@@ -2,8 +2,9 @@ import { KingletError } from "../base/index.ts";
 import { type Dataset, gaussian, randomAt, unit } from "../data/browser.ts";
 import type { Graph } from "../graph/index.ts";
 import { type Evaluation, evaluateOn } from "../train/browser.ts";
-import { type ClientMemory, clientsInMemory } from "./client-memory.ts";
-import { type Compression, compress } from "./compression.ts";
+import { type ClientMemories, clientsInMemory } from "./client-memory.ts";
+import { correctionOf, sentUpdate } from "./client-round.ts";
+import type { Compression } from "./compression.ts";
 import { LocalTrainer, type LocalTraining } from "./local.ts";
 import type { Privacy } from "./privacy.ts";
 import { afterMean, beginningState, checkMean, privacySpent, Round, type RoundState } from "./round.ts";
@@ -26,7 +27,7 @@ export interface SimulationOptions {
   /** Adds updates up so that nobody sees a single one; for means, without compression and privacy. */
   readonly secure?: SecureAggregation;
   /** Where clients remember their control variates and what compression left; by default in this process's memory. */
-  readonly memory?: ClientMemory;
+  readonly memories?: ClientMemories;
   /** What clients do to their updates before they send them: for trying attacks. */
   readonly tamper?: (update: ClientUpdate, round: number) => ClientUpdate;
   /** Samples that the network is judged on. */
@@ -63,7 +64,7 @@ export interface Simulation {
 /** What a round gave, before anybody judges it. */
 type RoundOutcome = Pick<RoundReport, "clients" | "bytes" | "secure">;
 
-const [NOISE, ROUNDING, DROPPING] = [0x6e6f69, 0x726f75, 0x64726f];
+const [NOISE, DROPPING] = [0x6e6f69, 0x64726f];
 const JUDGED_AT_ONCE = 32;
 const FLOAT_BYTES = 4;
 const UNCOMPRESSED: Compression = { kind: "none" };
@@ -84,14 +85,14 @@ class Simulator {
   private parameters: Float32Array;
   private state: RoundState;
   private readonly trainer: LocalTrainer;
-  private readonly memory: ClientMemory;
+  private readonly memories: ClientMemories;
   private readonly dataset: Dataset;
   private readonly clients: readonly Int32Array[];
   private readonly options: SimulationOptions;
 
   constructor(network: Graph, dataset: Dataset, clients: readonly Int32Array[], options: SimulationOptions) {
-    const { strategy, local, memory = clientsInMemory() } = options;
-    this.memory = memory;
+    const { strategy, local, memories = clientsInMemory() } = options;
+    this.memories = memories;
     this.state = beginningState(options);
     this.dataset = dataset;
     this.clients = clients;
@@ -104,33 +105,17 @@ class Simulator {
     this.parameters = this.trainer.initialParameters();
   }
 
-  private rate(round: number): number {
-    return this.options.local.rate * (this.options.rateDecay ?? 1) ** (round - 1);
-  }
-
   private async update(client: number, round: number): Promise<{ update: ClientUpdate; bytes: number }> {
-    const { seed = 1, compression = UNCOMPRESSED, tamper, strategy } = this.options;
-    const rate = this.rate(round);
-    const own = strategy.control === true ? await this.memory.recall("control", client) : undefined;
-    const correction = strategy.control === true ? minus(this.state.control, own, this.trainer.length) : undefined;
-    const start = { parameters: this.parameters, seed: seed * 1_000_003 + client, round, rate, ...(correction === undefined ? {} : { correction }) };
-    let update = await this.trainer.train(this.dataset, this.clients[client]!, client, start);
-    if (correction !== undefined) update = await this.withControl(update, rate, correction, own);
-    if (tamper !== undefined) update = tamper(update, round);
-    const rest = compression.kind === "topK" ? await this.memory.recall("rest", client) : undefined;
-    const wanted = rest === undefined ? update.delta : update.delta.map((x, i) => x + rest[i]!);
-    const sent = compress(wanted, compression, [ROUNDING, seed, round, client]);
-    if (compression.kind === "topK") await this.memory.keep("rest", client, sent.rest);
-    return { update: { ...update, delta: sent.update }, bytes: sent.bytes.length + FLOAT_BYTES * (update.control?.length ?? 0) };
-  }
-
-  /** Option II of the paper: c′ = c_i − c + (x − y) / (K·η); the client keeps it, its change travels. */
-  private async withControl(update: ClientUpdate, rate: number, correction: Float32Array, own: Float32Array | undefined): Promise<ClientUpdate> {
-    const reach = update.steps * rate;
-    const next = correction.map((c, i) => -c - update.delta[i]! / reach);
-    const control = next.map((x, i) => x - (own?.[i] ?? 0));
-    await this.memory.keep("control", update.client, next);
-    return { ...update, control };
+    const { seed = 1, compression = UNCOMPRESSED, tamper, strategy, local, rateDecay = 1 } = this.options;
+    const before = await this.memories.recall(client);
+    const corrected = strategy.control === true ? { correction: correctionOf(this.state.control, before, this.trainer.length) } : {};
+    const place = { seed: seed * 1_000_003 + client, round, rate: local.rate * rateDecay ** (round - 1), ...corrected };
+    const trained = await this.trainer.train(this.dataset, this.clients[client]!, client, { parameters: this.parameters, ...place });
+    const learned = tamper === undefined ? trained : tamper(trained, round);
+    const { sent, control, memory } = sentUpdate(learned, before, { compression, ...place });
+    await this.memories.keep(client, memory);
+    const update = { ...learned, delta: sent.update, ...(control === undefined ? {} : { control }) };
+    return { update, bytes: sent.bytes.length + FLOAT_BYTES * (control?.length ?? 0) };
   }
 
   async round(round: number): Promise<RoundOutcome> {
@@ -176,13 +161,6 @@ class Simulator {
   result(): Pick<Simulation, "network" | "parameters"> {
     return { network: this.trainer.networkWith(this.parameters, 1), parameters: this.parameters };
   }
-}
-
-/** Undefined vectors are 0. */
-function minus(a: Float32Array | undefined, b: Float32Array | undefined, length: number): Float32Array {
-  const difference = a?.slice() ?? new Float32Array(length);
-  if (b !== undefined) for (let i = 0; i < length; i++) difference[i]! -= b[i]!;
-  return difference;
 }
 
 /**

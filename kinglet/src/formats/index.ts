@@ -1,7 +1,7 @@
-export { crc32, readKinglet, writeKinglet } from "./kinglet/index.ts";
+export { readKinglet, writeKinglet } from "./kinglet/index.ts";
 export { formatFor, type ModelFormat, readModel } from "./models.ts";
 export { type NpyArray, readNpy, writeNpy } from "./npy.ts";
-export { onnxOperators, type OnnxOptions, type OnnxWriteOptions, readOnnx, readTensorFile, writeOnnx } from "./onnx/index.ts";
+export { countName, onnxOperators, type OnnxOptions, type OnnxWriteOptions, readOnnx, readTensorFile, writeOnnx } from "./onnx/index.ts";
 export { readTflite, tfliteOperators, writeTflite } from "./tflite/index.ts";
 export {
   isWeights,

@@ -30,7 +30,7 @@ export class PackedNumbers {
     this.used = 0;
   }
 
-  /** All bytes, for numbers of a fixed width. */
+  /** The numbers one after the other, as the file has them. */
   bytes(): Uint8Array {
     this.flush();
     if (this.parts.length === 1) return this.parts[0]!;

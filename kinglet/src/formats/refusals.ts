@@ -7,7 +7,7 @@ const REASONS: readonly (readonly [names: RegExp, reason: string])[] = [
   [/Random|RANDOM|Bernoulli|Multinomial|MULTINOMIAL/, "it draws random numbers"],
   [/training\.|Gradient$/, "it trains, which Kinglet does with networks that it reads"],
   [/^(Loop|Scan|If|IF|WHILE|CALL|CALL_ONCE)$/, "it runs another graph, as often as contents say"],
-  [/^(NonZero|Unique|UNIQUE|WHERE|Compress|NonMaxSuppression|NON_MAX_SUPPRESSION_V[45])$/, "the size of its result depends on contents"],
+  [/^(NonZero|Unique|UNIQUE|WHERE|Compress)$/, "the size of its result depends on contents"],
   [/^(RFFT2D|IMAG|REAL|COMPLEX_ABS)$/, "it works on complex numbers"],
   [/^ImageDecoder$/, "it reads picture files"],
 ];

@@ -269,9 +269,15 @@ export const sizes = <K extends string>(key: K): Field<Has<K, number[]>> =>
     (w, value) => w.int64(value),
   );
 
-/** The numbers of a tensor; what is written has them as raw bytes. */
+/** The numbers of a tensor, packed into one field where they are written. */
 export function packed<K extends string>(key: K, type: WireType): Field<Has<K, PackedNumbers>> {
-  return readOnly((c, m) => c.numbers(m[key], type));
+  return {
+    read: (c, m) => c.numbers(m[key], type),
+    write: (w, field, m) => {
+      const bytes = m[key].bytes();
+      if (bytes.length > 0) w.tag(field, WireType.LengthDelimited).bytes(bytes);
+    },
+  };
 }
 
 /** A message inside; `fields` is asked for when it is needed, since messages may lie in themselves. */

@@ -1,3 +1,4 @@
+export { Liveness, valueBytes } from "./liveness.ts";
 export { groupNodes, type Recomputed, recomputableBlocks } from "./recompute.ts";
 export { type Edge, edgeOf, NO_EDGE, nodesIn, type RowForm, type RowNeed, rowElements, rowFormOf, rowNode } from "./rows.ts";
 export { type Act, type Line, type RowRead, type Sequence, sequenceOf } from "./sequence.ts";

@@ -1,7 +1,8 @@
+import type { TypedArray } from "../base/index.ts";
 import type { Graph, Value } from "./graph.ts";
 
 /** The network with other contents in some of its constants. */
-export function withConstants(network: Graph, contents: ReadonlyMap<Value, Float32Array>): Graph {
+export function withConstants(network: Graph, contents: ReadonlyMap<Value, TypedArray>): Graph {
   const replaced = new Map(network.values.map((value) => [value, contents.has(value) ? { ...value, data: contents.get(value)! } : value]));
   const now = (value: Value): Value => replaced.get(value)!;
   return {

@@ -1,9 +1,11 @@
 import { sameShape } from "../base/index.ts";
 import type { Node } from "../graph/index.ts";
 import { constant, type Expr, f32, type KernelBuilder, type KernelInstance } from "../loops/index.ts";
-import { binaryLoops, makeCase, oneType, typed } from "./elementwise.ts";
+import { binaryLoops, makeCase, typed } from "./elementwise.ts";
 import { erfcFloat, expFloat } from "./float-math.ts";
-import { attributesOf, type OpDef, refuse, typeAt } from "./op.ts";
+import { attributesOf, inputOf, type OpDef, refuse, typeAt, unsupportedTypes } from "./op.ts";
+import { quantizationOf, quantizedBounds } from "./quantization.ts";
+import { needFloats, realSuffix } from "./real-input.ts";
 
 /** Functions whose slope follows from their result, and those whose slope needs what they were given. */
 const FROM_RESULT = ["relu", "relu6", "reluN1To1", "tanh", "logistic", "elu"] as const;
@@ -64,11 +66,28 @@ function gradientOf(k: KernelBuilder, { of, alpha = 0 }: ActivationGradientAttri
   }
 }
 
+/** Clamps, whose results are told from their bounds as stored numbers as well. */
+const CLAMPS = ["relu", "relu6", "reluN1To1"] as const;
+
+/** The slope where the activation's result is int8: 1 between its bounds, 0 at them. */
+function throughStored(k: KernelBuilder, node: Node, of: string, dy: Expr, stored: Expr): Expr {
+  const clamp = CLAMPS.find((each) => each === of);
+  if (clamp === undefined) throw unsupportedTypes(node);
+  const reference = inputOf(node, 1);
+  const { low, high } = quantizedBounds(clamp, quantizationOf(node, reference), reference.dtype);
+  const above = stored.gt(k.int("low", low));
+  // The range's own end is no bound of a plain ReLU.
+  return (clamp === "relu" ? above : above.and(stored.lt(k.int("high", high)))).select(dy, zero);
+}
+
 function loops(k: KernelBuilder, node: Node): KernelInstance {
-  oneType(node, ["float32"]);
+  needFloats(node, [1]);
   const attributes = attributesOf<ActivationGradientAttributes>(node);
-  binaryLoops(k, node, (dy, reference) => gradientOf(k, attributes, dy, reference));
-  return k.finish(`activation_gradient_${attributes.of.toLowerCase()}_f32`, `Gradient through ${attributes.of}.`);
+  const stored = inputOf(node, 1).dtype !== "float32";
+  binaryLoops(k, node, (dy, reference) =>
+    stored ? throughStored(k, node, attributes.of, dy, reference) : gradientOf(k, attributes, dy, reference),
+  );
+  return k.finish(`activation_gradient_${attributes.of.toLowerCase()}_${realSuffix(node)}`, `Gradient through ${attributes.of}.`);
 }
 
 /**
@@ -83,9 +102,12 @@ export const activationGradient: OpDef = {
     return [{ dtype: dy.dtype, shape: dy.shape }];
   },
   loops,
-  cases: [...FROM_RESULT, ...FROM_INPUT].map((of) =>
-    makeCase(of, [typed("float32", [3, 7]), { ...typed("float32", [3, 7]), low: -7, high: 7 }], typed("float32", [3, 7]), { of, alpha: 0.1 }),
-  ),
+  cases: [
+    ...[...FROM_RESULT, ...FROM_INPUT].map((of) =>
+      makeCase(of, [typed("float32", [3, 7]), { ...typed("float32", [3, 7]), low: -7, high: 7 }], typed("float32", [3, 7]), { of, alpha: 0.1 }),
+    ),
+    ...CLAMPS.map((of) => makeCase(`${of}, int8`, [typed("float32", [3, 70]), typed("int8", [3, 70], 0.05, -30)], typed("float32", [3, 70]), { of })),
+  ],
 };
 
 /** True where the slope is computed from what the activation was given, not from its result. */

@@ -1,7 +1,8 @@
 import { elementCount } from "../base/index.ts";
 import type { Attributes, Node, ValueType } from "../graph/index.ts";
 import { type Expr, f32, type KernelBuilder, type KernelInstance } from "../loops/index.ts";
-import { attributesOf, inputOf, type OpCase, type OpDef, outputOf, refuse, typeAt, unsupportedTypes } from "./op.ts";
+import { attributesOf, inputOf, type OpCase, type OpDef, outputOf, refuse, typeAt } from "./op.ts";
+import { needFloats, realInput, realSuffix } from "./real-input.ts";
 import { eachInside, eachPixel, type WindowAttributes, windowPositions, type WindowSizes, windowSizes } from "./window.ts";
 
 /** Of a gradient with respect to the input: its shape, [n, h, w, c]. */
@@ -15,10 +16,6 @@ export interface FilterGradientAttributes extends WindowAttributes {
   readonly filterW: number;
   /** Input channels of a group (conv2d). */
   readonly groupChannels: number;
-}
-
-function needFloats(node: Node): void {
-  if ([...node.inputs, ...node.outputs].some((value) => value?.dtype !== "float32")) throw unsupportedTypes(node);
 }
 
 /** Positions of a window whose results a gradient must have. */
@@ -61,10 +58,10 @@ function eachInputPixel(k: KernelBuilder, s: WindowSizes, body: (n: Expr, iy: Ex
 }
 
 function inputGradientLoops(k: KernelBuilder, node: Node): KernelInstance {
-  needFloats(node);
+  needFloats(node, [1]);
   const a = attributesOf<InputGradientAttributes>(node);
   const [dy, w, dx] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
-  const [gradient, weights, output] = [k.input(0, "dy"), k.input(1, "w"), k.output(0, "dx")];
+  const [gradient, weight, output] = [k.input(0, "dy"), realInput(k, node, 1, "w"), k.output(0, "dx")];
   const s = windowSizes(k, dx, dy, w.shape[1]!, w.shape[2]!);
   const groupC = k.int("group_in_c", w.shape[3]!);
   const groupOut = k.int("group_out_c", (dy.shape[3]! * w.shape[3]!) / dx.shape[3]!);
@@ -77,23 +74,23 @@ function inputGradientLoops(k: KernelBuilder, node: Node): KernelInstance {
         k.for("j", 0, groupOut, (j) => {
           const oc = k.let("oc", group.mul(groupOut).add(j));
           const tap = oc.mul(s.filterH).add(ky).mul(s.filterW).add(kx).mul(groupC).add(lane);
-          acc.set(acc.get().add(gradient.load(pixel.mul(s.outC).add(oc)).mul(weights.load(tap))));
+          acc.set(acc.get().add(gradient.load(pixel.mul(s.outC).add(oc)).mul(weight(tap, oc))));
         }),
       );
       output.store(to.add(ic), acc.get());
     }),
   );
   return k.finish(
-    "conv2d_input_gradient_f32",
+    `conv2d_input_gradient_${realSuffix(node)}`,
     "Gradient of a convolution with respect to its input: each element gathers the results it took part in.",
   );
 }
 
 function filterGradientLoops(k: KernelBuilder, node: Node): KernelInstance {
-  needFloats(node);
+  needFloats(node, [0]);
   const a = attributesOf<FilterGradientAttributes>(node);
   const [x, dy, dw] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
-  const [input, gradient, output] = [k.input(0, "x"), k.input(1, "dy"), k.output(0, "dw")];
+  const [input, gradient, output] = [realInput(k, node, 0, "x"), k.input(1, "dy"), k.output(0, "dw")];
   const s = windowSizes(k, x, dy, a.filterH, a.filterW);
   const groupC = k.int("group_in_c", a.groupChannels);
   const groupOut = k.int("group_out_c", (dy.shape[3]! * a.groupChannels) / x.shape[3]!);
@@ -105,20 +102,20 @@ function filterGradientLoops(k: KernelBuilder, node: Node): KernelInstance {
         const first = k.let("first", oc.div(groupOut).mul(groupC));
         const tap = k.let("tap", oc.mul(s.filterH).add(ky).mul(s.filterW).add(kx).mul(groupC));
         k.for("ic", 0, groupC, (ic) => {
-          const product = gradient.load(from.add(oc)).mul(input.load(pixel.mul(s.inC).add(first).add(ic)));
+          const product = gradient.load(from.add(oc)).mul(input(pixel.mul(s.inC).add(first).add(ic), ic));
           output.store(tap.add(ic), output.load(tap.add(ic)).add(product));
         });
       }),
     );
   });
-  return k.finish("conv2d_filter_gradient_f32", "Gradient of a convolution with respect to its weights, pixel by pixel.");
+  return k.finish(`conv2d_filter_gradient_${realSuffix(node)}`, "Gradient of a convolution with respect to its weights, pixel by pixel.");
 }
 
 function depthwiseInputGradientLoops(k: KernelBuilder, node: Node): KernelInstance {
-  needFloats(node);
+  needFloats(node, [1]);
   const a = attributesOf<InputGradientAttributes>(node);
   const [dy, w, dx] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
-  const [gradient, weights, output] = [k.input(0, "dy"), k.input(1, "w"), k.output(0, "dx")];
+  const [gradient, weight, output] = [k.input(0, "dy"), realInput(k, node, 1, "w"), k.output(0, "dx")];
   const s = windowSizes(k, dx, dy, w.shape[1]!, w.shape[2]!);
   const multiplier = k.int("depth_multiplier", dy.shape[3]! / dx.shape[3]!);
   eachInputPixel(k, s, (n, iy, ix, to) =>
@@ -128,20 +125,20 @@ function depthwiseInputGradientLoops(k: KernelBuilder, node: Node): KernelInstan
         k.for("m", 0, multiplier, (m) => {
           const oc = k.let("oc", ic.mul(multiplier).add(m));
           const tap = ky.mul(s.filterW).add(kx).mul(s.outC).add(oc);
-          acc.set(acc.get().add(gradient.load(pixel.mul(s.outC).add(oc)).mul(weights.load(tap))));
+          acc.set(acc.get().add(gradient.load(pixel.mul(s.outC).add(oc)).mul(weight(tap, oc))));
         }),
       );
       output.store(to.add(ic), acc.get());
     }),
   );
-  return k.finish("depthwise_input_gradient_f32", "Gradient of a depthwise convolution with respect to its input.");
+  return k.finish(`depthwise_input_gradient_${realSuffix(node)}`, "Gradient of a depthwise convolution with respect to its input.");
 }
 
 function depthwiseFilterGradientLoops(k: KernelBuilder, node: Node): KernelInstance {
-  needFloats(node);
+  needFloats(node, [0]);
   const a = attributesOf<FilterGradientAttributes>(node);
   const [x, dy, dw] = [inputOf(node, 0), inputOf(node, 1), outputOf(node)];
-  const [input, gradient, output] = [k.input(0, "x"), k.input(1, "dy"), k.output(0, "dw")];
+  const [input, gradient, output] = [realInput(k, node, 0, "x"), k.input(1, "dy"), k.output(0, "dw")];
   const s = windowSizes(k, x, dy, a.filterH, a.filterW);
   const multiplier = k.int("depth_multiplier", dy.shape[3]! / x.shape[3]!);
   k.for("i", 0, k.int("count", elementCount(dw.shape)), (i) => output.store(i, f32(0)));
@@ -152,13 +149,13 @@ function depthwiseFilterGradientLoops(k: KernelBuilder, node: Node): KernelInsta
         k.for("m", 0, multiplier, (m) => {
           const oc = k.let("oc", ic.mul(multiplier).add(m));
           const tap = k.let("tap", ky.mul(s.filterW).add(kx).mul(s.outC).add(oc));
-          const product = gradient.load(from.add(oc)).mul(input.load(pixel.mul(s.inC).add(ic)));
+          const product = gradient.load(from.add(oc)).mul(input(pixel.mul(s.inC).add(ic), ic));
           output.store(tap, output.load(tap).add(product));
         }),
       ),
     );
   });
-  return k.finish("depthwise_filter_gradient_f32", "Gradient of a depthwise convolution with respect to its weights, pixel by pixel.");
+  return k.finish(`depthwise_filter_gradient_${realSuffix(node)}`, "Gradient of a depthwise convolution with respect to its weights, pixel by pixel.");
 }
 
 const SAME: Attributes = { strideH: 1, strideW: 1, padTop: 1, padBottom: 1, padLeft: 1, padRight: 1, activation: "none" };
@@ -171,6 +168,12 @@ function inputCase(name: string, dy: number[], w: number[], shape: number[], mor
 function filterCase(name: string, x: number[], dy: number[], dw: number[], more: Attributes = {}): OpCase {
   const attributes = { ...SAME, ...more, filterH: dw[1]!, filterW: dw[2]!, groupChannels: dw[3]! };
   return { name, inputs: [floats(x), floats(dy)], outputs: [floats(dw)], attributes };
+}
+
+/** The same with an operand in int8: it has its scales, one for each index along `axis`. */
+function int8Case({ name, inputs, ...rest }: OpCase, index: number, scales: number[], zeroPoint = 0, axis = 0): OpCase {
+  const quantization = { scales, zeroPoints: scales.map(() => zeroPoint), axis };
+  return { ...rest, name: `${name}, int8`, inputs: inputs.map((input, i) => (i === index ? { ...input!, dtype: "int8", quantization } : input)) };
 }
 
 const STRIDED = { strideH: 2, strideW: 2, padTop: 0, padLeft: 0 };
@@ -193,6 +196,8 @@ export const conv2dInputGradient: OpDef = {
     inputCase("1x1, stride 2", [2, 3, 3, 9], [9, 1, 1, 8], [2, 6, 6, 8], { ...STRIDED, padBottom: 0, padRight: 0 }),
     inputCase("1x1", [2, 3, 3, 9], [9, 1, 1, 8], [2, 3, 3, 8], { padTop: 0, padLeft: 0, padBottom: 0, padRight: 0 }),
     inputCase("two groups, dilated", [1, 3, 4, 4], [4, 3, 3, 3], [1, 5, 6, 6], { dilationH: 2, dilationW: 2 }),
+    int8Case(inputCase("one scale", [1, 3, 3, 5], [5, 3, 3, 4], [1, 3, 3, 4]), 1, [0.02]),
+    int8Case(inputCase("a scale for each channel", [1, 3, 3, 4], [4, 3, 3, 8], [1, 3, 3, 8]), 1, [0.01, 0.02, 0.03, 0.011]),
   ],
 };
 
@@ -204,7 +209,7 @@ export const conv2dFilterGradient: OpDef = {
     const [x, dy] = [typeAt("conv2dFilterGradient", inputs, 0, 4), typeAt("conv2dFilterGradient", inputs, 1, 4)];
     checkPositions("conv2dFilterGradient", x.shape, dy, [a.filterH, a.filterW], a);
     if (x.shape[3]! % a.groupChannels !== 0) refuse("conv2dFilterGradient", "groups do not divide the channels");
-    return [{ dtype: x.dtype, shape: [dy.shape[3]!, a.filterH, a.filterW, a.groupChannels] }];
+    return [{ dtype: dy.dtype, shape: [dy.shape[3]!, a.filterH, a.filterW, a.groupChannels] }];
   },
   loops: filterGradientLoops,
   macs: (node) => elementCount(inputOf(node, 1).shape) * elementCount(outputOf(node).shape.slice(1)),
@@ -214,6 +219,7 @@ export const conv2dFilterGradient: OpDef = {
     filterCase("stride 2", [1, 6, 6, 5], [1, 3, 3, 8], [8, 3, 3, 5], STRIDED),
     filterCase("1x1", [3, 5, 4, 9], [3, 5, 4, 7], [7, 1, 1, 9], { padTop: 0, padLeft: 0, padBottom: 0, padRight: 0 }),
     filterCase("two groups, dilated", [1, 5, 6, 6], [1, 3, 4, 4], [4, 3, 3, 3], { dilationH: 2, dilationW: 2 }),
+    int8Case(filterCase("3x3", [1, 4, 4, 5], [1, 4, 4, 8], [8, 3, 3, 5]), 0, [0.05], -3),
   ],
 };
 
@@ -233,6 +239,7 @@ export const depthwiseConv2dInputGradient: OpDef = {
     inputCase("3x3", [2, 5, 4, 12], [1, 3, 3, 12], [2, 5, 4, 12]),
     inputCase("stride 2", [1, 3, 3, 8], [1, 3, 3, 8], [1, 6, 6, 8], STRIDED),
     inputCase("multiplier 2", [1, 5, 4, 6], [1, 3, 3, 6], [1, 5, 4, 3]),
+    int8Case(inputCase("a scale for each channel", [1, 5, 4, 4], [1, 3, 3, 4], [1, 5, 4, 4]), 1, [0.01, 0.02, 0.03, 0.011], 0, 3),
   ],
 };
 
@@ -243,7 +250,7 @@ export const depthwiseConv2dFilterGradient: OpDef = {
     const a = attributesOf<FilterGradientAttributes>({ attributes });
     const [x, dy] = [typeAt("depthwiseConv2dFilterGradient", inputs, 0, 4), typeAt("depthwiseConv2dFilterGradient", inputs, 1, 4)];
     checkPositions("depthwiseConv2dFilterGradient", x.shape, dy, [a.filterH, a.filterW], a);
-    return [{ dtype: x.dtype, shape: [1, a.filterH, a.filterW, dy.shape[3]!] }];
+    return [{ dtype: dy.dtype, shape: [1, a.filterH, a.filterW, dy.shape[3]!] }];
   },
   loops: depthwiseFilterGradientLoops,
   macs: (node) => elementCount(inputOf(node, 1).shape) * outputOf(node).shape[1]! * outputOf(node).shape[2]!,
@@ -251,5 +258,6 @@ export const depthwiseConv2dFilterGradient: OpDef = {
     filterCase("3x3", [2, 5, 4, 12], [2, 5, 4, 12], [1, 3, 3, 12]),
     filterCase("stride 2", [1, 6, 6, 8], [1, 3, 3, 8], [1, 3, 3, 8], STRIDED),
     filterCase("multiplier 2", [1, 5, 4, 3], [1, 5, 4, 6], [1, 3, 3, 6]),
+    int8Case(filterCase("3x3", [1, 5, 4, 4], [1, 5, 4, 4], [1, 3, 3, 4]), 0, [0.05], -3),
   ],
 };

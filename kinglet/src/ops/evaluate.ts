@@ -25,10 +25,11 @@ function asLoaded(data: TypedArray): TypedArray {
 const compiled = new Map<string, (...args: unknown[]) => void>();
 const MOST_COMPILED = 500;
 
-function compile(func: Func): (...args: unknown[]) => void {
+/** A kernel as a function of its arguments; `prelude` says what the arithmetic of single precision means. */
+export function compileKernel(func: Func, prelude: string = JS_PRELUDE): (...args: unknown[]) => void {
   // A kernel may be called as one of its helpers is.
   const functions = [...helpersOf(func).values(), { ...func, name: "$kernel" }];
-  const text = `${JS_PRELUDE}\n${functions.map(printJsFunction).join("\n")}\nreturn $kernel;`;
+  const text = `${prelude}\n${functions.map(printJsFunction).join("\n")}\nreturn $kernel;`;
   const known = compiled.get(text);
   if (known !== undefined) return known;
   if (compiled.size >= MOST_COMPILED) compiled.clear();
@@ -45,7 +46,7 @@ export function evaluateNode(node: Node, inputs: readonly (TypedArray | null)[])
   );
   const { func, args } = findOp(node.op)!.loops(builder, node);
   const outputs = node.outputs.map((value) => allocate(value.dtype, elementCount(value.shape)));
-  compile(func)(
+  compileKernel(func)(
     ...args.map((arg) => {
       if (arg.kind === "scalar") return arg.type === "i64" ? BigInt(arg.value) : Number(arg.value);
       if (arg.kind === "input") return asLoaded(inputs[arg.index]!);

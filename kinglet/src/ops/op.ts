@@ -1,11 +1,13 @@
 import { type DType, KingletError, type Shape } from "../base/index.ts";
-import type { Attributes, Node, Value, ValueType } from "../graph/index.ts";
+import type { Attributes, Node, Quantization, Value, ValueType } from "../graph/index.ts";
 import { type Border, type KernelBuilder, type KernelInstance, type Layout, type MemoryType, memoryTypeOf } from "../loops/index.ts";
 
 /** What a shape rule answers for each output. */
 export interface InferredType {
   readonly dtype: DType;
   readonly shape: Shape;
+  /** What stored numbers stand for, where the operator only moves them; a node's output may say otherwise. */
+  readonly quantization?: Quantization | undefined;
 }
 
 /** One example for the conformance matrix: contents are seeded random numbers of each value's type. */

@@ -1,17 +1,15 @@
 import { elementCount } from "../base/index.ts";
 import type { Node, ValueType } from "../graph/index.ts";
 import { f32, i32, type KernelBuilder, type KernelInstance } from "../loops/index.ts";
-import { attributesOf, inputOf, type OpCase, type OpDef, outputOf, typeAt, unsupportedTypes } from "./op.ts";
+import { typed } from "./elementwise.ts";
+import { attributesOf, inputOf, type OpCase, type OpDef, outputOf, typeAt } from "./op.ts";
 import type { PoolAttributes } from "./pool.ts";
+import { needFloats, realSuffix } from "./real-input.ts";
 import { eachInside, eachPixel, windowSizes } from "./window.ts";
 
 /** `shape` is the pool's input, [n, h, w, c]. */
 export interface AveragePoolGradientAttributes extends PoolAttributes {
   readonly shape: readonly number[];
-}
-
-function needFloats(node: Node): void {
-  if ([...node.inputs, ...node.outputs].some((value) => value?.dtype !== "float32")) throw unsupportedTypes(node);
 }
 
 function averageLoops(k: KernelBuilder, node: Node): KernelInstance {
@@ -37,7 +35,7 @@ function averageLoops(k: KernelBuilder, node: Node): KernelInstance {
 }
 
 function maxLoops(k: KernelBuilder, node: Node): KernelInstance {
-  needFloats(node);
+  needFloats(node, [0]);
   const a = attributesOf<PoolAttributes>(node);
   const [x, dy] = [inputOf(node, 0), inputOf(node, 1)];
   const [input, gradient, output] = [k.input(0, "x"), k.input(1, "dy"), k.output(0, "dx")];
@@ -45,7 +43,8 @@ function maxLoops(k: KernelBuilder, node: Node): KernelInstance {
   k.for("i", 0, k.int("count", elementCount(x.shape)), (i) => output.store(i, f32(0)));
   eachPixel(k, s, a, (n, oy, ox, y0, x0) =>
     k.for("c", 0, s.inC, (c) => {
-      const best = k.variable("best", f32(-3.4028234663852886e38));
+      // Stored numbers are in the order of those that they stand for.
+      const best = k.variable("best", x.dtype === "float32" ? f32(-3.4028234663852886e38) : i32(-(2 ** 31)));
       const where = k.variable("where", i32(-1));
       eachInside(k, s, a, n, y0, x0, (_ky, _kx, pixel) => {
         const at = k.let("at", pixel.mul(s.inC).add(c));
@@ -61,7 +60,7 @@ function maxLoops(k: KernelBuilder, node: Node): KernelInstance {
       });
     }),
   );
-  return k.finish("max_pool_gradient_f32", "Gives each gradient to the first largest element of its window.");
+  return k.finish(`max_pool_gradient_${realSuffix(node)}`, "Gives each gradient to the first largest element of its window.");
 }
 
 const WINDOW = { filterH: 3, filterW: 3, strideH: 2, strideW: 2, padTop: 1, padBottom: 1, padLeft: 1, padRight: 1, activation: "none" } as const;
@@ -86,9 +85,13 @@ export const averagePool2dGradient: OpDef = {
 export const maxPool2dGradient: OpDef = {
   name: "maxPool2dGradient",
   infer(inputs) {
-    const { dtype, shape } = typeAt("maxPool2dGradient", inputs, 0, 4);
-    return [{ dtype, shape }];
+    return [{ dtype: typeAt("maxPool2dGradient", inputs, 1, 4).dtype, shape: typeAt("maxPool2dGradient", inputs, 0, 4).shape }];
   },
   loops: maxLoops,
-  cases: [{ name: "windows", inputs: [floats([2, 5, 6, 5]), floats([2, 3, 3, 5])], outputs: [floats([2, 5, 6, 5])], attributes: { ...WINDOW } }],
+  cases: [floats([2, 5, 6, 5]), typed("int8", [2, 5, 6, 5], 0.05, -3)].map((x) => ({
+    name: `windows of ${x.dtype}`,
+    inputs: [x, floats([2, 3, 3, 5])],
+    outputs: [floats([2, 5, 6, 5])],
+    attributes: { ...WINDOW },
+  })),
 };

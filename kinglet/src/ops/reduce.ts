@@ -256,6 +256,7 @@ function otherCases(range: { low?: number; high?: number }): OpCase[] {
     makeCase("int64", [{ ...typed("int64", SHAPE), ...range }], typed("int64", []), { axes: [0, 1, 2, 3], keepDims: false }),
     makeCase("float", [typed("float32", SHAPE)], typed("float32", [2, 1, 1, 5]), KEPT),
     makeCase("float, all axes but one", [typed("float32", SHAPE)], typed("float32", [4]), { axes: [0, 1, 3], keepDims: false }),
+    makeCase("float, all axes but the channels", [typed("float32", [2, 3, 24])], typed("float32", [1, 1, 24]), { axes: [0, 1], keepDims: true }),
     makeCase("float, no axis", [typed("float32", [3, 4])], typed("float32", [3, 4]), { axes: [], keepDims: false }),
   ];
 }

@@ -1,9 +1,16 @@
-import { elementCount } from "../base/index.ts";
+import { elementCount, type Shape } from "../base/index.ts";
+import type { Quantization, ValueType } from "../graph/index.ts";
 import { quantized } from "./conv.ts";
 import { attributesOf, memoryOf, type OpDef, outputOf, refuse, typeAt } from "./op.ts";
 
 export interface ReshapeAttributes {
   readonly shape: readonly number[];
+}
+
+/** A scale for the whole tensor goes with its elements, scales along the first dimension where that stays as it is. */
+function keptScales({ shape: given, quantization }: ValueType, shape: Shape): Quantization | undefined {
+  const kept = quantization?.scales.length === 1 || (quantization?.axis === 0 && shape[0] === given[0]);
+  return kept ? quantization : undefined;
 }
 
 /** The same elements under another shape. It costs nothing: the output is the input's bytes. */
@@ -13,7 +20,7 @@ export const reshape: OpDef = {
     const x = typeAt("reshape", inputs, 0);
     const { shape } = attributesOf<ReshapeAttributes>({ attributes });
     if (elementCount(shape) !== elementCount(x.shape)) refuse("reshape", `[${x.shape.join(",")}] has other than ${elementCount(shape)} elements`);
-    return [{ dtype: x.dtype, shape }];
+    return [{ dtype: x.dtype, shape, quantization: keptScales(x, shape) }];
   },
   alias: true,
   loops(k, node) {

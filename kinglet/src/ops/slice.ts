@@ -55,7 +55,7 @@ export const slice: OpDef = {
       begin.map(() => 1),
       size,
     );
-    return [{ dtype: x.dtype, shape: size }];
+    return [{ dtype: x.dtype, shape: size, ...(x.quantization?.scales.length === 1 ? { quantization: x.quantization } : {}) }];
   },
   loops(k, node) {
     const { begin, size } = attributesOf<SliceAttributes>(node);

@@ -18,6 +18,9 @@ import { bitwiseAnd, bitwiseNot, bitwiseOr, bitwiseXor, shiftLeft, shiftRight } 
 import { roundFloat } from "./round-float.ts";
 import { scatter } from "./scatter.ts";
 import { topK } from "./top-k.ts";
+import { nonMaxSuppression } from "./non-max-suppression.ts";
+import { roiAlign } from "./roi-align.ts";
+import { detectionPostprocess } from "./detection-postprocess.ts";
 import { embeddingLookup, gather, gatherNd } from "./gather.ts";
 import { concatenation, pack, split, unpack } from "./concat.ts";
 import { cast, dequantize, quantize } from "./convert.ts";
@@ -46,12 +49,14 @@ import { conv2dFilterGradient, conv2dInputGradient, depthwiseConv2dFilterGradien
 import { softmaxCrossEntropy } from "./cross-entropy.ts";
 import { dropout } from "./dropout.ts";
 import { fakeQuantize, fakeQuantizeGradient, fakeQuantizeWeights } from "./fake-quantize.ts";
+import { conv2dFilterUpdate, depthwiseConv2dFilterUpdate } from "./filter-update.ts";
 import { mapValues } from "./map-values.ts";
 import { oneVersusOneProbabilities, oneVersusOneScores, oneVersusOneVotes } from "./one-versus-one.ts";
 import { squaredDistances } from "./squared-distances.ts";
 import { treeEnsemble } from "./tree-ensemble.ts";
 import { adamUpdate, descentUpdate, movingAverage, rmsPropUpdate, sgdUpdate } from "./optimizer-updates.ts";
 import { averagePool2dGradient, maxPool2dGradient } from "./pool-gradient.ts";
+import { quantizedDescentUpdate } from "./quantized-update.ts";
 
 /** Every operator by name. A family's file gives its operators; this is the only place that lists them. */
 export const OPS = {
@@ -153,6 +158,9 @@ export const OPS = {
   argMax,
   argMin,
   topK,
+  nonMaxSuppression,
+  detectionPostprocess,
+  roiAlign,
   resizeBilinear,
   resizeNearest,
   cumsum,
@@ -173,6 +181,9 @@ export const OPS = {
   fakeQuantizeWeights,
   sgdUpdate,
   descentUpdate,
+  quantizedDescentUpdate,
+  conv2dFilterUpdate,
+  depthwiseConv2dFilterUpdate,
   adamUpdate,
   rmsPropUpdate,
   movingAverage,

@@ -18,10 +18,12 @@ class Differentiation {
   private readonly terms = new Map<number, Value[]>();
   /** Nodes whose operator has no rule. */
   readonly missing: Node[] = [];
+  private readonly channels: ReadonlyMap<Value, number>;
 
-  constructor(builder: GraphBuilder, needed: ReadonlySet<number>) {
+  constructor(builder: GraphBuilder, needed: ReadonlySet<number>, channels: ReadonlyMap<Value, number>) {
     this.builder = builder;
     this.needed = needed;
+    this.channels = channels;
   }
 
   private constant(name: string, shape: Shape, data: Float32Array): Value {
@@ -33,6 +35,7 @@ class Differentiation {
       apply: (op, inputs, attributes) => applyOp(this.builder, op, inputs, attributes),
       constant: (name, shape, data) => this.constant(name, shape, data),
       wanted: (index) => this.needed.has(node.inputs[index]?.id ?? -1),
+      channels: (index) => this.channels.get(node.inputs[index]!) ?? node.inputs[index]!.shape.at(-1)!,
     };
   }
 
@@ -71,13 +74,20 @@ class Differentiation {
 
 /**
  * Reverse-mode differentiation: appends to `builder` the nodes that compute the gradient of the sum of `loss` with respect to each
- * of `wanted`. Nodes that none of them depends on get no backward part. Every operator's rule is in `ops/gradients/`.
- * @returns for each of `wanted` its gradient (of its shape), or null where the loss does not depend on it.
+ * of `wanted`. Nodes that none of them depends on get no backward part. Every operator's rule is in `ops/gradients/`. A quantized value's
+ * gradient is that of the real numbers it stands for, in floating point; rounding is passed straight through.
+ * @param channels of these weights of layers only the gradient of so many channels (the last dimension), the first ones, is computed.
+ * @returns for each of `wanted` its gradient (of its shape, but for `channels`), or null where the loss does not depend on it.
  * @throws KingletError `unsupported` that names all nodes in the way whose operators have no gradient; the builder is of no use then.
  */
-export function differentiate(builder: GraphBuilder, loss: Value, wanted: readonly Value[]): (Value | null)[] {
+export function differentiate(
+  builder: GraphBuilder,
+  loss: Value,
+  wanted: readonly Value[],
+  channels: ReadonlyMap<Value, number> = new Map(),
+): (Value | null)[] {
   const nodes = [...builder.written];
-  const differentiation = new Differentiation(builder, dependents(nodes, wanted));
+  const differentiation = new Differentiation(builder, dependents(nodes, wanted), channels);
   differentiation.seed(loss);
   for (const node of nodes.reverse()) differentiation.through(node);
   const { missing } = differentiation;

@@ -2,7 +2,7 @@ import { boardById } from "../boards/index.ts";
 import { KingletError } from "../base/index.ts";
 import { LEAST_ALPHA, MOST_ALPHA, type Optimizer, type RateSchedule } from "../train/index.ts";
 import { NETWORKS, type NetworkName } from "../zoo/index.ts";
-import { AUGMENTATIONS, type Augmentation } from "./augmentation.ts";
+import { AUGMENTATIONS, type Augmentation } from "../data/index.ts";
 import type { TrainingChoices } from "./choices.ts";
 import { WEIGHT_NAMES } from "./weights.ts";
 

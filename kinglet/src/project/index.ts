@@ -1,5 +1,4 @@
 export { checkConfig, CONFIG_FILE, type Features, NETWORK_NAMES, type ProjectConfig } from "./config.ts";
-export { type Augmentation, augmentsOf } from "./augmentation.ts";
 export {
   learn,
   type Learned,

@@ -1,7 +1,7 @@
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { KingletError } from "../base/index.ts";
-import { type Dataset, openDataset, type Split, splitDataset } from "../data/index.ts";
+import { augmentsOf, type Dataset, openDataset, type Split, splitDataset } from "../data/index.ts";
 import { worthThreads } from "../driver/index.ts";
 import type { Graph } from "../graph/index.ts";
 import { withBatch } from "../passes/index.ts";
@@ -16,7 +16,6 @@ import {
   type TrainingSession,
   writeCheckpoint,
 } from "../train/index.ts";
-import { augmentsOf } from "./augmentation.ts";
 import { CHOICES, choicesFor } from "./choices.ts";
 import type { ProjectConfig } from "./config.ts";
 import { measureFeatures, projectNetwork } from "./network.ts";

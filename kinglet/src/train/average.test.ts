@@ -11,7 +11,7 @@ const targets = Float32Array.of(1, 0, 0, 1);
 const NAME = "dense_1_weights";
 
 function averageOf(session: TrainingSession): Float32Array {
-  return [...session.trainedConstants()].find(([{ name }]) => name === NAME)![1];
+  return [...session.trainedConstants()].find(([{ name }]) => name === NAME)![1] as Float32Array;
 }
 
 test("what is given back is the moving average of the weights, slower at the beginning", () => {

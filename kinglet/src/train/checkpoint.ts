@@ -1,5 +1,4 @@
-import { bytesOf, KingletError } from "../base/index.ts";
-import { crc32 } from "../formats/index.ts";
+import { bytesOf, crc32, KingletError } from "../base/index.ts";
 import type { EpochReport } from "./fit.ts";
 import type { SessionState } from "./session.ts";
 

@@ -1,19 +1,17 @@
 import { describe, expect, test } from "vitest";
-import { bytesOf, Xorshift32 } from "../base/index.ts";
-import { coreById, runOnCore } from "../boards/index.ts";
+import { Xorshift32 } from "../base/index.ts";
+import { coreById } from "../boards/index.ts";
 import { coreTools, needTools } from "../boards/tool-gate.ts";
 import { compileGraph, makeArtefact } from "../driver/index.ts";
-import { prepareForQuantization } from "../passes/index.ts";
-import { inputBytes, printCLibrary } from "../targets/c/index.ts";
 import { cnn1d, dsCnn, mlp } from "../zoo/index.ts";
-import { type DeviceLearning, deviceLearning, TrainingSession } from "./index.ts";
+import { learnHere, learnOnCore, type Lesson } from "./device-testing.ts";
+import { type DeviceLearning, deviceLearning } from "./index.ts";
 
 const CLASSES = 3;
 const network = (): ReturnType<typeof cnn1d> => cnn1d({ length: 16, inputChannels: 2, classes: CLASSES, width: 0.25 });
 const arenaOf = ({ step }: DeviceLearning): number => compileGraph(step.graph, { target: "c-dsp" }).plan.arenaBytes;
 
-/** What a device is given in a row: a sample, its class as targets, and the rate. */
-function lessons(length: number, count: number): Float32Array[][] {
+function lessons(length: number, count: number): Lesson[] {
   const random = new Xorshift32(7);
   return Array.from({ length: count }, (_, k) => {
     const targets = Float32Array.from({ length: CLASSES }, (_x, c) => (c === k % CLASSES ? 1 : 0));
@@ -24,21 +22,28 @@ function lessons(length: number, count: number): Float32Array[][] {
 describe("how much learns", () => {
   test("everything, where nobody limits it", () => {
     const { trained, update } = deviceLearning(network());
-    expect(update).toEqual({ layers: 5, biases: 0 });
+    expect(update.biases).toBe(5);
+    expect(update.weights.every(({ channels, of }) => channels === of)).toBe(true);
     expect(trained).toHaveLength(10);
   });
 
-  test("whole layers from the end, then biases, as many as the arena has room for", () => {
+  test("as much as the arena has room for", () => {
     const most = arenaOf(deviceLearning(network()));
-    const found = [most, 0.8 * most, 0.5 * most].map((limit) => {
-      const learning = deviceLearning(network(), (each) => arenaOf(each) <= limit);
-      expect(arenaOf(learning)).toBeLessThanOrEqual(limit);
-      return learning.trained.length;
+    const found = [most, 0.8 * most, 0.5 * most].map((ram) => {
+      const learning = deviceLearning(network(), { limit: { ram, arenaBytes: arenaOf } });
+      expect(arenaOf(learning)).toBeLessThanOrEqual(ram);
+      return learning.update.weights.reduce((sum, { channels, of }) => sum + channels / of, 0);
     });
-    expect(found[0]).toBe(10);
+    expect(found[0]).toBe(5);
     expect(found).toEqual([...found].sort((a, b) => b - a));
-    expect(found[2]).toBeGreaterThanOrEqual(2);
-    expect(found[2]).toBeLessThan(10);
+    expect(found[2]).toBeGreaterThan(0);
+    expect(found[2]).toBeLessThan(5);
+  });
+
+  test("the head only", () => {
+    const { trained, update } = deviceLearning(network(), { headOnly: true });
+    expect(update).toEqual({ biases: 1, weights: [{ layer: "logits", channels: 16, of: 16 }] });
+    expect(trained).toEqual(["logits_weights", "logits_bias"]);
   });
 
   test("normalizations are folded, and their layers learn", () => {
@@ -48,61 +53,17 @@ describe("how much learns", () => {
   });
 
   test("less memory than the last layer needs is refused", () => {
-    expect(() => deviceLearning(network(), () => false)).toThrow(/not memory enough/);
+    expect(() => deviceLearning(network(), { limit: { ram: 100, arenaBytes: arenaOf } })).toThrow(/not memory enough/);
   });
 });
-
-/** Firmware that is prepared once, learns from all lessons in a row, and prints losses, results and the first weights. */
-function learner(
-  id: string,
-  count: number,
-  bytes: number,
-  parts: readonly number[],
-  weights: { readonly offset: number; readonly bytes: number },
-): string {
-  const fills = parts.map(
-    (length, i) => `memcpy(${id}_input${i}(arena), sample + ${parts.slice(0, i).reduce((sum, each) => sum + each, 0)}, ${length});`,
-  );
-  return `#include <string.h>
-#include "kinglet_board.h"
-#include "${id}.h"
-extern const unsigned char samples_bin[];
-static uint8_t arena[${id.toUpperCase()}_ARENA_BYTES] __attribute__((aligned(16)));
-int main(void) {
-  ${id}_init(arena);
-  for (int k = 0; k < ${count}; k++) {
-    const unsigned char *sample = samples_bin + k * ${bytes};
-    ${fills.join("\n    ")}
-    ${id}_run(arena);
-    ${id}_learn(arena);
-    board_print_hex(${id}_output0(arena), 4);
-  }
-  board_print_hex(arena + ${weights.offset}, ${weights.bytes});
-  return 0;
-}
-`;
-}
 
 test("an emulated Cortex-M4 learns the same, bit for bit, sample after sample", async (context) => {
   needTools(context, ...coreTools(coreById("cortex-m4")));
   const learning = deviceLearning(network());
-  const { program, plan } = compileGraph(learning.step.graph, { target: "c-dsp", learnsAfter: learning.learnsAfter });
   const given = lessons(32, 6);
-  const last = learning.step.state.find(({ name }) => name === "logits_weights")!;
-  const buffer = program.buffers.findIndex(({ value }) => value === last.value.id);
-  const weights = { offset: plan.offsets[buffer]!, bytes: 4 * program.buffers[buffer]!.length };
-  const { output } = await runOnCore({
-    core: "cortex-m4",
-    sources: {
-      ...Object.fromEntries(printCLibrary(program, plan, "net")),
-      "main.c": learner("net", given.length, inputBytes(program), [32 * 4, CLASSES * 4, 4], weights),
-      "samples.bin": Uint8Array.from(given.flat().flatMap((part) => [...bytesOf(part)])),
-    },
-  });
-  const session = new TrainingSession(prepareForQuantization(network()), { optimizer: { kind: "sgd", momentum: 0 } }, "plain");
-  const losses = given.map(([data, targets, rate]) => session.run([data!], targets!, rate![0]!).loss);
-  const hex = (values: Float32Array): string => [...bytesOf(values)].map((byte) => byte.toString(16).padStart(2, "0")).join("");
-  expect(output).toContain(hex(Float32Array.from(losses)) + hex(session.variable("logits_weights")));
+  const { output, changed } = learnHere(learning, given);
+  expect(changed).toBeGreaterThan(100);
+  expect(await learnOnCore(learning, given)).toContain(output);
 });
 
 test("a library that learns has a call for it, and says how to use it", async () => {

@@ -42,6 +42,32 @@ function memoryOf(builder: GraphBuilder, name: string, weights: Value): StateVar
   return { name, value };
 }
 
+/** Seeds of random streams should differ in all bits: the golden ratio's spread. */
+const seedOf = (number: number): number => Math.imul(number, 0x9e3779b1);
+
+/**
+ * Writes the node that moves int8 weights or an int32 bias, and gives the random stream that rounds its steps. Each has its own: with one
+ * for all they could only be updated in one order.
+ * @param number from 1, of this parameter. @param scaled see the operator.
+ * @throws KingletError `misuse` for an optimizer that they cannot follow: its memory would be floats, four bytes for each weight.
+ */
+export function writeIntegerUpdate(
+  builder: GraphBuilder,
+  optimizer: Optimizer,
+  weights: Value,
+  gradient: Value,
+  rates: Value,
+  number: number,
+  scaled: boolean,
+): StateVariable {
+  if (optimizer.kind !== "sgd" || optimizer.momentum !== 0 || (optimizer.weightDecay ?? 0) !== 0)
+    throw new KingletError("misuse", "int8 weights learn by gradient descent without momentum and weight decay", { place: weights.name });
+  const name = `${weights.name}/rounding`;
+  const random = builder.variable(name, { dtype: "int32", shape: [1] }, Int32Array.of(seedOf(number)));
+  builder.node("quantizedDescentUpdate", [weights, random, gradient, rates], [], { scaled }, `update ${weights.name}`);
+  return { name, value: random };
+}
+
 /** Writes the node that moves `weights` against `gradient`, and gives the memory that it needs. */
 export function writeUpdate(builder: GraphBuilder, optimizer: Optimizer, weights: Value, gradient: Value, rates: Value): StateVariable[] {
   const decay = weights.shape.length > 1 ? (optimizer.weightDecay ?? 0) : 0;

@@ -1,4 +1,4 @@
-import { bytesOf, KingletError } from "../base/index.ts";
+import { bytesOf, fromBytes, KingletError, type TypedArray, viewOf } from "../base/index.ts";
 import { type Compiled, compileGraph } from "../driver/browser.ts";
 import type { Graph, Value } from "../graph/index.ts";
 import type { ProgramRunner } from "../loops/index.ts";
@@ -29,9 +29,13 @@ function compiledStep(network: Graph, options: StepOptions, target: TrainingTarg
   return { step, compiled: compileGraph(step.graph, { target, overlap: false }) };
 }
 
-function prepared(network: Graph, options: StepOptions, target: TrainingTarget): Prepared {
+function prepared(network: Graph, options: StepOptions, target: TrainingTarget, mostBytes: number = Number.POSITIVE_INFINITY): Prepared {
   const made = compiledStep(network, options, target);
   const { program, plan } = made.compiled;
+  if (plan.arenaBytes > mostBytes)
+    throw new KingletError("does-not-fit", `a training step needs ${plan.arenaBytes} bytes, and ${mostBytes} are allowed`, {
+      hint: "Allow more, or train with smaller batches.",
+    });
   const runner = target === "wasm" ? createWasmRunner(program, plan) : createJsRunner(program, plan);
   return { ...made, runner, threads: 1, close: () => {} };
 }
@@ -87,6 +91,11 @@ export class TrainingSession {
     this.buffers = new Map(this.step.state.map(({ name, value }) => [name, places.get(value.id)!]));
   }
 
+  /** On one thread, in memory of at most so many bytes: none is taken before it is known to be enough. @throws KingletError `does-not-fit`. */
+  static within(mostBytes: number, network: Graph, options: StepOptions): TrainingSession {
+    return new TrainingSession(network, options, "wasm", prepared(network, options, "wasm", mostBytes));
+  }
+
   /**
    * A session whose steps several threads share, by images, rows and channels, each result computed by one of them: the number of
    * threads changes no bit. On one thread where memory cannot be shared, as in a page that is not cross-origin isolated.
@@ -109,7 +118,7 @@ export class TrainingSession {
     return this.count;
   }
 
-  private setFloats(input: number, data: Float32Array): void {
+  private setInput(input: number, data: TypedArray): void {
     const { length } = this.compiled.program.buffers[this.compiled.program.inputs[input]!.buffer]!;
     if (data.length !== length)
       throw new KingletError("bad-input", `"${this.step.graph.inputs[input]!.name}" takes ${length} numbers, not ${data.length}`);
@@ -118,12 +127,12 @@ export class TrainingSession {
 
   /**
    * Runs one batch. Where the loss is not finite it is NaN, no state changes and the step does not count.
-   * @param inputs in the network's order. @param targets [batch, classes] or as the output. @param rate the learning rate.
+   * @param inputs in the network's order and element types. @param targets [batch, classes] or as the output. @param rate the learning rate.
    */
-  run(inputs: readonly Float32Array[], targets: Float32Array, rate: number): StepResult {
-    inputs.forEach((data, i) => this.setFloats(i, data));
-    this.setFloats(this.step.targetsInput, targets);
-    this.setFloats(this.step.ratesInput, ratesFor(this.optimizer, rate, this.count + 1));
+  run(inputs: readonly TypedArray[], targets: Float32Array, rate: number): StepResult {
+    inputs.forEach((data, i) => this.setInput(i, data));
+    this.setInput(this.step.targetsInput, targets);
+    this.setInput(this.step.ratesInput, ratesFor(this.optimizer, rate, this.count + 1));
     if (this.step.seedInput !== null) this.runner.setInput(this.step.seedInput, bytesOf(Int32Array.of(this.count + 1)));
     const { steps } = this.compiled.program;
     this.runner.runSteps(0, this.lossStep + 1);
@@ -139,10 +148,10 @@ export class TrainingSession {
    * Names the first node up to the loss whose result is not finite when the batch is run again; empty where all are. A step
    * whose loss is not finite changes no state, so the batch can be.
    */
-  whereNotFinite(inputs: readonly Float32Array[], targets: Float32Array): string {
+  whereNotFinite(inputs: readonly TypedArray[], targets: Float32Array): string {
     const { program } = this.compiled;
-    inputs.forEach((data, i) => this.setFloats(i, data));
-    this.setFloats(this.step.targetsInput, targets);
+    inputs.forEach((data, i) => this.setInput(i, data));
+    this.setInput(this.step.targetsInput, targets);
     for (const [k, step] of program.steps.slice(0, this.lossStep + 1).entries()) {
       this.runner.runSteps(k, k + 1);
       const made = new Set(this.step.graph.nodes.find((node) => node.name === step.name)?.outputs.map(({ id }) => id));
@@ -154,20 +163,25 @@ export class TrainingSession {
 
   /** The first variable that holds a number which is not finite, or undefined: activations can hide one from the loss. */
   notFinite(): string | undefined {
-    return this.step.state.find(({ name }) => !this.floatsOf(name).every(Number.isFinite))?.name;
-  }
-
-  private floatsOf(name: string): Float32Array {
-    return asFloats(this.bufferOf(name));
+    return this.step.state.find(({ name }) => !(this.stored(name) as Float32Array).every(Number.isFinite))?.name;
   }
 
   private bufferOf(name: string): Uint8Array {
     return this.runner.buffer(this.buffers.get(name)!);
   }
 
-  /** A copy of a variable. */
+  /** A copy of a variable of floats. */
   variable(name: string): Float32Array {
-    return this.floatsOf(name);
+    return this.view(name).slice();
+  }
+
+  /** A copy of a variable of any type, as it is stored: int8 weights are integers. */
+  stored(name: string): TypedArray {
+    return fromBytes(this.typeOf(name), this.bufferOf(name));
+  }
+
+  private typeOf(name: string): Value["dtype"] {
+    return this.step.state.find((each) => each.name === name)!.value.dtype;
   }
 
   /**
@@ -186,15 +200,17 @@ export class TrainingSession {
     }
   }
 
-  /** A variable where it lies; what is written here is the variable's. */
+  /** A variable of floats where it lies; what is written here is the variable's. */
   private view(name: string): Float32Array {
+    if (this.typeOf(name) !== "float32")
+      throw new KingletError("unsupported", `"${name}" holds integers: masks, averages and checkpoints are for networks of floats`);
     const bytes = this.bufferOf(name);
-    return new Float32Array(bytes.buffer, bytes.byteOffset, bytes.byteLength / 4);
+    return viewOf("float32", bytes.buffer, bytes.byteOffset, bytes.byteLength / 4) as Float32Array;
   }
 
   /** A copy of all variables by name, and how many steps made them: what a checkpoint holds. */
   save(): SessionState {
-    const variables = this.step.state.map(({ name }) => [name, this.floatsOf(name)] as const);
+    const variables = this.step.state.map(({ name }) => [name, this.variable(name)] as const);
     const averages = [...(this.average?.weights ?? [])].map(([name, weights]) => [AVERAGE + name, weights.slice()] as const);
     return { steps: this.count, variables: new Map([...variables, ...averages]) };
   }
@@ -213,8 +229,8 @@ export class TrainingSession {
   }
 
   /** The network's constants with the trained contents, or their averages where those are kept, by value. */
-  trainedConstants(): Map<Value, Float32Array> {
-    const contents = (name: string): Float32Array => this.average?.weights.get(name)?.slice() ?? this.floatsOf(name);
+  trainedConstants(): Map<Value, TypedArray> {
+    const contents = (name: string): TypedArray => this.average?.weights.get(name)?.slice() ?? this.stored(name);
     return new Map(this.step.trained.map(({ constant, variable }) => [constant, contents(variable.name)]));
   }
 }

@@ -1,9 +1,9 @@
 import { elementCount, KingletError } from "../base/index.ts";
 import { type Graph, GraphBuilder, type Node, type Value } from "../graph/index.ts";
-import { applyOp, parameterValues } from "../ops/index.ts";
+import { applyOp, learnableValues } from "../ops/index.ts";
 import { differentiate, unrollLstm } from "../passes/index.ts";
 import { type Distillation, distillationLoss, LOSS_NODE } from "./distill.ts";
-import { checkOptimizer, type Optimizer, rateCount, type StateVariable, writeUpdate } from "./optimizer.ts";
+import { checkOptimizer, type Optimizer, rateCount, type StateVariable, writeIntegerUpdate, writeUpdate } from "./optimizer.ts";
 
 /** What one training step computes. */
 export interface StepOptions {
@@ -32,6 +32,10 @@ export interface StepOptions {
   readonly corrected?: boolean;
   /** Parameters that stay as they are; a batch normalization whose scale is frozen keeps its statistics, too. */
   readonly frozen?: (name: string) => boolean;
+  /** Of these weights of layers only so many channels (their last dimension), the first ones, learn; by gradient descent without momentum. */
+  readonly channels?: ReadonlyMap<string, number>;
+  /** Of int8 weights: false leaves quantization-aware scaling out, to see what it is good for (see the operator `quantizedDescentUpdate`). */
+  readonly scaled?: boolean;
 }
 
 /** A training step as a graph: forward, loss, backward, updates. Its state are variables, kept from step to step. */
@@ -68,7 +72,7 @@ class StepWriter {
     this.options = options;
     this.builder = new GraphBuilder(`training step of ${network.name}`);
     const frozen = options.frozen ?? (() => false);
-    this.parameters = new Set(parameterValues(network).filter((value) => value.dtype === "float32" && !frozen(value.name)));
+    this.parameters = new Set(learnableValues(network).filter(({ name }) => !frozen(name)));
     for (const input of network.inputs) this.values.set(input.id, this.builder.input(input.name, input));
   }
 
@@ -78,7 +82,7 @@ class StepWriter {
     const name = taken ? `${constant.name}#${constant.id}` : constant.name;
     const variable = {
       name,
-      value: this.builder.variable(name, { dtype: constant.dtype, shape: constant.shape }, constant.data),
+      value: this.builder.variable(name, { dtype: constant.dtype, shape: constant.shape, quantization: constant.quantization }, constant.data),
     };
     this.state.push(variable);
     this.trained.push({ constant, variable });
@@ -124,20 +128,29 @@ class StepWriter {
     this.values.set(x.id, applyOp(this.builder, "dropout", [this.of(x), this.seed], { rate, salt: 0 }, `${node.name} dropout`)[0]!);
   }
 
-  /** Writes the network and gives its output before a final softmax. */
+  /** The network's output before a final softmax, and the nodes behind it, which a loss has no use for. */
+  private answer(): { readonly output: Value; readonly behind: readonly Node[] } {
+    const maker = (value: Value): Node | undefined => this.network.nodes.find(({ outputs }) => outputs.includes(value));
+    const output = this.network.outputs[0]!;
+    const last = maker(output);
+    const softmax = last?.op === "dequantize" ? maker(last.inputs[0]!) : last;
+    if (softmax?.op !== "softmax" || this.options.loss === "meanSquare") return { output, behind: [] };
+    return { output: softmax.inputs[0]!, behind: [softmax, last!] };
+  }
+
+  /** Writes the network and gives its output before a final softmax, as real numbers. */
   forward(): Value {
     const { nodes } = this.network;
-    let output = this.network.outputs[0]!;
-    const last = nodes.find((node) => node.outputs.includes(output));
-    if (last?.op === "softmax" && this.options.loss !== "meanSquare") output = last.inputs[0]!;
+    const { output, behind } = this.answer();
     const dense = nodes.findLast((node) => node.op === "fullyConnected");
     for (const node of nodes) {
-      if (node === last && output !== this.network.outputs[0]) continue;
+      if (behind.includes(node)) continue;
       if (node === dense && (this.options.dropout ?? 0) > 0) this.dropInputs(node, this.options.dropout!);
       if (node.op === "batchNorm" && this.parameters.has(node.inputs[1]!)) this.batchNorm(node);
       else this.copy(node);
     }
-    return this.of(output);
+    const answer = this.of(output);
+    return answer.dtype === "float32" ? answer : applyOp(this.builder, "dequantize", [answer], {}, "answer")[0]!;
   }
 
   /** Moves the running statistics on, once the loss is known. */
@@ -201,6 +214,20 @@ function pulled(
   });
 }
 
+/** Writes the nodes that change parameters; `state` gains what they remember. */
+function writeUpdates(
+  builder: GraphBuilder,
+  { optimizer, scaled = true }: StepOptions,
+  updated: readonly { readonly value: Value; readonly gradient: Value }[],
+  rates: Value,
+  state: StateVariable[],
+): void {
+  updated.forEach(({ value, gradient }, i) => {
+    if (value.dtype === "float32") state.push(...writeUpdate(builder, optimizer, value, gradient, rates));
+    else state.push(writeIntegerUpdate(builder, optimizer, value, gradient, rates, i + 1, scaled));
+  });
+}
+
 function lossOf({ builder, state }: StepWriter, output: Value, targets: Value, { loss: kind, distill }: StepOptions): { loss: Value; result: Value } {
   if (distill !== undefined && kind === "meanSquare") throw new KingletError("misuse", "distillation needs classes and the cross-entropy");
   if (distill !== undefined) return distillationLoss(builder, output, targets, distill, state);
@@ -214,7 +241,8 @@ function lossOf({ builder, state }: StepWriter, output: Value, targets: Value, {
 }
 
 /**
- * Writes the training step of a float network whose batch is the first dimension of its input. Outputs: the mean loss [1], and
+ * Writes the training step of a network whose batch is the first dimension of its input: of floats, or of int8, whose weights and biases
+ * stay integers while they learn (Lin et al., NeurIPS 2022). Outputs: the mean loss [1], and
  * the results [batch, …] (class probabilities with cross-entropy).
  * @throws KingletError `unsupported` for operators without a gradient; `misuse` for options that make no sense.
  */
@@ -230,18 +258,17 @@ export function trainingStep(given: Graph, options: StepOptions): TrainingStep {
   const mean = applyOp(builder, "mean", [loss], { axes: [0], keepDims: true }, "loss")[0]!;
   const parameters = writer.state.filter(({ value }) => !writer.statistics.has(value));
   if (parameters.length === 0) throw new KingletError("misuse", "the network has no parameter to train");
-  const gradients = differentiate(
-    builder,
-    mean,
-    parameters.map(({ value }) => value),
-  );
+  const stepRates = after(builder, rates, mean);
+  const wanted = parameters.map(({ value }) => value);
+  const channels = new Map(parameters.flatMap(({ name, value }) => (options.channels?.has(name) ? [[value, options.channels.get(name)!]] : [])));
+  const gradients = differentiate(builder, mean, wanted, channels);
   const updated = parameters.flatMap(({ value }, i) => (gradients[i] === null ? [] : [{ value, gradient: gradients[i]! }]));
   const all = updated.map(({ gradient }) => gradient);
   const ready = options.clipNorm === undefined ? all : clipped(builder, all, options.clipNorm);
   const directed = updated.map(({ value }, i) => ({ value, gradient: ready[i]! }));
   const final = pulled(builder, directed, options, writer.state);
-  const stepRates = after(builder, rates, mean);
-  updated.forEach(({ value }, i) => writer.state.push(...writeUpdate(builder, options.optimizer, value, final[i]!, stepRates)));
+  const moved = updated.map(({ value }, i) => ({ value, gradient: final[i]! }));
+  writeUpdates(builder, options, moved, stepRates, writer.state);
   writer.moveStatistics(mean);
   builder.output(mean);
   builder.output(result);

@@ -1,7 +1,6 @@
 import { gzipSync, zipSync } from "fflate";
 import { describe, expect, test } from "vitest";
 import { Xorshift32 } from "../../base/index.ts";
-import { crc32 } from "./crc32.ts";
 import { gunzip, inflateExactly } from "./inflate.ts";
 import { readNpyRecordings, readNpz } from "./npy-arrays.ts";
 import { npyFile, utf8 } from "./testing.ts";
@@ -9,8 +8,6 @@ import { readZip } from "./zip.ts";
 
 const random = new Xorshift32(11);
 const noise = Uint8Array.from({ length: 5_000 }, (_, i) => (i % 3 === 0 ? random.int(0, 255) : 7));
-
-test("crc32 of the check word", () => expect(crc32(utf8("123456789"))).toBe(0xcbf43926));
 
 describe("gzip and zip", () => {
   test("give back what was packed", () => {

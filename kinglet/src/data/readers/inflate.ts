@@ -1,6 +1,6 @@
 import { Inflate } from "fflate";
+import { crc32 } from "../../base/index.ts";
 import { ByteReader } from "./byte-reader.ts";
-import { crc32 } from "./crc32.ts";
 import { refuse, unsupported } from "./refuse.ts";
 
 /** Deflate cannot do better than 258 bytes for two bits, so a declared size beyond this is a lie. */

@@ -1,5 +1,5 @@
+import { crc32 } from "../../base/index.ts";
 import { ByteReader } from "./byte-reader.ts";
-import { crc32 } from "./crc32.ts";
 import { inflateZlib } from "./inflate.ts";
 import { type Picture, unfilter, unpackRow } from "./png-rows.ts";
 import type { Recording } from "./recording.ts";

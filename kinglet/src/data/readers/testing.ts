@@ -1,6 +1,6 @@
 import { zlibSync } from "fflate";
+import { crc32 } from "../../base/index.ts";
 import { type NpyArray, writeNpy } from "../../formats/index.ts";
-import { crc32 } from "./crc32.ts";
 
 const ascii = (text: string): number[] => [...text].map((letter) => letter.charCodeAt(0));
 

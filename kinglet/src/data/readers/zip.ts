@@ -1,5 +1,5 @@
+import { crc32 } from "../../base/index.ts";
 import { ByteReader } from "./byte-reader.ts";
-import { crc32 } from "./crc32.ts";
 import { inflateExactly } from "./inflate.ts";
 import { refuse, unsupported } from "./refuse.ts";
 

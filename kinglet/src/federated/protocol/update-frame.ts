@@ -1,4 +1,4 @@
-import { crc32 } from "../../formats/index.ts";
+import { crc32 } from "../../base/index.ts";
 import { type Compression, decompress } from "../compression.ts";
 import { Refusal } from "./refusal.ts";
 

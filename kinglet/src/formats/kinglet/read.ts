@@ -1,9 +1,8 @@
-import { type DType, dtypeBytes, elementCount, KingletError, type Shape, type TypedArray } from "../../base/index.ts";
+import { crc32, type DType, dtypeBytes, elementCount, KingletError, type Shape, type TypedArray } from "../../base/index.ts";
 import { checkGraph, type Graph, type Node, type Value } from "../../graph/index.ts";
 import { type Json, JsonReader } from "../json-reader.ts";
 import { unzipWanted } from "../unzip.ts";
 import { checkNodes } from "./check-nodes.ts";
-import { crc32 } from "./crc32.ts";
 import { decode, encodedBytes } from "./encoding.ts";
 import { attributesIn, dtypeIn, quantizationIn, shapeIn, storedDataIn } from "./json.ts";
 import { FORMAT, GRAPH_ENTRY, VERSION, WEIGHTS_ENTRY } from "./schema.ts";

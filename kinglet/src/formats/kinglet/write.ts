@@ -1,7 +1,6 @@
 import { zipSync } from "fflate";
-import type { DType, TypedArray } from "../../base/index.ts";
+import { crc32, type DType, type TypedArray } from "../../base/index.ts";
 import type { Attribute, Graph, Node, Value } from "../../graph/index.ts";
-import { crc32 } from "./crc32.ts";
 import { encode } from "./encoding.ts";
 import {
   ALIGNMENT,

@@ -32,6 +32,7 @@ export class Importer {
   /** The unsigned bytes that a twin was made from. */
   private readonly unsigned = new WeakMap<Value, Value>();
   private readonly makers = new WeakMap<Value, Maker>();
+  private readonly counts = new WeakMap<Value, Value>();
   private readonly labels = new Map<Value, readonly string[]>();
   private readonly producers = new Map<Value, Node>();
   private readonly computed = new Map<Value, TypedArray>();
@@ -122,6 +123,15 @@ export class Importer {
 
   labelsOf(value: Value): readonly string[] | undefined {
     return this.labels.get(value);
+  }
+
+  /** Says which value tells how many of another's rows, along its first dimension, count. */
+  count(rows: Value, total: Value): void {
+    this.counts.set(rows, total);
+  }
+
+  countOf(rows: Value): Value | undefined {
+    return this.counts.get(rows);
   }
 
   twin(value: Value): Value | undefined {

@@ -2,7 +2,9 @@ import { ATTENTION } from "./ops-attention.ts";
 import { CLASSICAL } from "./ops-classical.ts";
 import { CONSTANT } from "./ops-constant.ts";
 import { CONV } from "./ops-conv.ts";
+import { DETECTION } from "./ops-detection.ts";
 import { ELEMENTWISE } from "./ops-elementwise.ts";
+import { FOLD } from "./ops-fold.ts";
 import { GRID } from "./ops-grid.ts";
 import { INDEX } from "./ops-index.ts";
 import { LOSS } from "./ops-loss.ts";
@@ -27,7 +29,9 @@ const ONNX: ReadonlyMap<string, Rule> = new Map(
     ATTENTION,
     CONSTANT,
     CONV,
+    DETECTION,
     ELEMENTWISE,
+    FOLD,
     GRID,
     INDEX,
     LOSS,

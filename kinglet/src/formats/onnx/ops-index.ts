@@ -49,7 +49,7 @@ function gatherElements(site: Site): Value {
   const axis = site.axis(site.int("axis", 0), x.shape.length);
   if (indices.shape.length !== x.shape.length) site.fail("the indices must have as many dimensions as the input");
   const flat = site.reshape(x, [elementCount(x.shape)]);
-  return site.emit("gather", [flat, elementPositions(site, x, indices, axis)], { axis: 0, batchDims: 0 });
+  return site.emit("gather", [flat, elementPositions(site, x, indices, axis)], { axis: 0, batchDims: 0 }, x.quantization);
 }
 
 /** Index tuples as positions of slices: the leading `dims` dimensions seen as one. */
@@ -77,7 +77,7 @@ function gatherNd(site: Site): Value {
   }
   const rest = x.shape.slice(batch + depth);
   const flat = site.reshape(x, [elementCount(x.shape.slice(0, batch + depth)), ...rest]);
-  return site.emit("gather", [flat, position], { axis: 0, batchDims: 0 });
+  return site.emit("gather", [flat, position], { axis: 0, batchDims: 0 }, x.quantization);
 }
 
 /** Rows by their own lengths: index tables are made while the network runs where the lengths are not known. */
@@ -94,7 +94,12 @@ function reverseSequence(site: Site): Value {
   const turned = sub(site, sub(site, ends, 1), steps);
   const indices = select(site, compare(site, "less", turned, 0), steps, turned);
   const table = broadcast(site, indices, x.shape);
-  return site.emit("gather", [site.reshape(x, [elementCount(x.shape)]), elementPositions(site, x, table, time)], { axis: 0, batchDims: 0 });
+  return site.emit(
+    "gather",
+    [site.reshape(x, [elementCount(x.shape)]), elementPositions(site, x, table, time)],
+    { axis: 0, batchDims: 0 },
+    x.quantization,
+  );
 }
 
 function compress(site: Site): Value {
@@ -102,7 +107,7 @@ function compress(site: Site): Value {
   const kept = (site.numbers(1) ?? []).flatMap((keep, i) => (keep !== 0 ? [i] : []));
   const flat = site.has("axis") ? x : site.reshape(x, [elementCount(x.shape)]);
   const axis = site.has("axis") ? site.axis(site.int("axis", 0), x.shape.length) : 0;
-  return site.emit("gather", [flat, site.importer.numbers(kept, "int64")], { axis, batchDims: 0 });
+  return site.emit("gather", [flat, site.importer.numbers(kept, "int64")], { axis, batchDims: 0 }, x.quantization);
 }
 
 function scatterNd(site: Site): Value {

@@ -1,6 +1,7 @@
 import { elementCount } from "../../base/index.ts";
 import type { Value } from "../../graph/index.ts";
 import { mul } from "./math.ts";
+import { elementType } from "./tensor.ts";
 import { dense } from "./ops-matrix.ts";
 import { sliced } from "./ops-movement.ts";
 import type { Rule, Site } from "./site.ts";
@@ -88,4 +89,33 @@ function stft(site: Site): Value {
   return transformed(site, shaped, length, false, site.int("onesided", 1) !== 0);
 }
 
-export const SIGNAL: Readonly<Record<string, Rule>> = { DFT: dft, STFT: stft };
+/** Triangles on the mel scale over the bins of a spectrum, [bins, bands]; evaluated when the file is read. */
+function melWeightMatrix(site: Site): Value {
+  const [bands, points, rate, lowest, highest] = [0, 1, 2, 3, 4].map((i) => site.numbers(i)?.[0] ?? site.fail(`input ${i} is missing`)) as [
+    number,
+    number,
+    number,
+    number,
+    number,
+  ];
+  const bins = Math.floor(points / 2) + 1;
+  if (!(bands >= 1 && bins >= 1 && rate > 0 && bands * bins <= 2 ** 26)) site.fail(`${bands} bands of ${bins} bins at ${rate} Hz`);
+  site.importer.spend(4 * bands * bins, site.place);
+  const mel = (hertz: number): number => 2595 * Math.log10(1 + hertz / 700);
+  const step = (mel(highest) - mel(lowest)) / (bands + 2);
+  const edges = Array.from({ length: bands + 2 }, (_, i) => {
+    const hertz = 700 * (10 ** ((i * step + mel(lowest)) / 2595) - 1);
+    return Math.floor(((points + 1) * hertz) / rate);
+  });
+  const weight = (bin: number, band: number): number => {
+    const [from, peak, to] = [edges[band]!, edges[band + 1]!, edges[band + 2]!];
+    if (bin === peak) return 1;
+    if (bin < peak) return bin >= from ? (bin - from) / (peak - from) : 0;
+    return bin < to ? (to - bin) / (to - peak) : 0;
+  };
+  const element = elementType(site.int("output_datatype", 1), site.place);
+  const weights = Array.from({ length: bins * bands }, (_, i) => weight(Math.floor(i / bands), i % bands));
+  return site.importer.mark(site.reshape(site.importer.numbers(weights, element.dtype), [bins, bands]), element);
+}
+
+export const SIGNAL: Readonly<Record<string, Rule>> = { DFT: dft, STFT: stft, MelWeightMatrix: melWeightMatrix };

@@ -1,9 +1,9 @@
 import { describe, expect, it } from "vitest";
 import { evaluate } from "../../targets/js/index.ts";
 import { readOnnx } from "./read.ts";
-import { floats, type TestModel, type TestNode, type TestTensor, testOnnx } from "./test-model.ts";
+import { floats, longs, type TestModel, type TestNode, type TestTensor, testOnnx } from "./test-model.ts";
 
-const [FLOAT, UINT8, INT8, INT32] = [1, 2, 3, 6];
+const [FLOAT, UINT8, INT8, INT32, INT64] = [1, 2, 3, 6, 7];
 const scalar = (name: string, value: number): TestTensor => ({ name, dims: [], type: FLOAT, raw: floats(value) });
 const zero = (name: string, type: number, value: number): TestTensor => ({ name, dims: [], type, raw: Uint8Array.of(value & 255) });
 const WEIGHTS = Int8Array.from({ length: 3 * 2 * 9 }, (_, i) => ((i * 29) % 255) - 127);
@@ -70,6 +70,33 @@ describe("quantized forms of ONNX", () => {
     expect(ops).not.toContain("div");
   });
 
+  it("keeps a convolution in integers whose result is moved before it is quantized", () => {
+    const nodes = QDQ.flatMap((node) =>
+      node.op === "Relu"
+        ? [
+            { op: "Transpose", inputs: ["c"], outputs: ["t"], attributes: { perm: { ints: [0, 2, 3, 1] } } },
+            { op: "Relu", inputs: ["t"], outputs: ["r0"] },
+            { op: "Transpose", inputs: ["r0"], outputs: ["r"], attributes: { perm: { ints: [0, 3, 1, 2] } } },
+          ]
+        : [node],
+    );
+    const { steps, ops } = farthest(nodes, true);
+    expect(steps).toBeLessThanOrEqual(1);
+    expect(ops).not.toContain("dequantize");
+  });
+
+  it("gathers integers themselves", () => {
+    const indices: TestTensor = { name: "i", dims: [2, 4], type: INT64, raw: longs(0, 1, 2, 3, 0, -1, -1, -1) };
+    const nodes: TestNode[] = [
+      { op: "DequantizeLinear", inputs: ["x", "xs", "xz"], outputs: ["xf"] },
+      { op: "GatherND", inputs: ["xf", "i"], outputs: ["g"] },
+      { op: "QuantizeLinear", inputs: ["g", "xs", "xz"], outputs: ["y"] },
+    ];
+    const graph = readOnnx(testOnnx({ ...model(nodes), tensors: [...TENSORS, indices] }), "quantized");
+    expect([...evaluate(graph, [X])[0]!]).toEqual([X[16 + 11]!, X[31]!]);
+    expect(graph.nodes.map((node) => node.op)).not.toContain("dequantize");
+  });
+
   it("reads QLinearConv as the same integer convolution", () => {
     const inputs = ["x", "xs", "xz", "w", "ws", "wz", "ys", "yz", "b"];
     const { steps, ops } = farthest([{ op: "QLinearConv", inputs, outputs: ["y"], attributes: { pads: { ints: [1, 1, 1, 1] } } }], false);
@@ -113,6 +140,25 @@ describe("quantized forms of ONNX", () => {
         return Math.min(255, Math.max(0, Math.round((0.05 * sum) / (kernel * kernel) / 0.01) + 20));
       });
       want.forEach((value, i) => expect(Math.abs(Number(y![i]) - value)).toBeLessThanOrEqual(1));
+    }
+  });
+
+  it("computes in floats what has no form for integers of 16 bits", () => {
+    const INT16 = 5;
+    for (const op of ["HardSwish", "Elu", "LogSoftmax"]) {
+      const zeroPoint: TestTensor = { name: "z", dims: [], type: INT16, raw: new Uint8Array(2) };
+      const nodes: TestNode[] = [
+        { op: "DequantizeLinear", inputs: ["x", "s", "z"], outputs: ["xf"] },
+        { op, inputs: ["xf"], outputs: ["yf"] },
+        { op: "QuantizeLinear", inputs: ["yf", "s", "z"], outputs: ["y"] },
+      ];
+      const inputs = [{ name: "x", type: INT16, dims: [1, 2] }];
+      const graph = readOnnx(testOnnx({ opset: 21, inputs, outputs: ["y"], tensors: [scalar("s", 0.001), zeroPoint], nodes }), "wide");
+      const [y] = evaluate(graph, [Int16Array.of(4000, -1000)]);
+      const want = { HardSwish: [4, -1 * (2 / 6)], Elu: [4, Math.expm1(-1)], LogSoftmax: [-Math.log1p(Math.exp(-5)), -5 - Math.log1p(Math.exp(-5))] }[
+        op
+      ]!;
+      expect([...y!], op).toEqual(want.map((real) => Math.round(real / 0.001)));
     }
   });
 });

@@ -1,6 +1,7 @@
 import { elementCount, sameShape } from "../../base/index.ts";
 import type { Attributes, Quantization, Value } from "../../graph/index.ts";
 import { quantizeMultiplier } from "../../ops/index.ts";
+import type { Maker } from "./importer.ts";
 import { boundedOp } from "./ops-elementwise.ts";
 import { axesOf } from "./ops-reduce.ts";
 import { resultList, type Rule, type Site } from "./site.ts";
@@ -226,7 +227,12 @@ const bounded: QuantizedRule = (site, [x], y) => {
 };
 
 /** Operators that give the numbers of their first input, at other places. */
-const MOVES = new Set("Reshape Flatten Squeeze Unsqueeze Transpose MaxPool Slice Split Gather Expand Tile Pad DepthToSpace SpaceToDepth".split(" "));
+const MOVES = new Set(
+  (
+    "Reshape Flatten Squeeze Unsqueeze Transpose MaxPool Slice Split Expand Tile Pad DepthToSpace SpaceToDepth " +
+    "Gather GatherElements GatherND Compress ReverseSequence"
+  ).split(" "),
+);
 
 /** What only moves dequantized numbers moves their twins as well. */
 export function pairMoved(site: Site, rule: Rule, results: readonly (Value | null)[]): void {
@@ -286,6 +292,9 @@ function dataInputs(site: Site): number {
   return site.node.op === "Concat" ? site.inputs.length : TWO.has(site.node.op) ? 2 : 1;
 }
 
+/** Operators of which Kinglet has no form for integers of 16 bits. */
+const BYTES_ONLY = new Set(["Div", "Elu", "HardSwish", "LogSoftmax", "PRelu"]);
+
 /** Layers of sums, which work with the signs that their weights have. */
 const LAYERS = new Set(["Conv", "ConvTranspose", "MatMul", "Gemm"]);
 
@@ -295,29 +304,43 @@ function allUnsigned(site: Site, twins: readonly (Value | null)[]): Value[] | nu
   return bytes.length === twins.length ? bytes : null;
 }
 
+/** Operators between a layer and its QuantizeLinear; a file of nothing else shall not be written once for each of them. */
+const MOST_BETWEEN = 8;
+
+/** The operator that clamps or moves a layer's numbers, for the layer's integers; undefined for any other. */
+function behindLayer({ site, rule }: Maker): ((layer: Value) => Value | null) | undefined {
+  const clamp = boundedOp(site);
+  if (clamp !== undefined) return (layer) => site.emit(clamp, [layer], {}, layer.quantization);
+  if (!MOVES.has(site.node.op) || site.node.outputs.length > 1) return undefined;
+  return (layer) => resultList(rule(site.withInputs([layer, ...site.inputs.slice(1)])))[0] ?? null;
+}
+
 /**
  * The quantized form of the operator that made `x`, where there is one: the int8 or int16 result on the scale `y`. Where unsigned bytes
  * are asked for and all that the operator reads are such, the result is, too, on that scale moved by 128.
  */
-export function quantizedForm(site: Site, x: Value, y: Quantization, unsigned: boolean): Value | null {
+export function quantizedForm(site: Site, x: Value, y: Quantization, unsigned: boolean, between = 0): Value | null {
   const known = site.importer.twin(x);
   if (known !== undefined && known.data === undefined && known.dtype !== "int32") {
     const bytes = unsigned ? site.importer.unsignedOf(known) : undefined;
     return bytes === undefined ? rescaled(site, known, y) : rescaled(site, bytes, shifted(y, 128));
   }
   const made = site.importer.madeBy(x);
-  const rule = made === undefined ? undefined : QUANTIZED[made.site.node.op];
-  if (made === undefined || rule === undefined || quantizeMultiplier(y.scales[0]!).multiplier === 0) return null;
-  // An activation between a layer and its QuantizeLinear: the layer's own sums go onto the final scale, and are clamped there.
+  if (made === undefined || quantizeMultiplier(y.scales[0]!).multiplier === 0) return null;
+  // What only clamps or moves numbers between a layer and its QuantizeLinear: the layer's sums go onto the final scale before that.
   const inner = made.site.inputs[0];
-  const clamp = boundedOp(made.site);
-  if (clamp !== undefined && inner && site.importer.twin(inner) === undefined) {
-    const layer = quantizedForm(site, inner, y, unsigned);
-    return layer === null ? null : site.emit(clamp, [layer], {}, layer.quantization);
+  const behind = behindLayer(made);
+  if (behind !== undefined && inner && site.importer.twin(inner) === undefined) {
+    const layer = between < MOST_BETWEEN ? quantizedForm(site, inner, y, unsigned, between + 1) : null;
+    return layer === null ? null : quantizedOnly(behind(layer));
   }
   const twins = made.site.inputs.slice(0, dataInputs(made.site)).map((input) => (input === null ? null : (site.importer.twin(input) ?? null)));
-  if (twins.some((twin) => twin === null)) return null;
+  if (twins.some((twin) => twin === null || (twin.dtype === "int16" && BYTES_ONLY.has(made.site.node.op)))) return null;
+  const rule = QUANTIZED[made.site.node.op];
+  if (rule === undefined) return null;
   const bytes = unsigned && !LAYERS.has(made.site.node.op) ? allUnsigned(site, twins) : null;
   const result = bytes === null ? rule(made.site, twins, y, made.rule) : rule(made.site, bytes, shifted(y, 128), made.rule);
-  return result !== null && result.quantization !== undefined ? result : null;
+  return quantizedOnly(result);
 }
+
+const quantizedOnly = (result: Value | null): Value | null => (result?.quantization === undefined ? null : result);

@@ -1,6 +1,7 @@
 import { allocate, elementCount, KingletError, type Shape, type TypedArray } from "../../base/index.ts";
 import { checkGraph, type Graph, type Value } from "../../graph/index.ts";
 import { refusedList } from "../refusals.ts";
+import { carryCounts } from "./counted.ts";
 import { Importer } from "./importer.ts";
 import { removeUnused, scaleInputs } from "./tidy.ts";
 import { fuseActivations, fuseBiases } from "./fuse.ts";
@@ -54,6 +55,9 @@ class Scope {
   }
 }
 
+/** What the output is called that counts the rows of another, where contents decide how many there are. */
+export const countName = (output: string): string => `${output}.count`;
+
 const isKnown = (dim: DimProto): boolean => typeof dim === "number" && dim >= 0;
 
 const noFiles: ExternalFiles = (location, place) => {
@@ -92,6 +96,10 @@ class Translation {
     open.forEach((input, i) => this.addInput(input, i, scope));
     this.addNodes(graph.nodes, scope, this.model.opsets, 0);
     for (const output of graph.outputs) this.addOutput(output, scope);
+    for (const { name } of graph.outputs) {
+      const count = this.importer.countOf(scope.get(name)!);
+      if (count !== undefined) this.deliver(count, countName(name));
+    }
     this.addNotes();
     const read = removeUnused(this.importer.builder.build(), this.names);
     return removeUnused(fuseActivations(fuseBiases(scaleInputs(read))));
@@ -188,9 +196,14 @@ class Translation {
     if (elementCount(value.shape) === 0) throw new KingletError("unsupported", `the output "${output.name}" has no elements`, { place: this.name });
     const labels = this.importer.labelsOf(value);
     if (labels !== undefined) builder.note("labels", labels.map((label) => label.replace(/\s+/g, " ")).join("\n"));
+    this.deliver(value, output.name);
+  }
+
+  private deliver(value: Value, name: string): void {
+    const { builder } = this.importer;
     const taken = value.data !== undefined || builder.build().inputs.includes(value) || builder.build().outputs.includes(value);
-    if (!taken) this.names.set(value, output.name);
-    builder.output(taken ? this.importer.copy(value, output.name) : value);
+    if (!taken) this.names.set(value, name);
+    builder.output(taken ? this.importer.copy(value, name) : value);
   }
 
   private addNodes(nodes: readonly NodeProto[], scope: Scope, opsets: ReadonlyMap<string, number>, depth: number): void {
@@ -239,6 +252,7 @@ class Translation {
     const made = resultList(results);
     if (strings) for (const result of made) this.importer.strings(result!, this.importer.labelsOf(strings)!);
     for (const value of made) if (value !== null && !site.inputs.includes(value)) this.importer.remember(value, { site, rule });
+    carryCounts(site, made);
     pairMoved(site, rule, made);
     return results;
   }
@@ -294,7 +308,8 @@ function checked(graph: Graph, name: string): Graph {
 }
 
 /**
- * Reads an ONNX model (operator sets from 7 on). `name` is used in messages.
+ * Reads an ONNX model (operator sets from 7 on). `name` is used in messages. Outputs whose rows depend on contents (boxes that were
+ * chosen) are as long as they can become; behind the file's own outputs, one named as `countName` says counts each one's rows.
  * @throws KingletError `bad-file` for a damaged file; `unsupported` that names what Kinglet lacks.
  */
 export function readOnnx(bytes: Uint8Array, name: string, options: OnnxOptions = {}): Graph {

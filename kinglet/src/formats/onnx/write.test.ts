@@ -5,7 +5,7 @@ import { type Graph, GraphBuilder } from "../../graph/index.ts";
 import { applyOp, caseGraph, OPS } from "../../ops/index.ts";
 import { evaluate } from "../../targets/js/index.ts";
 import { prepareForQuantization } from "../../passes/index.ts";
-import { dsCnn, mlp, resnet8 } from "../../zoo/index.ts";
+import { dsCnn, gru, mlp, resnet8 } from "../../zoo/index.ts";
 import { nameless } from "../graph-testing.ts";
 import type { GraphProto, ModelProto } from "./proto.ts";
 import { readOnnx } from "./read.ts";
@@ -61,7 +61,12 @@ async function distance(a: Graph, b: Graph, sample: Sample = seededSample(a, 1))
 }
 
 describe("networks of Kinglet's own", () => {
-  const makers: Record<string, () => Graph> = { ds_cnn: () => dsCnn({ size: [16, 10] }), resnet8: () => resnet8({ resolution: 8 }), mlp };
+  const makers: Record<string, () => Graph> = {
+    ds_cnn: () => dsCnn({ size: [16, 10] }),
+    resnet8: () => resnet8({ resolution: 8 }),
+    gru: () => gru({ length: 4 }),
+    mlp,
+  };
   it.each(Object.keys(makers))(
     "%s in floats, int8 and 16x8: the file is whole, reads back with the same numbers, and then as it was",
     async (name) => {

@@ -1,6 +1,5 @@
-import { bytesOf, type TypedArray } from "../../base/index.ts";
+import { bytesOf, crc32, type TypedArray } from "../../base/index.ts";
 import type { Quantization } from "../../graph/index.ts";
-import { crc32 } from "../kinglet/index.ts";
 import type { Fields } from "./flatwriter.ts";
 import { BUFFER, CUSTOM, OPERATOR, OPERATOR_CODE, operatorCode, QUANTIZATION, type StoredType, SUBGRAPH, TENSOR, TENSOR_TYPES } from "./schema.ts";
 

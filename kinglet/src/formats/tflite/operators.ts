@@ -1,4 +1,5 @@
 import type { OperatorKind } from "./model.ts";
+import { CUSTOM_DETECTION_ROWS, DETECTION_ROWS } from "./ops-detection.ts";
 import { ELEMENTWISE_ROWS } from "./ops-elementwise.ts";
 import { RECURRENT_ROWS } from "./ops-recurrent.ts";
 import { REDUCE_ROWS } from "./ops-reduce.ts";
@@ -21,17 +22,20 @@ const BUILTIN_ROWS: Readonly<Record<string, OperatorRow>> = {
   ...SHAPE_ROWS,
   ...REDUCE_ROWS,
   ...RECURRENT_ROWS,
+  ...DETECTION_ROWS,
   ...VARIABLE_ROWS,
 };
 
 const BUILTIN: ReadonlyMap<number, OperatorRow> = new Map(Object.entries(BUILTIN_ROWS).map(([name, found]) => [operatorCode(name), found]));
 
+const CUSTOM_ROWS: Readonly<Record<string, OperatorRow>> = { ...SIGNAL_ROWS, ...CUSTOM_DETECTION_ROWS };
+
 /** Custom operators by name. */
-const CUSTOM_ROWS: ReadonlyMap<string, OperatorRow> = new Map(Object.entries(SIGNAL_ROWS));
+const CUSTOM: ReadonlyMap<string, OperatorRow> = new Map(Object.entries(CUSTOM_ROWS));
 
 /** How an operator of the file becomes a node; undefined where it does not. */
 export function rowOf(kind: OperatorKind): OperatorRow | undefined {
-  return kind.custom === undefined ? BUILTIN.get(kind.code) : CUSTOM_ROWS.get(kind.custom);
+  return kind.custom === undefined ? BUILTIN.get(kind.code) : CUSTOM.get(kind.custom);
 }
 
 /** An operator of the file that may write a node. */
@@ -42,7 +46,7 @@ export interface NamedRow {
 }
 
 /** All operators that become nodes, builtin and custom. */
-export const NAMED_ROWS: readonly NamedRow[] = Object.entries({ ...BUILTIN_ROWS, ...SIGNAL_ROWS }).map(([name, found]) => ({ name, row: found }));
+export const NAMED_ROWS: readonly NamedRow[] = Object.entries({ ...BUILTIN_ROWS, ...CUSTOM_ROWS }).map(([name, found]) => ({ name, row: found }));
 
 const BY_OP = new Map<string, NamedRow[]>();
 for (const named of NAMED_ROWS) BY_OP.set(named.row.op, [...(BY_OP.get(named.row.op) ?? []), named]);

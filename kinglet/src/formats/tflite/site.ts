@@ -95,10 +95,17 @@ export class Site {
     return numbers;
   }
 
-  /** The whole number that a custom operator's options have under `name`. */
-  customInt(name: string): number {
+  /** The number that a custom operator's options have under `name`. */
+  customNumber(name: string, otherwise?: number): number {
     this.custom ??= readFlexNumbers(this.customOptions, (message) => this.fail(message));
-    const value = this.custom.get(name) ?? this.fail(`the custom options lack "${name}"`);
+    const value = this.custom.get(name) ?? otherwise ?? this.fail(`the custom options lack "${name}"`);
+    if (!Number.isFinite(value)) this.fail(`the custom option "${name}" is ${value}`);
+    return value;
+  }
+
+  /** The same where it must be whole. */
+  customInt(name: string): number {
+    const value = this.customNumber(name);
     if (!Number.isSafeInteger(value)) this.fail(`the custom option "${name}" is ${value}, not a whole number`);
     return value;
   }

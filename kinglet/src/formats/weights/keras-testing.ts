@@ -1,4 +1,4 @@
-import { EFFICIENT_STAGES, eights, Listing, type Row } from "./torchvision-testing.ts";
+import { EFFICIENT_STAGES, eights, Listing, MOBILENET_V2_STAGES, type Row } from "./torchvision-testing.ts";
 
 /** Layers of Keras, by their own names. */
 class Keras extends Listing {
@@ -49,15 +49,7 @@ export function kerasMobileNetV2(): Keras {
   net.conv("Conv1", 3, 32, 3);
   net.norm("bn_Conv1", 32);
   let [from, number] = [32, 0];
-  for (const [times, to, blocks] of [
-    [1, 16, 1],
-    [6, 24, 2],
-    [6, 32, 3],
-    [6, 64, 4],
-    [6, 96, 3],
-    [6, 160, 3],
-    [6, 320, 1],
-  ] as const)
+  for (const [times, to, blocks] of MOBILENET_V2_STAGES)
     for (let i = 0; i < blocks; i++, number++) {
       const [prefix, wide] = [number === 0 ? "expanded_conv_" : `block_${number}_`, from * times];
       if (number > 0) net.conv(`${prefix}expand`, from, wide);

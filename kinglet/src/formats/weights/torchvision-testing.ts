@@ -58,19 +58,21 @@ export function eights(channels: number): number {
   return near < 0.9 * channels ? near + 8 : near;
 }
 
+export const MOBILENET_V2_STAGES = [
+  [1, 16, 1],
+  [6, 24, 2],
+  [6, 32, 3],
+  [6, 64, 4],
+  [6, 96, 3],
+  [6, 160, 3],
+  [6, 320, 1],
+] as const;
+
 export function torchMobileNetV2(): Torch {
   const net = new Torch();
   net.pair("features.0", 3, 32, 3);
   let [from, number] = [32, 0];
-  for (const [times, to, blocks] of [
-    [1, 16, 1],
-    [6, 24, 2],
-    [6, 32, 3],
-    [6, 64, 4],
-    [6, 96, 3],
-    [6, 160, 3],
-    [6, 320, 1],
-  ] as const)
+  for (const [times, to, blocks] of MOBILENET_V2_STAGES)
     for (let i = 0; i < blocks; i++) {
       const list = `features.${++number}.conv`;
       const wide = from * times;

@@ -1,7 +1,7 @@
 import type { Node, Value } from "../../graph/index.ts";
 import { needsInput } from "../activation-gradient.ts";
 import { attributesOf, inputOf, outputOf } from "../op.ts";
-import { binary, type GradientContext, type GradientRule, one, scaledBy, sumTo, throughActivation } from "./rule.ts";
+import { binary, type GradientContext, type GradientRule, one, realNumbers, scaledBy, sumTo, throughActivation } from "./rule.ts";
 
 /** A binary operator: the gradients of both operands before broadcasting is undone. */
 export function ofBinary(rule: (g: GradientContext, node: Node, dz: Value, index: number) => Value): GradientRule {
@@ -15,7 +15,7 @@ const negative = (g: GradientContext, x: Value): Value => scaledBy(g, x, -1);
 
 export const add = ofBinary((_g, _node, dz) => dz);
 export const sub = ofBinary((g, _node, dz, i) => (i === 0 ? dz : negative(g, dz)));
-export const mul = ofBinary((g, node, dz, i) => binary(g, "mul", dz, inputOf(node, 1 - i)));
+export const mul = ofBinary((g, node, dz, i) => binary(g, "mul", dz, realNumbers(g, inputOf(node, 1 - i))));
 
 /** d(a / b) = da / b − db · a / b² */
 export const div = ofBinary((g, node, dz, i) => {
@@ -43,7 +43,7 @@ export const addN: GradientRule = (_g, node, [dy]) => node.inputs.map(() => dy!)
 
 /** Activations: by their own slope. */
 export const activation: GradientRule = (g, node, [dy]) => {
-  const reference = needsInput(node.op) ? inputOf(node, 0) : outputOf(node);
+  const reference = realNumbers(g, needsInput(node.op) ? inputOf(node, 0) : outputOf(node));
   const { alpha } = attributesOf<{ alpha?: number }>(node);
   return [one(g, "activationGradient", [dy!, reference], { of: node.op, ...(alpha === undefined ? {} : { alpha }) })];
 };

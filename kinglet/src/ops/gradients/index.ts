@@ -22,6 +22,8 @@ const GRADIENTS: Partial<Record<OpName, GradientRule>> = {
   logSoftmax: layers.logSoftmax,
   softmaxCrossEntropy: layers.softmaxCrossEntropy,
   dropout: layers.dropout,
+  quantize: layers.quantize,
+  dequantize: layers.quantize,
   fakeQuantize: layers.fakeQuantize,
   fakeQuantizeWeights: layers.fakeQuantizeWeights,
   add: elementwise.add,

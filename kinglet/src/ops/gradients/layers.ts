@@ -6,7 +6,7 @@ import { attributesOf, badNode, inputOf, outputOf } from "../op.ts";
 import type { PoolAttributes } from "../pool.ts";
 import type { TransposeConvAttributes } from "../transpose-conv.ts";
 import type { WindowAttributes } from "../window.ts";
-import { binary, channelSums, type GradientContext, type GradientRule, one, reshaped, scaledBy, throughActivation } from "./rule.ts";
+import { binary, channelSums, firstChannels, type GradientContext, type GradientRule, one, reshaped, scaledBy, throughActivation } from "./rule.ts";
 
 /** Where a window lies and how it moves, without its activation. */
 function windowOf(node: Node): Record<string, number | string> {
@@ -21,20 +21,24 @@ function biasGradient(g: GradientContext, node: Node, dz: Value): Value | null {
 }
 
 /** Both kinds of convolutions; `inputOp` and `filterOp` are the operators of their gradients. */
-function convGradient(inputOp: string, filterOp: string): GradientRule {
+function convGradient(inputOp: string, filterOp: string, depthwise: boolean): GradientRule {
   return (g, node, [dy]) => {
     const dz = throughActivation(g, node, dy!);
     const [x, w] = [inputOf(node, 0), inputOf(node, 1)];
     const window = windowOf(node);
     const dx = g.wanted(0) ? one(g, inputOp, [dz, w], { ...window, shape: [...x.shape] }) : null;
-    const size = { filterH: w.shape[1]!, filterW: w.shape[2]!, groupChannels: w.shape[3]! };
-    const dw = g.wanted(1) ? one(g, filterOp, [x, dz], { ...window, ...size }) : null;
-    return [dx, dw, biasGradient(g, node, dz)];
+    const dw = (): Value => {
+      const groupChannels = g.channels(1);
+      const size = { filterH: w.shape[1]!, filterW: w.shape[2]!, groupChannels };
+      const part = (value: Value): Value => (groupChannels === w.shape[3] ? value : firstChannels(g, value, groupChannels));
+      return one(g, filterOp, [part(x), depthwise ? part(dz) : dz], { ...window, ...size });
+    };
+    return [dx, g.wanted(1) ? dw() : null, biasGradient(g, node, dz)];
   };
 }
 
-export const conv2d = convGradient("conv2dInputGradient", "conv2dFilterGradient");
-export const depthwiseConv2d = convGradient("depthwiseConv2dInputGradient", "depthwiseConv2dFilterGradient");
+export const conv2d = convGradient("conv2dInputGradient", "conv2dFilterGradient", false);
+export const depthwiseConv2d = convGradient("depthwiseConv2dInputGradient", "depthwiseConv2dFilterGradient", true);
 
 /** A 1x1 window over rows as pixels. */
 const ROWS = { strideH: 1, strideW: 1, padTop: 0, padBottom: 0, padLeft: 0, padRight: 0, activation: "none" };
@@ -48,10 +52,13 @@ export const fullyConnected: GradientRule = (g, node, [dy]) => {
   const pixels = reshaped(g, dz, [1, 1, rows, outC]);
   const filter = reshaped(g, w, [outC, 1, 1, inC]);
   const dx = g.wanted(0) ? reshaped(g, one(g, "conv2dInputGradient", [pixels, filter], { ...ROWS, shape: [1, 1, rows, inC] }), x.shape) : null;
-  const from = (): Value => reshaped(g, x, [1, 1, rows, inC]);
-  const size = { filterH: 1, filterW: 1, groupChannels: inC };
-  const dw = g.wanted(1) ? reshaped(g, one(g, "conv2dFilterGradient", [from(), pixels], { ...ROWS, ...size }), w.shape) : null;
-  return [dx, dw, biasGradient(g, node, dz)];
+  const dw = (): Value => {
+    const groupChannels = g.channels(1);
+    const from = firstChannels(g, reshaped(g, x, [1, 1, rows, inC]), groupChannels);
+    const filterGradient = one(g, "conv2dFilterGradient", [from, pixels], { ...ROWS, filterH: 1, filterW: 1, groupChannels });
+    return reshaped(g, filterGradient, [outC, groupChannels]);
+  };
+  return [dx, g.wanted(1) ? dw() : null, biasGradient(g, node, dz)];
 };
 
 function poolWindow(node: Node): Record<string, number | string> {
@@ -120,6 +127,9 @@ export const softmaxCrossEntropy: GradientRule = (g, node, [dLoss, dProbabilitie
   const slope = binary(g, "sub", binary(g, "mul", outputOf(node, 1), weights), targets);
   return [binary(g, "mul", slope, reshaped(g, dLoss!, [targets.shape[0]!, 1])), null];
 };
+
+/** Straight-through, as behind all rounding: the gradient with respect to the real numbers that the stored ones stand for. */
+export const quantize: GradientRule = (_g, _node, [dy]) => [dy!];
 
 /** Straight-through: rounding has no slope worth following. */
 export const fakeQuantize: GradientRule = (g, node, [dy]) => [one(g, "fakeQuantizeGradient", [dy!, inputOf(node, 0)], node.attributes)];

@@ -11,6 +11,8 @@ export interface GradientContext {
   constant(name: string, shape: Shape, data: Float32Array): Value;
   /** Whether anybody needs the gradient of the node's input `index`. */
   wanted(index: number): boolean;
+  /** How many channels (its last dimension) of the wanted gradient of input `index`, the first ones, anybody needs. */
+  channels(index: number): number;
 }
 
 /**
@@ -35,6 +37,17 @@ export function scaledBy(g: GradientContext, x: Value, factor: number): Value {
 
 export function reshaped(g: GradientContext, x: Value, shape: Shape): Value {
   return x.shape.length === shape.length && x.shape.every((d, i) => d === shape[i]) ? x : one(g, "reshape", [x], { shape: [...shape] });
+}
+
+/** The first channels, in the last dimension. */
+export function firstChannels(g: GradientContext, x: Value, count: number): Value {
+  if (count === x.shape.at(-1)) return x;
+  return one(g, "slice", [x], { begin: x.shape.map(() => 0), size: [...x.shape.slice(0, -1), count] });
+}
+
+/** The real numbers that a value stands for. */
+export function realNumbers(g: GradientContext, value: Value): Value {
+  return value.dtype === "float32" ? value : one(g, "dequantize", [value]);
 }
 
 /** Undoes broadcasting: sums over the dimensions along which `shape` was repeated. */

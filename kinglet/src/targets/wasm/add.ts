@@ -27,7 +27,7 @@ import { clearBorder } from "./border.ts";
 import { BITS_OF_MAGIC } from "./requantize.ts";
 import { type ByteForm, clampBytes, clampFloats, isActivation, loadCentred, storeBytes, storedBounds, storeFloats } from "./layer.ts";
 import { requantizeExact, ROUNDING_MAGIC } from "./rounding.ts";
-import { eachRun, eachVector } from "./vectors.ts";
+import { eachRun, eachVector, rowLength } from "./vectors.ts";
 
 const f = Math.fround;
 
@@ -129,11 +129,6 @@ function floatSum(k: KernelBuilder, node: Node, layouts: NodeLayouts): KernelIns
     storeFloats(k, y, at[2]!, clampFloats(k, node, sum), 4);
   });
   return k.finish("add_f32_simd", "Element by element sum of two tensors of one shape, four at a time.");
-}
-
-/** Elements side by side in every layout: a row of an image, or all of a tensor of another rank. */
-function rowLength(shape: readonly number[]): number {
-  return shape.length === 4 ? shape[2]! * shape[3]! : shape.reduce((product, size) => product * size, 1);
 }
 
 /** Sums of two activations of one shape, bytes or floats. */

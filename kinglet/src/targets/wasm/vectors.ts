@@ -4,6 +4,11 @@ function isDense(images: Images): boolean {
   return images.row === images.width * images.channels && images.image === images.height * images.row;
 }
 
+/** Elements side by side in every layout: a row of an image, or all of a tensor of another rank. */
+export function rowLength(shape: readonly number[]): number {
+  return shape.length === 4 ? shape[2]! * shape[3]! : shape.reduce((product, size) => product * size, 1);
+}
+
 /**
  * Visits the elements of tensors of one shape, each in its layout, in runs that lie side by side in all of them:
  * `body` gets the first element of a run in each tensor, and the run's length.

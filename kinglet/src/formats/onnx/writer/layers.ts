@@ -1,8 +1,8 @@
 import { elementCount } from "../../../base/index.ts";
 import type { Node, Quantization } from "../../../graph/index.ts";
-import type { BatchNormAttributes, DenseAttributes, PoolAttributes, WindowAttributes } from "../../../ops/index.ts";
+import type { BatchNormAttributes, DenseAttributes, PoolAttributes, RoiAlignAttributes, WindowAttributes } from "../../../ops/index.ts";
 import type { AttributeProto } from "../proto.ts";
-import { float, int, ints } from "./attributes.ts";
+import { float, int, ints, text } from "./attributes.ts";
 import type { NodeWriter } from "./node-writer.ts";
 import type { Tensor } from "./parts.ts";
 import { images, type WriteRules } from "./rule.ts";
@@ -116,12 +116,26 @@ function batchNorm(w: NodeWriter): void {
   w.give(w.activated(y, activation), first);
 }
 
+function roiAlign(w: NodeWriter): void {
+  const a = w.attributes<RoiAlignAttributes>();
+  const attributes = [
+    text("mode", a.mode),
+    int("output_height", a.outputHeight),
+    int("output_width", a.outputWidth),
+    int("sampling_ratio", a.samplingRatio),
+    float("spatial_scale", a.spatialScale),
+    text("coordinate_transformation_mode", a.halfPixel ? "half_pixel" : "output_half_pixel"),
+  ];
+  w.give(w.emit("RoiAlign", [w.real(0, CHANNELS_FIRST), w.real(1), w.stored(2)], w.shape(CHANNELS_FIRST), attributes), CHANNELS_FIRST);
+}
+
 export const LAYERS: WriteRules = {
   conv2d: images((w) => convolution(w, w.real(1, CHANNELS_FIRST))),
   depthwiseConv2d: images((w) => convolution(w, w.real(1, LAST_TO_FRONT))),
   averagePool2d: images((w) => pool(w, "AveragePool")),
   maxPool2d: images((w) => pool(w, "MaxPool")),
   transposeConv2d: images(transposedConvolution),
+  roiAlign: { ...images(roiAlign), since: 16 },
   fullyConnected: { write: fullyConnected },
   batchMatmul: { write: batchMatmul },
   batchNorm: {

@@ -1,19 +1,9 @@
 import type { Node } from "../../../graph/index.ts";
-import {
-  type Buffer,
-  constant,
-  type Expr,
-  type Images,
-  imagesOf,
-  type KernelBuilder,
-  type KernelInstance,
-  NO_BORDER,
-  vector,
-} from "../../../loops/index.ts";
+import { type Buffer, constant, type Expr, type Images, imagesOf, type KernelBuilder, type KernelInstance, NO_BORDER } from "../../../loops/index.ts";
 import { attributesOf, type BatchNormAttributes, inputOf, type Kernel, type NodeLayouts, outputOf, type Schedule } from "../../../ops/index.ts";
 import { clearBorder } from "../border.ts";
 import { clampFloats } from "../layer.ts";
-import { add, div, everywhere, isFloatStep, LANES, load, mul, sqrt, store, sub } from "./vectors.ts";
+import { add, type Bounded, div, everywhere, isBounded, isFloatStep, LANES, load, mul, sqrt, store, sub, whereOpen } from "./vectors.ts";
 
 /** Vectors of channels that a pass takes together: a line of the cache. */
 const VECTORS = 4;
@@ -150,8 +140,6 @@ function trainingKernel(k: KernelBuilder, node: Node, layouts: NodeLayouts): Ker
   return k.finish("batch_norm_training_f32_simd", doc, { sharesScratch: true });
 }
 
-const HIGHEST = { none: Infinity, relu: Infinity, relu6: 6, reluN1To1: 1, tanh: Infinity } as const;
-
 interface Normalized {
   readonly x: Expr;
   readonly factor: Expr;
@@ -159,13 +147,9 @@ interface Normalized {
 }
 
 /** The gradient before the activation: dy where the result, computed again as it was, is inside its bounds, else 0. */
-function before(k: KernelBuilder, activation: BatchNormAttributes["activation"], dy: Expr, { x, factor, shift }: Normalized): Expr {
+function before(k: KernelBuilder, activation: Bounded, dy: Expr, { x, factor, shift }: Normalized): Expr {
   const result = k.let("result", add(mul(x, factor), shift));
-  const bits = (value: Expr): Expr => vector("i32x4.of_f32x4", [value]);
-  const above = vector("f32x4.gt", [result, everywhere(k, "lowest", activation === "reluN1To1" ? -1 : 0)]);
-  const high = HIGHEST[activation];
-  const open = high === Infinity ? above : vector("i32x4.and", [above, vector("f32x4.lt", [result, everywhere(k, "highest", high)])]);
-  return vector("f32x4.of_i32x4", [vector("i32x4.and", [bits(dy), open])]);
+  return whereOpen(k, activation, dy, result);
 }
 
 /** The line that the forward pass took of each channel, by the same steps. */
@@ -187,10 +171,11 @@ function forwardLines(
 
 function gradientKernel(k: KernelBuilder, node: Node, layouts: NodeLayouts): KernelInstance {
   const { epsilon, activation } = attributesOf<BatchNormAttributes>(node);
+  const bounded = isBounded(activation) ? activation : null;
   const images = (i: number): Images => imagesOf(inputOf(node, i).shape, layouts.inputs[i]!);
   const to = imagesOf(outputOf(node).shape, layouts.outputs[0]!);
   const x = k.input(0, "x");
-  const offset = activation === "none" ? null : k.input(1, "offset");
+  const offset = bounded === null ? null : k.input(1, "offset");
   const [dy, scale, mean, variance] = [k.input(2, "dy"), k.input(3, "scale"), k.input(4, "mean"), k.input(5, "variance")];
   const [dx, dScale, dOffset] = [k.output(0, "dx"), k.output(1, "dscale"), k.output(2, "doffset")];
   const tensors = [images(0), images(2)];
@@ -203,7 +188,7 @@ function gradientKernel(k: KernelBuilder, node: Node, layouts: NodeLayouts): Ker
   const pixelAt = (at: readonly Expr[], v: number, line: readonly Expr[]): { x: Expr; gradient: Expr } => {
     const [value, after] = [k.let(`x${v}`, load(x, at[0]!.add(v * LANES))), load(dy, at[1]!.add(v * LANES))];
     const [factor, shift] = line;
-    return { x: value, gradient: factor === undefined ? after : before(k, activation, after, { x: value, factor, shift: shift! }) };
+    return { x: value, gradient: bounded === null ? after : before(k, bounded, after, { x: value, factor: factor!, shift: shift! }) };
   };
   const sums = new ImageSums(k, to, 2);
   const termsOf = (at: readonly Expr[], v: number, loaded: readonly Expr[][]): Expr[] => {

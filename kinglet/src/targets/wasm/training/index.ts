@@ -2,6 +2,7 @@ import type { Schedule, Schedules } from "../../../ops/index.ts";
 import { batchNormGradientSchedule, batchNormTrainingSchedule } from "./batch-norm.ts";
 import { inputGradientSchedule, packingConvSchedule, packingDenseSchedule } from "./conv.ts";
 import { depthwiseFilterGradientSchedule, depthwiseInputGradientSchedule, variableDepthwiseSchedule } from "./depthwise.ts";
+import { activationGradientSchedule, averagePoolGradientSchedule, channelSumSchedule } from "./elements.ts";
 import { filterGradientSchedule } from "./filter-gradient.ts";
 import { adamSchedule, descentSchedule, sgdSchedule } from "./updates.ts";
 
@@ -23,6 +24,9 @@ export function withTraining(inference: Schedules): Schedules {
     depthwiseConv2dFilterGradient: depthwiseFilterGradientSchedule,
     batchNormTraining: batchNormTrainingSchedule,
     batchNormGradient: batchNormGradientSchedule,
+    activationGradient: activationGradientSchedule,
+    averagePool2dGradient: averagePoolGradientSchedule,
+    sum: channelSumSchedule,
     sgdUpdate: sgdSchedule,
     descentUpdate: descentSchedule,
     adamUpdate: adamSchedule,

@@ -46,6 +46,23 @@ export function everywhere(k: KernelBuilder, name: string, value: number): Expr 
   return vector("f32x4.splat", [k.float(name, value)]);
 }
 
+const BOUNDS = { relu: [0, Infinity], relu6: [0, 6], reluN1To1: [-1, 1] } as const;
+
+/** Activations that pass what is inside their bounds. */
+export type Bounded = keyof typeof BOUNDS;
+
+export function isBounded(activation: string): activation is Bounded {
+  return activation in BOUNDS;
+}
+
+/** The gradient before an activation: `dy` where its result is inside its bounds, else 0. */
+export function whereOpen(k: KernelBuilder, activation: Bounded, dy: Expr, result: Expr): Expr {
+  const [low, high] = BOUNDS[activation];
+  const above = vector("f32x4.gt", [result, everywhere(k, "lowest", low)]);
+  const open = high === Infinity ? above : vector("i32x4.and", [above, vector("f32x4.lt", [result, everywhere(k, "highest", high)])]);
+  return vector("f32x4.of_i32x4", [vector("i32x4.and", [vector("i32x4.of_f32x4", [dy]), open])]);
+}
+
 /** Floats that lie in the arena, with weights that may change from run to run. */
 export function isFloatStep(node: Node, values: readonly number[]): boolean {
   const all = [...node.inputs, ...node.outputs].every((value) => value === null || value.dtype === "float32");

@@ -1,18 +1,8 @@
-import {
-  type Augment,
-  audioGain,
-  audioNoise,
-  audioShift,
-  brightness,
-  colour,
-  contrast,
-  flipHorizontal,
-  jitter,
-  motionScale,
-  randomCrop,
-  rotate3d,
-  timeWarp,
-} from "../data/index.ts";
+import { KingletError } from "../../base/index.ts";
+import { audioGain, audioNoise, audioShift } from "./audio.ts";
+import type { Augment } from "./augment.ts";
+import { brightness, colour, contrast, flipHorizontal, randomCrop } from "./image.ts";
+import { jitter, motionScale, rotate3d, timeWarp } from "./motion.ts";
 
 /** Changes of samples by name; the number says how strong each is. All work on samples as they were recorded, before features. */
 export const AUGMENTATIONS = {
@@ -41,7 +31,11 @@ export const AUGMENTATIONS = {
 
 export type Augmentation = { readonly [name in keyof typeof AUGMENTATIONS]?: number };
 
-/** The changes in the order in which they were written down. */
-export function augmentsOf(augmentation: Augmentation): Augment[] {
-  return Object.entries(augmentation).map(([name, amount]) => AUGMENTATIONS[name as keyof typeof AUGMENTATIONS](amount));
+/** The changes in the order in which they were written down. @throws KingletError `unsupported` for a name that is none of them. */
+export function augmentsOf(augmentation: Readonly<Record<string, number>>): Augment[] {
+  return Object.entries(augmentation).map(([name, amount]) => {
+    if (!Object.hasOwn(AUGMENTATIONS, name))
+      throw new KingletError("unsupported", `there is no augmentation "${name}"`, { hint: `There are ${Object.keys(AUGMENTATIONS).join(", ")}.` });
+    return AUGMENTATIONS[name as keyof typeof AUGMENTATIONS](amount);
+  });
 }

@@ -4,7 +4,7 @@ const TABLE = Uint32Array.from({ length: 256 }, (_, byte) => {
   return crc;
 });
 
-/** CRC-32 as in zip and PNG (polynomial 0xEDB88320), unsigned. */
+/** The CRC-32 of zip, gzip and PNG (polynomial 0xEDB88320), unsigned; `zlib.crc32` is younger than the oldest Node that Kinglet runs on. */
 export function crc32(bytes: Uint8Array): number {
   let crc = 0xffffffff;
   for (const byte of bytes) crc = TABLE[(crc ^ byte) & 255]! ^ (crc >>> 8);

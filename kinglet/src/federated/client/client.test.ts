@@ -1,0 +1,250 @@
+import { createServer, type IncomingMessage, type ServerResponse } from "node:http";
+import type { AddressInfo } from "node:net";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join as joinPath } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { WebSocket } from "ws";
+import { KingletError } from "../../base/index.ts";
+import { datasetFromArrays, type SamplesInMemory } from "../../data/index.ts";
+import { ALL_AT_ONCE, enrolmentToken, INPUTS, KEYS, startFederation, tinyPlan } from "../coordinator/coordinator-testing.ts";
+import { Coordinator, openSqlite, serveFederation } from "../coordinator/index.ts";
+import { LocalTrainer } from "../local.ts";
+import { newProjectKeys, projectOf, sign } from "../protocol/index.ts";
+import { STRATEGIES } from "../strategy.ts";
+import { type ClientEvent, type ClientOptions, FederationClient, type IdentityStore, type Platform } from "./client.ts";
+import type { Learner } from "./learner.ts";
+import { join } from "./node.ts";
+import { startThread } from "./node-thread.ts";
+import type { Socket } from "./transport.ts";
+import { WorkerLearner } from "./worker-learner.ts";
+
+const folder = mkdtempSync(joinPath(tmpdir(), "kinglet-clients-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+const place = (name: string): string => joinPath(folder, `${name}.db`);
+
+const DATA: SamplesInMemory = {
+  data: Float32Array.from({ length: 10 * INPUTS }, (_, i) => Math.abs(Math.sin(i))),
+  shape: [INPUTS],
+  labels: [0, 1, 2, 0, 1, 2, 0, 1, 2, 0],
+  classes: ["a", "b", "c"],
+};
+const LENGTH = new LocalTrainer(tinyPlan().network, tinyPlan().local).length;
+
+const PLATFORM: Platform = {
+  openSocket: async (url) => new WebSocket(url) as unknown as Socket,
+  readings: { charging: async () => undefined, unmetered: async () => undefined, idle: async () => undefined },
+};
+
+/** Learns nothing much, at once. */
+function quick(train: Learner["train"] = async () => ({ delta: new Float32Array(LENGTH).fill(0.01), samples: 4, steps: 1 })): Learner {
+  return { length: LENGTH, samples: 4, memoryBytes: 0, train, close: async () => {} };
+}
+
+/** A client in this process, and what it tells. */
+function run(url: string, learner: Learner, more: ClientOptions = {}, platform = PLATFORM) {
+  const events: ClientEvent[] = [];
+  const options = { token: enrolmentToken(KEYS), onEvent: (event: ClientEvent) => void events.push(event), ...more };
+  return { events, end: FederationClient.run(url, async () => learner, options, platform) };
+}
+
+const alone = { rules: { ...ALL_AT_ONCE, ready: 1 } };
+
+test.each(["auto", "poll"] as const)("a client takes part until the federation has finished: %s", async (transport) => {
+  const federation = await startFederation(place(transport), alone);
+  const { events, end } = run(federation.url, quick(), { transport });
+  expect(await end).toEqual({ client: 1, rounds: 3, version: 3 });
+  expect(events.filter(({ event }) => event === "sent")).toHaveLength(3);
+  expect(events.some(({ event }) => event === "disconnected")).toBe(false);
+  await federation.stop();
+});
+
+test("where no socket opens it asks again and again", async () => {
+  const federation = await startFederation(place("no-socket"), alone);
+  const openSocket = async (): Promise<Socket> => Promise.reject(new Error("blocked"));
+  expect(await run(federation.url, quick(), {}, { ...PLATFORM, openSocket }).end).toMatchObject({ rounds: 3 });
+  await federation.stop();
+});
+
+test("clients correct each other by their control variates (SCAFFOLD)", async () => {
+  const rules = { ...ALL_AT_ONCE, rounds: 2, ready: 2, minimum: 2 };
+  const federation = await startFederation(place("scaffold"), { rules, plan: tinyPlan({ strategy: STRATEGIES.scaffold }) });
+  const heard: number[][] = [[], []];
+  const learner = (which: number, step: number): Learner =>
+    quick(async ({ correction, round }) => {
+      heard[which]![round] = correction![0]!;
+      return { delta: new Float32Array(LENGTH).fill(step), samples: 4, steps: 2 };
+    });
+  await Promise.all([run(federation.url, learner(0, 0.1)).end, run(federation.url, learner(1, 0.3)).end]);
+  // A client's own is −Δ/(K·η), with K = 2 and η = 0.1; the common one is their mean.
+  const [first, second] = [-0.5, -1.5];
+  expect([heard[0]![1], heard[1]![1]]).toEqual([0, 0]);
+  expect(heard[0]![2]).toBeCloseTo((second - first) / 2, 6);
+  expect(heard[1]![2]).toBeCloseTo((first - second) / 2, 6);
+  await federation.stop();
+});
+
+test("it survives a coordinator's restart, and stays the client that it was", async () => {
+  const path = place("restart");
+  const begin = async (port: number) => {
+    const coordinator = await Coordinator.open(await openSqlite(path), { plan: tinyPlan(), keys: KEYS, ...alone });
+    const server = await serveFederation(coordinator, { host: "127.0.0.1", port });
+    const stop = async (): Promise<void> => {
+      await server.stop();
+      await coordinator.close();
+    };
+    return { port: server.port, stop };
+  };
+  const first = await begin(0);
+  let kept: string | null = null;
+  const store: IdentityStore = { load: async () => kept, save: async (text) => void (kept = text) };
+  let trained: () => void = () => {};
+  const training = new Promise<void>((done) => (trained = done));
+  const learner = quick(async ({ round }) => {
+    if (round === 2) {
+      trained();
+      await restarted;
+    }
+    return { delta: new Float32Array(LENGTH).fill(0.01), samples: 4, steps: 1 };
+  });
+  const restarted = training.then(async () => {
+    await first.stop();
+    return await begin(first.port);
+  });
+  const { events, end } = run(`http://127.0.0.1:${first.port}/`, learner, { store });
+  expect(await end).toEqual({ client: 1, rounds: 3, version: 3 });
+  expect(events.filter(({ event }) => event === "enrolled")).toHaveLength(1);
+  // Without a token: it is enrolled already.
+  const again = FederationClient.run(`http://127.0.0.1:${first.port}`, async () => quick(), { store }, PLATFORM);
+  expect(await again).toEqual({ client: 1, rounds: 0, version: 3 });
+  await (await restarted).stop();
+});
+
+test("a learner that fails declines; after three times in a row the client ends", async () => {
+  const federation = await startFederation(place("failing"), alone);
+  const failing = quick(async () => {
+    throw new KingletError("check-failed", "the loss is not a number any more");
+  });
+  const { events, end } = run(federation.url, failing);
+  await expect(end).rejects.toThrow(/loss is not a number/);
+  expect(events.filter(({ event }) => event === "left out")).toHaveLength(2);
+  await federation.stop();
+});
+
+test("it trains only when the machine may, and says what it waits for", async () => {
+  const federation = await startFederation(place("conditions"), alone);
+  const stop = new AbortController();
+  const readings = { ...PLATFORM.readings, charging: async () => false };
+  const { events, end } = run(federation.url, quick(), { when: { charging: true, idle: true }, signal: stop.signal }, { ...PLATFORM, readings });
+  setTimeout(() => stop.abort(), 300);
+  await expect(end).rejects.toMatchObject({ code: "interrupted" });
+  expect(events.at(-1)).toEqual({ event: "waiting", for: "charging" });
+  expect(events.some(({ event }) => event === "training")).toBe(false);
+  await federation.stop();
+});
+
+test("a stop ends a training that goes on", async () => {
+  const federation = await startFederation(place("stop"), alone);
+  const stop = new AbortController();
+  const endless = quick((_, signal) => {
+    stop.abort();
+    return new Promise((_done, fail) => {
+      if (signal!.aborted) fail(new KingletError("interrupted", "given up"));
+    });
+  });
+  await expect(run(federation.url, endless, { signal: stop.signal }).end).rejects.toMatchObject({ code: "interrupted" });
+  await federation.stop();
+});
+
+test("a key that is not the project's, a bad token, and no token are refused", async () => {
+  const federation = await startFederation(place("keys"), alone);
+  const other = newProjectKeys();
+  await expect(run(federation.url, quick(), { key: other.publicKey }).end).rejects.toMatchObject({ reason: "wrong-project" });
+  await expect(run(federation.url, quick(), { token: enrolmentToken(other) }).end).rejects.toMatchObject({ reason: "wrong-project" });
+  await expect(FederationClient.run(federation.url, async () => quick(), {}, PLATFORM)).rejects.toMatchObject({ code: "misuse" });
+  await federation.stop();
+});
+
+/** Stands between a client and its coordinator, and changes what is not signed. */
+async function spoiler(target: string, change: (path: string, body: Uint8Array, headers: Headers) => Uint8Array) {
+  const pass = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
+    const parts: Buffer[] = [];
+    for await (const part of request) parts.push(part as Buffer);
+    const { authorization } = request.headers;
+    const answer = await fetch(`${target}${request.url}`, {
+      method: request.method!,
+      headers: authorization === undefined ? {} : { authorization },
+      ...(request.method === "POST" ? { body: Buffer.concat(parts) } : {}),
+    });
+    const headers = new Headers(answer.headers);
+    const body = change(request.url!, new Uint8Array(await answer.arrayBuffer()), headers);
+    headers.delete("content-length");
+    response.writeHead(answer.status, Object.fromEntries(headers)).end(body);
+  };
+  const server = createServer((request, response) => void pass(request, response));
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  return { url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, close: () => server.close() };
+}
+
+const flipped = (body: Uint8Array): Uint8Array => body.map((byte, i) => (i === 5 ? byte ^ 1 : byte));
+const otherManifest = (headers: Headers, more: object): void => {
+  const manifest = { project: projectOf(KEYS.publicKey), version: 0, length: LENGTH, control: false, sha256: "00".repeat(32), time: 1, ...more };
+  headers.set("kinglet-manifest", sign("manifest", manifest, KEYS.secretKey));
+};
+
+test.each<[string, RegExp, (path: string, body: Uint8Array, headers: Headers) => Uint8Array]>([
+  ["network", /network is not the one/, (path, body) => (path === "/v1/network" ? flipped(body) : body)],
+  ["parameters", /model is not the one/, (path, body) => (path.startsWith("/v1/parameters") ? flipped(body) : body)],
+  ["unsigned", /no signed manifest/, (_, body, headers) => (headers.delete("kinglet-manifest"), body)],
+  ["another version", /of version 7, not 0/, (_, body, headers) => (otherManifest(headers, { version: 7 }), body)],
+  ["longer", /more than the/, (path, body) => (path.startsWith("/v1/parameters") ? new Uint8Array([...body, 1]) : body)],
+])("what its project did not sign is refused: %s", async (name, message, change) => {
+  const federation = await startFederation(place(`spoiled ${name}`), alone);
+  const between = await spoiler(federation.url, change);
+  await expect(run(between.url, quick(), { transport: "poll" }).end).rejects.toThrow(message);
+  between.close();
+  await federation.stop();
+});
+
+test("a coordinator that goes back to an older version is refused", async () => {
+  const federation = await startFederation(place("older"), alone);
+  let kept: string | null = null;
+  const store: IdentityStore = { load: async () => kept, save: async (text) => void (kept = text.replace(/"newest":\d+/, '"newest":9')) };
+  const stop = new AbortController();
+  const first = run(
+    federation.url,
+    quick(async () => Promise.reject(new Error("gone"))),
+    { store, signal: stop.signal },
+  );
+  await expect(first.end).rejects.toThrow("gone");
+  await expect(run(federation.url, quick(), { store }).end).rejects.toThrow(/goes back to version 0, and this client has seen 9/);
+  await federation.stop();
+});
+
+test("a Node client's worker trains as this thread does; memory beyond the limit and strange classes are refused", async () => {
+  const federation = await startFederation(place("worker"), alone);
+  const { description } = federation.coordinator.model;
+  const { network } = federation.coordinator.model;
+  const order = { network, description, data: DATA };
+  const steps: number[] = [];
+  const learner = await WorkerLearner.open(startThread, order, (done) => steps.push(done));
+  const trainer = new LocalTrainer(tinyPlan().network, tinyPlan().local);
+  expect(learner).toMatchObject({ length: LENGTH, samples: 10, memoryBytes: trainer.memoryBytes });
+  const start = { parameters: trainer.initialParameters(), seed: 3, round: 1 };
+  const positions = Int32Array.from({ length: 10 }, (_, i) => i);
+  const expected = await trainer.train(datasetFromArrays(DATA), positions, 8, start);
+  expect({ client: 8, ...(await learner.train(start)) }).toEqual(expected);
+  expect(steps).toEqual([1, 2, 3, 4]);
+  await expect(learner.train(start, AbortSignal.abort())).rejects.toMatchObject({ code: "interrupted" });
+  const stop = new AbortController();
+  const given = learner.train(start, stop.signal);
+  stop.abort();
+  await expect(given).rejects.toMatchObject({ code: "interrupted" });
+  expect({ client: 8, ...(await learner.train(start)) }).toEqual(expected);
+  await learner.close();
+  const open = (more: object) => WorkerLearner.open(startThread, { ...order, ...more });
+  await expect(open({ memoryLimit: 1000 })).rejects.toMatchObject({ code: "does-not-fit" });
+  await expect(open({ data: { ...DATA, classes: ["a", "b", "dog"] } })).rejects.toThrow(/"dog" is not among the classes a, b, c/);
+  expect(await join(federation.url, { token: enrolmentToken(KEYS), data: DATA })).toMatchObject({ rounds: 3, version: 3 });
+  await federation.stop();
+});

@@ -1,0 +1,2 @@
+export { fileStore, join, joinForDevice, type NodeJoinOptions } from "./node.ts";
+export type { NodeSamples } from "./node-samples.ts";

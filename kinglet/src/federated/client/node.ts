@@ -1,0 +1,79 @@
+import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { availableParallelism, loadavg } from "node:os";
+import { dirname, join as joinPath } from "node:path";
+import { WebSocket } from "ws";
+import { augmentsOf } from "../../data/index.ts";
+import { readKinglet } from "../../formats/index.ts";
+import { DeviceLearner } from "../device/device-learner.ts";
+import type { LinkOptions, SerialLine } from "../device/link.ts";
+import type { OnStep } from "../local.ts";
+import { type ClientOptions, FederationClient, type IdentityStore, type MakeLearner, type Participation, type Platform } from "./client.ts";
+import type { NodeSamples } from "./node-samples.ts";
+import { startThread } from "./node-thread.ts";
+import type { Socket } from "./transport.ts";
+import { WorkerLearner } from "./worker-learner.ts";
+
+export interface NodeJoinOptions extends ClientOptions {
+  readonly data: NodeSamples;
+  /** Most bytes for a training step; more is refused before any is taken. */
+  readonly memoryLimit?: number;
+  readonly onStep?: OnStep;
+}
+
+const POWER = "/sys/class/power_supply";
+
+/** Linux tells whether something feeds the machine; a machine without a battery has nothing that could stop. */
+async function charging(): Promise<boolean | undefined> {
+  const read = (name: string, what: string): Promise<string> => readFile(joinPath(POWER, name, what), "utf8").catch(() => "");
+  const supplies = await readdir(POWER).catch(() => []);
+  const kinds = await Promise.all(
+    supplies.map(async (name) => ({ kind: (await read(name, "type")).trim(), online: (await read(name, "online")).trim() })),
+  );
+  const feeding = kinds.filter(({ kind }) => kind === "Mains" || kind === "USB");
+  return feeding.length === 0 ? undefined : feeding.some(({ online }) => online === "1");
+}
+
+/** Half of the processors have nothing to do. */
+async function idle(): Promise<boolean | undefined> {
+  return process.platform === "win32" ? undefined : loadavg()[0]! < availableParallelism() / 2;
+}
+
+const NODE: Platform = {
+  openSocket: async (url) => new WebSocket(url, { perMessageDeflate: false }) as unknown as Socket,
+  // No system call tells what a connection costs.
+  readings: { charging, unmetered: async () => undefined, idle },
+};
+
+/** Keeps a client's identity in a file that only its owner reads. */
+export function fileStore(path: string): IdentityStore {
+  return {
+    load: () => readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => (error.code === "ENOENT" ? null : Promise.reject(error))),
+    save: async (text) => {
+      await mkdir(dirname(path), { recursive: true });
+      await writeFile(`${path}.tmp`, text, { mode: 0o600 });
+      await rename(`${path}.tmp`, path);
+    },
+  };
+}
+
+/**
+ * Takes part in a federation until it has finished: trains in a worker when the coordinator asks, and sends updates, never samples.
+ * @throws KingletError as `FederationClient.run` does, `does-not-fit` beyond the memory limit.
+ */
+export async function join(url: string, options: NodeJoinOptions): Promise<Participation> {
+  const { data, memoryLimit, onStep, ...rest } = options;
+  const limit = memoryLimit === undefined ? {} : { memoryLimit };
+  const make: MakeLearner = (network, description) => WorkerLearner.open(startThread, { network, description, data, ...limit }, onStep);
+  return await FederationClient.run(url, make, rest, NODE);
+}
+
+/**
+ * Takes part for a device behind a serial line, which learns from its own samples.
+ * @throws KingletError as `FederationClient.run` and `DeviceLearner.open` do.
+ */
+export async function joinForDevice(url: string, line: SerialLine, options: ClientOptions & { readonly link?: LinkOptions }): Promise<Participation> {
+  const { link, ...rest } = options;
+  const make: MakeLearner = (network, { local, augmentation }) =>
+    DeviceLearner.open(line, readKinglet(network, "the federation's network"), { ...local, augment: augmentsOf(augmentation) }, link);
+  return await FederationClient.run(url, make, rest, NODE);
+}

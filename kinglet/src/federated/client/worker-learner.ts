@@ -1,0 +1,103 @@
+import { KingletError } from "../../base/index.ts";
+import type { LocalStart, OnStep } from "../local.ts";
+import type { Learned, Learner } from "./learner.ts";
+import type { FromWorker, ToWorker, TrainingOrder, WorkerFacts } from "./training-worker.ts";
+
+/** A thread of a page or of Node that runs a `trainingWorker`. */
+export interface WorkerThread<D> {
+  post(message: ToWorker<D>): void;
+  listen(hear: (message: FromWorker) => void, lost: (why: string) => void): void;
+  close(): void | Promise<unknown>;
+}
+
+interface Running<D> {
+  readonly thread: WorkerThread<D>;
+  readonly facts: WorkerFacts;
+}
+
+/** Trains in a worker, so that whoever waits for it stays awake. A training that is given up takes its worker along. */
+export class WorkerLearner<D> implements Learner {
+  private readonly start: () => WorkerThread<D>;
+  private readonly order: TrainingOrder<D>;
+  private readonly onStep: OnStep | undefined;
+  private running: Running<D> | undefined;
+  private readonly facts: WorkerFacts;
+
+  private constructor(start: () => WorkerThread<D>, order: TrainingOrder<D>, onStep: OnStep | undefined, running: Running<D>) {
+    this.start = start;
+    this.order = order;
+    this.onStep = onStep;
+    this.running = running;
+    this.facts = running.facts;
+  }
+
+  /** @throws KingletError `does-not-fit` beyond the memory limit, `bad-input` for samples of other classes, `unsupported` where no worker starts. */
+  static async open<D>(start: () => WorkerThread<D>, order: TrainingOrder<D>, onStep?: OnStep): Promise<WorkerLearner<D>> {
+    return new WorkerLearner(start, order, onStep, await opened(start(), order));
+  }
+
+  get length(): number {
+    return this.facts.length;
+  }
+
+  get samples(): number {
+    return this.facts.samples;
+  }
+
+  get memoryBytes(): number {
+    return this.facts.memoryBytes;
+  }
+
+  async train(start: LocalStart, signal?: AbortSignal): Promise<Learned> {
+    if (signal?.aborted === true) throw givenUp();
+    this.running ??= await opened(this.start(), this.order);
+    const { thread } = this.running;
+    try {
+      const answer = await exchanged(thread, { kind: "train", start }, signal, this.onStep);
+      if (answer.kind !== "learned") throw new KingletError("internal", `a worker answers a training with "${answer.kind}"`);
+      return answer.learned;
+    } catch (error) {
+      await this.close();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    const { running } = this;
+    this.running = undefined;
+    await running?.thread.close();
+  }
+}
+
+async function opened<D>(thread: WorkerThread<D>, order: TrainingOrder<D>): Promise<Running<D>> {
+  try {
+    const answer = await exchanged(thread, { kind: "open", order });
+    if (answer.kind !== "opened") throw new KingletError("internal", `a worker answers its order with "${answer.kind}"`);
+    return { thread, facts: answer.facts };
+  } catch (error) {
+    await thread.close();
+    throw error;
+  }
+}
+
+function givenUp(): KingletError {
+  return new KingletError("interrupted", "the training was given up");
+}
+
+/** Says something, and gives the answer. */
+function exchanged<D>(thread: WorkerThread<D>, message: ToWorker<D>, signal?: AbortSignal, onStep?: OnStep): Promise<FromWorker> {
+  return new Promise((done, fail) => {
+    signal?.addEventListener("abort", () => fail(givenUp()), { once: true });
+    thread.listen(
+      (heard) => {
+        if (heard.kind === "step") onStep?.(heard.done, heard.steps);
+        else if (heard.kind === "failed") {
+          const { code, message: text, hint } = heard.failure;
+          fail(new KingletError(code, text, hint === undefined ? {} : { hint }));
+        } else done(heard);
+      },
+      (why) => fail(new KingletError("unsupported", `the worker that trains is gone: ${why}`)),
+    );
+    thread.post(message);
+  });
+}

@@ -1,0 +1,10 @@
+// A coordinator in a process of its own, which a test may kill: `node --import tsx coordinator-process-testing.ts JSON`.
+import { Coordinator, openSqlite, serveFederation } from "./index.ts";
+import { tinyPlan } from "./coordinator-testing.ts";
+import type { ProcessArguments } from "./crash-testing.ts";
+
+const { path, port, keys, rules } = JSON.parse(process.argv[2]!) as ProcessArguments;
+const coordinator = await Coordinator.open(await openSqlite(path), { plan: tinyPlan(), rules, keys });
+const free = { perSecond: 1e6, burst: 1e6 };
+await serveFederation(coordinator, { port, host: "127.0.0.1", limits: { client: free, address: free } });
+process.stdout.write("listening");

@@ -1,0 +1,206 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { createHash } from "node:crypto";
+import { once } from "node:events";
+import { createServer } from "node:net";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Xorshift32 } from "../../base/index.ts";
+import { type ProjectKeys, Refusal, type Task } from "../protocol/index.ts";
+import { ALL_AT_ONCE, enrolmentToken, inventedFrame, KEYS, TestClient, tinyPlan } from "./coordinator-testing.ts";
+import { FederatedModel } from "./model.ts";
+import type { RoundRules } from "./plan.ts";
+import { openSqlite } from "./sqlite.ts";
+import type { Memory, StoredModel, StoredRound } from "./store.ts";
+
+export interface ProcessArguments {
+  readonly path: string;
+  readonly port: number;
+  readonly keys: ProjectKeys;
+  readonly rules: RoundRules;
+}
+
+export interface CrashOptions {
+  readonly folder: string;
+  readonly clients: number;
+  readonly rounds: number;
+  /** How often the coordinator is killed. */
+  readonly kills: number;
+  /** Share of the tasks in which a client dies: before it sends, while it sends, or before it hears. */
+  readonly deaths: number;
+  readonly seed: number;
+}
+
+export interface CrashReport {
+  /** Rounds that gave a version, and that did not. */
+  readonly closed: number;
+  readonly givenUp: number;
+  readonly kills: number;
+  readonly deaths: number;
+  /** Updates that were acknowledged, and how many of them were not counted. */
+  readonly acknowledged: number;
+  readonly lost: number;
+  /** Updates counted that no client sent, or that were counted in another form. */
+  readonly invented: number;
+  /** Whether the model is, bit for bit, the one that the counted updates give without a crash. */
+  readonly sameModel: boolean;
+  readonly seconds: number;
+}
+
+const sleep = (ms: number): Promise<void> => new Promise((done) => setTimeout(done, ms));
+const digestOf = (frame: Uint8Array): string => createHash("sha256").update(frame).digest("hex");
+
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((done) => server.listen(0, "127.0.0.1", done));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((done) => server.close(done));
+  return port;
+}
+
+async function startProcess(args: ProcessArguments): Promise<ChildProcess> {
+  const script = fileURLToPath(new URL("./coordinator-process-testing.ts", import.meta.url));
+  const child = spawn(process.execPath, ["--import", "tsx", script, JSON.stringify(args)], { stdio: ["ignore", "pipe", "inherit"] });
+  const ended = once(child, "exit").then(() => Promise.reject(new Error("the coordinator ended")));
+  ended.catch(() => {});
+  await Promise.race([once(child.stdout!, "data"), ended]);
+  return child;
+}
+
+/** Everything that clients sent and heard. */
+class Diary {
+  /** Frames by their digest. */
+  readonly sent = new Map<string, Uint8Array>();
+  readonly acknowledged: { readonly round: number; readonly client: number; readonly digest: string }[] = [];
+  deaths = 0;
+}
+
+/** Tries until the coordinator is there again. */
+async function patiently<T>(act: () => Promise<T>): Promise<T> {
+  for (;;) {
+    try {
+      return await act();
+    } catch (error) {
+      if (error instanceof Refusal && error.reason !== "internal" && error.reason !== "unavailable") throw error;
+      await sleep(50);
+    }
+  }
+}
+
+/** A client that answers each task, but sometimes dies; another life of it comes back and knows nothing. */
+async function live(client: TestClient, length: number, { deaths, seed }: CrashOptions, diary: Diary, onAcknowledged: () => void): Promise<void> {
+  const random = new Xorshift32(seed * 1000 + client.client);
+  for (;;) {
+    const answer = await patiently(() => client.task(5));
+    if (answer === null) continue;
+    if ("finished" in answer) return;
+    await answerTask(client, answer.task, random.float() < deaths ? random.int(0, 2) : null, length, diary, onAcknowledged);
+  }
+}
+
+async function answerTask(
+  client: TestClient,
+  task: Task,
+  death: number | null,
+  length: number,
+  diary: Diary,
+  onAcknowledged: () => void,
+): Promise<void> {
+  const frame = inventedFrame(task, client.client, length);
+  if (death !== null) diary.deaths++;
+  // Dead before it has sent: it comes back when the round is over for it.
+  if (death === 0) return await sleep(200);
+  diary.sent.set(digestOf(frame), frame);
+  if (death !== null) {
+    const gone = new AbortController();
+    const sending = client
+      .request(`/v1/rounds/${task.round}/update`, { method: "POST", body: new Uint8Array(frame), signal: gone.signal })
+      .catch(() => null);
+    // Dead while it sends, or just before it would have heard.
+    await sleep(death === 1 ? 0 : 10);
+    gone.abort();
+    await sending;
+    return;
+  }
+  try {
+    await patiently(() => client.submit(task.round, frame));
+    diary.acknowledged.push({ round: task.round, client: client.client, digest: digestOf(frame) });
+    onAcknowledged();
+  } catch (error) {
+    // The round was closed meanwhile: the update was never acknowledged.
+    if (!(error instanceof Refusal && error.reason === "late")) throw error;
+  }
+}
+
+/** What the store says was counted, compared with what clients know. */
+async function audit(
+  path: string,
+  diary: Diary,
+): Promise<Pick<CrashReport, "closed" | "givenUp" | "acknowledged" | "lost" | "invented" | "sameModel">> {
+  const database = await openSqlite(path);
+  const rounds = (await database.all("SELECT * FROM rounds ORDER BY round")) as unknown as StoredRound[];
+  const tasks = await database.all("SELECT round, client, digest FROM tasks WHERE status = 'answered' ORDER BY round, client");
+  const [stored] = await database.all("SELECT version, body FROM models ORDER BY version DESC LIMIT 1");
+  await database.close();
+  const closed = rounds.filter(({ status }) => status === "closed");
+  const counted = tasks.filter(({ round }) => closed.some((each) => each.round === round));
+  const key = (each: { readonly [name: string]: unknown }): string => `${each["round"]} ${each["client"]} ${each["digest"]}`;
+  const known = new Set(counted.map(key));
+  const model = new FederatedModel(tinyPlan(), KEYS);
+  let [version, memory]: [StoredModel, Memory] = [model.first(0), new Map()];
+  for (const round of closed) {
+    const frames = counted
+      .filter((task) => task["round"] === round.round)
+      .map(({ client, digest }) => ({ client: client as number, frame: diary.sent.get(digest as string)! }));
+    const stream = (async function* () {
+      yield* frames;
+    })();
+    ({ model: version, memory } = await model.next(version, memory, stream, { round, clients: 0, time: 0 }));
+  }
+  return {
+    closed: closed.length,
+    givenUp: rounds.filter(({ status }) => status === "given up").length,
+    acknowledged: diary.acknowledged.length,
+    lost: diary.acknowledged.filter((each) => !known.has(key(each))).length,
+    invented: counted.filter(({ digest }) => !diary.sent.has(digest as string)).length,
+    sameModel: stored!["version"] === version.version && Buffer.from(stored!["body"] as Uint8Array).equals(Buffer.from(version.body)),
+  };
+}
+
+/** A federation whose coordinator is killed and started again, and whose clients die, at moments that follow from the seed. */
+export async function runWithCrashes(options: CrashOptions): Promise<CrashReport> {
+  const { folder, clients: count, rounds, kills, seed } = options;
+  const start = performance.now();
+  const path = join(folder, "crashes.db");
+  const rules = { ...ALL_AT_ONCE, rounds, share: 0.5, spare: 1.3, ready: Math.ceil(count / 2), seconds: 5 };
+  const args = { path, port: await freePort(), keys: KEYS, rules };
+  let child = await startProcess(args);
+  const url = `http://127.0.0.1:${args.port}`;
+  const token = enrolmentToken(KEYS);
+  const clients = await Promise.all(Array.from({ length: count }, () => TestClient.enrol(url, token)));
+  const { length } = await clients[0]!.parameters(0);
+  const diary = new Diary();
+  const random = new Xorshift32(seed);
+  // After so many acknowledged updates each, while the next ones are on their way.
+  const expected = Math.floor(rounds * Math.round(count * 0.5) * 0.9);
+  const moments = Array.from({ length: kills }, (_, i) => Math.floor(((i + random.float()) * expected) / kills)).reverse();
+  let killed = 0;
+  let restarting: Promise<void> = Promise.resolve();
+  const killAndRestart = async (): Promise<void> => {
+    await sleep(random.int(0, 15));
+    child.kill("SIGKILL");
+    await once(child, "exit");
+    killed++;
+    child = await startProcess(args);
+  };
+  const onAcknowledged = (): void => {
+    if (moments.length === 0 || diary.acknowledged.length < moments.at(-1)!) return;
+    moments.pop();
+    restarting = restarting.then(killAndRestart);
+  };
+  await Promise.all(clients.map((client) => live(client, length, options, diary, onAcknowledged)));
+  await restarting;
+  child.kill("SIGKILL");
+  await once(child, "exit");
+  return { ...(await audit(path, diary)), kills: killed, deaths: diary.deaths, seconds: (performance.now() - start) / 1000 };
+}

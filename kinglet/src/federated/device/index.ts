@@ -1,0 +1,4 @@
+export * from "./device-learner.ts";
+export * from "./firmware.ts";
+export { openSerialPort } from "./serial-port.ts";
+export type { LinkOptions, SerialLine } from "./link.ts";
