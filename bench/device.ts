@@ -59,16 +59,26 @@ async function measure(dataset: Dataset, split: Split, seed: number): Promise<Re
   const lessons = shuffled(split.train, seed, LESSONS);
   const test = shuffled(split.test, seed, TESTED);
   const known = split.train.filter((at) => dataset.index.labels[at]! < KNOWN);
-  const { network } = await trainClassifier(dsCnn({ variant: "digits", seed }), dataset, { ...split, train: known }, {
-    epochs: 3,
-    batchSize: 32,
-    seed,
-    optimizer: { kind: "adam" },
-    schedule: { kind: "oneCycle", rate: 0.008 },
-  });
+  const { network } = await trainClassifier(
+    dsCnn({ variant: "digits", seed }),
+    dataset,
+    { ...split, train: known },
+    {
+      epochs: 3,
+      batchSize: 32,
+      seed,
+      optimizer: { kind: "adam" },
+      schedule: { kind: "oneCycle", rate: 0.008 },
+    },
+  );
   const source = prepareForQuantization(network);
-  const pictures = await Promise.all([...lessons.subarray(0, CALIBRATED)].map(async (at) => Float32Array.from(await dataset.read(Int32Array.of(at)))));
-  const int8 = quantizeNetwork(source, pictures.map((picture) => [bytesOf(picture)])).graph;
+  const pictures = await Promise.all(
+    [...lessons.subarray(0, CALIBRATED)].map(async (at) => Float32Array.from(await dataset.read(Int32Array.of(at)))),
+  );
+  const int8 = quantizeNetwork(
+    source,
+    pictures.map((picture) => [bytesOf(picture)]),
+  ).graph;
   const accuracy = async (graph: Graph): Promise<number> => (await evaluateOn(graph, dataset, test)).accuracy;
   const after = async (graph: Graph, rate: number, options?: Partial<StepOptions>): Promise<number> =>
     await accuracy(await learned(graph, dataset, lessons, rate, options));

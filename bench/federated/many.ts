@@ -7,7 +7,7 @@ import { progress, type Result, type Row, withMnist } from "./row.ts";
 const CLIENTS = 10_000;
 /** A thousand clients in each round: SCAFFOLD's control variates of all that come are 0.8 MB each. */
 const SHARE = 0.1;
-const ROUNDS = 3;
+const ROUNDS = 2;
 const MOST_BYTES = 1.5e9;
 
 /** The most that this process has had in memory since it began. */

@@ -54,6 +54,7 @@ interface SimulateCliOptions extends CommonOptions, LearningOptions {
   readonly dropOut?: number;
   readonly personalise?: number;
   readonly until?: number;
+  readonly decay: number;
 }
 
 /** Of a client's samples where the others judge a head of its own. */
@@ -166,6 +167,7 @@ async function run({ folder, config, dataset, how }: Stage, options: SimulateCli
       memories,
       rounds: options.rounds,
       share: options.share,
+      rateDecay: options.decay,
       seed: config.seed,
       compression: how.compression,
       ...(how.privacy === undefined ? {} : { privacy: how.privacy }),
@@ -261,6 +263,7 @@ export function addFederate(program: Command, io: Io): void {
       "then each client trains a last layer of its own, and is judged on a quarter of its samples that it kept back",
       positive,
     )
+    .addOption(new Option("--decay <factor>", "what the rate is multiplied by after each round").argParser(above(0, 1, false)).default(1))
     .addOption(new Option("--until <share>", "ends once so many answers are right").argParser(above(0, 1, false)))
     .option("--json", "one JSON document on stdout")
     .addHelpText("after", EXAMPLES)

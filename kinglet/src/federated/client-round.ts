@@ -11,7 +11,9 @@ export interface ClientMemory {
 
 /** What its gradients are corrected by: the common control variate less its own. */
 export function correctionOf(common: Float32Array | undefined, { control }: ClientMemory, length: number): Float32Array {
-  return Float32Array.from({ length }, (_, i) => (common?.[i] ?? 0) - (control?.[i] ?? 0));
+  const difference = common?.slice() ?? new Float32Array(length);
+  if (control !== undefined) for (let i = 0; i < length; i++) difference[i]! -= control[i]!;
+  return difference;
 }
 
 /** How a client sends what it learned. */

@@ -21,6 +21,8 @@ export interface LocalStart {
   readonly parameters: Float32Array;
   /** What is added to each gradient; SCAFFOLD only. */
   readonly correction?: Float32Array;
+  /** Instead of the training's. */
+  readonly rate?: number;
   /** The place of the order of its samples: such as seed, round and client. */
   readonly seed: number;
   readonly round: number;
@@ -111,7 +113,8 @@ export class LocalTrainer {
    * @throws KingletError `check-failed` where the loss is not a number any more.
    */
   async train(dataset: Dataset, positions: Int32Array, client: number, start: LocalStart, onStep?: OnStep): Promise<ClientUpdate> {
-    const { epochs, batchSize, rate, augment, normalization } = this.training;
+    const { epochs, batchSize, augment, normalization } = this.training;
+    const { rate = this.training.rate } = start;
     const steps = epochs * batchCount(positions.length, { batchSize });
     let done = 0;
     this.begin(start);

@@ -208,3 +208,12 @@ describe("secure aggregation", () => {
     await expect(run({ secure: {}, strategy: STRATEGIES.median })).rejects.toThrow(/for the mean of updates alone/);
   });
 });
+
+test("clients' rate decays round by round", async () => {
+  const reach = async (rounds: number, rateDecay: number): Promise<Float32Array> =>
+    (await simulate(network(), dataset, clients(6), options(STRATEGIES.scaffold, { rounds, rateDecay }))).parameters;
+  const [one, two, slow] = [await reach(1, 1), await reach(2, 1), await reach(2, 1e-4)];
+  const distance = (a: Float32Array, b: Float32Array): number => Math.hypot(...a.map((x, i) => x - b[i]!));
+  expect(distance(one, slow)).toBeLessThan(1e-3 * distance(one, two));
+  await expect(reach(1, 2)).rejects.toThrow(/rates are multiplied/);
+});

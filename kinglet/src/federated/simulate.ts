@@ -19,6 +19,8 @@ export interface SimulationOptions {
   readonly rounds: number;
   /** Share of the clients in a round; at least one is. With privacy the probability of each to be in it. */
   readonly share: number;
+  /** What clients' rate is multiplied by after each round; by default 1. */
+  readonly rateDecay?: number;
   readonly seed?: number;
   readonly compression?: Compression;
   readonly privacy?: Privacy;
@@ -68,7 +70,9 @@ const FLOAT_BYTES = 4;
 const UNCOMPRESSED: Compression = { kind: "none" };
 
 /** @throws KingletError `misuse` for options that make no sense together. */
-function checkOptions({ share, strategy, secure, privacy, compression = UNCOMPRESSED }: SimulationOptions): void {
+function checkOptions({ share, rateDecay = 1, strategy, secure, privacy, compression = UNCOMPRESSED }: SimulationOptions): void {
+  if (!(rateDecay > 0 && rateDecay <= 1))
+    throw new KingletError("misuse", `rates are multiplied by a number above 0 and at most 1, not by ${rateDecay}`);
   if (!(share > 0 && share <= 1)) throw new KingletError("misuse", `the share of clients in a round is ${share}; it is above 0 and at most 1`);
   if (secure === undefined) return;
   checkMean(strategy, "secure aggregation is for");
@@ -102,13 +106,13 @@ class Simulator {
   }
 
   private async update(client: number, round: number): Promise<{ update: ClientUpdate; bytes: number }> {
-    const { seed = 1, compression = UNCOMPRESSED, tamper, strategy } = this.options;
+    const { seed = 1, compression = UNCOMPRESSED, tamper, strategy, local, rateDecay = 1 } = this.options;
     const before = await this.memories.recall(client);
     const corrected = strategy.control === true ? { correction: correctionOf(this.state.control, before, this.trainer.length) } : {};
-    const place = { seed: seed * 1_000_003 + client, round, ...corrected };
+    const place = { seed: seed * 1_000_003 + client, round, rate: local.rate * rateDecay ** (round - 1), ...corrected };
     const trained = await this.trainer.train(this.dataset, this.clients[client]!, client, { parameters: this.parameters, ...place });
     const learned = tamper === undefined ? trained : tamper(trained, round);
-    const { sent, control, memory } = sentUpdate(learned, before, { compression, rate: this.options.local.rate, ...place });
+    const { sent, control, memory } = sentUpdate(learned, before, { compression, ...place });
     await this.memories.keep(client, memory);
     const update = { ...learned, delta: sent.update, ...(control === undefined ? {} : { control }) };
     return { update, bytes: sent.bytes.length + FLOAT_BYTES * (control?.length ?? 0) };
@@ -138,7 +142,7 @@ class Simulator {
     const updates: ClientUpdate[] = [];
     for (const client of selected) updates.push((await this.update(client, round)).update);
     const dropping = randomAt(DROPPING, this.options.seed ?? 1, round);
-    const about = { round, mostSamples: Math.max(...this.clients.map(({ length }) => length)), random: () => unit(dropping) };
+    const about = { round, mostSamples: this.clients.reduce((most, { length }) => Math.max(most, length), 0), random: () => unit(dropping) };
     const { delta, bytes, survivors, seconds }: SecureMean = await secureMean(updates, secure, about);
     if (delta !== undefined)
       ({ parameters: this.parameters, state: this.state } = afterMean(this.options.strategy, this.parameters, delta, this.state));
