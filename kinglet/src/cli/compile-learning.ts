@@ -17,7 +17,10 @@ export function learningFor(graph: Graph, { board: name, ram: given, headOnly = 
   const ram = given ?? board?.sramBytes;
   if (ram === undefined) return deviceLearning(graph, { headOnly });
   const target = board?.dsp === true ? "c-dsp" : "c";
-  return deviceLearning(graph, { headOnly, limit: { ram, arenaBytes: ({ step }) => compileGraph(step.graph, { target, optimize }).plan.arenaBytes } });
+  return deviceLearning(graph, {
+    headOnly,
+    limit: { ram, arenaBytes: ({ step }) => compileGraph(step.graph, { target, optimize }).plan.arenaBytes },
+  });
 }
 
 /** "conv_1, conv_2 (8 of 32 channels)" */
