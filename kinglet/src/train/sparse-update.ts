@@ -72,9 +72,9 @@ function joined(chosen: readonly Candidate[]): Candidate[] {
   return chosen.filter((each) => !chosen.some(({ layer, channels }) => layer === each.layer && channels > each.channels));
 }
 
-/** Weights of the last `depth` layers by contribution per byte: as many in this order as fit, leaving out those that do not. */
+/** Weights by contribution per byte: as many in this order as fit, leaving out those that do not, or that gain nothing. */
 function bestWeights(candidates: readonly Candidate[], fits: (chosen: readonly Candidate[]) => boolean): Candidate[] {
-  let rest = candidates.toSorted((a, b) => b.gain / b.bytes - a.gain / a.bytes);
+  let rest = candidates.filter(({ gain }) => gain > 0).toSorted((a, b) => b.gain / b.bytes - a.gain / a.bytes);
   let chosen: Candidate[] = [];
   while (rest.length > 0) {
     const from = chosen;
