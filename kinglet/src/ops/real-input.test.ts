@@ -11,7 +11,9 @@ const GRADIENTS: readonly OpDef[] = [
   OPS.depthwiseConv2dFilterGradient,
   OPS.maxPool2dGradient,
 ];
-const stored = GRADIENTS.flatMap((op) => op.cases.filter(({ inputs }) => inputs.some((input) => input?.dtype === "int8")).map((example) => ({ op, example })));
+const stored = GRADIENTS.flatMap((op) =>
+  op.cases.filter(({ inputs }) => inputs.some((input) => input?.dtype === "int8")).map((example) => ({ op, example })),
+);
 
 /** Real numbers that a tensor of int8 stands for, in single precision as `dequantize` has them. */
 function realOf({ shape, quantization }: Value, data: Int8Array): Float32Array {

@@ -36,7 +36,7 @@ function fused(update: Node, { undo, makerOf }: ReturnType<typeof undoIn>): { re
   const maker = makerOf(undo(gradient, "reshape"));
   const op = maker === undefined ? undefined : FUSED[maker.op];
   if (maker === undefined || op === undefined) return undefined;
-  const { shape: _shape, groupChannels, ...window } = maker.attributes;
+  const { groupChannels, ...window } = maker.attributes;
   const [x, dy] = maker.inputs as [Value, Value];
   const groups = x.shape[3]! / (groupChannels as number);
   const attributes: Attributes = { weightDecay: 0, scaled: true, ...window, ...update.attributes, groups };
