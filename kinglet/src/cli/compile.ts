@@ -61,10 +61,10 @@ function codeText(made: Artefact): string {
   return `${bytes(made.codeBytes)}${made.codeFrom === null ? "" : `, linked for ${made.codeFrom}`}`;
 }
 
-function profileText(profile: Execution | null): string[] {
+function profileText(profile: Execution | null, learning: boolean): string[] {
   if (profile?.core === undefined) return [];
   return [
-    `  instructions ${count(profile.core.instructions)} an inference on the emulated ${profile.via}; outputs equal`,
+    `  instructions ${count(profile.core.instructions)} ${learning ? "to infer and learn once" : "an inference"} on the emulated ${profile.via}; outputs equal`,
     "               those of the plain loops",
   ];
 }
@@ -95,7 +95,7 @@ function compileText(
     `  weights      ${bytes(weightBytes)}`,
     `  code         ${codeText(made)}`,
     `  MACs         ${count(macs)}`,
-    ...profileText(profile),
+    ...profileText(profile, learning !== undefined),
     "",
     ...sparseText(made.compiled.sparse),
     ...files.map((name) => `  ${name}`),

@@ -177,8 +177,11 @@ test("a federation learns from the project's data, and says what it cannot play"
 test("a trained network becomes firmware that learns, as much as there is memory for", async () => {
   const compiled = await kinglet("compile", "--train", "--out", join(folder, "learns"));
   expect(compiled.code).toBe(0);
-  expect(compiled.out).toMatch(/learns +the last 2 layers: .*logits_weights/);
+  expect(compiled.out).toMatch(/learns +biases of the last 2 layers; weights of logits, .*\n.* on floats: NAME_run, then NAME_learn/);
   expect(await readFile(join(folder, "learns", "src", "tiny.h"), "utf8")).toContain("void tiny_learn(void *arena);");
+  const head = await kinglet("compile", "--train", "--head-only", "--out", join(folder, "head"), "--json");
+  expect(JSON.parse(head.out)).toMatchObject({ learns: ["logits_weights", "logits_bias"], update: { biases: 1, weights: [{ layer: "logits" }] } });
+  expect((await kinglet("compile", "--head-only", "--out", join(folder, "web"))).err).toMatch(/--head-only goes with --train/);
   const small = await kinglet("compile", "--train", "--ram", "64", "--out", join(folder, "small"));
   expect(small.code).toBe(1);
   expect(small.err).toMatch(/not memory enough for even the last layer/);

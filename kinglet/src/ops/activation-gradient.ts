@@ -84,9 +84,7 @@ function loops(k: KernelBuilder, node: Node): KernelInstance {
   needFloats(node, [1]);
   const attributes = attributesOf<ActivationGradientAttributes>(node);
   const stored = inputOf(node, 1).dtype !== "float32";
-  binaryLoops(k, node, (dy, reference) =>
-    stored ? throughStored(k, node, attributes.of, dy, reference) : gradientOf(k, attributes, dy, reference),
-  );
+  binaryLoops(k, node, (dy, reference) => (stored ? throughStored(k, node, attributes.of, dy, reference) : gradientOf(k, attributes, dy, reference)));
   return k.finish(`activation_gradient_${attributes.of.toLowerCase()}_${realSuffix(node)}`, `Gradient through ${attributes.of}.`);
 }
 

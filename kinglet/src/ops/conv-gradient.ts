@@ -155,7 +155,10 @@ function depthwiseFilterGradientLoops(k: KernelBuilder, node: Node): KernelInsta
       ),
     );
   });
-  return k.finish(`depthwise_filter_gradient_${realSuffix(node)}`, "Gradient of a depthwise convolution with respect to its weights, pixel by pixel.");
+  return k.finish(
+    `depthwise_filter_gradient_${realSuffix(node)}`,
+    "Gradient of a depthwise convolution with respect to its weights, pixel by pixel.",
+  );
 }
 
 const SAME: Attributes = { strideH: 1, strideW: 1, padTop: 1, padBottom: 1, padLeft: 1, padRight: 1, activation: "none" };

@@ -1,4 +1,4 @@
-import { elementCount, sameShape } from "../base/index.ts";
+import { elementCount } from "../base/index.ts";
 import type { Node, ValueType } from "../graph/index.ts";
 import type { Buffer, Expr, KernelBuilder, KernelInstance } from "../loops/index.ts";
 import { decayed, floatDescent } from "./descent.ts";
@@ -31,23 +31,6 @@ function stateOf(k: KernelBuilder, names: readonly string[]): Buffer[] {
   return names.map((name, i) => k.input(i, name, true));
 }
 
-/**
- * Visits the weights that have a gradient: all of them, or the first channels (the last dimension) where it has fewer. Gives the place of
- * the weight, that of its gradient, and the index along the axis of its scales.
- */
-export function eachLearned(k: KernelBuilder, node: Node, gradient: number, body: (at: Expr, from: Expr, channel: () => Expr) => void): void {
-  const { shape, quantization } = inputOf(node, 0);
-  const [width, learned] = [shape.at(-1)!, inputOf(node, gradient).shape.at(-1)!];
-  const axis = quantization?.axis ?? 0;
-  const alongLast = axis === shape.length - 1;
-  const inner = alongLast ? 1 : elementCount(shape.slice(axis + 1, -1));
-  const [step, count] = [k.int("width", width), k.int("learned", learned)];
-  k.for("outer", 0, k.int("rows", elementCount(shape) / width), (row) => {
-    const channel = (i: Expr): Expr => (alongLast ? i : inner === 1 ? row : row.div(k.int("rows_per_channel", inner)));
-    k.for("i", 0, count, (i) => body(k.let("at", row.mul(step).add(i)), row.mul(count).add(i), () => channel(i)));
-  });
-}
-
 function eachWeight(k: KernelBuilder, node: Node, body: (i: Expr) => void): void {
   oneType(node, ["float32"]);
   k.for("i", 0, k.int("count", elementCount(inputOf(node, 0).shape)), body);
@@ -73,8 +56,7 @@ function descentLoops(k: KernelBuilder, node: Node): KernelInstance {
   const { weightDecay } = attributesOf<Pick<SgdAttributes, "weightDecay">>(node);
   const { move } = floatDescent(k, 2, weightDecay);
   const g = k.input(1, "g");
-  if (sameShape(inputOf(node, 0).shape, inputOf(node, 1).shape)) eachWeight(k, node, (i) => move(i, g.load(i), () => i));
-  else eachLearned(k, node, 1, (at, from, channel) => move(at, g.load(from), channel));
+  eachWeight(k, node, (i) => move(i, g.load(i), () => i));
   return k.finish("descent_update_f32", "A step of gradient descent.");
 }
 
@@ -148,18 +130,6 @@ function emaLoops(k: KernelBuilder, node: Node): KernelInstance {
 
 const floats = (shape: number[]): ValueType => ({ dtype: "float32", shape });
 
-/**
- * Types of an update whose gradient is input `gradient`: its shape is that of the weights, but for fewer channels where only some learn.
- * There is no output.
- */
-export function inferUpdate(name: string, types: Parameters<OpDef["infer"]>[0], gradient: number, rates: number): ReturnType<OpDef["infer"]> {
-  const [{ shape: w }, { shape: g }] = [typeAt(name, types, 0), typeAt(name, types, gradient)];
-  const fits = g.length === w.length && g.every((size, d) => (d === w.length - 1 ? size <= w[d]! : size === w[d]));
-  if (!fits) refuse(name, `a gradient of [${g.join(",")}] does not fit weights of [${w.join(",")}]`);
-  if (rates > 0 && elementCount(typeAt(name, types, gradient + 1).shape) !== rates) refuse(name, `${rates} rates are needed`);
-  return [];
-}
-
 /** An update with `states` variables, a gradient, and `rates` numbers; it has no output. */
 function update(name: string, states: number, rates: number, loops: OpDef["loops"], attributes: OpCase["attributes"]): OpDef {
   const variable = { ...floats([37]), variable: true };
@@ -169,9 +139,12 @@ function update(name: string, states: number, rates: number, loops: OpDef["loops
   return {
     name,
     infer(types) {
-      const count = elementCount(typeAt(name, types, 0).shape);
-      for (let i = 1; i < states; i++) if (elementCount(typeAt(name, types, i).shape) !== count) refuse(name, "weights and memory differ in size");
-      return inferUpdate(name, types, states, rates);
+      const w = typeAt(name, types, 0);
+      const count = elementCount(w.shape);
+      for (let i = 1; i <= states; i++)
+        if (elementCount(typeAt(name, types, i).shape) !== count) refuse(name, "weights, memory and gradient differ in size");
+      if (rates > 0 && elementCount(typeAt(name, types, states + 1).shape) !== rates) refuse(name, `${rates} rates are needed`);
+      return [];
     },
     loops,
     cases: [{ name: "float", inputs, outputs: [], attributes }],
@@ -181,16 +154,8 @@ function update(name: string, states: number, rates: number, loops: OpDef["loops
 /** Inputs: weights, velocity (both change), gradient, rate [1]. v ← momentum · v + g; w ← w − rate · v, or with Nesterov's look ahead. */
 export const sgdUpdate = update("sgdUpdate", 2, 1, sgdLoops, { momentum: 0.9, nesterov: true, weightDecay: 0.01 });
 
-const descent = update("descentUpdate", 1, 1, descentLoops, { weightDecay: 0.01 });
-
-/** Inputs: weights (change), gradient, rate [1]. w ← w − rate · g. The gradient may have fewer channels, in the last dimension. */
-export const descentUpdate: OpDef = {
-  ...descent,
-  cases: [
-    ...descent.cases,
-    { name: "some channels", inputs: [{ ...floats([3, 2, 8]), variable: true }, floats([3, 2, 5]), floats([1])], outputs: [], attributes: { weightDecay: 0 } },
-  ],
-};
+/** Inputs: weights (change), gradient, rate [1]. w ← w − rate · g. */
+export const descentUpdate = update("descentUpdate", 1, 1, descentLoops, { weightDecay: 0.01 });
 
 /**
  * Kingma & Ba, ICLR 2015. Inputs: weights, mean, square (all change), gradient, and three rates: the learning rate, the same divided

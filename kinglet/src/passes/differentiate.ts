@@ -76,8 +76,9 @@ class Differentiation {
  * Reverse-mode differentiation: appends to `builder` the nodes that compute the gradient of the sum of `loss` with respect to each
  * of `wanted`. Nodes that none of them depends on get no backward part. Every operator's rule is in `ops/gradients/`. A quantized value's
  * gradient is that of the real numbers it stands for, in floating point; rounding is passed straight through.
- * @param channels of these weights of layers only the gradient of so many channels (the last dimension), the first ones, is computed.
- * @returns for each of `wanted` its gradient (of its shape, but for `channels`), or null where the loss does not depend on it.
+ * @param channels of these weights of layers, ungrouped convolutions or fully connected ones, only the gradient of so many channels (the
+ * last dimension) is computed: they are a concatenation whose first part is wanted, of so many channels.
+ * @returns for each of `wanted` its gradient (of its shape), or null where the loss does not depend on it.
  * @throws KingletError `unsupported` that names all nodes in the way whose operators have no gradient; the builder is of no use then.
  */
 export function differentiate(

@@ -36,11 +36,12 @@ function fused(update: Node, { undo, makerOf }: ReturnType<typeof undoIn>): { re
   const maker = makerOf(undo(gradient, "reshape"));
   const op = maker === undefined ? undefined : FUSED[maker.op];
   if (maker === undefined || op === undefined) return undefined;
-  const { shape: _shape, groupChannels, ...window } = maker.attributes;
+  const { groupChannels, ...window } = maker.attributes;
   const [x, dy] = maker.inputs as [Value, Value];
-  const attributes: Attributes = { weightDecay: 0, scaled: true, ...window, ...update.attributes, channels: groupChannels! };
+  const groups = x.shape[3]! / (groupChannels as number);
+  const attributes: Attributes = { weightDecay: 0, scaled: true, ...window, ...update.attributes, groups };
   // Where only some channels learn the gradient's operator was given those alone; this one leaves the others out itself.
-  const inputs = [weights, random, undo(x, "slice"), maker.op === "conv2dFilterGradient" ? dy : undo(dy, "slice"), rate];
+  const inputs = [weights, random, undo(x, "slice"), dy, rate];
   return { node: { op, name: update.name, inputs, outputs: [], attributes }, gradient: maker };
 }
 

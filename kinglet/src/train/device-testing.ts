@@ -14,7 +14,9 @@ interface Place {
 
 /** Firmware that is prepared once, learns from all lessons in a row, and prints their losses and then variables. */
 function learner(count: number, bytes: number, parts: readonly number[], variables: readonly Place[]): string {
-  const fills = parts.map((length, i) => `memcpy(net_input${i}(arena), sample + ${parts.slice(0, i).reduce((sum, each) => sum + each, 0)}, ${length});`);
+  const fills = parts.map(
+    (length, i) => `memcpy(net_input${i}(arena), sample + ${parts.slice(0, i).reduce((sum, each) => sum + each, 0)}, ${length});`,
+  );
   return `#include <string.h>
 #include "kinglet_board.h"
 #include "net.h"

@@ -1,5 +1,5 @@
 import type { Graph, Node, Value } from "../graph/index.ts";
-import { type DepthwiseAttributes, learnableValues } from "../ops/index.ts";
+import { learnableValues } from "../ops/index.ts";
 
 /** A layer whose parameters can learn. */
 export interface LearningLayer {
@@ -12,12 +12,9 @@ export interface LearningLayer {
   readonly divisible: boolean;
 }
 
-/** Rules of gradients that can leave channels out: those of layers in which each input channel has its own weights, side by side. */
-function isDivisible(node: Node): boolean {
-  const [x, w] = [node.inputs[0], node.inputs[1]];
-  if (node.op === "fullyConnected") return true;
-  if (node.op === "conv2d") return w!.shape[3] === x!.shape[3];
-  return node.op === "depthwiseConv2d" && (node.attributes as unknown as DepthwiseAttributes).depthMultiplier === 1;
+/** Layers whose gradients can leave channels out. A depthwise one has so few weights that a share would save nothing. */
+function isDivisible({ op, inputs: [x, w] }: Node): boolean {
+  return op === "fullyConnected" || (op === "conv2d" && w!.shape[3] === x!.shape[3]);
 }
 
 /** Layers with parameters that can learn, the last first. A parameter that several nodes share is the last one's. */

@@ -54,10 +54,11 @@ function estimatedBytes({ step }: DeviceLearning): number {
 function learningOf(network: Graph, layers: readonly LearningLayer[], update: SparseUpdate): DeviceLearning {
   const biases = layers.slice(0, update.biases).flatMap((layer) => layer.biases);
   const shares = new Map(update.weights.map(({ layer, channels }) => [layer, channels]));
-  const weights = layers.filter(({ name }) => shares.has(name)).flatMap((layer) => layer.weights.map(({ name }) => [name, shares.get(layer.name)!] as const));
+  const weights = layers
+    .filter(({ name }) => shares.has(name))
+    .flatMap((layer) => layer.weights.map(({ name }) => [name, shares.get(layer.name)!] as const));
   const names = new Set([...biases.map(({ name }) => name), ...weights.map(([name]) => name)]);
-  const partial = new Map(weights.filter(([name]) => layers.some((layer) => layer.divisible && layer.weights.some((each) => each.name === name))));
-  const options: StepOptions = { optimizer: { kind: "sgd", momentum: 0 }, frozen: (name) => !names.has(name), channels: partial };
+  const options: StepOptions = { optimizer: { kind: "sgd", momentum: 0 }, frozen: (name) => !names.has(name), channels: new Map(weights) };
   const step = trainingStep(network, options);
   const graph = { ...updateEarly(fuseUpdates(step.graph)), name: network.name };
   return { network, options, step: { ...step, graph }, learnsAfter: LOSS_NODE, update, trained: step.trained.map(({ variable }) => variable.name) };
@@ -78,7 +79,12 @@ export function deviceLearning(given: Graph, { headOnly = false, limit }: Device
   return limit === undefined ? whole : fitting(network, layers, whole, limit);
 }
 
-function fitting(network: Graph, layers: readonly LearningLayer[], whole: DeviceLearning, limit: NonNullable<DeviceLearningOptions["limit"]>): DeviceLearning {
+function fitting(
+  network: Graph,
+  layers: readonly LearningLayer[],
+  whole: DeviceLearning,
+  limit: NonNullable<DeviceLearningOptions["limit"]>,
+): DeviceLearning {
   const { ram, arenaBytes } = limit;
   if (estimatedBytes(whole) <= ESTIMATES[0]! * ram && arenaBytes(whole) <= ram) return whole;
   const energy = gradientEnergy(network);
@@ -86,8 +92,7 @@ function fitting(network: Graph, layers: readonly LearningLayer[], whole: Device
     weights.length === 0 && layers.slice(0, biases).every((layer) => layer.biases.length === 0);
   const tried = new Set<string>();
   for (const share of ESTIMATES) {
-    const estimated = (update: SparseUpdate): boolean =>
-      learnsNothing(update) || estimatedBytes(learningOf(network, layers, update)) <= share * ram;
+    const estimated = (update: SparseUpdate): boolean => learnsNothing(update) || estimatedBytes(learningOf(network, layers, update)) <= share * ram;
     const update = chooseUpdate(layers, energy, estimated);
     if (update === undefined || learnsNothing(update) || tried.has(JSON.stringify(update))) continue;
     tried.add(JSON.stringify(update));

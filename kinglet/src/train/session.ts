@@ -6,6 +6,7 @@ import { createJsRunner } from "../targets/js/index.ts";
 import { canShareMemory, createSharedRunner, createWasmRunner } from "../targets/wasm/index.ts";
 import { type Optimizer, ratesFor } from "./optimizer.ts";
 import { WeightAverage } from "./average.ts";
+import { joinChannels } from "./channels.ts";
 import { LOSS_NODE } from "./distill.ts";
 import { type StepOptions, type TrainingStep, trainingStep } from "./step.ts";
 
@@ -231,7 +232,7 @@ export class TrainingSession {
   /** The network's constants with the trained contents, or their averages where those are kept, by value. */
   trainedConstants(): Map<Value, TypedArray> {
     const contents = (name: string): TypedArray => this.average?.weights.get(name)?.slice() ?? this.stored(name);
-    return new Map(this.step.trained.map(({ constant, variable }) => [constant, contents(variable.name)]));
+    return new Map(this.step.trained.map(({ constant, variable }) => [constant, joinChannels(constant, contents(variable.name))]));
   }
 }
 

@@ -16,7 +16,9 @@ const DEPTHS = [1, 1 / 2, 1 / 4, 1 / 8];
 
 /** All weights and biases of the last `count` layers. */
 export function wholeLayers(layers: readonly LearningLayer[], count: number): SparseUpdate {
-  const weights = layers.slice(0, count).flatMap(({ name, weights, channels }) => (weights.length === 0 ? [] : [{ layer: name, channels, of: channels }]));
+  const weights = layers
+    .slice(0, count)
+    .flatMap(({ name, weights, channels }) => (weights.length === 0 ? [] : [{ layer: name, channels, of: channels }]));
   return { biases: count, weights };
 }
 
@@ -43,20 +45,25 @@ interface Candidate {
 type Energy = ReadonlyMap<string, Float32Array>;
 
 function sumOf(energy: Energy, name: string, channels = Infinity): number {
-  return energy.get(name)?.subarray(0, channels).reduce((sum, each) => sum + each, 0) ?? 0;
+  return (
+    energy
+      .get(name)
+      ?.subarray(0, channels)
+      .reduce((sum, each) => sum + each, 0) ?? 0
+  );
 }
 
 function candidatesOf({ name, weights, channels, divisible }: LearningLayer, energy: Energy): Candidate[] {
   if (weights.length === 0) return [];
   const counts = divisible ? [...new Set(SHARES.map((share) => Math.ceil(share * channels)))] : [channels];
-  // The weights move from flash to RAM, all of them.
   const bytes = weights.reduce((sum, { dtype, shape }) => sum + elementCount(shape) * dtypeBytes(dtype), 0);
   return counts.map((count) => ({
     layer: name,
     channels: count,
     of: channels,
     gain: weights.reduce((sum, each) => sum + sumOf(energy, each.name, count), 0),
-    bytes,
+    // What learns moves from flash to RAM.
+    bytes: (bytes * count) / channels,
   }));
 }
 
@@ -65,9 +72,9 @@ function joined(chosen: readonly Candidate[]): Candidate[] {
   return chosen.filter((each) => !chosen.some(({ layer, channels }) => layer === each.layer && channels > each.channels));
 }
 
-/** Weights of the last `depth` layers by contribution per byte: as many in this order as fit, leaving out those that do not. */
+/** Weights by contribution per byte: as many in this order as fit, leaving out those that do not, or that gain nothing. */
 function bestWeights(candidates: readonly Candidate[], fits: (chosen: readonly Candidate[]) => boolean): Candidate[] {
-  let rest = candidates.toSorted((a, b) => b.gain / b.bytes - a.gain / a.bytes);
+  let rest = candidates.filter(({ gain }) => gain > 0).toSorted((a, b) => b.gain / b.bytes - a.gain / a.bytes);
   let chosen: Candidate[] = [];
   while (rest.length > 0) {
     const from = chosen;

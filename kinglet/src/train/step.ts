@@ -3,6 +3,7 @@ import { type Graph, GraphBuilder, type Node, type Value } from "../graph/index.
 import { applyOp, learnableValues } from "../ops/index.ts";
 import { differentiate, unrollLstm } from "../passes/index.ts";
 import { type Distillation, distillationLoss, LOSS_NODE } from "./distill.ts";
+import { type Part, splitChannels } from "./channels.ts";
 import { checkOptimizer, type Optimizer, rateCount, type StateVariable, writeIntegerUpdate, writeUpdate } from "./optimizer.ts";
 
 /** What one training step computes. */
@@ -32,7 +33,7 @@ export interface StepOptions {
   readonly corrected?: boolean;
   /** Parameters that stay as they are; a batch normalization whose scale is frozen keeps its statistics, too. */
   readonly frozen?: (name: string) => boolean;
-  /** Of these weights of layers only so many channels (their last dimension), the first ones, learn; by gradient descent without momentum. */
+  /** Of these weights, of fully connected layers and ungrouped convolutions, only so many channels (their last dimension) learn, the first ones. */
   readonly channels?: ReadonlyMap<string, number>;
   /** Of int8 weights: false leaves quantization-aware scaling out, to see what it is good for (see the operator `quantizedDescentUpdate`). */
   readonly scaled?: boolean;
@@ -41,7 +42,7 @@ export interface StepOptions {
 /** A training step as a graph: forward, loss, backward, updates. Its state are variables, kept from step to step. */
 export interface TrainingStep {
   readonly graph: Graph;
-  /** The network's own constants, by the variable that stands for each while it is trained. */
+  /** The network's own constants, by the variable that stands for each while it is trained, or for its first channels where only those learn. */
   readonly trained: readonly { readonly constant: Value; readonly variable: StateVariable }[];
   /** All variables: parameters, statistics, the optimizer's memory. */
   readonly state: readonly StateVariable[];
@@ -61,6 +62,8 @@ class StepWriter {
   readonly trained: { constant: Value; variable: StateVariable }[] = [];
   /** Running statistics are state, but nothing that gradients change. */
   readonly statistics = new Set<Value>();
+  /** Weights in two parts, by how many of their channels learn. */
+  readonly channels = new Map<Value, number>();
   private readonly moving: { readonly running: Value; readonly statistic: Value; readonly name: string }[] = [];
   private readonly network: Graph;
   private readonly options: StepOptions;
@@ -80,14 +83,23 @@ class StepWriter {
     // Files may give several tensors one name; state is kept by name.
     const taken = this.state.some(({ name }) => name === constant.name);
     const name = taken ? `${constant.name}#${constant.id}` : constant.name;
-    const variable = {
-      name,
-      value: this.builder.variable(name, { dtype: constant.dtype, shape: constant.shape, quantization: constant.quantization }, constant.data),
-    };
+    const learned = this.options.channels?.get(constant.name) ?? Infinity;
+    const { head, rest } = splitChannels(constant, learned);
+    const variable = { name, value: this.builder.variable(name, head.type, head.data) };
     this.state.push(variable);
     this.trained.push({ constant, variable });
-    this.values.set(constant.id, variable.value);
-    return variable.value;
+    const whole = rest === null ? variable.value : this.joined(constant, variable.value, rest);
+    this.values.set(constant.id, whole);
+    return whole;
+  }
+
+  /** Weights of which only the first channels are a variable. */
+  private joined(constant: Value, head: Value, rest: Part): Value {
+    const whole = this.builder.value(`${constant.name} whole`, { dtype: constant.dtype, shape: constant.shape, quantization: constant.quantization });
+    const frozen = this.builder.constant(`${constant.name} frozen`, rest.type, rest.data);
+    this.builder.node("concatenation", [head, frozen], [whole], { axis: constant.shape.length - 1 }, whole.name);
+    this.channels.set(whole, head.shape.at(-1)!);
+    return whole;
   }
 
   /** The step's own value for one of the network's. */
@@ -260,8 +272,7 @@ export function trainingStep(given: Graph, options: StepOptions): TrainingStep {
   if (parameters.length === 0) throw new KingletError("misuse", "the network has no parameter to train");
   const stepRates = after(builder, rates, mean);
   const wanted = parameters.map(({ value }) => value);
-  const channels = new Map(parameters.flatMap(({ name, value }) => (options.channels?.has(name) ? [[value, options.channels.get(name)!]] : [])));
-  const gradients = differentiate(builder, mean, wanted, channels);
+  const gradients = differentiate(builder, mean, wanted, writer.channels);
   const updated = parameters.flatMap(({ value }, i) => (gradients[i] === null ? [] : [{ value, gradient: gradients[i]! }]));
   const all = updated.map(({ gradient }) => gradient);
   const ready = options.clipNorm === undefined ? all : clipped(builder, all, options.clipNorm);

@@ -21,7 +21,7 @@ function biasGradient(g: GradientContext, node: Node, dz: Value): Value | null {
 }
 
 /** Both kinds of convolutions; `inputOp` and `filterOp` are the operators of their gradients. */
-function convGradient(inputOp: string, filterOp: string, depthwise: boolean): GradientRule {
+function convGradient(inputOp: string, filterOp: string): GradientRule {
   return (g, node, [dy]) => {
     const dz = throughActivation(g, node, dy!);
     const [x, w] = [inputOf(node, 0), inputOf(node, 1)];
@@ -29,16 +29,15 @@ function convGradient(inputOp: string, filterOp: string, depthwise: boolean): Gr
     const dx = g.wanted(0) ? one(g, inputOp, [dz, w], { ...window, shape: [...x.shape] }) : null;
     const dw = (): Value => {
       const groupChannels = g.channels(1);
-      const size = { filterH: w.shape[1]!, filterW: w.shape[2]!, groupChannels };
-      const part = (value: Value): Value => (groupChannels === w.shape[3] ? value : firstChannels(g, value, groupChannels));
-      return one(g, filterOp, [part(x), depthwise ? part(dz) : dz], { ...window, ...size });
+      const from = groupChannels === w.shape[3] ? x : firstChannels(g, x, groupChannels);
+      return one(g, filterOp, [from, dz], { ...window, filterH: w.shape[1]!, filterW: w.shape[2]!, groupChannels });
     };
     return [dx, g.wanted(1) ? dw() : null, biasGradient(g, node, dz)];
   };
 }
 
-export const conv2d = convGradient("conv2dInputGradient", "conv2dFilterGradient", false);
-export const depthwiseConv2d = convGradient("depthwiseConv2dInputGradient", "depthwiseConv2dFilterGradient", true);
+export const conv2d = convGradient("conv2dInputGradient", "conv2dFilterGradient");
+export const depthwiseConv2d = convGradient("depthwiseConv2dInputGradient", "depthwiseConv2dFilterGradient");
 
 /** A 1x1 window over rows as pixels. */
 const ROWS = { strideH: 1, strideW: 1, padTop: 0, padBottom: 0, padLeft: 0, padRight: 0, activation: "none" };

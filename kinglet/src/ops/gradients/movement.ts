@@ -1,4 +1,4 @@
-import { elementCount, type Shape } from "../../base/index.ts";
+import { elementCount, sameShape, type Shape } from "../../base/index.ts";
 import type { Node, Value } from "../../graph/index.ts";
 import type { BatchMatmulAttributes } from "../batch-matmul.ts";
 import { attributesOf, inputOf } from "../op.ts";
@@ -22,7 +22,9 @@ export const concatenation: GradientRule = (g, node, [dy]) => {
   return node.inputs.map((value, i) => {
     const begin = dy!.shape.map((_, d) => (d === axis ? start : 0));
     start += value!.shape[axis]!;
-    return g.wanted(i) ? one(g, "slice", [dy!], { begin, size: [...value!.shape] }) : null;
+    if (!g.wanted(i)) return null;
+    // Of weights in two parts only the gradient of the part that learns is there.
+    return sameShape(value!.shape, dy!.shape) ? dy! : one(g, "slice", [dy!], { begin, size: [...value!.shape] });
   });
 };
 

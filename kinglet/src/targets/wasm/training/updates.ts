@@ -1,4 +1,4 @@
-import { elementCount, sameShape } from "../../../base/index.ts";
+import { elementCount } from "../../../base/index.ts";
 import type { Node } from "../../../graph/index.ts";
 import { type Expr, type KernelBuilder, type KernelInstance, vector } from "../../../loops/index.ts";
 import { type AdamAttributes, attributesOf, inputOf, type Schedule, type SgdAttributes } from "../../../ops/index.ts";
@@ -68,8 +68,5 @@ function inVectors(kernel: (k: KernelBuilder, node: Node) => KernelInstance): Sc
 }
 
 export const sgdSchedule: Schedule = inVectors(sgdKernel);
-const allDescend = inVectors(descentKernel);
-/** Where only some channels learn, their weights do not lie side by side. */
-export const descentSchedule: Schedule = (node) =>
-  sameShape(inputOf(node, 0).shape, inputOf(node, 1).shape) ? allDescend(node) : undefined;
+export const descentSchedule: Schedule = inVectors(descentKernel);
 export const adamSchedule: Schedule = inVectors(adamKernel);
