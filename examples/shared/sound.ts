@@ -18,6 +18,7 @@ import {
   type Normalization,
   normalise,
   randomAt,
+  type Value,
 } from "kinglet";
 
 const FRAME_SECONDS = 0.032;
@@ -29,13 +30,19 @@ const RANGE = 50;
 /** The last node before the network: features stay in floating point until there. */
 export const FEATURES_END = "arranged";
 
+/** Cepstral mean subtraction: what a microphone and a voice colour alike in all frames is gone (Atal 1974). */
+function withoutMean(b: GraphBuilder, cepstra: Value): Value {
+  const [mean] = applyOp(b, "mean", [cepstra], { axes: [1], keepDims: true }, "mean_of_frames");
+  return applyOp(b, "sub", [cepstra, mean!], {}, "without_mean")[0]!;
+}
+
 /** One second of sound to cepstral coefficients [1, frames, coefficients]; with a normalization to the map [1, frames, coefficients, 1]. */
 function features(rate: number, normalization?: Normalization): Graph {
   const b = new GraphBuilder("features");
   const sound = b.input("sound", { dtype: "float32", shape: [1, rate] });
   const framing = { frameLength: rate * FRAME_SECONDS, frameStep: rate * STEP_SECONDS, sampleRate: rate };
   const decibels = mfe(b, sound, { ...framing, bands: BANDS, lowHz: 20, highHz: 4000, reference: "largest", range: RANGE });
-  const cepstra = mfccsFromLogMel(b, decibels, COEFFICIENTS);
+  const cepstra = withoutMean(b, mfccsFromLogMel(b, decibels, COEFFICIENTS));
   if (normalization === undefined) b.output(cepstra);
   else b.output(applyOp(b, "reshape", [normalise(b, cepstra, normalization)], { shape: [...cepstra.shape, 1] }, FEATURES_END)[0]!);
   return b.build();
@@ -71,6 +78,7 @@ export function soundTraining(rate: number, epochs: number, seed: number): Class
     optimizer: { kind: "adam", weightDecay: 1e-4, decoupled: true },
     schedule: { kind: "oneCycle", rate: 0.01 },
     labelSmoothing: 0.1,
+    mixup: 0.2,
     augment: [audioSpeed(0.2), audioShift(rate / 10), audioTilt(0.8), audioSnr(noises(rate), 0, 40)],
   };
 }
