@@ -9,6 +9,8 @@ const PATH = "/v1/socket";
 /** No message of a client is longer. */
 const MOST_MESSAGE_BYTES = 8 * 1024;
 const PING_MS = 30_000;
+/** Pings in a row that a client may leave unanswered: busy machines are slow, and so may this one be. */
+const MOST_MISSED = 4;
 /** A client that reads so slowly is as good as gone. */
 const MOST_BUFFERED_BYTES = 1 << 20;
 /** Codes of RFC 6455 and its registry. */
@@ -24,7 +26,7 @@ class ClientSocket {
   private gone = false;
   /** Messages are answered one after the other. */
   private last: Promise<void> = Promise.resolve();
-  alive = true;
+  private missed = 0;
 
   constructor(socket: WebSocket, service: Service) {
     this.socket = socket;
@@ -33,7 +35,7 @@ class ClientSocket {
     socket.on("message", (data, isBinary) => {
       this.last = this.last.then(() => this.hear(isBinary ? null : data.toString()));
     });
-    socket.on("pong", () => (this.alive = true));
+    socket.on("pong", () => (this.missed = 0));
     // What is wrong with a frame is told by closing.
     socket.on("error", () => socket.terminate());
     socket.on("close", () => this.leave());
@@ -93,11 +95,10 @@ class ClientSocket {
     this.say({ type: "welcome", client });
   }
 
-  /** Ends a connection that has not answered the last ping, and pings the others. */
+  /** Pings, or ends a connection that has not answered for long. */
   check(): void {
-    if (!this.alive) this.socket.terminate();
-    this.alive = false;
-    this.socket.ping();
+    if (this.missed++ >= MOST_MISSED) this.socket.terminate();
+    else this.socket.ping();
   }
 
   restart(): void {
