@@ -51,6 +51,8 @@ async function forMany<T, R>(all: readonly T[], act: (each: T) => Promise<R>): P
   return results;
 }
 
+const tell = (what: string): void => void process.stderr.write(`${what}\n`);
+
 async function memoryMiB(pid: number, field: "VmRSS" | "VmHWM"): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
   return Math.round(Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1] ?? Number.NaN) / 1024);
@@ -120,11 +122,13 @@ async function sockets(folder: string): Promise<SocketReport> {
       largePlan().compression,
       [1],
     ).bytes;
+    tell(`${CLIENTS} clients are enrolled`);
     const clients = await forMany(enrolled, async (client) => {
       const each = new SocketClient(client, delta);
       while (!each.open && !each.broken) await sleep(20);
       return each;
     });
+    tell(`${CLIENTS} sockets are open`);
     const start = performance.now();
     for (const client of clients) client.ready();
     await Promise.all(clients.map(({ finished }) => finished));

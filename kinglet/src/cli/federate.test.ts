@@ -76,7 +76,11 @@ test("a project is served, watched, paused, exported, and goes on where it was",
   };
   const { length } = await clients[0]!.parameters(0);
   await round(length);
-  await expect.poll(async () => (JSON.parse((await kinglet("federate", "status", first.url, "--json")).out) as { version: number }).version).toBe(1);
+  await expect
+    .poll(async () => (JSON.parse((await kinglet("federate", "status", first.url, "--json")).out) as { version: number }).version, {
+      timeout: 60_000,
+    })
+    .toBe(1);
   expect((await kinglet("federate", "pause", first.url)).out).toMatch(/paused, version 1 of 2\n2 clients enrolled[\s\S]*Round {2}From version/);
   const stopped = await first.stop();
   expect(stopped).toMatchObject({ code: 0 });

@@ -30,8 +30,8 @@ export interface CoordinatorOptions {
 }
 
 const CREDENTIAL_MS = 365 * 24 * 3600 * 1000;
-/** Checking a signature takes a millisecond; clients show theirs again and again. */
-const MOST_KNOWN_CREDENTIALS = 20_000;
+/** Checking a signature takes milliseconds, and the same texts are shown again and again. */
+const MOST_KNOWN_TEXTS = 20_000;
 const REPORTED_ROUNDS = 20;
 
 /**
@@ -47,7 +47,7 @@ export class Coordinator {
   private readonly hooks: Hooks;
   private readonly presence: Presence;
   private readonly loop: RoundLoop;
-  private readonly known = new Map<string, Claims<"credential">>();
+  private readonly known = new Map<string, Claims<"credential" | "enrolment">>();
 
   private constructor(options: CoordinatorOptions, model: FederatedModel, store: Store, hooks: Hooks) {
     this.options = options;
@@ -91,10 +91,21 @@ export class Coordinator {
     return this.presence.connections;
   }
 
+  /** `openSigned`, once for each text. */
+  private opened<P extends "credential" | "enrolment">(purpose: P, text: string): Claims<P> {
+    const key = `${purpose} ${text}`;
+    const before = this.known.get(key) as Claims<P> | undefined;
+    if (before !== undefined) return before;
+    const claims = openSigned(purpose, text, this.options.keys.publicKey);
+    if (this.known.size >= MOST_KNOWN_TEXTS) this.known.clear();
+    this.known.set(key, claims);
+    return claims;
+  }
+
   /** @throws Refusal `malformed`, `wrong-project`, `unauthorized`, `expired` or `used-up`. */
   async enrol({ token, nonce }: EnrolRequest): Promise<EnrolAnswer> {
     const { publicKey, secretKey } = this.options.keys;
-    const claims = openSigned("enrolment", token, publicKey);
+    const claims = this.opened("enrolment", token);
     const now = this.hooks.now();
     checkTime(claims, now, "enrolment token");
     const client = await this.store.enrol(claims, nonce, now);
@@ -105,13 +116,9 @@ export class Coordinator {
 
   /** The client of a credential. @throws Refusal `malformed`, `wrong-project`, `unauthorized` or `expired`. */
   async identify(credential: string): Promise<number> {
-    const claims = this.known.get(credential) ?? openSigned("credential", credential, this.options.keys.publicKey);
+    const claims = this.opened("credential", credential);
     checkTime(claims, this.hooks.now(), "credential");
-    if (!this.known.has(credential)) {
-      if (!(await this.store.hasClient(claims.client))) throw new Refusal("unauthorized", `client ${claims.client} is not enrolled here`);
-      if (this.known.size >= MOST_KNOWN_CREDENTIALS) this.known.clear();
-      this.known.set(credential, claims);
-    }
+    if (!(await this.store.hasClient(claims.client))) throw new Refusal("unauthorized", `client ${claims.client} is not enrolled here`);
     return claims.client;
   }
 

@@ -1,3 +1,4 @@
+import { setMaxListeners } from "node:events";
 import type { IncomingMessage } from "node:http";
 import { Refusal } from "../protocol/index.ts";
 import type { Coordinator } from "./coordinator.ts";
@@ -21,6 +22,8 @@ export class Service {
     this.limits = limits;
     this.hooks = hooks;
     this.behindProxy = behindProxy;
+    // Every long poll listens; Node would take more than ten for a leak.
+    setMaxListeners(0, this.stop.signal);
     this.clients = new RateLimiter(limits.client, hooks.now);
     this.addresses = new RateLimiter(limits.address, hooks.now);
   }
