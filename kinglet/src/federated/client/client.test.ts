@@ -135,9 +135,13 @@ test("a learner that fails declines; after three times in a row the client ends"
 test("it trains only when the machine may, and says what it waits for", async () => {
   const federation = await startFederation(place("conditions"), alone);
   const stop = new AbortController();
-  const readings = { ...PLATFORM.readings, charging: async () => false };
+  const charging = async (): Promise<boolean> => {
+    // Once it has said so.
+    setTimeout(() => stop.abort());
+    return false;
+  };
+  const readings = { ...PLATFORM.readings, charging };
   const { events, end } = run(federation.url, quick(), { when: { charging: true, idle: true }, signal: stop.signal }, { ...PLATFORM, readings });
-  setTimeout(() => stop.abort(), 300);
   await expect(end).rejects.toMatchObject({ code: "interrupted" });
   expect(events.at(-1)).toEqual({ event: "waiting", for: "charging" });
   expect(events.some(({ event }) => event === "training")).toBe(false);
