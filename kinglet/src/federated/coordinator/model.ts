@@ -3,8 +3,7 @@ import { readKinglet, writeKinglet } from "../../formats/index.ts";
 import { LocalTrainer } from "../local.ts";
 import { secureNoise } from "../privacy.ts";
 import { decodeUpdate, type Description, type ProjectKeys, projectOf, sha256Hex, sign, type UpdateForm, updateNumbers } from "../protocol/index.ts";
-import { beginningState, roundResult, type RoundState } from "../round.ts";
-import type { ClientUpdate } from "../update.ts";
+import { beginningState, Round, type RoundState } from "../round.ts";
 import { type FederationPlan, localTraining } from "./plan.ts";
 import type { Memory, StoredModel, StoredRound } from "./store.ts";
 
@@ -80,16 +79,16 @@ export class FederatedModel {
     frames: AsyncIterable<{ readonly client: number; readonly frame: Uint8Array }>,
     about: { readonly round: StoredRound; readonly clients: number; readonly time: number },
   ): Promise<{ readonly model: StoredModel; readonly memory: Memory }> {
-    const updates: ClientUpdate[] = [];
-    for await (const { client, frame } of frames) {
-      const decoded = decodeUpdate(frame, this.form);
-      updates.push({ client, samples: decoded.samples, steps: decoded.steps, ...updateNumbers(decoded, this.form) });
-    }
-    const { parameters, state } = roundResult(this.plan, this.parametersOf(base), updates, this.stateOf(base, memory), {
+    const combining = new Round(this.plan, this.parametersOf(base), this.stateOf(base, memory), {
       clients: about.clients,
       expected: about.round.wanted,
       noise: secureNoise,
     });
+    for await (const { client, frame } of frames) {
+      const decoded = decodeUpdate(frame, this.form);
+      combining.add({ client, samples: decoded.samples, steps: decoded.steps, ...updateNumbers(decoded, this.form) });
+    }
+    const { parameters, state } = combining.finish();
     if (!parameters.every(Number.isFinite)) throw new KingletError("check-failed", "the updates of a round make numbers that are not finite");
     const kept = [...state.server].map(([name, data]): [string, Uint8Array] => [SERVER + name, bytesOf(data)]);
     return {

@@ -1,6 +1,6 @@
 import { expect, test } from "vitest";
 import { DEFAULT_RULES } from "./plan.ts";
-import { roundSize, verdict } from "./round-loop.ts";
+import { drawEach, roundSize, verdict } from "./round-loop.ts";
 import type { StoredRound } from "./store.ts";
 
 const ROUND: StoredRound = { round: 1, version: 0, status: "open", opened: 0, deadline: 100, ended: null, wanted: 4, selected: 6, ready: 9 };
@@ -25,4 +25,15 @@ test("a round asks a share of those who are ready, and some to spare", () => {
   expect(roundSize(rules, 10)).toEqual({ wanted: 3, selected: 5 });
   expect(roundSize(rules, 4)).toEqual({ wanted: 3, selected: 4 });
   expect(roundSize({ ...rules, share: 1 }, 4)).toEqual({ wanted: 4, selected: 4 });
+});
+
+test("with privacy each client is drawn by itself", () => {
+  const ready = Array.from({ length: 1000 }, (_, i) => i + 1);
+  const rounds = Array.from({ length: 40 }, () => drawEach(ready, 100));
+  const sizes = rounds.map(({ length }) => length);
+  // 4,000 are expected of 40,000; a tenth of that away is 6.7 standard deviations.
+  const total = sizes.reduce((sum, size) => sum + size, 0);
+  expect(Math.abs(total - 4000)).toBeLessThan(400);
+  expect(new Set(sizes).size).toBeGreaterThan(1);
+  expect(drawEach(ready, 1000)).toEqual(ready);
 });

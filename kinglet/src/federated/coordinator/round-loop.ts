@@ -22,10 +22,15 @@ export function roundSize({ share, minimum, spare }: RoundRules, ready: number):
   return { wanted, selected: Math.min(ready, Math.ceil(wanted * spare)) };
 }
 
-/** `count` of the clients, drawn so that nobody can guess whom: the privacy that a round costs counts on it. */
+/** `count` of the clients, drawn so that nobody can guess whom. */
 function draw(clients: readonly number[], count: number): number[] {
   const left = [...clients];
   return Array.from({ length: count }, () => left.splice(randomInt(left.length), 1)[0]!).sort((a, b) => a - b);
+}
+
+/** Each client by itself, `count` of them on average and sometimes none: the drawing for which the accountant counts privacy. */
+export function drawEach(clients: readonly number[], count: number): number[] {
+  return clients.filter(() => randomInt(clients.length) < count);
 }
 
 /** The task of a client in a round. */
@@ -165,9 +170,9 @@ export class RoundLoop {
     const { wanted, selected } = roundSize(rules, ready.length);
     if (plan.privacy !== undefined && (await this.wouldExceed(plan.privacy, selected / ready.length)))
       return await this.finish(version, "the privacy budget is spent");
-    const clients = draw(ready, selected);
+    const clients = (plan.privacy === undefined ? draw : drawEach)(ready, selected);
     const deadline = now + Math.ceil(1000 * rules.seconds);
-    const round = await store.beginRound({ version, opened: now, deadline, wanted, ready: ready.length, clients });
+    const round = await store.beginRound({ version, opened: now, deadline, wanted, selected, ready: ready.length, clients });
     if (round === null) return this.wake();
     hooks.log({ event: "round begun", level: "info", ...about(round), version, ready: ready.length, selected, wanted });
     for (const client of clients) presence.tell(client, { type: "task", task: taskOf(round, client, plan.seed) });

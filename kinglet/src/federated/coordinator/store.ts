@@ -18,7 +18,7 @@ export type Memory = ReadonlyMap<string, Uint8Array>;
 
 export type RoundStatus = "open" | "closed" | "given up";
 
-/** A round: `wanted` updates of `selected` clients out of those who were `ready`. */
+/** A round: `wanted` updates of `selected` clients out of those who were `ready`. With privacy `selected` is how many are asked on average. */
 export interface StoredRound {
   readonly round: number;
   /** The version that clients begin with. */
@@ -41,7 +41,7 @@ export interface RoundCounts {
   readonly bytes: number;
 }
 
-export interface NewRound extends Pick<StoredRound, "version" | "opened" | "deadline" | "wanted" | "ready"> {
+export interface NewRound extends Pick<StoredRound, "version" | "opened" | "deadline" | "wanted" | "selected" | "ready"> {
   readonly clients: readonly number[];
 }
 
@@ -200,17 +200,17 @@ export class Store {
   }
 
   /** Opens the next round; null where one is open, or there is another version by now. */
-  async beginRound({ version, opened, deadline, wanted, ready, clients }: NewRound): Promise<StoredRound | null> {
+  async beginRound({ version, opened, deadline, wanted, selected, ready, clients }: NewRound): Promise<StoredRound | null> {
     return await this.database.transaction(async (queries) => {
       const [open] = await queries.all("SELECT round FROM rounds WHERE status = 'open'");
       const [newest] = await queries.all("SELECT MAX(version) AS version FROM models");
       if (open !== undefined || newest!["version"] !== version) return null;
       const [last] = await queries.all("SELECT COALESCE(MAX(round), 0) AS round FROM rounds");
       const round = (last!["round"] as number) + 1;
-      const stored: StoredRound = { round, version, status: "open", opened, deadline, ended: null, wanted, selected: clients.length, ready };
+      const stored: StoredRound = { round, version, status: "open", opened, deadline, ended: null, wanted, selected, ready };
       await queries.run(
         "INSERT INTO rounds (round, version, status, opened, deadline, ended, wanted, selected, ready) VALUES (?, ?, 'open', ?, ?, NULL, ?, ?, ?)",
-        [round, version, opened, deadline, wanted, clients.length, ready],
+        [round, version, opened, deadline, wanted, selected, ready],
       );
       for (const client of clients) await queries.run("INSERT INTO tasks (round, client, status) VALUES (?, ?, 'asked')", [round, client]);
       return stored;
