@@ -26,7 +26,8 @@ beforeAll(async () => {
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
 const FREE = { perSecond: 1e6, burst: 1e6 };
-const RULES = { ...ALL_AT_ONCE, ready: 3, rounds: 1 };
+/** The round lasts longer than any attack on it. */
+const RULES = { ...ALL_AT_ONCE, ready: 3, rounds: 1, seconds: 3600 };
 
 interface Attack {
   readonly path: string;
