@@ -141,7 +141,7 @@ export async function runWithCrashes(options: CrashOptions): Promise<CrashReport
   const diary = new Diary();
   const random = new Xorshift32(seed);
   // After so many acknowledged updates each, while the next ones are on their way.
-  const expected = Math.floor(rounds * Math.round(count * 0.5) * 0.9);
+  const expected = Math.floor(rounds * Math.round(count * 0.5) * 0.7);
   const moments = Array.from({ length: kills }, (_, i) => Math.floor(((i + random.int(0, 99) / 100) * expected) / kills)).reverse();
   let killed = 0;
   let restarting: Promise<void> = Promise.resolve();
