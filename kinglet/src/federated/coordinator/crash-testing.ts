@@ -53,7 +53,7 @@ async function live(client: TestClient, length: number, { deaths, seed }: CrashO
     const answer = await patiently(() => client.task(5));
     if (answer === null) continue;
     if ("finished" in answer) return;
-    await answerTask(client, answer.task, random.float() < deaths ? random.int(0, 2) : null, length, diary, onAcknowledged);
+    await answerTask(client, answer.task, random.int(0, 9999) < 10_000 * deaths ? random.int(0, 2) : null, length, diary, onAcknowledged);
   }
 }
 
@@ -141,8 +141,8 @@ export async function runWithCrashes(options: CrashOptions): Promise<CrashReport
   const diary = new Diary();
   const random = new Xorshift32(seed);
   // After so many acknowledged updates each, while the next ones are on their way.
-  const expected = Math.floor(rounds * Math.round(count * 0.5) * 0.9);
-  const moments = Array.from({ length: kills }, (_, i) => Math.floor(((i + random.float()) * expected) / kills)).reverse();
+  const expected = Math.floor(rounds * Math.round(count * 0.5) * 0.7);
+  const moments = Array.from({ length: kills }, (_, i) => Math.floor(((i + random.int(0, 99) / 100) * expected) / kills)).reverse();
   let killed = 0;
   let restarting: Promise<void> = Promise.resolve();
   const killAndRestart = async (): Promise<void> => {
