@@ -116,3 +116,13 @@ describe("reading ONNX", () => {
     expect(() => readOnnx(model, "bomb.onnx")).toThrow(KingletError);
   });
 });
+
+it("writes an output whose type a file leaves open without one", () => {
+  const bytes = testOnnx({
+    inputs: [{ name: "x", type: 1, dims: [1] }],
+    outputs: ["y"],
+    nodes: [{ op: "Relu", inputs: ["x"], outputs: ["y"] }],
+  });
+  // Field 12 of the graph, 3 bytes long: the name alone.
+  expect(Buffer.from(bytes).includes(Buffer.from([0x62, 3, 0x0a, 1, 0x79]))).toBe(true);
+});

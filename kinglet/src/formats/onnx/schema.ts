@@ -188,7 +188,11 @@ const TYPE: Fields<ValueInfoProto> = {
   ),
 };
 
-const VALUE_INFO: Fields<ValueInfoProto> = { 1: text("name"), 2: inline(TYPE) };
+const VALUE_INFO: Fields<ValueInfoProto> = {
+  1: text("name"),
+  // An element type of 0 stands for a type that the file leaves open: engines refuse it where it is written.
+  2: { read: inline(TYPE).read, write: (w, field, m) => void (m.elementType !== 0 && writeNested(w, field, m, TYPE)) },
+};
 
 export const emptyValueInfo = (): ValueInfoProto => ({ name: "", elementType: 0, kind: "tensor", shape: null });
 
