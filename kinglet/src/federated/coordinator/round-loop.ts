@@ -115,14 +115,15 @@ export class RoundLoop {
   }
 
   private async closeRound(open: StoredRound, { answered, bytes }: RoundCounts): Promise<void> {
-    const { store, model, hooks } = this.around;
+    const { store, model, rules, hooks } = this.around;
+    const { mostSamples } = rules;
     const [base, memory, clients] = [(await store.model(open.version))!, await store.memory(), await store.clientCount()];
     const left = await store.askedClients(open.round);
     const time = hooks.now();
     // Updates that cannot be combined never will be; any other trouble leaves the round as it is, for another try.
     let failure: KingletError | undefined;
     const closed = await store
-      .closeRound(open, time, (frames) => model.next(base, memory, frames, { round: open, clients, time }))
+      .closeRound(open, time, (frames) => model.next(base, memory, frames, { round: open, clients, time, mostSamples }))
       .catch((error: unknown) => {
         if (!(error instanceof KingletError)) throw error;
         failure = error;
