@@ -9,9 +9,17 @@ import type { FederationPlan, RoundRules } from "./plan.ts";
 import type { Presence } from "./presence.ts";
 import type { RoundCounts, Store, StoredRound } from "./store.ts";
 
-/** What becomes of an open round. */
-export function verdict(round: StoredRound, { asked, answered }: RoundCounts, minimum: number, now: number): "wait" | "close" | "give up" {
-  const over = answered >= round.wanted || asked === 0 || now >= round.deadline;
+/**
+ * What becomes of an open round. With privacy it waits for everybody who was asked: if the first answers ended it, whether one client takes
+ * part would decide whether another one does, and a client could change the sum by more than the one length that is counted.
+ */
+export function verdict(
+  round: StoredRound,
+  { asked, answered }: RoundCounts,
+  { minimum, isPrivate }: { readonly minimum: number; readonly isPrivate: boolean },
+  now: number,
+): "wait" | "close" | "give up" {
+  const over = (answered >= round.wanted && !isPrivate) || asked === 0 || now >= round.deadline;
   if (!over) return "wait";
   return answered >= minimum ? "close" : "give up";
 }
@@ -104,11 +112,11 @@ export class RoundLoop {
   }
 
   private async advance(): Promise<void> {
-    const { store, rules, hooks } = this.around;
+    const { store, plan, rules, hooks } = this.around;
     const open = await store.openRound();
     if (open === null) return await this.beginRound();
     const counts = await store.counts(open.round);
-    const what = verdict(open, counts, rules.minimum, hooks.now());
+    const what = verdict(open, counts, { minimum: rules.minimum, isPrivate: plan.privacy !== undefined }, hooks.now());
     if (what === "wait") this.sleep(open.deadline - hooks.now());
     else if (what === "close") await this.closeRound(open, counts);
     else await this.giveUp(open, `${counts.answered} of at least ${rules.minimum} updates came`);
@@ -168,7 +176,8 @@ export class RoundLoop {
     if (now < this.restUntil) return this.sleep(this.restUntil - now);
     const ready = presence.ready();
     if (ready.length < Math.max(rules.ready, rules.minimum)) return;
-    const { wanted, selected } = roundSize(rules, ready.length);
+    // Whoever answers beyond those who are wanted would count with privacy, so none is asked to spare.
+    const { wanted, selected } = roundSize(plan.privacy === undefined ? rules : { ...rules, spare: 1 }, ready.length);
     if (plan.privacy !== undefined && (await this.wouldExceed(plan.privacy, selected / ready.length)))
       return await this.finish(version, "the privacy budget is spent");
     const clients = (plan.privacy === undefined ? draw : drawEach)(ready, selected);
