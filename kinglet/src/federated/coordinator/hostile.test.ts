@@ -54,7 +54,7 @@ function attacks({
   const numbers = (value: number): Uint8Array => frameOf(task, new Float32Array(length).fill(value), 1, 1);
   const bytes = (random: Xorshift32, count: number): Uint8Array => Uint8Array.from({ length: count }, () => random.int(0, 255));
   const enrol = (body: string): Attack => ({ path: "/v1/enrol", init: { method: "POST", body } });
-  const claims = { project: projectOf(KEYS.publicKey), client: 2, expires: Date.now() + 1e6 };
+  const claims = { project: projectOf(KEYS.publicKey), client: 2, nonce: "ab".repeat(16), expires: Date.now() + 1e6 };
   const text = (random: Xorshift32): string => new TextDecoder().decode(bytes(random, random.int(0, 60)));
   return [
     // Malformed: a bit elsewhere, cut short, anything at all.

@@ -73,10 +73,16 @@ export class RoundLoop {
 
   /** An open round has the time of a whole one from now on: that nobody was here is not its clients' fault. */
   async begin(): Promise<void> {
-    const { store, rules, hooks } = this.around;
+    const { store } = this.around;
     const open = await store.openRound();
-    if (open !== null) await store.extend(open.round, hooks.now() + 1000 * rules.seconds);
+    if (open !== null) await store.setDeadline(open.round, this.latestDeadline());
     this.wake();
+  }
+
+  /** Of a round that begins now. */
+  private latestDeadline(): number {
+    const { rules, hooks } = this.around;
+    return hooks.now() + Math.ceil(1000 * rules.seconds);
   }
 
   /** Something has changed: looks what is to do, one look at a time. */
@@ -117,9 +123,14 @@ export class RoundLoop {
     if (open === null) return await this.beginRound();
     const counts = await store.counts(open.round);
     const what = verdict(open, counts, { minimum: rules.minimum, isPrivate: plan.privacy !== undefined }, hooks.now());
-    if (what === "wait") this.sleep(open.deadline - hooks.now());
-    else if (what === "close") await this.closeRound(open, counts);
-    else await this.giveUp(open, `${counts.answered} of at least ${rules.minimum} updates came`);
+    if (what === "wait") {
+      // Where the clock was set back, the round must not last as much longer.
+      const deadline = Math.min(open.deadline, this.latestDeadline());
+      if (deadline < open.deadline) await store.setDeadline(open.round, deadline);
+      this.sleep(deadline - hooks.now());
+    }
+    if (what === "close") await this.closeRound(open, counts);
+    if (what === "give up") await this.giveUp(open, `${counts.answered} of at least ${rules.minimum} updates came`);
   }
 
   private async closeRound(open: StoredRound, { answered, bytes }: RoundCounts): Promise<void> {
@@ -173,6 +184,7 @@ export class RoundLoop {
     const version = await store.newestVersion();
     if (version >= rules.rounds) return await this.finish(version, "all rounds are done");
     const now = hooks.now();
+    this.restUntil = Math.min(this.restUntil, now + 1000 * rules.restSeconds);
     if (now < this.restUntil) return this.sleep(this.restUntil - now);
     const ready = presence.ready();
     if (ready.length < Math.max(rules.ready, rules.minimum)) return;
@@ -181,7 +193,7 @@ export class RoundLoop {
     if (plan.privacy !== undefined && (await this.wouldExceed(plan.privacy, selected / ready.length)))
       return await this.finish(version, "the privacy budget is spent");
     const clients = (plan.privacy === undefined ? draw : drawEach)(ready, selected);
-    const deadline = now + Math.ceil(1000 * rules.seconds);
+    const deadline = this.latestDeadline();
     const round = await store.beginRound({ version, opened: now, deadline, wanted, selected, ready: ready.length, clients });
     if (round === null) return this.wake();
     hooks.log({ event: "round begun", level: "info", ...about(round), version, ready: ready.length, selected, wanted });
