@@ -134,7 +134,7 @@ export class Coordinator {
     return found;
   }
 
-  /** Takes a connection of a client in; what it is to hear goes to `listener`. */
+  /** Takes a connection of a client in; what it is to hear goes to `listener`. @throws what `Presence.sit` throws. */
   sit(client: number, listener: Listener): Seat {
     return this.presence.sit(client, listener);
   }

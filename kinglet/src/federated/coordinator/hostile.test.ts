@@ -3,7 +3,7 @@ import { mkdtemp, rm } from "node:fs/promises";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { Xorshift32 } from "../../base/index.ts";
 import { newProjectKeys, projectOf, sign, type Task } from "../index.ts";
 import {
@@ -18,6 +18,7 @@ import {
   statusOf,
   tasksOf,
 } from "./coordinator-testing.ts";
+import { networkOf } from "./limits.ts";
 
 let folder = "";
 beforeAll(async () => {
@@ -174,5 +175,43 @@ test("who sends too much waits, and others do not", async () => {
   const narrow = await startFederation(join(folder, "narrow.db"), { rules: RULES, limits: { address: { perSecond: 0.001, burst: 3 } } });
   const health = await Promise.all(Array.from({ length: 10 }, () => fetch(`${narrow.url}/healthz`)));
   expect(health.filter(({ status }) => status === 429)).toHaveLength(7);
+  // Counted, and not written down each time.
+  expect(narrow.events).toEqual([]);
   await narrow.stop();
+});
+
+test("one client does not take everybody's connections", async () => {
+  const running = await startFederation(join(folder, "seats.db"), { rules: RULES });
+  const [greedy, other] = await enrolAll(running.url, 2);
+  const polls = Array.from({ length: 12 }, () => greedy!.request("/v1/task?wait=2"));
+  await expect.poll(() => running.coordinator.connections).toBe(8);
+  expect(await other!.task(0)).toBeNull();
+  const statuses = (await Promise.all(polls)).map(({ status }) => status);
+  expect(statuses.filter((status) => status === 429)).toHaveLength(4);
+  expect(statuses.filter((status) => status === 204)).toHaveLength(8);
+  expect(await greedy!.task(0)).toBeNull();
+  await running.stop();
+});
+
+test("metrics, which are open, are read from the store once a second", async () => {
+  const running = await startFederation(join(folder, "metrics.db"), { rules: RULES });
+  const status = vi.spyOn(running.coordinator, "status");
+  const answers = await Promise.all(Array.from({ length: 30 }, () => fetch(`${running.url}/metrics`)));
+  expect(answers.every(({ ok }) => ok)).toBe(true);
+  // A slow machine may need more than one second.
+  expect(status.mock.calls.length).toBeLessThan(15);
+  await running.stop();
+});
+
+test("addresses of one network are one", () => {
+  for (const [address, network] of [
+    ["10.0.0.7", "10.0.0.7"],
+    ["::ffff:10.0.0.7", "10.0.0.7"],
+    ["2001:db8:0:7:1:2:3:4", "2001:db8:0:7::/64"],
+    ["2001:0db8::7:ffff:2:3:4", "2001:db8:0:7::/64"],
+    ["fe80::1%eth0", "fe80:0:0:0::/64"],
+    ["::1", "0:0:0:0::/64"],
+    ["a proxy's word", "a proxy's word"],
+  ] as const)
+    expect(networkOf(address)).toBe(network);
 });

@@ -3,7 +3,7 @@ import type { IncomingMessage } from "node:http";
 import { Refusal } from "../protocol/index.ts";
 import type { Coordinator } from "./coordinator.ts";
 import type { Hooks } from "./hooks.ts";
-import { type Limits, RateLimiter } from "./limits.ts";
+import { type Limits, networkOf, RateLimiter } from "./limits.ts";
 import { Metrics } from "./metrics.ts";
 
 /** What HTTP and sockets of one server share. */
@@ -47,7 +47,7 @@ export class Service {
   /** @throws Refusal `rate-limited`, or `unavailable` where the server is stopping. */
   admitAddress(address: string): void {
     if (this.stopping.aborted) throw new Refusal("unavailable", "the coordinator is stopping");
-    if (!this.addresses.take(address)) throw new Refusal("rate-limited", "too many messages come from this address");
+    if (!this.addresses.take(networkOf(address))) throw new Refusal("rate-limited", "too many messages come from this address");
   }
 
   /** @throws Refusal `rate-limited`. */
@@ -59,6 +59,8 @@ export class Service {
   refusalOf(error: unknown, kind: string): Refusal {
     const refusal = error instanceof Refusal ? error : new Refusal("internal", "something went wrong in the coordinator");
     this.metrics.count("kinglet_messages_total", { kind, result: refusal.reason });
+    // Whoever sends too much must not fill the disk, too.
+    if (refusal.reason === "rate-limited") return refusal;
     if (refusal === error) this.hooks.log({ event: "refused", level: "warn", kind, reason: refusal.reason, message: refusal.message });
     else this.hooks.log({ event: "failed", level: "error", kind, message: error instanceof Error ? error.message : String(error) });
     return refusal;
