@@ -1,5 +1,6 @@
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
+import { request } from "node:http";
 import { connect } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -13,6 +14,7 @@ import {
   frameOf,
   inventedFrame,
   KEYS,
+  reasonOf,
   type Running,
   startFederation,
   statusOf,
@@ -182,14 +184,35 @@ test("who sends too much waits, and others do not", async () => {
 
 test("one client does not take everybody's connections", async () => {
   const running = await startFederation(join(folder, "seats.db"), { rules: RULES });
-  const [greedy, other] = await enrolAll(running.url, 2);
-  const polls = Array.from({ length: 12 }, () => greedy!.request("/v1/task?wait=2"));
-  await expect.poll(() => running.coordinator.connections).toBe(8);
-  expect(await other!.task(0)).toBeNull();
-  const statuses = (await Promise.all(polls)).map(({ status }) => status);
-  expect(statuses.filter((status) => status === 429)).toHaveLength(4);
-  expect(statuses.filter((status) => status === 204)).toHaveLength(8);
-  expect(await greedy!.task(0)).toBeNull();
+  const [greedy, ...others] = await enrolAll(running.url, 3);
+  const statuses: number[] = [];
+  const polls = Array.from({ length: 12 }, async () => statuses.push((await greedy!.request("/v1/task?wait=60")).status));
+  await expect.poll(() => statuses, { timeout: 20_000 }).toEqual([429, 429, 429, 429]);
+  expect(running.coordinator.connections).toBe(8);
+  // The others make the round whole: all hear of it, and make place.
+  await tasksOf(others);
+  await Promise.all(polls);
+  await tasksOf([greedy!]);
+  await running.stop();
+});
+
+test("one client does not fill the memory with updates that never end", async () => {
+  const running = await startFederation(join(folder, "bodies.db"), { rules: { ...RULES, ready: 1 } });
+  const [client] = await enrolAll(running.url, 1);
+  const [task] = await tasksOf([client!]);
+  const frame = inventedFrame(task!, 1, running.coordinator.model.form.length);
+  const headers = { authorization: `Bearer ${client!.credential}`, "content-length": frame.length };
+  const begun = Array.from({ length: 5 }, () => {
+    const sending = request(`${running.url}/v1/rounds/1/update`, { method: "POST", headers }).on("error", () => {});
+    sending.write(frame.subarray(0, 1));
+    return { sending, status: once(sending, "response").then(([{ statusCode }]) => statusCode as number) };
+  });
+  const refused: number[] = [];
+  for (const { status } of begun) void status.then((code) => refused.push(code)).catch(() => {});
+  await expect.poll(() => refused, { timeout: 20_000 }).toEqual([429, 429, 429]);
+  // Those that were given up make place.
+  for (const { sending } of begun) sending.destroy();
+  await expect.poll(() => reasonOf(client!.submit(1, frame)), { timeout: 20_000 }).toBeNull();
   await running.stop();
 });
 

@@ -97,8 +97,9 @@ export function federationApp(service: Service): Hono<Env> {
     return answer === null ? c.body(null, 204) : c.json(answer);
   });
   app.post("/v1/rounds/:round/update", anyClient, limited(mostUpdateBytes(coordinator.model.form)), async (c) => {
-    const frame = new Uint8Array(await c.req.arrayBuffer());
-    await coordinator.submit(c.get("client"), number(c, "round"), frame);
+    const client = c.get("client");
+    const frame = new Uint8Array(await service.reading(client, () => c.req.arrayBuffer()));
+    await coordinator.submit(client, number(c, "round"), frame);
     metrics.count("kinglet_update_bytes_total", {}, frame.length);
     return c.json({ accepted: true });
   });

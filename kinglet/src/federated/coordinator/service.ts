@@ -6,6 +6,9 @@ import type { Hooks } from "./hooks.ts";
 import { type Limits, networkOf, RateLimiter } from "./limits.ts";
 import { Metrics } from "./metrics.ts";
 
+/** Updates that a client may be sending at a time: each takes as much memory as the model, for as long as a request may last. */
+const MOST_BODIES = 2;
+
 /** What HTTP and sockets of one server share. */
 export class Service {
   readonly coordinator: Coordinator;
@@ -15,6 +18,7 @@ export class Service {
   private readonly clients: RateLimiter;
   private readonly addresses: RateLimiter;
   private readonly behindProxy: boolean;
+  private readonly bodies = new Map<number, number>();
   private readonly stop = new AbortController();
 
   constructor(coordinator: Coordinator, limits: Limits, hooks: Hooks, behindProxy: boolean) {
@@ -53,6 +57,20 @@ export class Service {
   /** @throws Refusal `rate-limited`. */
   admitClient(client: number): void {
     if (!this.clients.take(String(client))) throw new Refusal("rate-limited", `client ${client} sends too many messages`);
+  }
+
+  /** Reads a long message of a client. @throws Refusal `rate-limited` while it is sending others. */
+  async reading<T>(client: number, read: () => Promise<T>): Promise<T> {
+    const before = this.bodies.get(client) ?? 0;
+    if (before >= MOST_BODIES) throw new Refusal("rate-limited", `client ${client} sends more than ${MOST_BODIES} updates at a time`);
+    this.bodies.set(client, before + 1);
+    try {
+      return await read();
+    } finally {
+      const left = this.bodies.get(client)! - 1;
+      if (left === 0) this.bodies.delete(client);
+      else this.bodies.set(client, left);
+    }
   }
 
   /** What the sender hears of an error, and what is counted and logged of it. */
