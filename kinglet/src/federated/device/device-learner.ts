@@ -63,7 +63,8 @@ export class DeviceLearner implements Learner {
       const expected = layoutOf(deviceLearning(network).step);
       if (about.layout !== expected.fingerprint || about.parameters !== expected.length)
         throw new KingletError("bad-input", "the device has the firmware of another network", { hint: "Compile this federation's network for it." });
-      if (about.samples > MOST_SAMPLES) throw new KingletError("bad-input", `the device has ${about.samples} samples, and at most ${MOST_SAMPLES} can be named`);
+      if (about.samples > MOST_SAMPLES)
+        throw new KingletError("bad-input", `the device has ${about.samples} samples, and at most ${MOST_SAMPLES} can be named`);
       if (about.samples === 0) throw new KingletError("bad-input", "the device has no samples yet");
       return new DeviceLearner(link, local, about);
     } catch (error) {
