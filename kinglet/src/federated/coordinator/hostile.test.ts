@@ -14,8 +14,10 @@ import {
   frameOf,
   inventedFrame,
   KEYS,
+  largePlan,
   reasonOf,
   type Running,
+  sleep,
   startFederation,
   statusOf,
   tasksOf,
@@ -213,6 +215,22 @@ test("one client does not fill the memory with updates that never end", async ()
   // Those that were given up make place.
   for (const { sending } of begun) sending.destroy();
   await expect.poll(() => reasonOf(client!.submit(1, frame)), { timeout: 20_000 }).toBeNull();
+  await running.stop();
+});
+
+test("who asks for models and does not read them is cut off", async () => {
+  const running = await startFederation(join(folder, "quiet.db"), { rules: RULES, plan: largePlan(), limits: { quietSeconds: 0.5 } });
+  const [client] = await enrolAll(running.url, 1);
+  const socket = connect(Number(new URL(running.url).port), "127.0.0.1").on("error", () => {});
+  const asked = 40;
+  socket.pause();
+  socket.write(`GET /v1/network HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${client!.credential}\r\n\r\n`.repeat(asked));
+  await sleep(3000);
+  let bytes = 0;
+  socket.on("data", (data) => (bytes += data.length));
+  socket.resume();
+  await once(socket, "close");
+  expect(bytes).toBeLessThan(asked * running.coordinator.model.network.length);
   await running.stop();
 });
 

@@ -14,6 +14,8 @@ export interface Limits {
   readonly address: Rate;
   /** For a whole request, however slowly it comes. */
   readonly requestSeconds: number;
+  /** For a connection on which nothing moves: whoever does not read its answers keeps them in memory. Longer than a task is waited for. */
+  readonly quietSeconds: number;
   /** For a socket's first message. */
   readonly helloSeconds: number;
   readonly connections: number;
@@ -23,6 +25,7 @@ export const DEFAULT_LIMITS: Limits = {
   client: { perSecond: 5, burst: 50 },
   address: { perSecond: 100, burst: 1000 },
   requestSeconds: 120,
+  quietSeconds: 150,
   helloSeconds: 5,
   connections: 20_000,
 };
