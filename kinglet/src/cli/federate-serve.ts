@@ -41,6 +41,7 @@ interface ServeOptions extends CommonOptions, LearningOptions {
   readonly ready: number;
   readonly minimum: number;
   readonly spare: number;
+  readonly mostSamples: number;
   readonly deadline: number;
   readonly behindProxy?: boolean;
   readonly log?: string;
@@ -122,8 +123,8 @@ function stopAsked(io: Io): Promise<void> {
 
 async function serveProject(given: string | undefined, options: ServeOptions, io: Io): Promise<void> {
   const folder = given ?? io.folder ?? ".";
-  const { rounds, share, ready, minimum, spare, deadline } = options;
-  const rules: RoundRules = { ...DEFAULT_RULES, rounds, share, ready, minimum, spare, seconds: deadline };
+  const { rounds, share, ready, minimum, spare, mostSamples, deadline } = options;
+  const rules: RoundRules = { ...DEFAULT_RULES, rounds, share, ready, minimum, spare, mostSamples, seconds: deadline };
   const plan = await planOf(folder, options);
   const keys = await projectKeysOrNew(folder);
   const store = options.store ?? join(folder, FEDERATION_FOLDER, STORE_FILE);
@@ -184,6 +185,7 @@ export function addServe(federate: Command, io: Io): void {
     .option("--ready <n>", "clients without whom no round begins", positive, DEFAULT_RULES.ready)
     .option("--minimum <n>", "updates without which a round is given up", positive, DEFAULT_RULES.minimum)
     .addOption(new Option("--spare <factor>", "clients asked for each update wanted").argParser(above(1, 10, true)).default(DEFAULT_RULES.spare))
+    .option("--most-samples <n>", "a client with more counts as one with so many", positive, DEFAULT_RULES.mostSamples)
     .addOption(new Option("--deadline <seconds>", "of a round").argParser(above(0, 1e6, false)).default(DEFAULT_RULES.seconds))
     .option("--behind-proxy", "take clients' addresses from X-Forwarded-For")
     .option("--log <file>", "a line of JSON for each event is added to it")

@@ -109,6 +109,7 @@ test("a project is served, watched, paused, exported, and goes on where it was",
 test("wrong words and addresses are told", async () => {
   expect((await kinglet("federate", "serve", "--clip", "1")).err).toMatch(/privacy needs both --clip and --noise/);
   expect((await kinglet("federate", "serve", "--spare", "0.5")).code).toBe(2);
+  expect((await kinglet("federate", "serve", "--most-samples", "0")).code).toBe(2);
   expect((await kinglet("federate", "status", "http://127.0.0.1:1")).err).toMatch(/no coordinator answers there/);
   expect((await commandsIn({ folder })("federate", "status", "http://127.0.0.1:1")).err).toMatch(/has no key yet/);
 });

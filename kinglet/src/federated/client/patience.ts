@@ -1,5 +1,5 @@
 import { KingletError } from "../../base/index.ts";
-import { Refusal } from "../protocol/index.ts";
+import { Refusal, type RefusalReason } from "../protocol/index.ts";
 
 /** @throws KingletError `interrupted` once a person wants to stop. */
 export function checkStop(signal: AbortSignal): void {
@@ -29,9 +29,11 @@ function backOffMs(failures: number): number {
   return Math.min(MOST_MS, FIRST_MS * 2 ** failures) * (0.5 + 0.5 * Math.random());
 }
 
+const PASSING: readonly RefusalReason[] = ["internal", "unavailable", "rate-limited"];
+
 /** Whether the same message may succeed later: nobody answered, or the coordinator says so. */
 function isPassing(error: unknown): boolean {
-  if (error instanceof Refusal) return ["internal", "unavailable", "rate-limited", "slow"].includes(error.reason);
+  if (error instanceof Refusal) return PASSING.includes(error.reason);
   return !(error instanceof KingletError);
 }
 

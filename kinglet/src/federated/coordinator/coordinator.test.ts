@@ -174,6 +174,21 @@ test("rounds end with enough updates, at their deadline, or without a version", 
   await running.stop();
 });
 
+test("a clock that is set back makes no round longer", async () => {
+  let time = Date.now();
+  const running = await start({ rules: { ...ALL_AT_ONCE, ready: 2, rounds: 1 }, hooks: { now: () => time } });
+  const clients = await enrolAll(running.url, 2);
+  const [task] = await tasksOf(clients);
+  await clients[0]!.submit(1, inventedFrame(task!, 1, running.coordinator.model.form.length));
+  time -= 1_800_000;
+  await running.coordinator.resume();
+  await expect.poll(async () => (await statusOf(running.url, KEYS)).rounds[0]!.deadline, PATIENTLY).toBe(time + 60_000);
+  time += 60_000;
+  await running.coordinator.resume();
+  await expect.poll(async () => (await statusOf(running.url, KEYS)).rounds[0]!.status, PATIENTLY).toBe("closed");
+  await running.stop();
+});
+
 test("paused, no round begins; the privacy budget ends the federation", async () => {
   const privacy = { clip: 1, noise: 1, delta: 1e-3, budget: 12 };
   const running = await start({ plan: tinyPlan({ privacy }), rules: { ...ALL_AT_ONCE, ready: 2, rounds: 50 } });
@@ -196,6 +211,20 @@ test("paused, no round begins; the privacy budget ends the federation", async ()
   expect(running.events.at(-1)).toMatchObject({ event: "finished", why: "the privacy budget is spent" });
   await running.stop();
   await expect(start({ plan: tinyPlan({ privacy, strategy: STRATEGIES.median }) })).rejects.toThrow(/for the mean of updates alone/);
+});
+
+test("a credential of one store is none in another of the same project", async () => {
+  const before = await start();
+  const [old] = await enrolAll(before.url, 1);
+  expect((await old!.request("/v1/project")).status).toBe(200);
+  await before.stop();
+  const running = await start();
+  const [own] = await enrolAll(running.url, 1);
+  expect(own!.client).toBe(old!.client);
+  old!.url = running.url;
+  expect(await reasonOf(old!.task(0))).toBe("unauthorized");
+  expect((await own!.request("/v1/project")).status).toBe(200);
+  await running.stop();
 });
 
 /** A socket, and what it has heard. */

@@ -111,14 +111,14 @@ export class Coordinator {
     const client = await this.store.enrol(claims, nonce, now);
     const { project } = this.model.description;
     this.hooks.log({ event: "enrolled", level: "info", client });
-    return { client, project, key: publicKey, credential: sign("credential", { project, client, expires: now + CREDENTIAL_MS }, secretKey) };
+    return { client, project, key: publicKey, credential: sign("credential", { project, client, nonce, expires: now + CREDENTIAL_MS }, secretKey) };
   }
 
   /** The client of a credential. @throws Refusal `malformed`, `wrong-project`, `unauthorized` or `expired`. */
   async identify(credential: string): Promise<number> {
     const claims = this.opened("credential", credential);
     checkTime(claims, this.hooks.now(), "credential");
-    if (!(await this.store.hasClient(claims.client))) throw new Refusal("unauthorized", `client ${claims.client} is not enrolled here`);
+    if (!(await this.store.hasClient(claims.client, claims.nonce))) throw new Refusal("unauthorized", `client ${claims.client} is not enrolled here`);
     return claims.client;
   }
 
@@ -134,7 +134,7 @@ export class Coordinator {
     return found;
   }
 
-  /** Takes a connection of a client in; what it is to hear goes to `listener`. */
+  /** Takes a connection of a client in; what it is to hear goes to `listener`. @throws what `Presence.sit` throws. */
   sit(client: number, listener: Listener): Seat {
     return this.presence.sit(client, listener);
   }

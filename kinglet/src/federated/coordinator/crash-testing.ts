@@ -114,7 +114,7 @@ async function audit(
     const stream = (async function* () {
       yield* frames;
     })();
-    ({ model: version, memory } = await model.next(version, memory, stream, { round, clients: 0, time: 0 }));
+    ({ model: version, memory } = await model.next(version, memory, stream, { round, clients: 0, time: 0, mostSamples: ALL_AT_ONCE.mostSamples }));
   }
   return {
     closed: closed.length,

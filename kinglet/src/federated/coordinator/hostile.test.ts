@@ -1,9 +1,10 @@
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
-import { connect } from "node:net";
+import { request } from "node:http";
+import { connect, type Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { Xorshift32 } from "../../base/index.ts";
 import { newProjectKeys, projectOf, sign, type Task } from "../index.ts";
 import {
@@ -13,11 +14,15 @@ import {
   frameOf,
   inventedFrame,
   KEYS,
+  largePlan,
+  reasonOf,
   type Running,
+  sleep,
   startFederation,
   statusOf,
   tasksOf,
 } from "./coordinator-testing.ts";
+import { networkOf } from "./limits.ts";
 
 let folder = "";
 beforeAll(async () => {
@@ -54,7 +59,7 @@ function attacks({
   const numbers = (value: number): Uint8Array => frameOf(task, new Float32Array(length).fill(value), 1, 1);
   const bytes = (random: Xorshift32, count: number): Uint8Array => Uint8Array.from({ length: count }, () => random.int(0, 255));
   const enrol = (body: string): Attack => ({ path: "/v1/enrol", init: { method: "POST", body } });
-  const claims = { project: projectOf(KEYS.publicKey), client: 2, expires: Date.now() + 1e6 };
+  const claims = { project: projectOf(KEYS.publicKey), client: 2, nonce: "ab".repeat(16), expires: Date.now() + 1e6 };
   const text = (random: Xorshift32): string => new TextDecoder().decode(bytes(random, random.int(0, 60)));
   return [
     // Malformed: a bit elsewhere, cut short, anything at all.
@@ -133,6 +138,9 @@ test("thousands of hostile messages change nothing of a round", async () => {
   await calm.stop();
 });
 
+/** Unlike `once` it does not fail where the other end hung up with a reset. */
+const closed = (socket: Socket): Promise<void> => new Promise((done) => socket.once("close", () => done()));
+
 /** Sends a part of a request and then a byte now and then. Gives what was answered before the server hung up. */
 async function drip({ url }: Running, head: string): Promise<string> {
   const socket = connect(Number(new URL(url).port), "127.0.0.1");
@@ -141,14 +149,15 @@ async function drip({ url }: Running, head: string): Promise<string> {
   socket.on("error", () => {});
   socket.write(head);
   const timer = setInterval(() => socket.write("a"), 50);
-  await once(socket, "close").finally(() => clearInterval(timer));
+  await closed(socket);
+  clearInterval(timer);
   return heard;
 }
 
 test("who sends byte by byte is cut off, and holds nobody up", async () => {
   const running = await startFederation(join(folder, "slow.db"), { rules: RULES, limits: { requestSeconds: 1, helloSeconds: 0.5 } });
-  const clients = await enrolAll(running.url, 3);
-  const credential = clients[0]!.credential;
+  const [slowOne, ...clients] = await enrolAll(running.url, 4);
+  const { credential } = slowOne!;
   const post = `POST /v1/rounds/1/update HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${credential}\r\ncontent-length: 300\r\n\r\n`;
   const upgrade =
     "GET /v1/socket HTTP/1.1\r\nhost: x\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\nsec-websocket-key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n";
@@ -174,5 +183,80 @@ test("who sends too much waits, and others do not", async () => {
   const narrow = await startFederation(join(folder, "narrow.db"), { rules: RULES, limits: { address: { perSecond: 0.001, burst: 3 } } });
   const health = await Promise.all(Array.from({ length: 10 }, () => fetch(`${narrow.url}/healthz`)));
   expect(health.filter(({ status }) => status === 429)).toHaveLength(7);
+  // Counted, and not written down each time.
+  expect(narrow.events).toEqual([]);
   await narrow.stop();
+});
+
+test("one client does not take everybody's connections", async () => {
+  const running = await startFederation(join(folder, "seats.db"), { rules: RULES });
+  const [greedy, ...others] = await enrolAll(running.url, 3);
+  const statuses: number[] = [];
+  const polls = Array.from({ length: 12 }, async () => statuses.push((await greedy!.request("/v1/task?wait=60")).status));
+  await expect.poll(() => statuses, { timeout: 20_000 }).toEqual([429, 429, 429, 429]);
+  expect(running.coordinator.connections).toBe(8);
+  // The others make the round whole: all hear of it, and make place.
+  await tasksOf(others);
+  await Promise.all(polls);
+  await tasksOf([greedy!]);
+  await running.stop();
+});
+
+test("one client does not fill the memory with updates that never end", async () => {
+  const running = await startFederation(join(folder, "bodies.db"), { rules: { ...RULES, ready: 1 } });
+  const [client] = await enrolAll(running.url, 1);
+  const [task] = await tasksOf([client!]);
+  const frame = inventedFrame(task!, 1, running.coordinator.model.form.length);
+  const headers = { authorization: `Bearer ${client!.credential}`, "content-length": frame.length };
+  const begun = Array.from({ length: 5 }, () => {
+    const sending = request(`${running.url}/v1/rounds/1/update`, { method: "POST", headers }).on("error", () => {});
+    sending.write(frame.subarray(0, 1));
+    return { sending, status: once(sending, "response").then(([{ statusCode }]) => statusCode as number) };
+  });
+  const refused: number[] = [];
+  for (const { status } of begun) void status.then((code) => refused.push(code)).catch(() => {});
+  await expect.poll(() => refused, { timeout: 20_000 }).toEqual([429, 429, 429]);
+  // Those that were given up make place.
+  for (const { sending } of begun) sending.destroy();
+  await expect.poll(() => reasonOf(client!.submit(1, frame)), { timeout: 20_000 }).toBeNull();
+  await running.stop();
+});
+
+test("who asks for models and does not read them is cut off", async () => {
+  const running = await startFederation(join(folder, "quiet.db"), { rules: RULES, plan: largePlan(), limits: { quietSeconds: 0.5 } });
+  const [client] = await enrolAll(running.url, 1);
+  const socket = connect(Number(new URL(running.url).port), "127.0.0.1").on("error", () => {});
+  const asked = 40;
+  socket.pause();
+  socket.write(`GET /v1/network HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${client!.credential}\r\n\r\n`.repeat(asked));
+  await sleep(3000);
+  let bytes = 0;
+  socket.on("data", (data) => (bytes += data.length));
+  socket.resume();
+  await closed(socket);
+  expect(bytes).toBeLessThan(asked * running.coordinator.model.network.length);
+  await running.stop();
+});
+
+test("metrics, which are open, are read from the store once a second", async () => {
+  const running = await startFederation(join(folder, "metrics.db"), { rules: RULES });
+  const status = vi.spyOn(running.coordinator, "status");
+  const answers = await Promise.all(Array.from({ length: 30 }, () => fetch(`${running.url}/metrics`)));
+  expect(answers.every(({ ok }) => ok)).toBe(true);
+  // A slow machine may need more than one second.
+  expect(status.mock.calls.length).toBeLessThan(15);
+  await running.stop();
+});
+
+test("addresses of one network are one", () => {
+  for (const [address, network] of [
+    ["10.0.0.7", "10.0.0.7"],
+    ["::ffff:10.0.0.7", "10.0.0.7"],
+    ["2001:db8:0:7:1:2:3:4", "2001:db8:0:7::/64"],
+    ["2001:0db8::7:ffff:2:3:4", "2001:db8:0:7::/64"],
+    ["fe80::1%eth0", "fe80:0:0:0::/64"],
+    ["::1", "0:0:0:0::/64"],
+    ["a proxy's word", "a proxy's word"],
+  ] as const)
+    expect(networkOf(address)).toBe(network);
 });

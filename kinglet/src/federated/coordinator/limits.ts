@@ -1,3 +1,5 @@
+import { isIPv6 } from "node:net";
+
 /** How often somebody may come: `burst` times at once, and `perSecond` times a second in the long run. */
 export interface Rate {
   readonly perSecond: number;
@@ -12,6 +14,8 @@ export interface Limits {
   readonly address: Rate;
   /** For a whole request, however slowly it comes. */
   readonly requestSeconds: number;
+  /** For a connection on which nothing moves: whoever does not read its answers keeps them in memory. Longer than a task is waited for. */
+  readonly quietSeconds: number;
   /** For a socket's first message. */
   readonly helloSeconds: number;
   readonly connections: number;
@@ -21,9 +25,21 @@ export const DEFAULT_LIMITS: Limits = {
   client: { perSecond: 5, burst: 50 },
   address: { perSecond: 100, burst: 1000 },
   requestSeconds: 120,
+  quietSeconds: 150,
   helloSeconds: 5,
   connections: 20_000,
 };
+
+/** Whoever has one IPv6 address has 2^64 of them, so those with the same first half are one; IPv4 in IPv6 is IPv4. */
+export function networkOf(address: string): string {
+  if (!isIPv6(address)) return address;
+  const mapped = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(address);
+  if (mapped !== null) return mapped[1]!;
+  const [head, tail] = address.split("::").map((half) => half.split(":").filter((word) => word !== ""));
+  const zeros = tail === undefined ? [] : Array.from({ length: 8 - head!.length - tail.length }, () => "0");
+  const words = [...head!, ...zeros, ...(tail ?? [])].slice(0, 4);
+  return `${words.map((word) => Number.parseInt(word, 16).toString(16)).join(":")}::/64`;
+}
 
 /** Keys beyond this are forgotten, those who have waited longest first. */
 const MOST_KEYS = 50_000;

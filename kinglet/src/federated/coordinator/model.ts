@@ -4,7 +4,7 @@ import { LocalTrainer } from "../local.ts";
 import { secureNoise } from "../privacy.ts";
 import { decodeUpdate, type Description, type ProjectKeys, projectOf, sha256Hex, sign, type UpdateForm, updateNumbers } from "../protocol/index.ts";
 import { beginningState, Round, type RoundState } from "../round.ts";
-import { type FederationPlan, localTraining } from "./plan.ts";
+import { countedFor, type FederationPlan, localTraining, type RoundRules } from "./plan.ts";
 import type { Memory, StoredModel, StoredRound } from "./store.ts";
 
 const CLIP = "clip";
@@ -77,7 +77,7 @@ export class FederatedModel {
     base: StoredModel,
     memory: Memory,
     frames: AsyncIterable<{ readonly client: number; readonly frame: Uint8Array }>,
-    about: { readonly round: StoredRound; readonly clients: number; readonly time: number },
+    about: { readonly round: StoredRound; readonly clients: number; readonly time: number } & Pick<RoundRules, "mostSamples">,
   ): Promise<{ readonly model: StoredModel; readonly memory: Memory }> {
     const combining = new Round(this.plan, this.parametersOf(base), this.stateOf(base, memory), {
       clients: about.clients,
@@ -86,10 +86,12 @@ export class FederatedModel {
     });
     for await (const { client, frame } of frames) {
       const decoded = decodeUpdate(frame, this.form);
-      combining.add({ client, samples: decoded.samples, steps: decoded.steps, ...updateNumbers(decoded, this.form) });
+      combining.add({ client, ...countedFor(decoded, this.plan.local, about.mostSamples), ...updateNumbers(decoded, this.form) });
     }
     const { parameters, state } = combining.finish();
-    if (!parameters.every(Number.isFinite)) throw new KingletError("check-failed", "the updates of a round make numbers that are not finite");
+    // What is remembered, too: one square that is infinite would hold its parameter still for ever.
+    if (![parameters, state.control ?? [], ...state.server.values()].every((numbers) => numbers.every(Number.isFinite)))
+      throw new KingletError("check-failed", "the updates of a round make numbers that are not finite");
     const kept = [...state.server].map(([name, data]): [string, Uint8Array] => [SERVER + name, bytesOf(data)]);
     return {
       model: this.stored(base.version + 1, parameters, state.control, about.time),

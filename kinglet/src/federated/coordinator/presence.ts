@@ -1,4 +1,4 @@
-import type { ServerMessage } from "../protocol/index.ts";
+import { Refusal, type ServerMessage } from "../protocol/index.ts";
 
 /** What a client hears while it is there. */
 export type Listener = (message: ServerMessage) => void;
@@ -16,6 +16,9 @@ interface Place {
   readyUntil: number;
 }
 
+/** Connections of one client: some may have died without a word. */
+const MOST_SEATS = 8;
+
 /** Who is connected and ready. Nothing of it is durable: after a restart clients connect again. */
 export class Presence {
   private readonly places = new Map<number, Place>();
@@ -27,8 +30,10 @@ export class Presence {
     this.onReady = onReady;
   }
 
+  /** @throws Refusal `rate-limited` where the client has too many connections already: it would take those of others. */
   sit(client: number, listener: Listener): Seat {
     const place = this.places.get(client) ?? { seats: new Map(), readyUntil: 0 };
+    if (place.seats.size >= MOST_SEATS) throw new Refusal("rate-limited", `client ${client} has ${MOST_SEATS} connections, the most that it may`);
     this.places.set(client, place);
     const key = {};
     const seat = { ready: false, listener };

@@ -6,14 +6,18 @@ import type { StoredRound } from "./store.ts";
 const ROUND: StoredRound = { round: 1, version: 0, status: "open", opened: 0, deadline: 100, ended: null, wanted: 4, selected: 6, ready: 9 };
 
 test("a round waits, closes or is given up", () => {
-  const after = (asked: number, answered: number, now: number): string =>
-    verdict(ROUND, { asked, answered, declined: 6 - asked - answered, bytes: 0 }, 2, now);
+  const after = (asked: number, answered: number, now: number, isPrivate = false): string =>
+    verdict(ROUND, { asked, answered, declined: 6 - asked - answered, bytes: 0 }, { minimum: 2, isPrivate }, now);
   expect(after(6, 0, 0)).toBe("wait");
   expect(after(3, 3, 99)).toBe("wait");
   // As many as were wanted, or nobody is left, or the time is over.
   expect(after(2, 4, 0)).toBe("close");
   expect(after(0, 2, 0)).toBe("close");
   expect(after(4, 2, 100)).toBe("close");
+  // With privacy nobody's answer keeps another one's out.
+  expect(after(1, 5, 0, true)).toBe("wait");
+  expect(after(0, 5, 0, true)).toBe("close");
+  expect(after(1, 5, 100, true)).toBe("close");
   // The same with too few.
   expect(after(0, 1, 0)).toBe("give up");
   expect(after(5, 1, 100)).toBe("give up");

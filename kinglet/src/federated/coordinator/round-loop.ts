@@ -9,9 +9,17 @@ import type { FederationPlan, RoundRules } from "./plan.ts";
 import type { Presence } from "./presence.ts";
 import type { RoundCounts, Store, StoredRound } from "./store.ts";
 
-/** What becomes of an open round. */
-export function verdict(round: StoredRound, { asked, answered }: RoundCounts, minimum: number, now: number): "wait" | "close" | "give up" {
-  const over = answered >= round.wanted || asked === 0 || now >= round.deadline;
+/**
+ * What becomes of an open round. With privacy it waits for everybody who was asked: if the first answers ended it, whether one client takes
+ * part would decide whether another one does, and a client could change the sum by more than the one length that is counted.
+ */
+export function verdict(
+  round: StoredRound,
+  { asked, answered }: RoundCounts,
+  { minimum, isPrivate }: { readonly minimum: number; readonly isPrivate: boolean },
+  now: number,
+): "wait" | "close" | "give up" {
+  const over = (answered >= round.wanted && !isPrivate) || asked === 0 || now >= round.deadline;
   if (!over) return "wait";
   return answered >= minimum ? "close" : "give up";
 }
@@ -65,10 +73,16 @@ export class RoundLoop {
 
   /** An open round has the time of a whole one from now on: that nobody was here is not its clients' fault. */
   async begin(): Promise<void> {
-    const { store, rules, hooks } = this.around;
+    const { store } = this.around;
     const open = await store.openRound();
-    if (open !== null) await store.extend(open.round, hooks.now() + 1000 * rules.seconds);
+    if (open !== null) await store.setDeadline(open.round, this.latestDeadline());
     this.wake();
+  }
+
+  /** Of a round that begins now. */
+  private latestDeadline(): number {
+    const { rules, hooks } = this.around;
+    return hooks.now() + Math.ceil(1000 * rules.seconds);
   }
 
   /** Something has changed: looks what is to do, one look at a time. */
@@ -104,25 +118,31 @@ export class RoundLoop {
   }
 
   private async advance(): Promise<void> {
-    const { store, rules, hooks } = this.around;
+    const { store, plan, rules, hooks } = this.around;
     const open = await store.openRound();
     if (open === null) return await this.beginRound();
     const counts = await store.counts(open.round);
-    const what = verdict(open, counts, rules.minimum, hooks.now());
-    if (what === "wait") this.sleep(open.deadline - hooks.now());
-    else if (what === "close") await this.closeRound(open, counts);
-    else await this.giveUp(open, `${counts.answered} of at least ${rules.minimum} updates came`);
+    const what = verdict(open, counts, { minimum: rules.minimum, isPrivate: plan.privacy !== undefined }, hooks.now());
+    if (what === "wait") {
+      // Where the clock was set back, the round must not last as much longer.
+      const deadline = Math.min(open.deadline, this.latestDeadline());
+      if (deadline < open.deadline) await store.setDeadline(open.round, deadline);
+      this.sleep(deadline - hooks.now());
+    }
+    if (what === "close") await this.closeRound(open, counts);
+    if (what === "give up") await this.giveUp(open, `${counts.answered} of at least ${rules.minimum} updates came`);
   }
 
   private async closeRound(open: StoredRound, { answered, bytes }: RoundCounts): Promise<void> {
-    const { store, model, hooks } = this.around;
+    const { store, model, rules, hooks } = this.around;
+    const { mostSamples } = rules;
     const [base, memory, clients] = [(await store.model(open.version))!, await store.memory(), await store.clientCount()];
     const left = await store.askedClients(open.round);
     const time = hooks.now();
     // Updates that cannot be combined never will be; any other trouble leaves the round as it is, for another try.
     let failure: KingletError | undefined;
     const closed = await store
-      .closeRound(open, time, (frames) => model.next(base, memory, frames, { round: open, clients, time }))
+      .closeRound(open, time, (frames) => model.next(base, memory, frames, { round: open, clients, time, mostSamples }))
       .catch((error: unknown) => {
         if (!(error instanceof KingletError)) throw error;
         failure = error;
@@ -164,14 +184,16 @@ export class RoundLoop {
     const version = await store.newestVersion();
     if (version >= rules.rounds) return await this.finish(version, "all rounds are done");
     const now = hooks.now();
+    this.restUntil = Math.min(this.restUntil, now + 1000 * rules.restSeconds);
     if (now < this.restUntil) return this.sleep(this.restUntil - now);
     const ready = presence.ready();
     if (ready.length < Math.max(rules.ready, rules.minimum)) return;
-    const { wanted, selected } = roundSize(rules, ready.length);
+    // Whoever answers beyond those who are wanted would count with privacy, so none is asked to spare.
+    const { wanted, selected } = roundSize(plan.privacy === undefined ? rules : { ...rules, spare: 1 }, ready.length);
     if (plan.privacy !== undefined && (await this.wouldExceed(plan.privacy, selected / ready.length)))
       return await this.finish(version, "the privacy budget is spent");
     const clients = (plan.privacy === undefined ? draw : drawEach)(ready, selected);
-    const deadline = now + Math.ceil(1000 * rules.seconds);
+    const deadline = this.latestDeadline();
     const round = await store.beginRound({ version, opened: now, deadline, wanted, selected, ready: ready.length, clients });
     if (round === null) return this.wake();
     hooks.log({ event: "round begun", level: "info", ...about(round), version, ready: ready.length, selected, wanted });

@@ -47,6 +47,7 @@ export async function serveFederation(coordinator: Coordinator, options: ServerO
     getRequestListener(federationApp(service).fetch, { overrideGlobalObjects: false }),
   );
   server.maxConnections = limits.connections;
+  server.timeout = 1000 * limits.quietSeconds;
   const endSockets = serveSockets(server, service);
   await new Promise<void>((resolve, reject) => {
     server.once("error", reject);

@@ -3,8 +3,11 @@ import type { IncomingMessage } from "node:http";
 import { Refusal } from "../protocol/index.ts";
 import type { Coordinator } from "./coordinator.ts";
 import type { Hooks } from "./hooks.ts";
-import { type Limits, RateLimiter } from "./limits.ts";
+import { type Limits, networkOf, RateLimiter } from "./limits.ts";
 import { Metrics } from "./metrics.ts";
+
+/** Updates that a client may be sending at a time: each takes as much memory as the model, for as long as a request may last. */
+const MOST_BODIES = 2;
 
 /** What HTTP and sockets of one server share. */
 export class Service {
@@ -15,6 +18,7 @@ export class Service {
   private readonly clients: RateLimiter;
   private readonly addresses: RateLimiter;
   private readonly behindProxy: boolean;
+  private readonly bodies = new Map<number, number>();
   private readonly stop = new AbortController();
 
   constructor(coordinator: Coordinator, limits: Limits, hooks: Hooks, behindProxy: boolean) {
@@ -47,7 +51,7 @@ export class Service {
   /** @throws Refusal `rate-limited`, or `unavailable` where the server is stopping. */
   admitAddress(address: string): void {
     if (this.stopping.aborted) throw new Refusal("unavailable", "the coordinator is stopping");
-    if (!this.addresses.take(address)) throw new Refusal("rate-limited", "too many messages come from this address");
+    if (!this.addresses.take(networkOf(address))) throw new Refusal("rate-limited", "too many messages come from this address");
   }
 
   /** @throws Refusal `rate-limited`. */
@@ -55,10 +59,26 @@ export class Service {
     if (!this.clients.take(String(client))) throw new Refusal("rate-limited", `client ${client} sends too many messages`);
   }
 
+  /** Reads a long message of a client. @throws Refusal `rate-limited` while it is sending others. */
+  async reading<T>(client: number, read: () => Promise<T>): Promise<T> {
+    const before = this.bodies.get(client) ?? 0;
+    if (before >= MOST_BODIES) throw new Refusal("rate-limited", `client ${client} sends more than ${MOST_BODIES} updates at a time`);
+    this.bodies.set(client, before + 1);
+    try {
+      return await read();
+    } finally {
+      const left = this.bodies.get(client)! - 1;
+      if (left === 0) this.bodies.delete(client);
+      else this.bodies.set(client, left);
+    }
+  }
+
   /** What the sender hears of an error, and what is counted and logged of it. */
   refusalOf(error: unknown, kind: string): Refusal {
     const refusal = error instanceof Refusal ? error : new Refusal("internal", "something went wrong in the coordinator");
     this.metrics.count("kinglet_messages_total", { kind, result: refusal.reason });
+    // Whoever sends too much must not fill the disk, too.
+    if (refusal.reason === "rate-limited") return refusal;
     if (refusal === error) this.hooks.log({ event: "refused", level: "warn", kind, reason: refusal.reason, message: refusal.message });
     else this.hooks.log({ event: "failed", level: "error", kind, message: error instanceof Error ? error.message : String(error) });
     return refusal;

@@ -142,8 +142,9 @@ export class Store {
     return (await this.one("SELECT COUNT(*) AS count FROM clients"))!["count"] as number;
   }
 
-  async hasClient(client: number): Promise<boolean> {
-    return (await this.one("SELECT client FROM clients WHERE client = ?", [client])) !== undefined;
+  /** Whether the client enrolled here, with this nonce. */
+  async hasClient(client: number, nonce: string): Promise<boolean> {
+    return (await this.one("SELECT client FROM clients WHERE client = ? AND nonce = ?", [client, nonce])) !== undefined;
   }
 
   async newestVersion(): Promise<number> {
@@ -218,8 +219,8 @@ export class Store {
   }
 
   /** Gives an open round time until then. */
-  async extend(round: number, deadline: number): Promise<void> {
-    await this.database.run("UPDATE rounds SET deadline = ? WHERE round = ? AND status = 'open' AND deadline < ?", [deadline, round, deadline]);
+  async setDeadline(round: number, deadline: number): Promise<void> {
+    await this.database.run("UPDATE rounds SET deadline = ? WHERE round = ? AND status = 'open'", [deadline, round]);
   }
 
   /**

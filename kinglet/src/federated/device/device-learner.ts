@@ -11,6 +11,8 @@ import { headBytes, type Message, MESSAGES } from "./messages.ts";
 
 /** Samples that a device learns from between two answers: few, so that it is never long silent. */
 const LESSON_SAMPLES = 8;
+/** A lesson names its samples by 16 bits. */
+const MOST_SAMPLES = 2 ** 16;
 /** Whole floats of a message. */
 const PART_BYTES = MOST_PAYLOAD_BYTES - headBytes(MESSAGES.write) - ((MOST_PAYLOAD_BYTES - headBytes(MESSAGES.write)) % 4);
 
@@ -61,6 +63,8 @@ export class DeviceLearner implements Learner {
       const expected = layoutOf(deviceLearning(network).step);
       if (about.layout !== expected.fingerprint || about.parameters !== expected.length)
         throw new KingletError("bad-input", "the device has the firmware of another network", { hint: "Compile this federation's network for it." });
+      if (about.samples > MOST_SAMPLES)
+        throw new KingletError("bad-input", `the device has ${about.samples} samples, and at most ${MOST_SAMPLES} can be named`);
       if (about.samples === 0) throw new KingletError("bad-input", "the device has no samples yet");
       return new DeviceLearner(link, local, about);
     } catch (error) {

@@ -205,6 +205,12 @@ test("a silent device, numbers that are none, another network's, and training th
   await expect(open(other)).rejects.toThrow(/another network/);
 
   const layout = layoutOf(deviceLearning(network).step).fingerprint;
+  const many = answering(({ sequence }) => ({
+    code: MESSAGES.about.code,
+    sequence,
+    payload: encodeMessage("about", { ...about, layout, samples: 70_000 }),
+  }));
+  await expect(open(many)).rejects.toThrow(/70000 samples, and at most 65536/);
   const broken = answering(({ code, sequence, payload }) => {
     const reply = <M extends MessageName>(name: M, message: Message<M>): Frame => ({
       code: MESSAGES[name].code,

@@ -10,8 +10,8 @@ export const PublicKey = hex(32);
 const Enrolment = v.strictObject({ project: ProjectId, id: hex(16), uses: whole(1), expires: Time });
 export type Enrolment = v.InferOutput<typeof Enrolment>;
 
-/** Says which client this is. */
-const Credential = v.strictObject({ project: ProjectId, client: whole(1), expires: Time });
+/** Says which client this is; with the nonce of its enrolment, so that in another store of the same project it is nobody. */
+const Credential = v.strictObject({ project: ProjectId, client: whole(1), nonce: hex(16), expires: Time });
 export type Credential = v.InferOutput<typeof Credential>;
 
 /** Lets its holder see and steer the federation. */

@@ -21,7 +21,7 @@ import {
 
 const keys = newProjectKeys();
 const project = projectOf(keys.publicKey);
-const CREDENTIAL: Claims<"credential"> = { project, client: 7, expires: 1000 };
+const CREDENTIAL: Claims<"credential"> = { project, client: 7, nonce: "ab".repeat(16), expires: 1000 };
 
 function reasonOf(act: () => unknown): RefusalReason | null {
   try {
