@@ -57,10 +57,7 @@ export async function serveFederation(coordinator: Coordinator, options: ServerO
   } catch (cause) {
     service.beginStop();
     endSockets();
-    throw new KingletError("misuse", `cannot listen on port ${port}: ${(cause as Error).message}`, {
-      hint: "Another port: --port.",
-      cause,
-    });
+    throw new KingletError("misuse", `cannot listen on port ${port}: ${(cause as Error).message}`, { hint: "Take another port." });
   }
   return {
     port: (server.address() as AddressInfo).port,
