@@ -86,7 +86,7 @@ function eventText(event: LogEvent, goal: number): string | null {
   const { round, version, updates, bytes: sent, ms, why, message } = event;
   switch (event.event) {
     case "round begun":
-      return `round ${round}: ${count(Number(event["selected"]))} of ${plural(Number(event["ready"]), "ready client")} are asked`;
+      return `round ${round}: ${count(Number(event["selected"]))} of ${plural(Number(event["ready"]), "ready client")} asked`;
     case "round closed":
       return `round ${round}: ${plural(Number(updates), "update")}, ${bytes(Number(sent))}, ${(Number(ms) / 1000).toFixed(1)} s; version ${version} of ${goal}`;
     case "round given up":

@@ -84,7 +84,7 @@ test("a project is served, watched, paused, exported, and goes on where it was",
   expect((await kinglet("federate", "pause", first.url)).out).toMatch(/paused, version 1 of 2\n2 clients enrolled[\s\S]*Round {2}From version/);
   const stopped = await first.stop();
   expect(stopped).toMatchObject({ code: 0 });
-  expect(stopped.err).toMatch(/round 1: 2 of 2 ready clients are asked\nround 1: 2 updates, [\d,]+ bytes, .*; version 1 of 2/);
+  expect(stopped.err).toMatch(/round 1: 2 of 2 ready clients asked\nround 1: 2 updates, [\d,]+ bytes, .*; version 1 of 2/);
   expect(stopped.out).toMatch(/^Version 1 of 2\. Written: .*model\.federated\.kinglet/);
 
   const second = await serve(...words);

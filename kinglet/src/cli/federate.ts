@@ -37,7 +37,7 @@ import { addJoin } from "./federate-join.ts";
 import { above, compressionOf, type LearningOptions, learningFlags, privacyOf } from "./federate-learning.ts";
 import { addServe } from "./federate-serve.ts";
 import { writeFiles } from "./files.ts";
-import { bytes, count, plain } from "./format.ts";
+import { bytes, count, plain, plural } from "./format.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
 import { FEDERATED_FILE, projectName } from "./project-files.ts";
 import { percent } from "./train-text.ts";
@@ -191,6 +191,7 @@ async function run({ folder, config, dataset, how }: Stage, options: SimulateCli
 }
 
 function personalText(people: readonly PersonalReport[]): string {
+  if (people.length === 0) return "No client has enough samples to learn from some and be judged on others.";
   const { before, after } = personalAccuracy(people);
   return `On the samples that ${count(people.length)} clients kept back, ${percent(before)} are right, and ${percent(after)} with last layers of their own.`;
 }
@@ -215,7 +216,7 @@ async function simulateProject(given: string | undefined, options: SimulateCliOp
   try {
     const { result, clients, people } = await run({ folder, config, dataset, how }, options, io);
     const { accuracy, samples } = result.evaluation;
-    const personal = people === undefined ? {} : { personal: personalAccuracy(people) };
+    const personal = people === undefined || people.length === 0 ? {} : { personal: personalAccuracy(people) };
     const summary = { folder, clients, rounds: result.reports, accuracy, samples, ...personal };
     await writeFiles(
       new Map<string, string | Uint8Array>([
@@ -227,10 +228,10 @@ async function simulateProject(given: string | undefined, options: SimulateCliOp
     const sent = result.reports.reduce((sum, each) => sum + each.bytes, 0);
     answer(io, options, summary, () =>
       [
-        `After ${result.reports.length} rounds ${percent(accuracy)} of ${count(samples)} samples are right; clients sent ${bytes(sent)} in all.`,
+        `After ${plural(result.reports.length, "round")} ${percent(accuracy)} of ${count(samples)} samples are right; clients sent ${bytes(sent)} in all.`,
         ...(people === undefined ? [] : [personalText(people)]),
         `Written: ${plain(join(folder, FEDERATED_FILE))}, ${plain(join(folder, ROUNDS_FILE))}, ${plain(join(folder, PAGE_FILE))}`,
-        `Next: kinglet quantize ${plain(join(folder, FEDERATED_FILE))} --calibrate SAMPLES, kinglet compile`,
+        `Next: kinglet quantize ${plain(join(folder, FEDERATED_FILE))} --calibrate SAMPLES --out model.int8.kinglet, kinglet compile`,
       ].join("\n"),
     );
   } finally {

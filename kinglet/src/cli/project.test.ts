@@ -159,6 +159,8 @@ test("a federation learns from the project's data, and says what it cannot play"
   const masked = await kinglet("federate", "simulate", "--clients", "4", "--rounds", "2", "--share", "1", "--secure", "--personalise", "3");
   expect(masked.err.match(/4 clients sent .*, 4 added up in/g)).toHaveLength(2);
   expect(masked.out).toMatch(/samples that 4 clients kept back, .* with last layers of their own/);
+  const few = await kinglet("federate", "simulate", "--clients", "40", "--rounds", "1", "--share", "0.1", "--personalise", "1");
+  expect(few.out).toMatch(/^After 1 round .*\nNo client has enough samples/);
   for (const [wrong, why] of [
     [["--split", "label"], /possible are iid, label:N/],
     [["--compress", "top:2"], /possible are none, 8bit/],
@@ -166,7 +168,7 @@ test("a federation learns from the project's data, and says what it cannot play"
     [["--budget", "1"], /needs --clip and --noise/],
     [["--drop-out", "0.1"], /needs --secure/],
     [["--clients", "4", "--secure", "--strategy", "median"], /the mean of updates alone/],
-    [["--clients", "1000"], /cannot be spread/],
+    [["--clients", "1000"], /cannot be spread.*\s+Simulate fewer clients/],
   ] as const) {
     const refused = await kinglet("federate", "simulate", ...wrong);
     expect(refused.code, wrong.join(" ")).toBe(2);

@@ -90,7 +90,9 @@ export function partition(samples: Partitioned, how: Partition, seed = 1): Int32
     const count = how.clients * (how.kind === "label" ? how.perClient : 1);
     if (!Number.isInteger(count) || count < 1) throw new KingletError("misuse", `${count} clients cannot be simulated`);
     if (count > samples.positions.length)
-      throw new KingletError("misuse", `${samples.positions.length} samples cannot be spread over ${count} parts`);
+      throw new KingletError("misuse", `${samples.positions.length} samples cannot be spread over ${count} parts`, {
+        hint: "Simulate fewer clients.",
+      });
   }
   const parts = (): Int32Array[] => {
     switch (how.kind) {

@@ -1,6 +1,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
+import { KingletError } from "../../base/index.ts";
 import type { Coordinator } from "./coordinator.ts";
 import type { Hooks } from "./hooks.ts";
 import { federationApp } from "./http.ts";
@@ -31,7 +32,7 @@ const REST_MS = 75_000;
 /** How long a stop waits for messages that are not whole yet. */
 const PATIENCE_MS = 3000;
 
-/** Puts a coordinator on the network. @throws what listening throws, such as EADDRINUSE. */
+/** Puts a coordinator on the network. @throws KingletError `misuse` where it cannot listen, as at a port in use; nothing goes on then. */
 export async function serveFederation(coordinator: Coordinator, options: ServerOptions = {}): Promise<FederationServer> {
   const { port = 0, host, behindProxy = false } = options;
   const limits = { ...DEFAULT_LIMITS, ...options.limits };
@@ -49,10 +50,16 @@ export async function serveFederation(coordinator: Coordinator, options: ServerO
   server.maxConnections = limits.connections;
   server.timeout = 1000 * limits.quietSeconds;
   const endSockets = serveSockets(server, service);
-  await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
-    server.listen(port, host, resolve);
-  });
+  try {
+    await new Promise<void>((resolve, reject) => {
+      server.once("error", reject);
+      server.listen(port, host, resolve);
+    });
+  } catch (cause) {
+    service.beginStop();
+    endSockets();
+    throw new KingletError("misuse", `cannot listen on port ${port}: ${(cause as Error).message}`, { hint: "Take another port." });
+  }
   return {
     port: (server.address() as AddressInfo).port,
     stop: async () => {
