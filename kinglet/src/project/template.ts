@@ -95,7 +95,7 @@ All choices are in \`kinglet.config.ts\`.
 `;
 }
 
-const IGNORED = ".kinglet/\nfirmware/\nreport.html\n";
+const IGNORED = ".kinglet/\nfirmware/\nreport.html\nfederation.html\n";
 
 /** The files of a new project by their names. */
 export function projectFiles(name: string, kind: ProjectKind): ReadonlyMap<string, string> {
