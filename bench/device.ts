@@ -3,7 +3,7 @@
 // quantization-aware scaling. Recovered is the part of the gap between float and naive int8 that the scaling closes. And the memory of
 // training steps of MobileNets of the size for visual wake words, in int8, weights included.
 import { bytesOf, Xorshift32 } from "../kinglet/src/base/index.ts";
-import type { Dataset, Split } from "../kinglet/src/data/index.ts";
+import { type Dataset, shuffle, type Split } from "../kinglet/src/data/index.ts";
 import { loadDigits } from "../kinglet/src/demo/digits.ts";
 import { compileGraph, quantizeNetwork } from "../kinglet/src/driver/index.ts";
 import { type Graph, withConstants } from "../kinglet/src/graph/index.ts";
@@ -35,12 +35,7 @@ interface Result {
 }
 
 function shuffled(positions: Int32Array, seed: number, count: number): Int32Array {
-  const [all, random] = [positions.slice(), new Xorshift32(seed)];
-  for (let i = all.length - 1; i > 0; i--) {
-    const j = random.int(0, i);
-    [all[i], all[j]] = [all[j]!, all[i]!];
-  }
-  return all.subarray(0, count);
+  return shuffle(positions.slice(), new Xorshift32(seed)).subarray(0, count);
 }
 
 /** The network after so many lessons, each one picture. */
