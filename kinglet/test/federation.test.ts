@@ -12,7 +12,6 @@ import { coreTools, needBrowser, needTools } from "../src/boards/tool-gate.ts";
 import { datasetFromArrays, type SamplesInMemory } from "../src/data/index.ts";
 import {
   clientFirmware,
-  type ClientUpdate,
   Coordinator,
   DEFAULT_RULES,
   emulatedMain,
@@ -25,7 +24,7 @@ import {
   openSqlite,
   type Participation,
   projectOf,
-  roundResult,
+  Round,
   beginningState,
   samplesSource,
   sentUpdate,
@@ -105,7 +104,8 @@ async function expectedParameters(memberOf: ReadonlyMap<number, FederationMember
   const usual = trainers.get(PLAN.local.batchSize)!;
   let [parameters, state] = [usual.initialParameters(), beginningState(PLAN)];
   for (let round = 1; round <= ROUNDS; round++) {
-    const updates: ClientUpdate[] = [];
+    const about = { clients: memberOf.size, expected: memberOf.size, noise: () => 0 };
+    const combining = new Round(PLAN, parameters, state, about);
     for (const [client, member] of [...memberOf].sort(([a], [b]) => a - b)) {
       const trainer = member.index === DEVICE ? trainers.get(1)! : usual;
       const dataset = datasetFromArrays(membersSamples(member));
@@ -113,10 +113,9 @@ async function expectedParameters(memberOf: ReadonlyMap<number, FederationMember
       const positions = Int32Array.from({ length: member.count }, (_, i) => i);
       const learned = await trainer.train(dataset, positions, client, { parameters, ...place });
       const { sent } = sentUpdate(learned, {}, { compression: PLAN.compression, rate: PLAN.local.rate, ...place });
-      updates.push({ ...learned, delta: sent.update });
+      combining.add({ ...learned, delta: sent.update });
     }
-    const about = { clients: updates.length, expected: updates.length, noise: () => 0 };
-    ({ parameters, state } = roundResult(PLAN, parameters, updates, state, about));
+    ({ parameters, state } = combining.finish());
   }
   return parameters;
 }

@@ -90,16 +90,3 @@ export function afterMean({ server }: Strategy, parameters: Float32Array, mean: 
   const step = serverStep(server, parameters, mean, state.server);
   return { parameters: step.parameters, state: { ...state, server: step.state } };
 }
-
-/** The parameters after a round of these updates, added in the given order. @throws what `Round` throws. */
-export function roundResult(
-  plan: RoundPlan,
-  parameters: Float32Array,
-  updates: readonly ClientUpdate[],
-  state: RoundState,
-  about: RoundAbout,
-): RoundResult {
-  const round = new Round(plan, parameters, state, about);
-  for (const update of updates) round.add(update);
-  return round.finish();
-}
