@@ -28,4 +28,4 @@ export const pg = (): Promise<typeof import("pg")> => loaded("pg", () => import(
 export const bullmq = (): Promise<typeof import("bullmq")> => loaded("bullmq", () => import("bullmq"));
 
 /** The client of Redis. @throws KingletError `missing-tool`. */
-export const ioredis = (): Promise<typeof import("ioredis")> => loaded("ioredis", () => import("ioredis"));
+export const ioredis = (): Promise<Pick<typeof import("ioredis"), "Redis">> => loaded("ioredis", () => import("ioredis"));
