@@ -12,8 +12,19 @@ export interface Submission {
   readonly frame: Uint8Array;
 }
 
+/** Until the transaction ends, nobody else numbers a client or a round. */
+export async function lockFederation(queries: Queries): Promise<void> {
+  await queries.run("UPDATE settings SET value = value WHERE name = 'agreed'");
+}
+
+/** Until the transaction ends, nobody else answers a round or ends it: what is read of it from now on stays so. */
+export async function lockRound(queries: Queries, round: number): Promise<void> {
+  await queries.run("UPDATE rounds SET status = status WHERE round = ?", [round]);
+}
+
 /** The client of a nonce, a new one where it is new. */
 export async function enrol(queries: Queries, { id, uses }: Pick<Enrolment, "id" | "uses">, nonce: string, now: number): Promise<number | Refusal> {
+  await lockFederation(queries);
   await queries.run("INSERT INTO tokens (id, used) VALUES (?, 0) ON CONFLICT (id) DO NOTHING", [id]);
   const [known] = await queries.all("SELECT client FROM clients WHERE nonce = ? AND token = ?", [nonce, id]);
   if (known !== undefined) return known["client"] as number;
@@ -27,7 +38,7 @@ export async function enrol(queries: Queries, { id, uses }: Pick<Enrolment, "id"
 
 /** What a client's task says to a message about it; undefined where it may come. Locks the round until the transaction ends. */
 async function refusalFor(queries: Queries, client: number, round: number, now: number): Promise<Refusal | "declined" | undefined> {
-  await queries.run("UPDATE rounds SET status = status WHERE round = ?", [round]);
+  await lockRound(queries, round);
   const sql = `SELECT tasks.status AS task, rounds.status AS round, deadline FROM tasks JOIN rounds ON tasks.round = rounds.round
     WHERE tasks.round = ? AND client = ?`;
   const [row] = await queries.all(sql, [round, client]);
