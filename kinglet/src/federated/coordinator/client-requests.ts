@@ -1,7 +1,8 @@
 import { type Enrolment, Refusal } from "../protocol/index.ts";
 import type { Queries } from "./database.ts";
 
-// What clients may change in the store. Each is a part of a transaction that others are in, too: where it gives a refusal it has changed nothing.
+// What clients may change in the store. Each is a part of a transaction that others are in, too, and that holds the federation's lock: where it
+// gives a refusal it has changed nothing.
 
 /** An update as it came. */
 export interface Submission {
@@ -12,7 +13,7 @@ export interface Submission {
   readonly frame: Uint8Array;
 }
 
-/** Until the transaction ends, nobody else numbers a client or a round. */
+/** Until the transaction ends, no client of another process changes anything, and no round begins. Locked before a round, so that nobody waits in a circle. */
 export async function lockFederation(queries: Queries): Promise<void> {
   await queries.run("UPDATE settings SET value = value WHERE name = 'agreed'");
 }
@@ -24,7 +25,6 @@ export async function lockRound(queries: Queries, round: number): Promise<void> 
 
 /** The client of a nonce, a new one where it is new. */
 export async function enrol(queries: Queries, { id, uses }: Pick<Enrolment, "id" | "uses">, nonce: string, now: number): Promise<number | Refusal> {
-  await lockFederation(queries);
   await queries.run("INSERT INTO tokens (id, used) VALUES (?, 0) ON CONFLICT (id) DO NOTHING", [id]);
   const [known] = await queries.all("SELECT client FROM clients WHERE nonce = ? AND token = ?", [nonce, id]);
   if (known !== undefined) return known["client"] as number;

@@ -93,7 +93,7 @@ export class Coordinator {
 
   /** Of clients to this process. */
   get connections(): number {
-    return this.processes.presence.connections;
+    return this.processes.presence.here().connections;
   }
 
   /** `openSigned`, once for each text. */
@@ -188,7 +188,9 @@ export class Coordinator {
   async status(): Promise<StatusAnswer> {
     const { store } = this;
     const { plan, rules } = this.options;
-    const { ready, connections } = await this.processes.presence.everybody();
+    const { presence } = this.processes;
+    // Where the other processes cannot be asked: who is here.
+    const { ready, connections } = await presence.everybody().catch(() => presence.here());
     const [version, closed, rounds] = [await store.newestVersion(), await store.closedRounds(), await store.rounds(REPORTED_ROUNDS)];
     const finished = (await store.setting("finished")) !== null;
     const paused = (await store.setting("paused")) === "true";

@@ -11,7 +11,7 @@ export interface Seat {
   leave(graceMs?: number): void;
 }
 
-/** Who is there, wherever they sit. */
+/** Who is there. */
 export interface Everybody {
   /** Clients that would train now, by number. */
   readonly ready: readonly number[];
@@ -22,9 +22,9 @@ export interface Everybody {
 export interface Presence {
   /** @throws Refusal `rate-limited` where the client has too many connections already: it would take those of others. */
   sit(client: number, listener: Listener): Seat;
-  /** Of this process. */
-  readonly connections: number;
-  /** Of all processes. */
+  /** Who sits in this process. */
+  here(): Everybody;
+  /** In all processes. */
   everybody(): Promise<Everybody>;
   /** Reaches the client in whichever process it sits. */
   tell(client: number, message: ServerMessage): void;
@@ -79,23 +79,19 @@ export class Seats implements Presence {
   }
 
   /** Those who have long left are forgotten. */
-  ready(): number[] {
+  here(): Everybody {
     const ready: number[] = [];
+    let connections = 0;
     for (const [client, { seats, readyUntil }] of this.places) {
+      connections += seats.size;
       if (readyUntil > this.now() || [...seats.values()].some((seat) => seat.ready)) ready.push(client);
       else if (seats.size === 0) this.places.delete(client);
     }
-    return ready.sort((a, b) => a - b);
-  }
-
-  get connections(): number {
-    let count = 0;
-    for (const { seats } of this.places.values()) count += seats.size;
-    return count;
+    return { ready: ready.sort((a, b) => a - b), connections };
   }
 
   async everybody(): Promise<Everybody> {
-    return { ready: this.ready(), connections: this.connections };
+    return this.here();
   }
 
   tell(client: number, message: ServerMessage): void {

@@ -40,6 +40,7 @@ async function create(path: string): Promise<void> {
 /** The one connection: statements run at once, transactions one after the other. */
 class SqliteDatabase implements Database {
   readonly bytesType = "BLOB";
+  readonly beforeTables = [];
   private readonly file: SqliteFile;
   private readonly release: () => Promise<void>;
   private last: Promise<unknown> = Promise.resolve();

@@ -130,6 +130,7 @@ export class Store {
     this.waiting = [];
     try {
       const results = await this.database.transaction(async (queries) => {
+        await lockFederation(queries);
         const found: unknown[] = [];
         for (const { work } of group) found.push(await work(queries));
         return found;
