@@ -90,7 +90,8 @@ class PostgresDatabase implements Database {
 /** The schema that an address names; the rest is the driver's. */
 function schemaOf(url: string): { readonly schema: string; readonly connectionString: string } {
   const address = URL.canParse(url) ? new URL(url) : undefined;
-  if (address === undefined) throw new KingletError("misuse", "this is no address of a database", { hint: "It looks like postgres://user@host/name." });
+  if (address === undefined)
+    throw new KingletError("misuse", "this is no address of a database", { hint: "It looks like postgres://user@host/name." });
   const schema = address.searchParams.get("schema") ?? SCHEMA;
   if (!/^[a-z_][a-z0-9_]{0,62}$/.test(schema))
     throw new KingletError("misuse", `the schema is named ${schema}`, { hint: "Take small letters, digits and underscores." });
@@ -121,7 +122,9 @@ export async function openPostgres(url: string): Promise<Database> {
     await pool.query("SELECT 1");
   } catch (error) {
     await pool.end();
-    throw new KingletError("misuse", `the database cannot be used: ${(error as Error).message}`, { hint: "Is the server running, and the address right?" });
+    throw new KingletError("misuse", `the database cannot be used: ${(error as Error).message}`, {
+      hint: "Is the server running, and the address right?",
+    });
   }
   return new PostgresDatabase(pool, schema);
 }

@@ -72,6 +72,7 @@ class OneOfSeveral implements Processes {
   private readonly connections: Connections;
   private readonly hooks: Hooks;
   private timers: ReturnType<typeof setInterval>[] = [];
+  private rounds: Rounds | undefined;
   private worker: Worker | undefined;
   private asking: Promise<void> | undefined;
   private again = false;
@@ -84,24 +85,21 @@ class OneOfSeveral implements Processes {
     this.first = first;
     this.hooks = hooks;
     presence.onReady = () => this.wake();
+    const { subscriber } = connections;
+    subscriber.on("message", (_channel, text) => presence.hear(text));
+    subscriber.on("error", (error) => this.lost(error));
+    subscriber.on("close", () => this.lost(new Error("the connection was closed")));
+    subscriber.on("ready", () => this.found());
   }
 
   start(rounds: Rounds): void {
+    this.rounds = rounds;
     this.worker = this.connections.makeWorker(async () => {
       const next = await rounds.look();
       if (next !== null) await this.lookAt(next);
     });
-    const remind = (): void => void this.remind(rounds);
-    this.timers = [setInterval(() => void this.presence.say(), SAY_MS), setInterval(remind, REMIND_MS)];
-    const { subscriber } = this.connections;
-    subscriber.on("error", (error) => this.lost(error));
-    subscriber.on("close", () => this.lost(new Error("the connection was closed")));
-    subscriber.on("ready", () => {
-      if (!this.isReached) this.hooks.log({ event: "redis reached", level: "info" });
-      this.isReached = true;
-      remind();
-    });
-    remind();
+    this.timers = [setInterval(() => void this.presence.say(), SAY_MS), setInterval(() => void this.remind(), REMIND_MS)];
+    this.wake();
   }
 
   /** Told once until it is over. */
@@ -110,11 +108,17 @@ class OneOfSeveral implements Processes {
     this.isReached = false;
   }
 
-  private async remind(rounds: Rounds): Promise<void> {
+  private found(): void {
+    if (!this.isReached) this.hooks.log({ event: "redis reached", level: "info" });
+    this.isReached = true;
+    void this.remind();
+  }
+
+  private async remind(): Promise<void> {
     if (this.stopped) return;
     this.wake();
     // Where the store cannot be reached, they hear it the next time.
-    await rounds.remind(this.presence.seats).catch(() => {});
+    await this.rounds?.remind(this.presence.seats).catch(() => {});
   }
 
   /** However often it is called, one job waits at most, beside one that is done. */
@@ -164,7 +168,6 @@ export function overRedis(url: string): Join {
   return async (federation, hooks) => {
     const connections = await connect(url, federation);
     const presence = new SharedPresence(connections.redis, channelOf(federation), hooks.now);
-    connections.subscriber.on("message", (_channel, text) => presence.hear(text));
     const first = await presence.nobody();
     await presence.say();
     return new OneOfSeveral(connections, presence, first, hooks);

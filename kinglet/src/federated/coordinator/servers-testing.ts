@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, readdirSync } from "node:fs";
-import { chown, mkdir } from "node:fs/promises";
+import { chown, mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { TestContext } from "vitest";
 import { freePort } from "./process-testing.ts";
@@ -15,9 +16,13 @@ function postgresFolder(): string | undefined {
 
 const hasRedis = (): boolean => spawnSync("redis-server", ["--version"]).status === 0;
 
+const missingServers = (): string[] => [...(postgresFolder() === undefined ? ["postgresql"] : []), ...(hasRedis() ? [] : ["redis-server"])];
+
+export const hasServers = (): boolean => missingServers().length === 0;
+
 /** Skips a test where PostgreSQL or Redis is not installed; in CI (`CI` is set) that is a failure. */
 export function needServers(context: TestContext): void {
-  const missing = [...(postgresFolder() === undefined ? ["postgresql"] : []), ...(hasRedis() ? [] : ["redis-server"])];
+  const missing = missingServers();
   if (missing.length === 0) return;
   const reason = `needs ${missing.join(" and ")}, which this machine does not have`;
   if (process.env["CI"]) throw new Error(`${reason}; in CI nothing may be missing`);
@@ -30,6 +35,8 @@ export interface TestServer {
   start(): Promise<void>;
   /** At once, as a crash would. */
   kill(): Promise<void>;
+  /** For good, with what it wrote. */
+  end(): Promise<void>;
 }
 
 /** Whoever is root runs PostgreSQL as Debian's user for it: it refuses to run as root. */
@@ -47,47 +54,71 @@ async function eventually(check: () => boolean, what: string): Promise<void> {
   throw new Error(`${what} did not start`);
 }
 
-/** A server's child process, one after the other. */
-function server(url: string, launch: () => ChildProcess, isReady: () => boolean, signal: NodeJS.Signals): TestServer {
-  let child: ChildProcess | undefined;
-  return {
-    url,
-    start: async () => {
-      child = launch();
-      await eventually(isReady, url);
-    },
-    kill: async () => {
-      if (child?.exitCode !== null || child.signalCode !== null) return;
-      child.kill(signal);
-      await once(child, "exit");
-    },
-  };
+interface Launch {
+  readonly folder: string;
+  readonly url: string;
+  readonly launch: () => ChildProcess;
+  readonly isReady: () => boolean;
+  readonly signal: NodeJS.Signals;
 }
 
-/** A new PostgreSQL in a folder, which it makes. */
-export async function postgresIn(folder: string): Promise<TestServer> {
+/** A server's processes, one after the other; the first is there when it resolves. */
+async function begun({ folder, url, launch, isReady, signal }: Launch): Promise<TestServer> {
+  let child: ChildProcess | undefined;
+  const start = async (): Promise<void> => {
+    child = launch();
+    await eventually(isReady, url);
+  };
+  const kill = async (): Promise<void> => {
+    if (child?.exitCode !== null || child.signalCode !== null) return;
+    child.kill(signal);
+    await once(child, "exit");
+  };
+  const end = async (): Promise<void> => {
+    await kill();
+    await rm(folder, { recursive: true, force: true });
+  };
+  await start();
+  return { url, start, kill, end };
+}
+
+/** A new PostgreSQL. */
+export async function newPostgres(): Promise<TestServer> {
   const bin = postgresFolder()!;
   const user = postgresUser();
-  await mkdir(folder, { recursive: true });
+  const folder = await mkdtemp(join(tmpdir(), "kinglet-postgres-"));
   if (user.uid !== undefined) await chown(folder, user.uid, user.gid!);
   const data = join(folder, "data");
-  const made = spawnSync(join(bin, "initdb"), ["-D", data, "-U", "kinglet", "-A", "trust", "--no-sync", "--no-instructions"], { ...user, cwd: folder });
+  const made = spawnSync(join(bin, "initdb"), ["-D", data, "-U", "kinglet", "-A", "trust", "--no-sync", "--no-instructions"], {
+    ...user,
+    cwd: folder,
+  });
   if (made.status !== 0) throw new Error(made.stderr.toString());
   const port = await freePort();
-  const settings = ["-c", "shared_buffers=16MB", "-c", "max_wal_size=64MB", "-c", "autovacuum=off"];
-  const launch = (): ChildProcess =>
-    spawn(join(bin, "postgres"), ["-D", data, "-p", String(port), "-h", "127.0.0.1", "-k", folder, ...settings], { ...user, cwd: folder, stdio: "ignore" });
-  const isReady = (): boolean => spawnSync(join(bin, "pg_isready"), ["-h", "127.0.0.1", "-p", String(port)]).status === 0;
-  // "Immediate" shutdown: as a crash, what was committed is recovered from the log; and its children end, too.
-  return server(`postgres://kinglet@127.0.0.1:${port}/postgres`, launch, isReady, "SIGQUIT");
+  const args = ["-D", data, "-p", String(port), "-h", "127.0.0.1", "-k", folder, "-c", "shared_buffers=16MB", "-c", "max_connections=100"];
+  return await begun({
+    folder,
+    url: `postgres://kinglet@127.0.0.1:${port}/postgres`,
+    launch: () => spawn(join(bin, "postgres"), args, { ...user, cwd: folder, stdio: "ignore" }),
+    isReady: () => spawnSync(join(bin, "pg_isready"), ["-h", "127.0.0.1", "-p", String(port)]).status === 0,
+    // "Immediate" shutdown: what was committed is recovered from the log, as after a crash. Its children would outlive a SIGKILL.
+    signal: "SIGQUIT",
+  });
 }
 
-/** A Redis that keeps nothing on the disk. */
-export async function redisIn(folder: string): Promise<TestServer> {
-  await mkdir(folder, { recursive: true });
+/** A new Redis that keeps nothing on the disk. */
+export async function newRedis(): Promise<TestServer> {
+  const folder = await mkdtemp(join(tmpdir(), "kinglet-redis-"));
   const port = await freePort();
-  const launch = (): ChildProcess =>
-    spawn("redis-server", ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder], { stdio: "ignore" });
-  const isReady = (): boolean => spawnSync("redis-cli", ["-p", String(port), "ping"]).stdout?.toString().trim() === "PONG";
-  return server(`redis://127.0.0.1:${port}`, launch, isReady, "SIGKILL");
+  const args = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder];
+  return await begun({
+    folder,
+    url: `redis://127.0.0.1:${port}`,
+    launch: () => spawn("redis-server", args, { stdio: "ignore" }),
+    isReady: () =>
+      spawnSync("redis-cli", ["-p", String(port), "ping"])
+        .stdout?.toString()
+        .trim() === "PONG",
+    signal: "SIGKILL",
+  });
 }
