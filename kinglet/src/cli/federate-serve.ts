@@ -183,7 +183,10 @@ export function addServe(federate: Command, io: Io): void {
       .argument("[dir]", `the project's folder, with ${CONFIG_FILE} (default: this folder)`)
       .option("--port <n>", "to listen on", whole(0, 65_535), 8080)
       .option("--host <address>", "to listen at (default: all of this machine)")
-      .option("--store <place>", `all state: a SQLite file (default: ${FEDERATION_FOLDER}/${STORE_FILE} of the project), or postgres://user@host/name`)
+      .option(
+        "--store <place>",
+        `all state: a SQLite file (default: ${FEDERATION_FOLDER}/${STORE_FILE} of the project), or postgres://user@host/name`,
+      )
       .option("--queue <address>", "redis://host: the coordinator is several processes, each started like this")
       .option("--model <file>", "the network to begin with, instead of a new one"),
   )

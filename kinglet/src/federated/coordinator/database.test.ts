@@ -180,10 +180,10 @@ async function cutter(target: string): Promise<{ url: string; cutNext(): void; e
     sockets.push(near, far);
     for (const socket of [near, far]) socket.on("error", () => {});
     near.on("data", (data) => {
-      if (cuts && data.includes("COMMIT")) {
+      if (cuts && data.includes("COMMIT\0")) {
         cuts = false;
-        far.once("data", () => near.destroy());
         far.unpipe(near);
+        far.once("data", () => near.destroy()).resume();
       }
       far.write(data);
     });
