@@ -2,3 +2,4 @@ export { SecureClient } from "./client.ts";
 export { SecureCoordinator } from "./coordinator.ts";
 export * from "./fixed.ts";
 export { type KeyAdvertisement, type MaskedInput, MOST_CLIENTS, type Revelation, type SealedShares } from "./messages.ts";
+export * from "./weighted.ts";
