@@ -20,6 +20,7 @@ import { FederatedModel } from "./model.ts";
 import { checkRules, type FederationPlan, type RoundRules } from "./plan.ts";
 import { type Listener, Presence, type Seat } from "./presence.ts";
 import { RoundLoop, taskOf } from "./round-loop.ts";
+import { SecureRequests } from "./secure-requests.ts";
 import { Store, type StoredModel, type StoredRound } from "./store.ts";
 
 export interface CoordinatorOptions {
@@ -40,6 +41,8 @@ const REPORTED_ROUNDS = 20;
  */
 export class Coordinator {
   readonly model: FederatedModel;
+  /** For federations with secure aggregation. */
+  readonly secure: SecureRequests | undefined;
   /** Signed. */
   readonly description: string;
   private readonly options: CoordinatorOptions;
@@ -58,6 +61,8 @@ export class Coordinator {
     this.presence = new Presence(hooks.now, () => this.loop.wake());
     const { plan, rules } = options;
     this.loop = new RoundLoop({ store, model, presence: this.presence, plan, rules, hooks });
+    const around = { store: store.secure, form: model.form, now: hooks.now, onAnswer: () => this.loop.wake() };
+    this.secure = plan.secure === undefined ? undefined : new SecureRequests(around);
   }
 
   /**
@@ -149,6 +154,7 @@ export class Coordinator {
 
   /** Keeps an update; it is durable before this resolves. @throws Refusal for whatever is wrong with it, or with who sends it when. */
   async submit(client: number, round: number, frame: Uint8Array): Promise<void> {
+    if (this.secure !== undefined) return await this.secure.answer("update", { client, round, body: frame });
     const decoded = decodeUpdate(frame, this.model.form);
     if (decoded.round !== round) throw new Refusal("malformed", `the update is of round ${decoded.round}, not ${round}`);
     updateNumbers(decoded, this.model.form);

@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { hex, Time, whole } from "./check.ts";
 import { ProjectId, PublicKey } from "./claims.ts";
 import { RefusalMessage } from "./refusal.ts";
+import { SecureStep } from "./secure-messages.ts";
 
 const SignedText = v.pipe(v.string(), v.minLength(1), v.maxLength(4096));
 
@@ -15,11 +16,12 @@ export type EnrolAnswer = v.InferOutput<typeof EnrolAnswer>;
 /** GET /v1/project: a signed `description`. */
 export const ProjectAnswer = v.object({ description: v.string() });
 
-/** What a client is asked for: an update of the model's `version`. */
+/** What a client is asked for: an update of the model's `version` or, with secure aggregation, a step towards it. */
 export const Task = v.object({
   round: whole(1),
   version: whole(0),
-  /** Later updates do not count. */
+  step: v.exactOptional(SecureStep),
+  /** Later answers do not count. */
   deadline: Time,
   /** `seed` of `LocalStart`, of this client. */
   seed: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),

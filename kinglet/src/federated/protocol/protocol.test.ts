@@ -74,7 +74,7 @@ function example(compression: Compression, control: boolean): { form: UpdateForm
   const sent = compress(DELTA, compression, [1]);
   const plain = new Uint8Array(DELTA.slice().buffer);
   const frame = { round: 3, version: 2, samples: 40, steps: 4, delta: sent.bytes, ...(control ? { control: plain } : {}) };
-  return { form: { length: DELTA.length, compression, control }, frame, bytes: encodeUpdate(frame, compression), delta: sent.update };
+  return { form: { length: DELTA.length, coding: compression, control }, frame, bytes: encodeUpdate(frame, compression), delta: sent.update };
 }
 
 test.each(FORMS)("an update travels whole: %o", (compression) => {
@@ -86,7 +86,7 @@ test.each(FORMS)("an update travels whole: %o", (compression) => {
     expect(updateNumbers(read, form)).toEqual(control ? { delta, control: DELTA } : { delta });
     expect(reasonOf(() => decodeUpdate(bytes, { ...form, control: !control }))).toBe(control ? "oversized" : "malformed");
     expect(reasonOf(() => decodeUpdate(new Uint8Array(bytes.length + 1), form))).toBe("oversized");
-    for (const other of FORMS) if (other !== compression) expect(reasonOf(() => decodeUpdate(bytes, { ...form, compression: other }))).not.toBeNull();
+    for (const other of FORMS) if (other !== compression) expect(reasonOf(() => decodeUpdate(bytes, { ...form, coding: other }))).not.toBeNull();
   }
 });
 
@@ -107,8 +107,8 @@ test("an update that was changed anywhere is refused, and so is anything else", 
 });
 
 test("numbers that are none are refused", () => {
-  const form: UpdateForm = { length: 2, compression: { kind: "none" }, control: false };
+  const form: UpdateForm = { length: 2, coding: { kind: "none" }, control: false };
   const delta = new Uint8Array(Float32Array.of(1, Number.NaN).buffer);
-  const bytes = encodeUpdate({ round: 1, version: 0, samples: 1, steps: 1, delta }, form.compression);
+  const bytes = encodeUpdate({ round: 1, version: 0, samples: 1, steps: 1, delta }, form.coding);
   expect(reasonOf(() => updateNumbers(decodeUpdate(bytes, form), form))).toBe("malformed");
 });

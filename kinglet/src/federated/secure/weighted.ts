@@ -1,6 +1,6 @@
 import { KingletError } from "../../base/index.ts";
 import { type FixedPoint, levelsFor, meanFromFixed, toFixed } from "./fixed.ts";
-import { failClosed } from "./messages.ts";
+import { failClosed, MOST_CLIENTS } from "./messages.ts";
 
 /** How a federation adds updates up so that nobody sees a single one. */
 export interface SecureRules {
@@ -15,6 +15,19 @@ export interface SecureRules {
 }
 
 export const DEFAULT_SECURE_RULES: SecureRules = { threshold: 0.5, minimum: 2, clip: 8, mostSamples: 1000 };
+
+/** @throws KingletError `misuse` for rules that cannot be. */
+export function checkSecureRules({ threshold, minimum, clip, mostSamples }: SecureRules): void {
+  const refuse = (what: string, value: number, may: string): never => {
+    throw new KingletError("misuse", `${what} is ${value}; it is ${may}`);
+  };
+  if (!(threshold >= 0.5 && threshold < 1)) refuse("the share of clients that must stay", threshold, "from 0.5 and below 1");
+  if (!(Number.isInteger(minimum) && minimum >= 2 && minimum <= MOST_CLIENTS))
+    refuse("the least clients that are added up", minimum, `a whole number from 2 to ${MOST_CLIENTS}`);
+  if (!(clip > 0 && clip < Number.POSITIVE_INFINITY)) refuse("the largest number", clip, "above 0");
+  if (!(Number.isInteger(mostSamples) && mostSamples >= 1 && mostSamples * MOST_CLIENTS < 2 ** 32))
+    refuse("the most samples of a client", mostSamples, "a whole number that 32 bits can count for all clients");
+}
 
 /** How many of a group's `count` clients must stay to the end; more than there are where the group is too small. */
 export function thresholdOf({ threshold, minimum }: Pick<SecureRules, "threshold" | "minimum">, count: number): number {

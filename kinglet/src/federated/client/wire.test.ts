@@ -1,0 +1,73 @@
+// Whole federations of real clients, compared with the simulation of the same rounds.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join as joinPath } from "node:path";
+import { afterAll, expect, test } from "vitest";
+import { WebSocket } from "ws";
+import { fromBytes, Xorshift32 } from "../../base/index.ts";
+import { datasetFromArrays } from "../../data/index.ts";
+import { ALL_AT_ONCE, CLASSES, enrolmentToken, INPUTS, KEYS, startFederation, tinyPlan } from "../coordinator/coordinator-testing.ts";
+import type { FederationPlan } from "../coordinator/index.ts";
+import { LocalTrainer } from "../local.ts";
+import { partition } from "../partition.ts";
+import { DEFAULT_SECURE_RULES } from "../secure/index.ts";
+import { simulate } from "../simulate.ts";
+import { STRATEGIES } from "../strategy.ts";
+import { type Platform, takePart } from "./client.ts";
+import type { Learner } from "./learner.ts";
+import type { Socket } from "./transport.ts";
+
+const folder = mkdtempSync(joinPath(tmpdir(), "kinglet-wire-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const [CLIENTS, ROUNDS, SAMPLES] = [4, 4, 70];
+const random = new Xorshift32(5);
+const dataset = datasetFromArrays({
+  data: Float32Array.from({ length: SAMPLES * INPUTS }, () => random.float()),
+  shape: [INPUTS],
+  labels: Array.from({ length: SAMPLES }, (_, i) => i % CLASSES),
+  classes: ["a", "b", "c"],
+});
+const positions = Int32Array.from({ length: SAMPLES }, (_, i) => i);
+const { labels, groups } = dataset.index;
+const parts = partition({ positions, labels, groups }, { kind: "dirichlet", clients: CLIENTS, alpha: 1 }, 3);
+const mostSamples = Math.max(...parts.map(({ length }) => length));
+
+const PLATFORM: Platform = {
+  openSocket: async (url) => new WebSocket(url) as unknown as Socket,
+  readings: { charging: async () => undefined, unmetered: async () => undefined, idle: async () => undefined },
+};
+
+/** Trains as the simulation's client of the same place does; the simulation counts its clients from 0. */
+function learnerOf({ network, local, strategy, seed }: FederationPlan): Learner {
+  const trainer = new LocalTrainer(network, local, { corrected: strategy.control === true });
+  const { length, memoryBytes } = trainer;
+  const train: Learner["train"] = async (start) => {
+    const client = start.seed - seed * 1_000_003 - 1;
+    const { client: _own, ...learned } = await trainer.train(dataset, parts[client]!, client, { ...start, seed: start.seed - 1 });
+    return learned;
+  };
+  return { length, samples: 1, memoryBytes, train, close: async () => {} };
+}
+
+test.each<[string, Partial<FederationPlan>]>([
+  ["SCAFFOLD", { strategy: STRATEGIES.scaffold }],
+  ["secure aggregation", { secure: { ...DEFAULT_SECURE_RULES, mostSamples } }],
+  ["secure aggregation for an optimizer of the coordinator", { strategy: STRATEGIES.fedadam, secure: { ...DEFAULT_SECURE_RULES, mostSamples } }],
+])("%s over the wire gives the simulation's model, bit for bit, over sockets and long polls", async (name, more) => {
+  const plan = tinyPlan(more);
+  const { network, local, strategy } = plan;
+  const secure = plan.secure === undefined ? {} : { secure: {} };
+  const expected = await simulate(network, dataset, parts, { strategy, local, rounds: ROUNDS, share: 1, test: positions, ...secure });
+  const rules = { ...ALL_AT_ONCE, rounds: ROUNDS, ready: CLIENTS, minimum: CLIENTS };
+  const federation = await startFederation(joinPath(folder, `${name}.db`), { plan, rules });
+  const token = enrolmentToken(KEYS);
+  const took = await Promise.all(
+    parts.map((_, i) => takePart(federation.url, async () => learnerOf(plan), { token, transport: i % 2 === 0 ? "auto" : "poll" }, PLATFORM)),
+  );
+  for (const each of took) expect(each).toMatchObject({ rounds: ROUNDS, version: ROUNDS });
+  const { body } = await federation.coordinator.version(ROUNDS);
+  const { length } = expected.parameters;
+  expect((fromBytes("float32", body) as Float32Array).subarray(0, length)).toEqual(expected.parameters);
+  await federation.stop();
+});
