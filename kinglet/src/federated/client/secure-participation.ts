@@ -23,6 +23,7 @@ interface Going {
   count: number;
 }
 
+type StepApi = Pick<CoordinatorApi, "answerStep" | "group" | "shares" | "submit" | "survivors">;
 type Patiently = <T>(work: () => Promise<T>) => Promise<T>;
 
 /**
@@ -30,13 +31,13 @@ type Patiently = <T>(work: () => Promise<T>) => Promise<T>;
  * `SecureClient`: a group or survivors that are too few, or others than they were, end the round for this client, and it reveals nothing.
  */
 export class SecureParticipation {
-  private readonly api: CoordinatorApi;
+  private readonly api: StepApi;
   private readonly identity: Identity;
   private readonly rules: SecureRules;
   private readonly patiently: Patiently;
   private going: Going | undefined;
 
-  constructor(api: CoordinatorApi, identity: Identity, rules: SecureRules, patiently: Patiently) {
+  constructor(api: StepApi, identity: Identity, rules: SecureRules, patiently: Patiently) {
     this.api = api;
     this.identity = identity;
     this.rules = rules;

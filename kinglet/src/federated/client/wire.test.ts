@@ -6,15 +6,29 @@ import { afterAll, expect, test } from "vitest";
 import { WebSocket } from "ws";
 import { fromBytes, Xorshift32 } from "../../base/index.ts";
 import { datasetFromArrays } from "../../data/index.ts";
-import { ALL_AT_ONCE, CLASSES, enrolmentToken, INPUTS, KEYS, startFederation, tinyPlan } from "../coordinator/coordinator-testing.ts";
+import {
+  ALL_AT_ONCE,
+  CLASSES,
+  enrolmentToken,
+  INPUTS,
+  KEYS,
+  securePlan,
+  startFederation,
+  tasksOf,
+  TestClient,
+  tinyPlan,
+} from "../coordinator/coordinator-testing.ts";
 import type { FederationPlan } from "../coordinator/index.ts";
+import { StepClient } from "../coordinator/secure-testing.ts";
 import { LocalTrainer } from "../local.ts";
 import { partition } from "../partition.ts";
+import { projectOf } from "../protocol/index.ts";
 import { DEFAULT_SECURE_RULES } from "../secure/index.ts";
 import { simulate } from "../simulate.ts";
 import { STRATEGIES } from "../strategy.ts";
-import { type Platform, takePart } from "./client.ts";
+import { type ClientEvent, type Platform, takePart } from "./client.ts";
 import type { Learner } from "./learner.ts";
+import type { IdentityStore } from "./membership.ts";
 import type { Socket } from "./transport.ts";
 
 const folder = mkdtempSync(joinPath(tmpdir(), "kinglet-wire-"));
@@ -51,6 +65,42 @@ function learnerOf({ network, local, strategy, seed }: FederationPlan): Learner 
   };
   return { length, samples: 1, memoryBytes, train, close: async () => {} };
 }
+
+/** Learns nothing, at once. */
+const idle = ({ network, local }: FederationPlan): Learner => {
+  const { length } = new LocalTrainer(network, local);
+  return {
+    length,
+    samples: 4,
+    memoryBytes: 0,
+    train: async () => ({ delta: new Float32Array(length), samples: 4, steps: 1 }),
+    close: async () => {},
+  };
+};
+
+test("a client that is started again in the middle of a round of secure aggregation is out of it, and in the next", async () => {
+  const plan = securePlan();
+  const rules = { ...ALL_AT_ONCE, rounds: 2, ready: CLIENTS };
+  const federation = await startFederation(joinPath(folder, "again.db"), { plan, rules });
+  const [token, learner] = [enrolmentToken(KEYS), idle(plan)];
+  const before = await TestClient.enrol(federation.url, token);
+  const others = Array.from({ length: CLIENTS - 1 }, () => takePart(federation.url, async () => learner, { token }, PLATFORM));
+  const [task] = await tasksOf([before]);
+  await new StepClient(before, learner.length).answer(task!);
+  // Another life of the same client, without the secrets of this one.
+  const { client, credential } = before;
+  const identity = { client, credential, project: projectOf(KEYS.publicKey), key: KEYS.publicKey, newest: 0 };
+  const store: IdentityStore = { load: async () => JSON.stringify(identity), save: async () => {} };
+  const events: ClientEvent[] = [];
+  const onEvent = (event: ClientEvent): void => void events.push(event);
+  const again = await takePart(federation.url, async () => learner, { store, onEvent }, PLATFORM);
+  expect(again).toEqual({ client, rounds: 1, version: 2 });
+  expect(events.filter(({ event }) => event === "left out")).toEqual([
+    { event: "left out", round: 1, why: "this client knows nothing of the round: it was started again meanwhile" },
+  ]);
+  for (const each of await Promise.all(others)) expect(each).toMatchObject({ rounds: 2, version: 2 });
+  await federation.stop();
+});
 
 test.each<[string, Partial<FederationPlan>]>([
   ["SCAFFOLD", { strategy: STRATEGIES.scaffold }],

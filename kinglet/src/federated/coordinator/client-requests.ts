@@ -35,8 +35,7 @@ export async function taskRefusal(queries: Queries, client: number, round: numbe
   if (row === undefined) return new Refusal("not-selected", `client ${client} was not asked for an update in round ${round}`);
   if (row["task"] === "answered") return new Refusal("already-answered", `client ${client} has answered round ${round}`);
   if (row["task"] === "declined") return "declined";
-  if (row["round"] !== "open" || row["task"] === "out" || now >= (row["deadline"] as number))
-    return new Refusal("late", `round ${round} is closed`);
+  if (row["round"] !== "open" || row["task"] === "out" || now >= (row["deadline"] as number)) return new Refusal("late", `round ${round} is closed`);
   return undefined;
 }
 

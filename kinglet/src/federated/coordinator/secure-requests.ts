@@ -40,7 +40,9 @@ function keysOf({ body }: Kept): KeysMessage {
 function unless(given: readonly number[], expected: readonly number[], what: string): Refusal | undefined {
   const others = new Set(expected);
   const right = given.length === expected.length && given.every((client) => others.delete(client));
-  return right ? undefined : new Refusal("malformed", `${what} are for ${given.join(", ") || "nobody"}, and not for ${expected.join(", ") || "nobody"}`);
+  return right
+    ? undefined
+    : new Refusal("malformed", `${what} are for ${given.join(", ") || "nobody"}, and not for ${expected.join(", ") || "nobody"}`);
 }
 
 /** What clients answer to the steps of secure aggregation, and what they ask then. An answer is durable once it is acknowledged. */

@@ -57,8 +57,7 @@ export async function secureRoundMean(read: SecureRead, round: number, rules: Se
   const coordinator = new SecureCoordinator(round, thresholdOf(rules, count), form.length + 1);
   coordinator.gather(keys.map((kept) => advertisementOf(kept.client, checkedJson(KeysMessage, text(kept), "the keys"))));
   coordinator.goOnWith(await read.clients("shares"));
-  for (const client of await read.clients("update"))
-    coordinator.add({ client, masked: maskedWords(decodeUpdate(await read.update(client), form)) });
+  for (const client of await read.clients("update")) coordinator.add({ client, masked: maskedWords(decodeUpdate(await read.update(client), form)) });
   const revelations = (await read.answers("revelation")).map((kept) =>
     revelationOf(kept.client, checkedJson(RevelationMessage, text(kept), "the revelation")),
   );

@@ -69,7 +69,9 @@ test("with too few left at any step the round is given up, and what was sent is 
   const { running, path, players, deadlineComes, given } = await begin("too-few");
   for (const [i, step] of SECURE_STEPS.entries()) {
     await playRound(players, { [step]: [1, 3, 4] }, deadlineComes, step);
-    await expect.poll(() => given.at(-1), { timeout: 20_000 }).toMatchObject({ round: i + 1, why: `too few clients are left: 2 answered with their ${step}` });
+    await expect
+      .poll(() => given.at(-1), { timeout: 20_000 })
+      .toMatchObject({ round: i + 1, why: `too few clients are left: 2 answered with their ${step}` });
   }
   expect((await statusOf(running.url, KEYS)).version).toBe(0);
   await running.stop();
