@@ -106,6 +106,18 @@ test("a project is served, watched, paused, exported, and goes on where it was",
   await expect(serve("--strategy", "fedadam")).rejects.toThrow(/began with another strategy/);
 });
 
+test("secure aggregation as typed is what the project signs", async () => {
+  const words = ["--secure", "--threshold", "0.6", "--most-samples", "50", "--store", join(folder, "secure.db")];
+  const federation = await serve(...words);
+  const client = await TestClient.enrol(federation.url, (await kinglet("federate", "token")).out.trim());
+  const { description } = (await (await client.request("/v1/project")).json()) as { description: string };
+  const signed = JSON.parse(Buffer.from(description.split(".")[0]!, "base64url").toString()) as object;
+  expect(signed).toMatchObject({ secure: { threshold: 0.6, minimum: 3, clip: 8, mostSamples: 50 } });
+  await federation.stop();
+  await expect(serve(...words, "--compress", "8bit")).rejects.toThrow(/masked numbers cannot be compressed/);
+  await expect(serve("--threshold", "0.6")).rejects.toThrow(/--threshold needs --secure/);
+});
+
 test("wrong words and addresses are told", async () => {
   expect((await kinglet("federate", "serve", "--clip", "1")).err).toMatch(/privacy needs both --clip and --noise/);
   expect((await kinglet("federate", "serve", "--spare", "0.5")).code).toBe(2);

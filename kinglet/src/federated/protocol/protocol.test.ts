@@ -6,6 +6,7 @@ import {
   type Claims,
   decodeUpdate,
   encodeUpdate,
+  maskedWords,
   mostUpdateBytes,
   newProjectKeys,
   openSigned,
@@ -104,6 +105,21 @@ test("an update that was changed anywhere is refused, and so is anything else", 
       expect(reasonOf(() => decodeUpdate(any, form))).toBe("malformed");
     }),
   );
+});
+
+test("a masked update is any words of the right number, and tells nothing else", () => {
+  const form: UpdateForm = { length: 3, coding: { kind: "masked" }, control: false };
+  const words = Uint32Array.of(1, 2 ** 32 - 1, 0, 7);
+  const frame = { round: 3, version: 2, samples: 0, steps: 0, delta: new Uint8Array(words.slice().buffer) };
+  const encoded = (more: Partial<UpdateFrame> = {}): Uint8Array => encodeUpdate({ ...frame, ...more }, form.coding);
+  expect(encoded()).toHaveLength(mostUpdateBytes(form));
+  expect(maskedWords(decodeUpdate(encoded(), form))).toEqual(words);
+  expect(reasonOf(() => decodeUpdate(encoded({ samples: 1 }), form))).toBe("malformed");
+  expect(reasonOf(() => decodeUpdate(encoded({ steps: 1 }), form))).toBe("malformed");
+  expect(reasonOf(() => decodeUpdate(encoded({ delta: frame.delta.subarray(4) }), form))).toBe("malformed");
+  // Neither is taken for the other.
+  for (const coding of FORMS) expect(reasonOf(() => decodeUpdate(encoded(), { ...form, length: 1000, coding }))).toBe("malformed");
+  expect(reasonOf(() => decodeUpdate(encodeUpdate({ ...frame, samples: 1, steps: 1 }, { kind: "none" }), form))).toBe("malformed");
 });
 
 test("numbers that are none are refused", () => {
