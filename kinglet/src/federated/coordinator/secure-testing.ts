@@ -30,6 +30,8 @@ export function inventedUpdate({ round }: Pick<Task, "round">, client: number, l
 /** A client of rounds of secure aggregation that does one step at a time, and may be told to stop in between. */
 export class StepClient {
   readonly client: TestClient;
+  /** Bytes of messages and of what was shown for them. */
+  readonly bytes = { sent: 0, shown: 0 };
   private readonly length: number;
   private secure: SecureClient | undefined;
   private group = 0;
@@ -37,6 +39,12 @@ export class StepClient {
   constructor(client: TestClient, length: number) {
     this.client = client;
     this.length = length;
+  }
+
+  private async shown(round: number, what: "group" | "shares" | "survivors"): Promise<string> {
+    const text = await this.client.shown(round, what);
+    this.bytes.shown += text.length;
+    return text;
   }
 
   /** What an honest client answers to a task. */
@@ -48,19 +56,19 @@ export class StepClient {
         this.secure = new SecureClient(client.client, round);
         return JSON.stringify(keysMessage(this.secure.advertise()));
       case "shares": {
-        const { group } = checkedJson(GroupAnswer, await client.shown(round, "group"), "the group");
+        const { group } = checkedJson(GroupAnswer, await this.shown(round, "group"), "the group");
         this.group = group.length;
         const keys = group.map((each) => advertisementOf(each.client, each));
         return JSON.stringify(sharesMessage(await this.secure!.share(keys, thresholdOf(RULES, group.length))));
       }
       case "update": {
-        const shares = checkedJson(SharesAnswer, await client.shown(round, "shares"), "the shares");
+        const shares = checkedJson(SharesAnswer, await this.shown(round, "shares"), "the shares");
         const numbers = weightedNumbers(inventedUpdate(task, client.client, this.length), RULES, this.group);
         const { masked } = this.secure!.mask(numbers, sealedSharesOf(client.client, shares));
         return new Uint8Array(encodeUpdate({ round, version, samples: 0, steps: 0, delta: bytesOf(masked) }, { kind: "masked" }));
       }
       case "revelation": {
-        const { survivors } = checkedJson(SurvivorsAnswer, await client.shown(round, "survivors"), "the survivors");
+        const { survivors } = checkedJson(SurvivorsAnswer, await this.shown(round, "survivors"), "the survivors");
         return JSON.stringify(revelationMessage(this.secure!.reveal(survivors)));
       }
       default:
@@ -70,6 +78,7 @@ export class StepClient {
 
   async answer(task: Task): Promise<void> {
     const message = await this.message(task);
+    this.bytes.sent += message.length;
     await patiently(() => this.client.send(task.round, task.step!, message));
   }
 }
