@@ -19,10 +19,10 @@ import { KEYS, patiently, securePlan, tasksOf, type TestClient } from "./coordin
 import { FederatedModel } from "./model.ts";
 import type { StoredModel } from "./store.ts";
 
-export const RULES: SecureRules = securePlan().secure!;
+const RULES: SecureRules = securePlan().secure!;
 
 /** An update that a client and a round give, as a training would, without one. */
-export function inventedUpdate({ round }: Pick<Task, "round">, client: number, length: number): { delta: Float32Array; samples: number } {
+function inventedUpdate({ round }: Pick<Task, "round">, client: number, length: number): { delta: Float32Array; samples: number } {
   const random = new Xorshift32(1000 * round + client);
   return { delta: Float32Array.from({ length }, () => random.float() - 0.5), samples: 10 + client };
 }
