@@ -42,7 +42,7 @@ const since = (start: number): number => (performance.now() - start) / 1000;
 export async function secure(folder: string): Promise<SecureReport> {
   const rules = { ...ALL_AT_ONCE, rounds: 2, ready: CLIENTS, seconds: 600, stepSeconds: 600 };
   const port = await freePort();
-  const child = await startProcess({ path: join(folder, "secure.db"), port, keys: KEYS, rules, large: true, secure: true });
+  const child = await startProcess({ store: join(folder, "secure.db"), port, keys: KEYS, rules, large: true, secure: true });
   const url = `http://127.0.0.1:${port}`;
   try {
     const clients = await enrolAll(url, CLIENTS);

@@ -1,7 +1,7 @@
 import { bytesOf, KingletError } from "../../base/index.ts";
 import { type ClientMemory, correctionOf, sentUpdate } from "../client-round.ts";
 import type { LocalStart } from "../local.ts";
-import { type Description, encodeUpdate, Refusal, type RefusalReason, SECURE_STEPS, type Task } from "../protocol/index.ts";
+import { type Description, encodeUpdate, placeOfTask, Refusal, type RefusalReason, SECURE_STEPS, type Task } from "../protocol/index.ts";
 import { CoordinatorApi } from "./api.ts";
 import { type Conditions, type Readings, unmetConditions } from "./conditions.ts";
 import { Connection, type TransportChoice } from "./connection.ts";
@@ -68,11 +68,6 @@ function hasPassed(error: unknown): boolean {
   return error instanceof Refusal && PASSED.includes(error.reason);
 }
 
-/** Tasks come in this order: rounds and, with secure aggregation, their steps. */
-function placeOf({ round, step = SECURE_STEPS[0] }: Task): number {
-  return SECURE_STEPS.length * round + SECURE_STEPS.indexOf(step);
-}
-
 function isLastStep({ step }: Task): boolean {
   return step === undefined || step === SECURE_STEPS.at(-1);
 }
@@ -137,7 +132,7 @@ class ClientRounds {
   private accepted = 0;
   private readonly secure: SecureParticipation | undefined;
   private failures = 0;
-  /** The last task that was answered (`placeOf`). */
+  /** The last task that was answered (`placeOfTask`). */
   private answered = 0;
   /** The round that goes on, and how to give it up. */
   private current: { readonly round: number; readonly stop: AbortController } | undefined;
@@ -188,7 +183,7 @@ class ClientRounds {
       if (answer === null) continue;
       if ("finished" in answer) return answer.finished.version;
       // A task may be told twice.
-      if (placeOf(answer.task) <= this.answered) continue;
+      if (placeOfTask(answer.task) <= this.answered) continue;
       await this.work(answer.task);
       // Between the steps of a round nobody need be told.
       if (isLastStep(answer.task)) told = undefined;
@@ -213,7 +208,7 @@ class ClientRounds {
     } finally {
       run.signal.removeEventListener("abort", stopAll);
       this.current = undefined;
-      this.answered = placeOf(task);
+      this.answered = placeOfTask(task);
     }
   }
 

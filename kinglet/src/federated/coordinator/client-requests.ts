@@ -1,7 +1,8 @@
 import { type Enrolment, Refusal } from "../protocol/index.ts";
 import type { Queries } from "./database.ts";
 
-// What clients may change in the store. Each is a part of a transaction that others are in, too: where it gives a refusal it has changed nothing.
+// What clients may change in the store. Each is a part of a transaction that others are in, too, and that holds the federation's lock: where it
+// gives a refusal it has changed nothing.
 
 /** An update as it came. */
 export interface Submission {
@@ -10,6 +11,16 @@ export interface Submission {
   readonly version: number;
   readonly digest: string;
   readonly frame: Uint8Array;
+}
+
+/** Until the transaction ends, no client of another process changes anything, and no round begins. Locked before a round, so that nobody waits in a circle. */
+export async function lockFederation(queries: Queries): Promise<void> {
+  await queries.run("UPDATE settings SET value = value WHERE name = 'agreed'");
+}
+
+/** Until the transaction ends, nobody else answers a round or ends it: what is read of it from now on stays so. */
+export async function lockRound(queries: Queries, round: number): Promise<void> {
+  await queries.run("UPDATE rounds SET status = status WHERE round = ?", [round]);
 }
 
 /** The client of a nonce, a new one where it is new. */
@@ -41,7 +52,7 @@ export async function taskRefusal(queries: Queries, client: number, round: numbe
 
 /** The same for a message that changes something. Locks the round until the transaction ends. */
 export async function refusalFor(queries: Queries, client: number, round: number, now: number): Promise<TaskRefusal> {
-  await queries.run("UPDATE rounds SET status = status WHERE round = ?", [round]);
+  await lockRound(queries, round);
   return await taskRefusal(queries, client, round, now);
 }
 

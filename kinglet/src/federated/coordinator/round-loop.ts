@@ -8,6 +8,7 @@ import type { Hooks } from "./hooks.ts";
 import type { FederatedModel, NextVersion } from "./model.ts";
 import type { FederationPlan, RoundRules } from "./plan.ts";
 import type { Presence } from "./presence.ts";
+import type { Processes, Rounds } from "./processes.ts";
 import { secureRoundMean, stepAfter, stepVerdict } from "./secure-round.ts";
 import type { Frames, RoundCounts, Store, StoredRound } from "./store.ts";
 
@@ -57,34 +58,32 @@ export function taskOf({ round, version, deadline, step }: StoredRound, client: 
 interface Around {
   readonly store: Store;
   readonly model: FederatedModel;
-  readonly presence: Presence;
+  readonly processes: Processes;
   readonly plan: FederationPlan;
   readonly rules: RoundRules;
   readonly hooks: Hooks;
 }
 
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** When to look again: at once, or once somebody wakes it. */
+const [AT_ONCE, WHEN_WOKEN] = [0, null];
 
-/** Carries the rounds on. All that it knows lies in the store, so whoever wakes it after a restart finds everything as it was. */
-export class RoundLoop {
+/**
+ * Carries the rounds on, one look at a time. All that it knows lies in the store, so whoever looks next, in whichever process, finds everything
+ * as it was.
+ */
+export class RoundLoop implements Rounds {
   private readonly around: Around;
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private running: Promise<void> | undefined;
-  private again = false;
-  private stopped = false;
-  /** No round begins before. */
-  private restUntil = 0;
 
   constructor(around: Around) {
     this.around = around;
   }
 
-  /** An open round has the time of a whole one from now on: that nobody was here is not its clients' fault. */
+  /** Where nobody was here, which is not its clients' fault, an open round has the time of a whole one from now on. */
   async begin(): Promise<void> {
-    const { store } = this.around;
+    const { store, processes } = this.around;
     const open = await store.openRound();
-    if (open !== null) await store.setDeadline(open.round, this.latestDeadline(open.step));
-    this.wake();
+    if (open !== null && processes.first) await store.setDeadline(open.round, this.latestDeadline(open.step));
+    processes.start(this);
   }
 
   /** Of a round, or a later step of one, that begins now. */
@@ -93,58 +92,42 @@ export class RoundLoop {
     return hooks.now() + Math.ceil(1000 * (step === null || step === "keys" ? rules.seconds : rules.stepSeconds));
   }
 
-  /** Something has changed: looks what is to do, one look at a time. */
-  wake(): void {
-    if (this.stopped) return;
-    this.again = true;
-    this.running ??= this.run().finally(() => (this.running = undefined));
-  }
-
-  private async run(): Promise<void> {
-    // Whoever wakes in the same moment is served by the same look.
-    await new Promise((done) => setImmediate(done));
-    while (this.again && !this.stopped) {
-      this.again = false;
-      try {
-        await this.advance();
-      } catch (error) {
-        this.around.hooks.log({ event: "round failed", level: "error", message: error instanceof Error ? error.message : String(error) });
-        this.sleep(1000 * Math.max(1, this.around.rules.restSeconds));
-      }
+  async look(): Promise<number | null> {
+    const { rules, hooks } = this.around;
+    try {
+      return await this.advance();
+    } catch (error) {
+      hooks.log({ event: "round failed", level: "error", message: error instanceof Error ? error.message : String(error) });
+      return hooks.now() + 1000 * Math.max(1, rules.restSeconds);
     }
   }
 
-  async stop(): Promise<void> {
-    this.stopped = true;
-    clearTimeout(this.timer);
-    await this.running;
+  async remind(here: Presence): Promise<void> {
+    const { store, plan } = this.around;
+    const open = await store.openRound();
+    if (open !== null)
+      for (const client of await store.askedClients(open.round)) here.tell(client, { type: "task", task: taskOf(open, client, plan.seed) });
+    const finished = open === null ? await store.setting("finished") : null;
+    if (finished !== null) here.tellAll({ type: "finished", version: Number(finished) });
   }
 
-  private sleep(ms: number): void {
-    clearTimeout(this.timer);
-    if (!this.stopped) this.timer = setTimeout(() => this.wake(), Math.min(LONGEST_TIMER_MS, Math.max(1, ms)));
-  }
-
-  private async advance(): Promise<void> {
-    const { store, hooks } = this.around;
+  private async advance(): Promise<number | null> {
+    const { store, rules } = this.around;
     const open = await store.openRound();
     if (open === null) return await this.beginRound();
     const counts = await store.counts(open.round);
     const what = await this.verdict(open, counts);
-    if (what === "wait") {
-      // Where the clock was set back, the round must not last as much longer.
-      const deadline = Math.min(open.deadline, this.latestDeadline(open.step));
-      if (deadline < open.deadline) await store.setDeadline(open.round, deadline);
-      this.sleep(deadline - hooks.now());
+    if (what === "go on") return await this.beginStep(open, stepAfter(open.step!));
+    if (what === "close") return await this.closeRound(open, counts);
+    if (what === "give up") {
+      const { step } = open;
+      const few = step === null ? `of at least ${rules.minimum} updates came` : `clients answered with their ${step}, too few`;
+      return await this.giveUp(open, counts, `${counts.answered} ${few}`);
     }
-    if (what === "go on") await this.beginStep(open, stepAfter(open.step!));
-    if (what === "close") await this.closeRound(open, counts);
-    if (what === "give up") await this.giveUp(open, this.tooFew(open, counts));
-  }
-
-  private tooFew({ step }: StoredRound, { answered }: RoundCounts): string {
-    if (step === null) return `${answered} of at least ${this.around.rules.minimum} updates came`;
-    return `too few clients are left: ${answered} answered with their ${step}`;
+    // Where the clock was set back, the round must not last as much longer.
+    const deadline = Math.min(open.deadline, this.latestDeadline(open.step));
+    if (deadline < open.deadline) await store.setDeadline(open.round, deadline);
+    return deadline;
   }
 
   private async verdict(open: StoredRound, counts: RoundCounts): Promise<ReturnType<typeof stepVerdict>> {
@@ -157,16 +140,16 @@ export class RoundLoop {
   }
 
   /** Asks those who answered the step before for the next one. */
-  private async beginStep(open: StoredRound, step: SecureStep): Promise<void> {
-    const { store, plan, presence, hooks } = this.around;
+  private async beginStep(open: StoredRound, step: SecureStep): Promise<number> {
+    const { store, plan, processes, hooks } = this.around;
     const left = await store.askedClients(open.round);
     const deadline = this.latestDeadline(step);
-    if (!(await store.secure.goOn(open.round, open.step!, step, deadline))) return this.wake();
+    if (!(await store.secure.goOn(open.round, open.step!, step, deadline))) return AT_ONCE;
     this.tellClosed(open, left);
     const clients = await store.askedClients(open.round);
     hooks.log({ event: "step begun", level: "info", ...about(open), step, clients: clients.length });
-    for (const client of clients) presence.tell(client, { type: "task", task: taskOf({ ...open, step, deadline }, client, plan.seed) });
-    this.wake();
+    for (const client of clients) processes.presence.tell(client, { type: "task", task: taskOf({ ...open, step, deadline }, client, plan.seed) });
+    return deadline;
   }
 
   /** What makes the next version of a round's updates. */
@@ -181,8 +164,9 @@ export class RoundLoop {
     return async () => model.afterMean(base, memory, mean, time);
   }
 
-  private async closeRound(open: StoredRound, { answered, bytes }: RoundCounts): Promise<void> {
+  private async closeRound(open: StoredRound, counts: RoundCounts): Promise<number> {
     const { store, hooks } = this.around;
+    const { answered, bytes } = counts;
     const left = await store.askedClients(open.round);
     const time = hooks.now();
     // Updates that cannot be combined never will be; any other trouble leaves the round as it is, for another try.
@@ -194,47 +178,47 @@ export class RoundLoop {
         failure = error;
         return false;
       });
-    if (failure !== undefined) return await this.giveUp(open, failure.message);
-    if (closed)
-      hooks.log({
-        event: "round closed",
-        level: "info",
-        ...about(open),
-        version: open.version + 1,
-        updates: answered,
-        bytes,
-        ms: time - open.opened,
-      });
+    if (failure !== undefined) return await this.giveUp(open, counts, failure.message);
+    if (!closed) return AT_ONCE;
+    hooks.log({
+      event: "round closed",
+      level: "info",
+      ...about(open),
+      version: open.version + 1,
+      updates: answered,
+      bytes,
+      ms: time - open.opened,
+    });
     this.tellClosed(open, left);
-    this.wake();
+    return AT_ONCE;
   }
 
-  private async giveUp(open: StoredRound, why: string): Promise<void> {
-    const { store, rules, hooks } = this.around;
+  private async giveUp(open: StoredRound, counts: RoundCounts, why: string): Promise<number> {
+    const { store, hooks } = this.around;
     const left = await store.askedClients(open.round);
-    await store.giveUp(open, hooks.now());
+    if (!(await store.giveUp(open, hooks.now(), counts.answered))) return AT_ONCE;
     hooks.log({ event: "round given up", level: "warn", ...about(open), why });
     this.tellClosed(open, left);
-    this.restUntil = hooks.now() + 1000 * rules.restSeconds;
-    this.wake();
+    return AT_ONCE;
   }
 
   /** Clients that still train need not go on. */
   private tellClosed({ round }: StoredRound, clients: readonly number[]): void {
-    for (const client of clients) this.around.presence.tell(client, { type: "closed", round });
+    for (const client of clients) this.around.processes.presence.tell(client, { type: "closed", round });
   }
 
-  private async beginRound(): Promise<void> {
-    const { store, rules, presence, plan, hooks } = this.around;
-    if ((await store.setting("finished")) !== null || (await store.setting("paused")) === "true") return;
+  private async beginRound(): Promise<number | null> {
+    const { store, rules, processes, plan, hooks } = this.around;
+    const { presence } = processes;
+    if ((await store.setting("finished")) !== null || (await store.setting("paused")) === "true") return WHEN_WOKEN;
     const version = await store.newestVersion();
     if (version >= rules.rounds) return await this.finish(version, "all rounds are done");
     const now = hooks.now();
-    this.restUntil = Math.min(this.restUntil, now + 1000 * rules.restSeconds);
-    if (now < this.restUntil) return this.sleep(this.restUntil - now);
-    const ready = presence.ready();
+    const rested = await this.restedAt(now);
+    if (now < rested) return rested;
+    const { ready } = await presence.everybody();
     const sizes = sizeRules(plan, rules, ready.length);
-    if (ready.length < Math.max(rules.ready, sizes.minimum)) return;
+    if (ready.length < Math.max(rules.ready, sizes.minimum)) return WHEN_WOKEN;
     const { wanted, selected } = roundSize(sizes, ready.length);
     if (plan.privacy !== undefined && (await this.wouldExceed(plan.privacy, selected / ready.length)))
       return await this.finish(version, "the privacy budget is spent");
@@ -242,10 +226,17 @@ export class RoundLoop {
     const isSecure = plan.secure !== undefined;
     const deadline = this.latestDeadline(null);
     const round = await store.beginRound({ version, opened: now, deadline, wanted, selected, ready: ready.length, clients, isSecure });
-    if (round === null) return this.wake();
+    if (round === null) return AT_ONCE;
     hooks.log({ event: "round begun", level: "info", ...about(round), version, ready: ready.length, selected, wanted });
     for (const client of clients) presence.tell(client, { type: "task", task: taskOf(round, client, plan.seed) });
-    this.sleep(deadline - now);
+    return deadline;
+  }
+
+  /** When the next round may begin: some time after one that was given up, unless the clock was set back since. */
+  private async restedAt(now: number): Promise<number> {
+    const { store, rules } = this.around;
+    const [last] = await store.rounds(1);
+    return last?.status === "given up" && last.ended! <= now ? last.ended! + 1000 * rules.restSeconds : now;
   }
 
   private async wouldExceed(privacy: Privacy, share: number): Promise<boolean> {
@@ -254,11 +245,12 @@ export class RoundLoop {
     return privacy.budget !== undefined && privacySpent(privacy, Math.max(share, closed.share), closed.count + 1) > privacy.budget;
   }
 
-  private async finish(version: number, why: string): Promise<void> {
-    const { store, presence, hooks } = this.around;
+  private async finish(version: number, why: string): Promise<null> {
+    const { store, processes, hooks } = this.around;
     await store.set("finished", String(version));
     hooks.log({ event: "finished", level: "info", version, why });
-    presence.tellAll({ type: "finished", version });
+    processes.presence.tellAll({ type: "finished", version });
+    return WHEN_WOKEN;
   }
 }
 

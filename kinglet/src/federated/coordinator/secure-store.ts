@@ -1,5 +1,5 @@
 import { Refusal, SECURE_STEPS, type SecureStep } from "../protocol/index.ts";
-import { refusalFor, type TaskRefusal, taskRefusal } from "./client-requests.ts";
+import { lockRound, refusalFor, type TaskRefusal, taskRefusal } from "./client-requests.ts";
 import type { Database, Queries, SqlValue } from "./database.ts";
 
 /** A client's answer to a step of secure aggregation. */
@@ -149,8 +149,12 @@ export class SecureStore {
   /** Ends a step: whoever did not answer is out, the others are asked for the next. Gives false where somebody else has ended it. */
   async goOn(round: number, step: SecureStep, next: SecureStep, deadline: number): Promise<boolean> {
     return await this.database.transaction(async (queries) => {
-      await queries.run("UPDATE rounds SET deadline = ? WHERE round = ? AND status = 'open'", [deadline, round]);
-      if ((await queries.run("UPDATE secure_rounds SET step = ? WHERE round = ? AND step = ?", [next, round, step])) === 0) return false;
+      await lockRound(queries, round);
+      const sql = "SELECT step FROM secure_rounds JOIN rounds ON rounds.round = secure_rounds.round WHERE rounds.round = ? AND status = 'open'";
+      const [now] = await queries.all(sql, [round]);
+      if (now?.["step"] !== step) return false;
+      await queries.run("UPDATE secure_rounds SET step = ? WHERE round = ?", [next, round]);
+      await queries.run("UPDATE rounds SET deadline = ? WHERE round = ?", [deadline, round]);
       await queries.run("UPDATE tasks SET status = 'out' WHERE round = ? AND status = 'asked'", [round]);
       await queries.run("UPDATE tasks SET status = 'asked' WHERE round = ? AND status = 'answered'", [round]);
       return true;

@@ -69,9 +69,7 @@ test("with too few left at any step the round is given up, and what was sent is 
   const { running, path, players, deadlineComes, given } = await begin("too-few");
   for (const [i, step] of SECURE_STEPS.entries()) {
     await playRound(players, { [step]: [1, 3, 4] }, deadlineComes, step);
-    await expect
-      .poll(() => given.at(-1), { timeout: 20_000 })
-      .toMatchObject({ round: i + 1, why: `too few clients are left: 2 answered with their ${step}` });
+    await expect.poll(() => given.at(-1), { timeout: 20_000 }).toMatchObject({ round: i + 1, why: `2 clients answered with their ${step}, too few` });
   }
   expect((await statusOf(running.url, KEYS)).version).toBe(0);
   await running.stop();
@@ -90,7 +88,7 @@ async function coordinatorAt(path: string, kind: "here" | "process"): Promise<{ 
     return { url, end: stop };
   }
   const port = await freePort();
-  const child = await startProcess({ path, port, keys: KEYS, rules: oneRound, secure: true });
+  const child = await startProcess({ store: path, port, keys: KEYS, rules: oneRound, secure: true });
   const end = (): Promise<unknown> => {
     const ended = once(child, "exit");
     child.kill("SIGKILL");

@@ -2,7 +2,7 @@ import * as v from "valibot";
 import { hex, Time, whole } from "./check.ts";
 import { ProjectId, PublicKey } from "./claims.ts";
 import { RefusalMessage } from "./refusal.ts";
-import { SecureStep } from "./secure-messages.ts";
+import { SECURE_STEPS, SecureStep } from "./secure-messages.ts";
 
 const SignedText = v.pipe(v.string(), v.minLength(1), v.maxLength(4096));
 
@@ -27,6 +27,11 @@ export const Task = v.object({
   seed: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
 });
 export type Task = v.InferOutput<typeof Task>;
+
+/** Tasks come in this order: rounds and, with secure aggregation, their steps. */
+export function placeOfTask({ round, step = SECURE_STEPS[0] }: Task): number {
+  return SECURE_STEPS.length * round + SECURE_STEPS.indexOf(step);
+}
 
 /** The federation has learned what it was to learn. */
 const Finished = v.object({ version: whole(0) });
