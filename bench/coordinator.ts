@@ -1,9 +1,9 @@
-// `npm run bench:coordinator [-- --json] [crashes|sockets|processes]`: a coordinator that is killed ten times in fifty rounds; one that holds 2,000
-// sockets and finishes rounds of 200 clients with a network of 199,210 parameters; and the same as three processes over PostgreSQL and Redis, beside
-// one. No data is needed: updates are invented.
+// `npm run bench:coordinator [-- --json] [crashes|sockets|processes|secure]`: a coordinator that is killed ten times in fifty rounds; one that holds
+// 2,000 sockets and finishes rounds of 200 clients with a network of 199,210 parameters; the same as three processes over PostgreSQL and Redis, beside
+// one; and one that adds 20 updates of it up unseen. No data is needed: updates are invented.
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { WebSocket } from "ws";
@@ -20,6 +20,7 @@ import {
 import { runWithCrashes } from "../kinglet/src/federated/coordinator/crash-testing.ts";
 import { freePort, type ProcessArguments, startProcess } from "../kinglet/src/federated/coordinator/process-testing.ts";
 import { newPostgres, newRedis } from "../kinglet/src/federated/coordinator/servers-testing.ts";
+import { memoryMiB, secure } from "./federated/secure.ts";
 import { compress, encodeUpdate, type ServerMessage, type Task } from "../kinglet/src/federated/index.ts";
 
 const [CLIENTS, PER_ROUND, ROUNDS, COMPARED_ROUNDS] = [2000, 200, 10, 4];
@@ -54,11 +55,6 @@ async function forMany<T, R>(all: readonly T[], act: (each: T) => Promise<R>): P
 }
 
 const tell = (what: string): void => void process.stderr.write(`${what}\n`);
-
-async function memoryMiB(pid: number, field: "VmRSS" | "VmHWM"): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
-  return Math.round(Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1] ?? Number.NaN) / 1024);
-}
 
 /** One client: reads the model that it is asked about, sends an update, and waits for the next task. */
 class SocketClient {
@@ -185,6 +181,7 @@ const ROWS = {
     runWithCrashes({ store: join(folder, "crashes.db"), processes: 1, clients: 20, rounds: 50, kills: 10, deaths: 0.05, seed: 1 }),
   sockets: (folder: string) => sockets({ store: join(folder, "sockets.db"), processes: 1, rounds: ROUNDS }),
   processes,
+  secure,
 } as const;
 
 const args = process.argv.slice(2);

@@ -130,6 +130,18 @@ test("two processes serve one project, wherever its clients come", async (contex
   await Promise.all([postgres.end(), redis.end()]);
 });
 
+test("secure aggregation as typed is what the project signs", async () => {
+  const words = ["--secure", "--threshold", "0.6", "--most-samples", "50", "--store", join(folder, "secure.db")];
+  const federation = await serve(...words);
+  const client = await TestClient.enrol(federation.url, (await kinglet("federate", "token")).out.trim());
+  const { description } = (await (await client.request("/v1/project")).json()) as { description: string };
+  const signed = JSON.parse(Buffer.from(description.split(".")[0]!, "base64url").toString()) as object;
+  expect(signed).toMatchObject({ secure: { threshold: 0.6, minimum: 3, clip: 8, mostSamples: 50 } });
+  await federation.stop();
+  await expect(serve(...words, "--compress", "8bit")).rejects.toThrow(/masked numbers cannot be compressed/);
+  await expect(serve("--threshold", "0.6")).rejects.toThrow(/--threshold needs --secure/);
+});
+
 test("wrong words and addresses are told", async () => {
   expect((await kinglet("federate", "serve", "--queue", "redis://127.0.0.1")).err).toMatch(/a file is for one process[\s\S]*--store postgres:/);
   expect((await kinglet("federate", "serve", "--store", "postgres://127.0.0.1/x")).err).toMatch(/need a Redis to work together[\s\S]*--queue/);

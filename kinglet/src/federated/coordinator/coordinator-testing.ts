@@ -13,12 +13,14 @@ import {
   Refusal,
   RefusalMessage,
   type RefusalReason,
+  type SecureStep,
   sha256Hex,
   sign,
   StatusAnswer,
   type Task,
   TaskAnswer,
 } from "../protocol/index.ts";
+import { DEFAULT_SECURE_RULES } from "../secure/index.ts";
 import { STRATEGIES } from "../strategy.ts";
 import { Coordinator, type CoordinatorOptions } from "./coordinator.ts";
 import type { LogEvent } from "./hooks.ts";
@@ -48,6 +50,11 @@ export function tinyPlan(more: Partial<FederationPlan> = {}): FederationPlan {
 /** The two-layer network of McMahan et al. 2017, 199,210 parameters, in 8 bits. */
 export function largePlan(): FederationPlan {
   return tinyPlan({ network: mlp({ inputs: 784, hidden: [200, 200], classes: 10 }), compression: { kind: "quantize", bits: 8 } });
+}
+
+/** With secure aggregation, for three clients at least. */
+export function securePlan(more: Partial<FederationPlan> = {}): FederationPlan {
+  return tinyPlan({ secure: { ...DEFAULT_SECURE_RULES, minimum: 3, mostSamples: 20 }, ...more });
 }
 
 export const ALL_AT_ONCE: RoundRules = { ...DEFAULT_RULES, rounds: 3, share: 1, spare: 1, seconds: 60, restSeconds: 0 };
@@ -146,7 +153,17 @@ export class TestClient {
   }
 
   async submit(round: number, frame: Uint8Array): Promise<void> {
-    await answered(await this.request(`/v1/rounds/${round}/update`, { method: "POST", body: new Uint8Array(frame) }));
+    await this.send(round, "update", new Uint8Array(frame));
+  }
+
+  /** Answers a step of secure aggregation. */
+  async send(round: number, step: SecureStep, body: BodyInit): Promise<void> {
+    await answered(await this.request(`/v1/rounds/${round}/${step}`, { method: "POST", body }));
+  }
+
+  /** What a client is shown for a step of secure aggregation. */
+  async shown(round: number, what: "group" | "shares" | "survivors"): Promise<string> {
+    return (await answered(await this.request(`/v1/rounds/${round}/${what}`)))!;
   }
 
   async decline(round: number): Promise<void> {

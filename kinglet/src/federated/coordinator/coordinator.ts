@@ -21,6 +21,7 @@ import { checkRules, type FederationPlan, type RoundRules } from "./plan.ts";
 import type { Listener, Seat } from "./presence.ts";
 import { type Join, oneProcess, type Processes } from "./processes.ts";
 import { RoundLoop, taskOf } from "./round-loop.ts";
+import { SecureRequests } from "./secure-requests.ts";
 import { Store, type StoredModel, type StoredRound } from "./store.ts";
 
 export interface CoordinatorOptions {
@@ -49,6 +50,8 @@ const REPORTED_ROUNDS = 20;
  */
 export class Coordinator {
   readonly model: FederatedModel;
+  /** For federations with secure aggregation. */
+  readonly secure: SecureRequests | undefined;
   /** Signed. */
   readonly description: string;
   private readonly options: CoordinatorOptions;
@@ -65,6 +68,8 @@ export class Coordinator {
     this.hooks = hooks;
     this.processes = processes;
     this.description = sign("description", model.description, options.keys.secretKey);
+    const around = { store: store.secure, form: model.form, now: hooks.now, onAnswer: () => processes.wake() };
+    this.secure = options.plan.secure === undefined ? undefined : new SecureRequests(around);
   }
 
   /**
@@ -170,6 +175,7 @@ export class Coordinator {
 
   /** Keeps an update; it is durable before this resolves. @throws Refusal for whatever is wrong with it, or with who sends it when. */
   async submit(client: number, round: number, frame: Uint8Array): Promise<void> {
+    if (this.secure !== undefined) return await this.secure.answer("update", { client, round, body: frame });
     const decoded = decodeUpdate(frame, this.model.form);
     if (decoded.round !== round) throw new Refusal("malformed", `the update is of round ${decoded.round}, not ${round}`);
     updateNumbers(decoded, this.model.form);

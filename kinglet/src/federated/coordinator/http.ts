@@ -2,8 +2,9 @@ import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
-import { checkedJson, EnrolRequest, MANIFEST_HEADER, MOST_WAIT_SECONDS, mostUpdateBytes, Refusal } from "../protocol/index.ts";
+import { checkedJson, EnrolRequest, MANIFEST_HEADER, MOST_SECURE_BYTES, MOST_WAIT_SECONDS, mostUpdateBytes, Refusal } from "../protocol/index.ts";
 import { longPoll } from "./long-poll.ts";
+import type { SecureRequests } from "./secure-requests.ts";
 import type { Service } from "./service.ts";
 
 type Env = { Bindings: HttpBindings; Variables: { client: number } };
@@ -109,6 +110,7 @@ export function federationApp(service: Service): Hono<Env> {
     metrics.count("kinglet_update_bytes_total", {}, frame.length);
     return c.json({ accepted: true });
   });
+  if (coordinator.secure !== undefined) secureRoutes(app, service, coordinator.secure, anyClient);
   app.post("/v1/rounds/:round/decline", anyClient, async (c) => {
     await coordinator.decline(c.get("client"), number(c, "round"));
     return c.json({ accepted: true });
@@ -124,7 +126,24 @@ export function federationApp(service: Service): Hono<Env> {
   return app;
 }
 
-const KINDS = ["enrol", "project", "network", "parameters", "task", "update", "decline", "status", "pause", "resume", "export", "healthz", "metrics"];
+/** What clients say and ask in rounds of secure aggregation, beside their updates. */
+function secureRoutes(app: Hono<Env>, service: Service, secure: SecureRequests, anyClient: MiddlewareHandler<Env>): void {
+  for (const step of ["keys", "shares", "revelation"] as const)
+    app.post(`/v1/rounds/:round/${step}`, anyClient, limited(MOST_SECURE_BYTES), async (c) => {
+      const client = c.get("client");
+      const body = new Uint8Array(await service.reading(client, () => c.req.arrayBuffer()));
+      await secure.answer(step, { client, round: number(c, "round"), body });
+      return c.json({ accepted: true });
+    });
+  app.get("/v1/rounds/:round/group", anyClient, async (c) => c.json(await secure.group(c.get("client"), number(c, "round"))));
+  app.get("/v1/rounds/:round/shares", anyClient, async (c) => c.json(await secure.sharesFor(c.get("client"), number(c, "round"))));
+  app.get("/v1/rounds/:round/survivors", anyClient, async (c) => c.json(await secure.survivors(c.get("client"), number(c, "round"))));
+}
+
+const KINDS = [
+  ...["enrol", "project", "network", "parameters", "task", "update", "decline", "status", "pause", "resume", "export", "healthz", "metrics"],
+  ...["keys", "group", "shares", "survivors", "revelation"],
+];
 
 /** The kind of a message: a word that is ours, whatever the path says. */
 function kindOf(path: string): string {

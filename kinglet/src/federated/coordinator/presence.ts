@@ -1,4 +1,4 @@
-import { Refusal, type ServerMessage } from "../protocol/index.ts";
+import { placeOfTask, Refusal, type ServerMessage } from "../protocol/index.ts";
 
 /** What a client hears while it is there. */
 export type Listener = (message: ServerMessage) => void;
@@ -35,8 +35,8 @@ export interface Presence {
 
 class Taken {
   ready = false;
-  /** The last round that it was told of: a task that is told again in case it was missed comes once. */
-  private round = 0;
+  /** Of the last task that it was told (`placeOfTask`): one that is told again in case it was missed comes once. */
+  private place = 0;
   private readonly listener: Listener;
 
   constructor(listener: Listener) {
@@ -44,12 +44,12 @@ class Taken {
   }
 
   tell(message: ServerMessage): void {
-    if (message.type === "task") this.round = message.task.round;
+    if (message.type === "task") this.place = placeOfTask(message.task);
     this.listener(message);
   }
 
   tellOnce(message: ServerMessage): void {
-    if (message.type !== "task" || message.task.round > this.round) this.tell(message);
+    if (message.type !== "task" || placeOfTask(message.task) > this.place) this.tell(message);
   }
 }
 
