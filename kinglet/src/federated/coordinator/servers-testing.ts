@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
+import { realpathSync } from "node:fs";
 import { chown, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
@@ -64,13 +65,17 @@ async function begun({ folder, url, launch, isReady, signal }: Launch): Promise<
     await kill();
     await rm(folder, { recursive: true, force: true });
   };
-  await start();
+  await start().catch(async (error: unknown) => {
+    await end();
+    throw error;
+  });
   return { url, start, kill, end };
 }
 
 /** A new PostgreSQL. */
 export async function newPostgres(): Promise<TestServer> {
-  const postgres = requireTool("postgres");
+  // Its programs lie together; the path may only have a link.
+  const postgres = realpathSync(requireTool("postgres"));
   const bin = dirname(postgres);
   const user = postgresUser();
   const folder = await mkdtemp(join(tmpdir(), "kinglet-postgres-"));
