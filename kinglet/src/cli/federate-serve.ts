@@ -89,6 +89,8 @@ function eventText(event: LogEvent, goal: number): string | null {
       return `round ${round}: ${count(Number(event["selected"]))} of ${plural(Number(event["ready"]), "ready client")} asked`;
     case "round closed":
       return `round ${round}: ${plural(Number(updates), "update")}, ${bytes(Number(sent))}, ${(Number(ms) / 1000).toFixed(1)} s; version ${version} of ${goal}`;
+    case "expelled":
+      return `client ${event["client"]}: expelled`;
     case "round given up":
       return `round ${round}: given up, ${why}`;
     case "finished":

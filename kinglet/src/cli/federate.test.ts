@@ -82,6 +82,8 @@ test("a project is served, watched, paused, exported, and goes on where it was",
     })
     .toBe(1);
   expect((await kinglet("federate", "pause", first.url)).out).toMatch(/paused, version 1 of 2\n2 clients enrolled[\s\S]*Round {2}From version/);
+  const listed = await kinglet("federate", "clients", first.url);
+  expect(listed.out).toMatch(/Client {2}Token {2,}Enrolled {3,}Last round {2}Answered {2}Declined\n[\s\S]*1 {2}[0-9a-f]{32} {2}\S+ +1 +1 +0/);
   const stopped = await first.stop();
   expect(stopped).toMatchObject({ code: 0 });
   expect(stopped.err).toMatch(/round 1: 2 of 2 ready clients asked\nround 1: 2 updates, [\d,]+ bytes, .*; version 1 of 2/);
@@ -104,6 +106,23 @@ test("a project is served, watched, paused, exported, and goes on where it was",
   expect(events).toEqual(expect.arrayContaining(["enrolled", "round begun", "round closed", "paused", "finished"]));
   // What the store began with holds.
   await expect(serve("--strategy", "fedadam")).rejects.toThrow(/began with another strategy/);
+});
+
+test("a token is revoked, and a client expelled", async () => {
+  const federation = await serve("--store", join(folder, "members.db"));
+  const made = JSON.parse((await kinglet("federate", "token", "--json")).out) as { token: string; id: string };
+  const client = await TestClient.enrol(federation.url, made.token);
+  expect((await kinglet("federate", "revoke", federation.url, made.token)).out).toMatch(
+    new RegExp(`^Token ${made.id} enrols nobody any more. 1 client came with it`),
+  );
+  await expect(TestClient.enrol(federation.url, made.token)).rejects.toMatchObject({ reason: "revoked" });
+  expect((await kinglet("federate", "revoke", federation.url, "all")).err).toMatch(/the token's id is not as it must be/);
+  expect((await kinglet("federate", "expel", federation.url, "1")).out).toMatch(new RegExp(`^Client 1 is expelled.*federate revoke .* ${made.id}`));
+  await expect(client.task(0)).rejects.toMatchObject({ reason: "expelled" });
+  expect((await kinglet("federate", "expel", federation.url, "7")).err).toMatch(/no client 7 has enrolled here/);
+  const listed = JSON.parse((await kinglet("federate", "clients", federation.url, "--json")).out);
+  expect(listed.clients).toMatchObject([{ client: 1, token: made.id, answered: 0 }]);
+  await federation.stop();
 });
 
 test("wrong words and addresses are told", async () => {

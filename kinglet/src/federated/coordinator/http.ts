@@ -2,7 +2,7 @@ import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
-import { checkedJson, EnrolRequest, MANIFEST_HEADER, MOST_WAIT_SECONDS, mostUpdateBytes, Refusal } from "../protocol/index.ts";
+import { checked, checkedJson, EnrolRequest, MANIFEST_HEADER, MOST_WAIT_SECONDS, mostUpdateBytes, Refusal, TokenId } from "../protocol/index.ts";
 import { longPoll } from "./long-poll.ts";
 import type { Service } from "./service.ts";
 
@@ -19,12 +19,14 @@ function bearer(c: Context<Env>): string {
   return token;
 }
 
-/** A whole number of the path. */
-function number(c: Context<Env>, name: string): number {
-  const value = Number(c.req.param(name));
-  if (!(Number.isInteger(value) && value >= 0 && value <= MOST_NUMBER)) throw new Refusal("malformed", `the ${name} in the path is no number`);
+function wholeNumber(text: string, what: string): number {
+  const value = Number(text);
+  if (!(Number.isInteger(value) && value >= 0 && value <= MOST_NUMBER)) throw new Refusal("malformed", `${what} is no number`);
   return value;
 }
+
+/** A whole number of the path. */
+const number = (c: Context<Env>, name: string): number => wholeNumber(c.req.param(name) ?? "", `the ${name} in the path`);
 
 function limited(bytes: number): MiddlewareHandler<Env> {
   return bodyLimit({
@@ -84,6 +86,7 @@ export function federationApp(service: Service): Hono<Env> {
   app.post("/v1/enrol", limited(MOST_JSON_BYTES), async (c) =>
     c.json(await coordinator.enrol(checkedJson(EnrolRequest, await c.req.text(), "the enrolment"))),
   );
+  app.post("/v1/renew", anyClient, async (c) => c.json({ credential: await coordinator.renew(bearer(c)) }));
   app.get("/v1/project", anyClient, (c) => c.json({ description: coordinator.description }));
   app.get("/v1/network", anyClient, (c) => octets(c, coordinator.model.network));
   app.get("/v1/parameters/:version", anyClient, async (c) => {
@@ -109,6 +112,11 @@ export function federationApp(service: Service): Hono<Env> {
   });
 
   app.get("/v1/status", admin, async (c) => c.json(await coordinator.status()));
+  app.get("/v1/clients", admin, async (c) => c.json(await coordinator.clients(wholeNumber(c.req.query("after") ?? "0", "the number of a client"))));
+  app.post("/v1/clients/:client/expel", admin, async (c) => c.json({ expelled: await coordinator.expel(number(c, "client")) }));
+  app.post("/v1/tokens/:token/revoke", admin, async (c) =>
+    c.json(await coordinator.revoke(checked(TokenId, c.req.param("token"), "the token's id"))),
+  );
   app.get("/v1/export", admin, async (c) => octets(c, await coordinator.export()));
   for (const what of ["pause", "resume"] as const)
     app.post(`/v1/${what}`, admin, async (c) => {
@@ -118,7 +126,10 @@ export function federationApp(service: Service): Hono<Env> {
   return app;
 }
 
-const KINDS = ["enrol", "project", "network", "parameters", "task", "update", "decline", "status", "pause", "resume", "export", "healthz", "metrics"];
+const KINDS = [
+  ...["enrol", "renew", "project", "network", "parameters", "task", "update", "decline"],
+  ...["status", "pause", "resume", "export", "clients", "expel", "revoke", "healthz", "metrics"],
+];
 
 /** The kind of a message: a word that is ours, whatever the path says. */
 function kindOf(path: string): string {

@@ -54,6 +54,12 @@ class ClientSocket {
     else this.socket.send(JSON.stringify(message));
   }
 
+  /** What the coordinator has for this client: who is shut out hears so last. */
+  private tell(message: ServerMessage): void {
+    if (message.type === "refused") this.refuse(new Refusal(message.error.code, message.error.message));
+    else this.say(message);
+  }
+
   private refuse(error: unknown): void {
     const refusal = this.service.refusalOf(error, "socket");
     this.say({ type: "refused", ...refusal.toJSON() });
@@ -91,7 +97,7 @@ class ClientSocket {
     if (this.gone) return;
     clearTimeout(this.helloTimer);
     this.client = client;
-    this.seat = this.service.coordinator.sit(client, (heard) => this.say(heard));
+    this.seat = this.service.coordinator.sit(client, (heard) => this.tell(heard));
     this.say({ type: "welcome", client });
   }
 
