@@ -79,12 +79,12 @@ async function serve(files: ReadonlyMap<string, string>): Promise<Server> {
 
 const addressOf = (server: Server): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
-async function pageJoins(browser: Browser, site: string, url: string, token: string, member: FederationMember): Promise<Participation> {
+/** What an export of the page's script gives there. */
+async function inPage(browser: Browser, site: string, name: string, ...values: readonly unknown[]): Promise<unknown> {
   const tab = await browser.newPage();
   await tab.goto(site);
   // As text: the test runner would rewrite the import of a function.
-  const script = `import("/page.js").then(({ joinHere }) => joinHere(${JSON.stringify(url)}, ${JSON.stringify(token)}, ${JSON.stringify(member)}))`;
-  return (await tab.evaluate(script)) as Participation;
+  return await tab.evaluate(`import("/page.js").then(({ ${name} }) => ${name}(${values.map((value) => JSON.stringify(value)).join(", ")}))`);
 }
 
 async function deviceJoins(url: string, token: string, member: FederationMember): Promise<Participation> {
@@ -136,11 +136,12 @@ test("three pages, two Node clients and a Cortex-M4 train one model, bit for bit
     const url = `http://127.0.0.1:${federation.port}`;
     const took = await Promise.all(
       MEMBERS.map((member) => {
-        if (member.index < PAGES) return pageJoins(browser, addressOf(site), url, token, member);
+        if (member.index < PAGES) return inPage(browser, addressOf(site), "joinHere", url, token, member) as Promise<Participation>;
         if (member.index === DEVICE) return deviceJoins(url, token, member);
         return nodeJoins(url, token, membersSamples(member), member.index === PAGES ? "auto" : "poll");
       }),
     );
+    expect(await inPage(browser, addressOf(site), "keptHere")).toEqual([[3], null, null]);
     for (const each of took) expect(each).toMatchObject({ rounds: ROUNDS, version: ROUNDS });
     const memberOf = new Map(took.map(({ client }, i) => [client, MEMBERS[i]!]));
     expect(memberOf.size).toBe(MEMBERS.length);

@@ -1,5 +1,6 @@
 import { type Enrolment, Refusal } from "../protocol/index.ts";
 import type { Queries } from "./database.ts";
+import { isRevoked, revocation } from "./members.ts";
 
 // What clients may change in the store. Each is a part of a transaction that others are in, too: where it gives a refusal it has changed nothing.
 
@@ -17,8 +18,7 @@ export async function enrol(queries: Queries, { id, uses }: Pick<Enrolment, "id"
   await queries.run("INSERT INTO tokens (id, used) VALUES (?, 0) ON CONFLICT (id) DO NOTHING", [id]);
   const [known] = await queries.all("SELECT client FROM clients WHERE nonce = ? AND token = ?", [nonce, id]);
   if (known !== undefined) return known["client"] as number;
-  const [revoked] = await queries.all("SELECT id FROM revoked WHERE id = ?", [id]);
-  if (revoked !== undefined) return new Refusal("revoked", "this token was revoked: it enrols nobody any more");
+  if (await isRevoked(queries, id)) return revocation();
   const free = await queries.run("UPDATE tokens SET used = used + 1 WHERE id = ? AND used < ?", [id, uses]);
   if (free === 0) return new Refusal("used-up", `this token has enrolled ${uses} ${uses === 1 ? "client" : "clients"}, as many as it may`);
   const [last] = await queries.all("SELECT COALESCE(MAX(client), 0) AS client FROM clients");

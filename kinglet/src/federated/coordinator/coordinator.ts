@@ -94,6 +94,11 @@ export class Coordinator {
     await this.store.close();
   }
 
+  /** The project's public one. */
+  get key(): string {
+    return this.options.keys.publicKey;
+  }
+
   get connections(): number {
     return this.presence.connections;
   }
@@ -117,7 +122,14 @@ export class Coordinator {
     const client = await this.store.enrol(claims, nonce, now);
     const credential = this.credentialOf({ client, nonce });
     this.hooks.log({ event: "enrolled", level: "info", client });
-    return { client, project: this.model.description.project, key: this.options.keys.publicKey, credential };
+    return { client, project: this.model.description.project, key: this.key, credential };
+  }
+
+  /** Whether somebody may look at the project who has not enrolled yet. @throws Refusal as `enrol`, but for `used-up`. */
+  async checkGuest(token: string): Promise<void> {
+    const claims = this.opened("enrolment", token);
+    checkTime(claims, this.hooks.now(), "enrolment token");
+    await this.members.checkToken(claims.id);
   }
 
   private credentialOf({ client, nonce }: Pick<Credential, "client" | "nonce">): string {

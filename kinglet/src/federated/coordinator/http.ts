@@ -13,9 +13,15 @@ const MOST_NUMBER = 2 ** 32 - 1;
 /** Metrics are open to everybody and take many statements: who asks more often hears the same again. */
 const OPEN_STATUS_MS = 1000;
 
-function bearer(c: Context<Env>): string {
+/** What the authorization header shows by this scheme. */
+function shown(c: Context<Env>, expected: "bearer" | "enrolment"): string | undefined {
   const [scheme, token] = (c.req.header("authorization") ?? "").split(" ");
-  if (scheme?.toLowerCase() !== "bearer" || token === undefined) throw new Refusal("unauthorized", "a bearer token is needed");
+  return scheme?.toLowerCase() === expected ? token : undefined;
+}
+
+function bearer(c: Context<Env>): string {
+  const token = shown(c, "bearer");
+  if (token === undefined) throw new Refusal("unauthorized", "a bearer token is needed");
   return token;
 }
 
@@ -61,6 +67,13 @@ export function federationApp(service: Service): Hono<Env> {
     c.set("client", client);
     await next();
   };
+  /** A client, or somebody who looks at the project before enrolling. */
+  const guestOrClient: MiddlewareHandler<Env> = async (c, next) => {
+    const token = shown(c, "enrolment");
+    if (token === undefined) return await anyClient(c, next);
+    await coordinator.checkGuest(token);
+    await next();
+  };
   const admin: MiddlewareHandler<Env> = async (c, next) => {
     coordinator.checkAdmin(bearer(c));
     await next();
@@ -87,8 +100,8 @@ export function federationApp(service: Service): Hono<Env> {
     c.json(await coordinator.enrol(checkedJson(EnrolRequest, await c.req.text(), "the enrolment"))),
   );
   app.post("/v1/renew", anyClient, async (c) => c.json({ credential: await coordinator.renew(bearer(c)) }));
-  app.get("/v1/project", anyClient, (c) => c.json({ description: coordinator.description }));
-  app.get("/v1/network", anyClient, (c) => octets(c, coordinator.model.network));
+  app.get("/v1/project", guestOrClient, (c) => c.json({ description: coordinator.description, key: coordinator.key }));
+  app.get("/v1/network", guestOrClient, (c) => octets(c, coordinator.model.network));
   app.get("/v1/parameters/:version", anyClient, async (c) => {
     const { body, manifest } = await coordinator.version(number(c, "version"));
     return octets(c, body, { [MANIFEST_HEADER]: manifest });

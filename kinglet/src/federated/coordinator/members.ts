@@ -9,6 +9,15 @@ export function expulsion(client: number): Refusal {
   return new Refusal("expelled", `client ${client} was expelled from this federation`);
 }
 
+/** What is heard by who shows a token that was revoked. */
+export function revocation(): Refusal {
+  return new Refusal("revoked", "this token was revoked: it enrols nobody any more");
+}
+
+export async function isRevoked(queries: Queries, id: string): Promise<boolean> {
+  return (await queries.all("SELECT id FROM revoked WHERE id = ?", [id])).length > 0;
+}
+
 /** Nobody waits for clients that were shut out while a round began. A part of that transaction. */
 export async function declineForExpelled(queries: Queries, round: number): Promise<void> {
   await queries.run("UPDATE tasks SET status = 'declined' WHERE round = ? AND client IN (SELECT client FROM expelled)", [round]);
@@ -41,6 +50,11 @@ export class Members {
     const [row] = await this.database.all(sql, [client, nonce]);
     if (row === undefined) throw new Refusal("unauthorized", `client ${client} is not enrolled here`);
     if (row["at"] !== null) throw expulsion(client);
+  }
+
+  /** @throws Refusal `revoked`. */
+  async checkToken(id: string): Promise<void> {
+    if (await isRevoked(this.database, id)) throw revocation();
   }
 
   /** Clients with higher numbers than `after`, in their order. */

@@ -15,8 +15,8 @@ export type EnrolAnswer = v.InferOutput<typeof EnrolAnswer>;
 /** POST /v1/renew: the same client's, for as long again. */
 export const RenewAnswer = v.object({ credential: SignedText });
 
-/** GET /v1/project: a signed `description`. */
-export const ProjectAnswer = v.object({ description: v.string() });
+/** GET /v1/project: a signed `description`, and the project's key for who is new and knows it from its token alone. */
+export const ProjectAnswer = v.object({ description: v.string(), key: PublicKey });
 
 /** What a client is asked for: an update of the model's `version`. */
 export const Task = v.object({
