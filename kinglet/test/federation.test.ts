@@ -104,7 +104,7 @@ async function expectedParameters(memberOf: ReadonlyMap<number, FederationMember
   const usual = trainers.get(PLAN.local.batchSize)!;
   let [parameters, state] = [usual.initialParameters(), beginningState(PLAN)];
   for (let round = 1; round <= ROUNDS; round++) {
-    const about = { clients: memberOf.size, expected: memberOf.size, noise: () => 0 };
+    const about = { clients: memberOf.size, expected: memberOf.size, noise: () => 0, statistics: [] };
     const combining = new Round(PLAN, parameters, state, about);
     for (const [client, member] of [...memberOf].sort(([a], [b]) => a - b)) {
       const trainer = member.index === DEVICE ? trainers.get(1)! : usual;

@@ -91,10 +91,11 @@ class RoundDisplay {
     this.rounds = rounds;
   }
 
-  private text({ round, clients, accuracy, bytes: sent, epsilon, secure }: RoundReport): string {
+  private text({ round, clients, dropped, accuracy, bytes: sent, epsilon, secure }: RoundReport): string {
+    const lost = dropped === 0 ? "" : ` (${count(dropped)} learned nothing)`;
     const privacy = epsilon === undefined ? "" : `  ε ${epsilon.toFixed(2)}`;
     const masked = secure === undefined ? "" : `, ${count(secure.survivors)} added up in ${secure.seconds.toFixed(1)} s`;
-    return `round ${String(round).padStart(String(this.rounds).length)}/${this.rounds}  right ${percent(accuracy).padStart(7)}  ${count(clients)} clients sent ${bytes(sent)}${masked}${privacy}`;
+    return `round ${String(round).padStart(String(this.rounds).length)}/${this.rounds}  right ${percent(accuracy).padStart(7)}  ${count(clients)} clients${lost} sent ${bytes(sent)}${masked}${privacy}`;
   }
 
   round(report: RoundReport): void {

@@ -83,6 +83,7 @@ export class FederatedModel {
       clients: about.clients,
       expected: about.round.wanted,
       noise: secureNoise,
+      statistics: this.trainer.statistics,
     });
     for await (const { client, frame } of frames) {
       const decoded = decodeUpdate(frame, this.form);
