@@ -2,16 +2,7 @@ import { createWriteStream } from "node:fs";
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { type Command, Option } from "commander";
-import {
-  Coordinator,
-  DEFAULT_RULES,
-  type FederationPlan,
-  type LogEvent,
-  openSqlite,
-  type RoundRules,
-  serveFederation,
-  STRATEGIES,
-} from "../federated/index.ts";
+import { Coordinator, DEFAULT_RULES, type FederationPlan, type LogEvent, openSqlite, type RoundRules, serveFederation } from "../federated/index.ts";
 import {
   CONFIG_FILE,
   loadConfig,
@@ -24,7 +15,7 @@ import {
 } from "../project/index.ts";
 import { positive, whole } from "./arguments.ts";
 import { FEDERATION_FOLDER, projectKeysOrNew } from "./federate-keys.ts";
-import { above, compressionOf, type LearningOptions, learningFlags, privacyOf } from "./federate-learning.ts";
+import { above, compressionOf, type LearningOptions, learningFlags, privacyOf, strategyOf } from "./federate-learning.ts";
 import { writeFiles } from "./files.ts";
 import { bytes, count, plain, plural } from "./format.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
@@ -74,7 +65,7 @@ async function planOf(folder: string, options: ServeOptions): Promise<Federation
     ...(await startingNetwork(folder, config, options.model)),
     local: { optimizer: { kind: "sgd", momentum: 0 }, epochs: options.epochs, batchSize: options.batch, rate: options.rate },
     augmentation: { ...config.augmentation },
-    strategy: STRATEGIES[options.strategy],
+    strategy: strategyOf(options),
     compression,
     ...(privacy === undefined ? {} : { privacy }),
     seed: config.seed,

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { inventedFrame, TestClient } from "../federated/coordinator/coordinator-testing.ts";
+import { openSqlite } from "../federated/index.ts";
 import { readKinglet, writeKinglet } from "../formats/index.ts";
 import { mlp } from "../zoo/index.ts";
 import { main } from "./main.ts";
@@ -128,9 +129,31 @@ test("a token is revoked, and a client expelled", async () => {
 test("wrong words and addresses are told", async () => {
   expect((await kinglet("federate", "serve", "--clip", "1")).err).toMatch(/privacy needs both --clip and --noise/);
   expect((await kinglet("federate", "serve", "--spare", "0.5")).code).toBe(2);
+  for (const rule of ["mode", "mean:1", "clipped", "clipped:0", "trimmed:0.5", "krum:1.5", "krum:1:0", "krum:1:2:3", "bulyan:", "median:1"])
+    expect([rule, (await kinglet("federate", "serve", "--combine", rule)).err]).toEqual([rule, expect.stringMatching(/Give mean, clipped:LENGTH/)]);
+  expect((await kinglet("federate", "serve", "--combine", "krum:2", "--minimum", "6", "--store", join(folder, "krum.db"))).err).toMatch(
+    /Krum that withstands 2 bad updates needs 7 of them, and there are 6/,
+  );
   expect((await kinglet("federate", "serve", "--most-samples", "0")).code).toBe(2);
   expect((await kinglet("federate", "status", "http://127.0.0.1:1")).err).toMatch(/no coordinator answers there/);
   expect((await commandsIn({ folder })("federate", "status", "http://127.0.0.1:1")).err).toMatch(/has no key yet/);
+});
+
+test.each([
+  ["mean", { kind: "mean" }],
+  ["clipped:0.5", { kind: "clippedMean", most: 0.5 }],
+  ["median", { kind: "median" }],
+  ["trimmed:0.25", { kind: "trimmedMean", cut: 0.25 }],
+  ["krum:1", { kind: "krum", bad: 1, keep: 1 }],
+  ["krum:1:3", { kind: "krum", bad: 1, keep: 3 }],
+  ["bulyan:1", { kind: "bulyan", bad: 1 }],
+] as const)("a federation begins with the rule %s", async (words, rule) => {
+  const store = join(folder, `${words}.db`);
+  await (await serve("--combine", words, "--minimum", "7", "--strategy", "fedadam", "--store", store)).stop();
+  const database = await openSqlite(store);
+  const [agreed] = await database.all("SELECT value FROM settings WHERE name = 'agreed'");
+  await database.close();
+  expect(JSON.parse(agreed!["value"] as string).strategy).toMatchObject({ combination: rule, server: { kind: "adam" } });
 });
 
 /** Workers load what they train with; on a busy machine that takes a while for each. */

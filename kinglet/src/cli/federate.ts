@@ -17,7 +17,6 @@ import {
   type SecureAggregation,
   simulate,
   type Simulation,
-  STRATEGIES,
 } from "../federated/index.ts";
 import { writeKinglet } from "../formats/index.ts";
 import {
@@ -34,7 +33,7 @@ import { renderFederation, sparkline } from "../report/index.ts";
 import { positive } from "./arguments.ts";
 import { addAdministration } from "./federate-admin.ts";
 import { addJoin } from "./federate-join.ts";
-import { above, compressionOf, type LearningOptions, learningFlags, privacyOf } from "./federate-learning.ts";
+import { above, compressionOf, type LearningOptions, learningFlags, privacyOf, strategyOf } from "./federate-learning.ts";
 import { addServe } from "./federate-serve.ts";
 import { writeFiles } from "./files.ts";
 import { bytes, count, plain, plural } from "./format.ts";
@@ -163,7 +162,7 @@ async function run({ folder, config, dataset, how }: Stage, options: SimulateCli
   const memories = await ClientFile.open();
   try {
     const result = await simulate(network, dataset, clients, {
-      strategy: STRATEGIES[options.strategy],
+      strategy: strategyOf(options),
       local,
       memories,
       rounds: options.rounds,
@@ -245,6 +244,7 @@ Examples:
   kinglet federate simulate --clients 100 --rounds 50 --split label:2
   kinglet federate simulate --split group --strategy fedprox --epochs 5
   kinglet federate simulate --split group --personalise 20
+  kinglet federate simulate --combine krum:2:5
   kinglet federate simulate --secure --drop-out 0.05
   kinglet federate simulate --compress 4bit --clip 1 --noise 0.8 --budget 8`;
 

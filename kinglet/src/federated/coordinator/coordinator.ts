@@ -18,6 +18,7 @@ import {
   type TaskAnswer,
   updateNumbers,
 } from "../protocol/index.ts";
+import { checkEnough } from "../combine.ts";
 import { privacySpent } from "../round.ts";
 import type { Database } from "./database.ts";
 import type { Hooks } from "./hooks.ts";
@@ -75,6 +76,8 @@ export class Coordinator {
     const hooks: Hooks = { now: Date.now, log: () => {}, ...options.hooks };
     try {
       checkRules(options.rules);
+      // Of fewer updates a round would never become a version.
+      checkEnough(options.plan.strategy.combination, options.rules.minimum);
       const model = new FederatedModel(options.plan, options.keys);
       const store = await Store.open(database);
       await store.begin(model.agreed(), model.first(hooks.now()));
