@@ -62,13 +62,13 @@ export interface Running {
 
 export async function startFederation(
   path: string,
-  options: Partial<CoordinatorOptions> & { readonly limits?: Partial<Limits> } = {},
+  options: Partial<CoordinatorOptions> & { readonly limits?: Partial<Limits>; readonly behindProxy?: boolean } = {},
 ): Promise<Running> {
   const events: LogEvent[] = [];
   const hooks = { log: (event: LogEvent): void => void events.push(event) };
-  const { limits = {}, ...more } = options;
+  const { limits = {}, behindProxy = false, ...more } = options;
   const coordinator = await Coordinator.open(await openSqlite(path), { plan: tinyPlan(), rules: ALL_AT_ONCE, keys: KEYS, hooks, ...more });
-  const server = await serveFederation(coordinator, { host: "127.0.0.1", limits, hooks });
+  const server = await serveFederation(coordinator, { host: "127.0.0.1", limits, behindProxy, hooks });
   const stop = async (): Promise<void> => {
     await server.stop();
     await coordinator.close();

@@ -63,6 +63,7 @@ export function federationApp(service: Service): Hono<Env> {
   const app = new Hono<Env>();
   const anyClient: MiddlewareHandler<Env> = async (c, next) => {
     const client = await coordinator.identify(bearer(c));
+    service.setKnown(c.env.incoming);
     service.admitClient(client);
     c.set("client", client);
     await next();
@@ -72,15 +73,18 @@ export function federationApp(service: Service): Hono<Env> {
     const token = shown(c, "enrolment");
     if (token === undefined) return await anyClient(c, next);
     await coordinator.checkGuest(token);
+    service.setKnown(c.env.incoming);
     await next();
   };
   const admin: MiddlewareHandler<Env> = async (c, next) => {
     coordinator.checkAdmin(bearer(c));
+    service.setKnown(c.env.incoming);
     await next();
   };
 
   app.use(cors({ origin: "*", allowHeaders: ["authorization", "content-type"], exposeHeaders: [MANIFEST_HEADER] }));
   app.use(async (c, next) => {
+    service.takeRequest(c.env.incoming, c.env.outgoing);
     service.admitAddress(service.addressOf(c.env.incoming));
     await next();
     metrics.count("kinglet_messages_total", { kind: kindOf(c.req.path), result: c.get("client") === undefined ? "answered" : "accepted" });
@@ -96,9 +100,11 @@ export function federationApp(service: Service): Hono<Env> {
   app.get("/healthz", (c) => c.json({ healthy: true }));
   app.get("/metrics", async (c) => c.text(metrics.text(await openStatus()), 200, { "content-type": "text/plain; version=0.0.4" }));
 
-  app.post("/v1/enrol", limited(MOST_JSON_BYTES), async (c) =>
-    c.json(await coordinator.enrol(checkedJson(EnrolRequest, await c.req.text(), "the enrolment"))),
-  );
+  app.post("/v1/enrol", limited(MOST_JSON_BYTES), async (c) => {
+    const enrolled = await coordinator.enrol(checkedJson(EnrolRequest, await c.req.text(), "the enrolment"));
+    service.setKnown(c.env.incoming);
+    return c.json(enrolled);
+  });
   app.post("/v1/renew", anyClient, async (c) => c.json({ credential: await coordinator.renew(bearer(c)) }));
   app.get("/v1/project", guestOrClient, (c) => c.json({ description: coordinator.description, key: coordinator.key }));
   app.get("/v1/network", guestOrClient, (c) => octets(c, coordinator.model.network));
