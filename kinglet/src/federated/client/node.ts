@@ -3,7 +3,7 @@ import { availableParallelism, loadavg } from "node:os";
 import { join as joinPath } from "node:path";
 import { WebSocket } from "ws";
 import { augmentsOf } from "../../data/index.ts";
-import { readKinglet } from "../../formats/index.ts";
+import { readKinglet } from "../../formats/browser.ts";
 import { writeDurably } from "../../train/index.ts";
 import { DeviceLearner } from "../device/device-learner.ts";
 import type { LinkOptions, SerialLine } from "../device/link.ts";

@@ -1,6 +1,6 @@
 import { elementCount, KingletError } from "../../base/index.ts";
 import { augmentsOf, type Dataset } from "../../data/browser.ts";
-import { readKinglet } from "../../formats/index.ts";
+import { readKinglet } from "../../formats/browser.ts";
 import type { Graph } from "../../graph/index.ts";
 import { LocalTrainer, type LocalStart } from "../local.ts";
 import type { Description } from "../protocol/index.ts";

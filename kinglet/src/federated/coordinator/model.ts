@@ -1,5 +1,5 @@
 import { bytesOf, fromBytes, KingletError } from "../../base/index.ts";
-import { readKinglet, writeKinglet } from "../../formats/index.ts";
+import { readKinglet, writeKinglet } from "../../formats/browser.ts";
 import { LocalTrainer } from "../local.ts";
 import { secureNoise } from "../privacy.ts";
 import { decodeUpdate, type Description, type ProjectKeys, projectOf, sha256Hex, sign, type UpdateForm, updateNumbers } from "../protocol/index.ts";
