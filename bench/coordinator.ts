@@ -104,7 +104,7 @@ class SocketClient {
 async function sockets(folder: string): Promise<SocketReport> {
   const rules = { ...ALL_AT_ONCE, rounds: ROUNDS, share: PER_ROUND / CLIENTS, minimum: PER_ROUND, ready: CLIENTS, seconds: 600 };
   const port = await freePort();
-  const child = await startProcess({ path: join(folder, "sockets.db"), port, keys: KEYS, rules, large: true });
+  const child = await startProcess({ store: join(folder, "sockets.db"), port, keys: KEYS, rules, large: true });
   const url = `http://127.0.0.1:${port}`;
   try {
     const token = enrolmentToken(KEYS);

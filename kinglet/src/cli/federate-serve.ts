@@ -1,8 +1,7 @@
 import { createWriteStream } from "node:fs";
-import { mkdir } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { type Command, Option } from "commander";
-import { Coordinator, DEFAULT_RULES, type FederationPlan, type LogEvent, openSqlite, type RoundRules, serveFederation } from "../federated/index.ts";
+import { Coordinator, DEFAULT_RULES, type FederationPlan, type LogEvent, openStore, type RoundRules, serveFederation } from "../federated/index.ts";
 import {
   CONFIG_FILE,
   loadConfig,
@@ -28,6 +27,7 @@ interface ServeOptions extends CommonOptions, LearningOptions {
   readonly port: number;
   readonly host?: string;
   readonly store?: string;
+  readonly queue?: string;
   readonly model?: string;
   readonly ready: number;
   readonly minimum: number;
@@ -86,6 +86,10 @@ function eventText(event: LogEvent, goal: number): string | null {
       return `round ${round}: given up, ${why}`;
     case "finished":
       return `finished with version ${version}: ${why}`;
+    case "redis lost":
+      return `Redis is away: ${message}`;
+    case "redis reached":
+      return "Redis is here again";
     case "round failed":
     case "failed":
       return `something failed: ${message}`;
@@ -121,7 +125,6 @@ async function serveProject(given: string | undefined, options: ServeOptions, io
   const plan = await planOf(folder, options);
   const keys = await projectKeysOrNew(folder);
   const store = options.store ?? join(folder, FEDERATION_FOLDER, STORE_FILE);
-  await mkdir(dirname(store), { recursive: true });
   const log = options.log === undefined ? undefined : logTo(options.log, io);
   const hooks = {
     log: (event: LogEvent): void => {
@@ -130,7 +133,8 @@ async function serveProject(given: string | undefined, options: ServeOptions, io
       if (text !== null) io.err(`${text}\n`);
     },
   };
-  const coordinator = await Coordinator.open(await openSqlite(store), { plan, rules, keys, hooks });
+  const { database, ...together } = await openStore(store, options.queue);
+  const coordinator = await Coordinator.open(database, { plan, rules, keys, hooks, ...together });
   try {
     const { port, behindProxy, host } = options;
     const server = await serveFederation(coordinator, {
@@ -172,7 +176,11 @@ export function addServe(federate: Command, io: Io): void {
       .argument("[dir]", `the project's folder, with ${CONFIG_FILE} (default: this folder)`)
       .option("--port <n>", "to listen on", whole(0, 65_535), 8080)
       .option("--host <address>", "to listen at (default: all of this machine)")
-      .option("--store <file>", `SQLite file with all state (default: ${FEDERATION_FOLDER}/${STORE_FILE} of the project)`)
+      .option(
+        "--store <place>",
+        `all state: a SQLite file (default: ${FEDERATION_FOLDER}/${STORE_FILE} of the project), or postgres://user@host/name`,
+      )
+      .option("--queue <address>", "redis://host: the coordinator is several processes, each started like this")
       .option("--model <file>", "the network to begin with, instead of a new one"),
   )
     .option("--ready <n>", "clients without whom no round begins", positive, DEFAULT_RULES.ready)

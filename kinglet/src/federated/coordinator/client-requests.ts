@@ -1,8 +1,8 @@
 import { type Enrolment, Refusal } from "../protocol/index.ts";
 import type { Queries } from "./database.ts";
-import { isRevoked, revocation } from "./members.ts";
 
-// What clients may change in the store. Each is a part of a transaction that others are in, too: where it gives a refusal it has changed nothing.
+// What clients may change in the store. Each is a part of a transaction that others are in, too, and that holds the federation's lock: where it
+// gives a refusal it has changed nothing.
 
 /** An update as it came. */
 export interface Submission {
@@ -11,6 +11,25 @@ export interface Submission {
   readonly version: number;
   readonly digest: string;
   readonly frame: Uint8Array;
+}
+
+/** Until the transaction ends, no client of another process changes anything, and no round begins. Locked before a round, so that nobody waits in a circle. */
+export async function lockFederation(queries: Queries): Promise<void> {
+  await queries.run("UPDATE settings SET value = value WHERE name = 'agreed'");
+}
+
+/** Until the transaction ends, nobody else answers a round or ends it: what is read of it from now on stays so. */
+export async function lockRound(queries: Queries, round: number): Promise<void> {
+  await queries.run("UPDATE rounds SET status = status WHERE round = ?", [round]);
+}
+
+/** What is heard by who shows a token that was revoked. */
+export function revocation(): Refusal {
+  return new Refusal("revoked", "this token was revoked: it enrols nobody any more");
+}
+
+export async function isRevoked(queries: Queries, id: string): Promise<boolean> {
+  return (await queries.all("SELECT id FROM revoked WHERE id = ?", [id])).length > 0;
 }
 
 /** The client of a nonce, a new one where it is new. */
@@ -29,7 +48,7 @@ export async function enrol(queries: Queries, { id, uses }: Pick<Enrolment, "id"
 
 /** What a client's task says to a message about it; undefined where it may come. Locks the round until the transaction ends. */
 async function refusalFor(queries: Queries, client: number, round: number, now: number): Promise<Refusal | "declined" | undefined> {
-  await queries.run("UPDATE rounds SET status = status WHERE round = ?", [round]);
+  await lockRound(queries, round);
   const sql = `SELECT tasks.status AS task, rounds.status AS round, deadline FROM tasks JOIN rounds ON tasks.round = rounds.round
     WHERE tasks.round = ? AND client = ?`;
   const [row] = await queries.all(sql, [round, client]);

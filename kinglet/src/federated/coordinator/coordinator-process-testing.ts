@@ -1,10 +1,11 @@
 // A coordinator in a process of its own, which a test may kill: `node --import tsx coordinator-process-testing.ts JSON`.
-import { Coordinator, openSqlite, serveFederation } from "./index.ts";
+import { Coordinator, openStore, serveFederation } from "./index.ts";
 import { largePlan, tinyPlan } from "./coordinator-testing.ts";
 import type { ProcessArguments } from "./process-testing.ts";
 
-const { path, port, keys, rules, large } = JSON.parse(process.argv[2]!) as ProcessArguments;
-const coordinator = await Coordinator.open(await openSqlite(path), { plan: large ? largePlan() : tinyPlan(), rules, keys });
+const { store, queue, port, keys, rules, large } = JSON.parse(process.argv[2]!) as ProcessArguments;
+const { database, ...together } = await openStore(store, queue);
+const coordinator = await Coordinator.open(database, { plan: large ? largePlan() : tinyPlan(), rules, keys, ...together });
 const free = { perSecond: 1e6, burst: 1e6 };
 // All of its clients are of this machine.
 const limits = { client: free, address: free, networkConnections: 1e6, strangerConnections: 1e6 };

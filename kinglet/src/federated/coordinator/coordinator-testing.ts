@@ -23,9 +23,9 @@ import { STRATEGIES } from "../strategy.ts";
 import { Coordinator, type CoordinatorOptions } from "./coordinator.ts";
 import type { LogEvent } from "./hooks.ts";
 import type { Limits } from "./limits.ts";
+import { openStore } from "./open-store.ts";
 import { DEFAULT_RULES, type FederationPlan, type RoundRules } from "./plan.ts";
 import { serveFederation } from "./server.ts";
-import { openSqlite } from "./sqlite.ts";
 
 /** Made anew for each process. */
 export const KEYS: ProjectKeys = newProjectKeys();
@@ -60,14 +60,16 @@ export interface Running {
   stop(): Promise<void>;
 }
 
+/** @param store a file, or with `queue` a database. */
 export async function startFederation(
-  path: string,
-  options: Partial<CoordinatorOptions> & { readonly limits?: Partial<Limits>; readonly behindProxy?: boolean } = {},
+  store: string,
+  options: Partial<CoordinatorOptions> & { readonly limits?: Partial<Limits>; readonly behindProxy?: boolean; readonly queue?: string } = {},
 ): Promise<Running> {
   const events: LogEvent[] = [];
   const hooks = { log: (event: LogEvent): void => void events.push(event) };
-  const { limits = {}, behindProxy = false, ...more } = options;
-  const coordinator = await Coordinator.open(await openSqlite(path), { plan: tinyPlan(), rules: ALL_AT_ONCE, keys: KEYS, hooks, ...more });
+  const { limits = {}, behindProxy = false, queue, ...more } = options;
+  const { database, ...together } = await openStore(store, queue);
+  const coordinator = await Coordinator.open(database, { plan: tinyPlan(), rules: ALL_AT_ONCE, keys: KEYS, hooks, ...together, ...more });
   const server = await serveFederation(coordinator, { host: "127.0.0.1", limits, behindProxy, hooks });
   const stop = async (): Promise<void> => {
     await server.stop();

@@ -25,7 +25,8 @@ import type { Hooks } from "./hooks.ts";
 import { expulsion, Members } from "./members.ts";
 import { FederatedModel } from "./model.ts";
 import { checkRules, type FederationPlan, type RoundRules } from "./plan.ts";
-import { type Listener, Presence, type Seat } from "./presence.ts";
+import type { Listener, Seat } from "./presence.ts";
+import { type Join, oneProcess, type Processes } from "./processes.ts";
 import { RoundLoop, taskOf } from "./round-loop.ts";
 import { Store, type StoredModel, type StoredRound } from "./store.ts";
 
@@ -34,6 +35,8 @@ export interface CoordinatorOptions {
   readonly rules: RoundRules;
   readonly keys: ProjectKeys;
   readonly hooks?: Partial<Hooks>;
+  /** How it works together with other processes over the same database; by default there are none. */
+  readonly join?: Join;
 }
 
 /** Checking a signature takes milliseconds, and the same texts are shown again and again. */
@@ -52,20 +55,21 @@ export class Coordinator {
   private readonly store: Store;
   private readonly members: Members;
   private readonly hooks: Hooks;
-  private readonly presence: Presence;
-  private readonly loop: RoundLoop;
+  private readonly processes: Processes;
   private readonly known = new Map<string, Claims<"credential" | "enrolment">>();
 
-  private constructor(options: CoordinatorOptions, model: FederatedModel, store: Store, members: Members, hooks: Hooks) {
+  private constructor(
+    options: CoordinatorOptions,
+    parts: { model: FederatedModel; store: Store; members: Members; processes: Processes; hooks: Hooks },
+  ) {
+    const { model, store, members, processes, hooks } = parts;
     this.options = options;
     this.model = model;
     this.store = store;
     this.members = members;
     this.hooks = hooks;
+    this.processes = processes;
     this.description = sign("description", model.description, options.keys.secretKey);
-    this.presence = new Presence(hooks.now, () => this.loop.wake());
-    const { plan, rules } = options;
-    this.loop = new RoundLoop({ store, model, presence: this.presence, plan, rules, hooks });
   }
 
   /**
@@ -74,6 +78,7 @@ export class Coordinator {
    */
   static async open(database: Database, options: CoordinatorOptions): Promise<Coordinator> {
     const hooks: Hooks = { now: Date.now, log: () => {}, ...options.hooks };
+    let processes: Processes | undefined;
     try {
       checkRules(options.rules);
       // Of fewer updates a round would never become a version.
@@ -83,17 +88,19 @@ export class Coordinator {
       await store.begin(model.agreed(), model.first(hooks.now()));
       // A federation that was to go on for longer by now is not finished.
       if ((await store.newestVersion()) < options.rules.rounds) await store.forget("finished");
-      const coordinator = new Coordinator(options, model, store, new Members(database), hooks);
-      await coordinator.loop.begin();
-      return coordinator;
+      processes = await (options.join ?? oneProcess)(await store.federation(), hooks);
+      const { plan, rules } = options;
+      await new RoundLoop({ store, model, processes, plan, rules, hooks }).begin();
+      return new Coordinator(options, { model, store, members: new Members(database), processes, hooks });
     } catch (error) {
+      await processes?.stop();
       await database.close();
       throw error;
     }
   }
 
   async close(): Promise<void> {
-    await this.loop.stop();
+    await this.processes.stop();
     await this.store.close();
   }
 
@@ -102,8 +109,9 @@ export class Coordinator {
     return this.options.keys.publicKey;
   }
 
+  /** Of clients to this process. */
   get connections(): number {
-    return this.presence.connections;
+    return this.processes.presence.here().connections;
   }
 
   /** `openSigned`, once for each text. */
@@ -171,7 +179,7 @@ export class Coordinator {
 
   /** Takes a connection of a client in; what it is to hear goes to `listener`. @throws what `Presence.sit` throws. */
   sit(client: number, listener: Listener): Seat {
-    return this.presence.sit(client, listener);
+    return this.processes.presence.sit(client, listener);
   }
 
   /** What a client is to do now; null to wait. */
@@ -189,13 +197,13 @@ export class Coordinator {
     updateNumbers(decoded, this.model.form);
     const digest = createHash("sha256").update(frame).digest("hex");
     await this.store.accept({ round, client, version: decoded.version, digest, frame }, this.hooks.now());
-    this.loop.wake();
+    this.processes.wake();
   }
 
   /** @throws Refusal where the client was not asked, or has answered. */
   async decline(client: number, round: number): Promise<void> {
     await this.store.decline(client, round, this.hooks.now());
-    this.loop.wake();
+    this.processes.wake();
   }
 
   /** Clients with higher numbers than `after`, in their order. */
@@ -209,8 +217,8 @@ export class Coordinator {
   async expel(client: number): Promise<ClientReport> {
     const report = await this.members.expel(client, this.hooks.now());
     this.hooks.log({ event: "expelled", level: "warn", client });
-    this.presence.tell(client, { type: "refused", ...expulsion(client).toJSON() });
-    this.loop.wake();
+    this.processes.presence.tell(client, { type: "refused", ...expulsion(client).toJSON() });
+    this.processes.wake();
     return report;
   }
 
@@ -230,7 +238,7 @@ export class Coordinator {
   async resume(): Promise<void> {
     await this.store.set("paused", "false");
     this.hooks.log({ event: "resumed", level: "info" });
-    this.loop.wake();
+    this.processes.wake();
   }
 
   /** The newest version as a `.kinglet` file. */
@@ -241,6 +249,9 @@ export class Coordinator {
   async status(): Promise<StatusAnswer> {
     const { store } = this;
     const { plan, rules } = this.options;
+    const { presence } = this.processes;
+    // Where the other processes cannot be asked: who is here.
+    const { ready, connections } = await presence.everybody().catch(() => presence.here());
     const [version, closed, rounds] = [await store.newestVersion(), await store.closedRounds(), await store.rounds(REPORTED_ROUNDS)];
     const finished = (await store.setting("finished")) !== null;
     const paused = (await store.setting("paused")) === "true";
@@ -251,7 +262,7 @@ export class Coordinator {
       version,
       goal: rules.rounds,
       state: finished ? "finished" : paused ? "paused" : "learning",
-      clients: { enrolled: await store.clientCount(), ready: this.presence.ready().length, connections: this.presence.connections },
+      clients: { enrolled: await store.clientCount(), ready: ready.length, connections },
       ...(plan.privacy === undefined ? {} : { epsilon: privacySpent(plan.privacy, closed.share, closed.count) }),
       rounds: await Promise.all(rounds.map((round) => this.reportOf(round))),
     };

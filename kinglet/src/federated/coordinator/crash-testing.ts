@@ -132,7 +132,7 @@ export async function runWithCrashes(options: CrashOptions): Promise<CrashReport
   const start = performance.now();
   const path = join(folder, "crashes.db");
   const rules = { ...ALL_AT_ONCE, rounds, share: 0.5, spare: 1.3, ready: Math.ceil(count / 2), seconds: 5 };
-  const args = { path, port: await freePort(), keys: KEYS, rules };
+  const args = { store: path, port: await freePort(), keys: KEYS, rules };
   let child = await startProcess(args);
   const url = `http://127.0.0.1:${args.port}`;
   const token = enrolmentToken(KEYS);

@@ -13,6 +13,8 @@ export interface Queries {
 export interface Database extends Queries {
   /** The type of a column of bytes, which has no common name. */
   readonly bytesType: string;
+  /** What is said before tables are made, so that two processes do not make them at once. */
+  readonly beforeTables: readonly string[];
   /** All of it or, where `work` throws, nothing. Transactions that change the same row run one after the other. */
   transaction<T>(work: (queries: Queries) => Promise<T>): Promise<T>;
   close(): Promise<void>;

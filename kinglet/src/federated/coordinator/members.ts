@@ -1,4 +1,5 @@
 import { type ClientReport, type ClientsAnswer, type Credential, Refusal } from "../protocol/index.ts";
+import { isRevoked, lockFederation, lockRound, revocation } from "./client-requests.ts";
 import type { Database, Queries } from "./database.ts";
 
 /** Clients of one answer. */
@@ -7,15 +8,6 @@ const MOST_LISTED = 1000;
 /** What a client hears that was shut out. */
 export function expulsion(client: number): Refusal {
   return new Refusal("expelled", `client ${client} was expelled from this federation`);
-}
-
-/** What is heard by who shows a token that was revoked. */
-export function revocation(): Refusal {
-  return new Refusal("revoked", "this token was revoked: it enrols nobody any more");
-}
-
-export async function isRevoked(queries: Queries, id: string): Promise<boolean> {
-  return (await queries.all("SELECT id FROM revoked WHERE id = ?", [id])).length > 0;
 }
 
 /** Nobody waits for clients that were shut out while a round began. A part of that transaction. */
@@ -69,8 +61,9 @@ export class Members {
    */
   async expel(client: number, now: number): Promise<ClientReport> {
     const report = await this.database.transaction(async (queries) => {
-      // Until the end of this, the round is not closed, and no update comes into it.
-      await queries.run("UPDATE rounds SET status = status WHERE status = 'open'");
+      await lockFederation(queries);
+      const [open] = await queries.all("SELECT round FROM rounds WHERE status = 'open'");
+      if (open !== undefined) await lockRound(queries, open["round"] as number);
       const [known] = await queries.all("SELECT client FROM clients WHERE client = ?", [client]);
       if (known === undefined) return undefined;
       await queries.run("INSERT INTO expelled (client, at) VALUES (?, ?) ON CONFLICT (client) DO NOTHING", [client, now]);

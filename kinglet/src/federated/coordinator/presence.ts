@@ -11,63 +11,97 @@ export interface Seat {
   leave(graceMs?: number): void;
 }
 
+/** Who is there. */
+export interface Everybody {
+  /** Clients that would train now, by number. */
+  readonly ready: readonly number[];
+  readonly connections: number;
+}
+
+/** Who is connected and ready. Nothing of it is durable: after a restart clients connect again. */
+export interface Presence {
+  /** @throws Refusal `rate-limited` where the client has too many connections already: it would take those of others. */
+  sit(client: number, listener: Listener): Seat;
+  /** Who sits in this process. */
+  here(): Everybody;
+  /** In all processes. */
+  everybody(): Promise<Everybody>;
+  /** Reaches the client in whichever process it sits. */
+  tell(client: number, message: ServerMessage): void;
+  tellAll(message: ServerMessage): void;
+}
+
+interface Taken {
+  ready: boolean;
+  /** The last round that it was told of: a task that is told again in case it was missed comes once. */
+  round: number;
+  readonly listener: Listener;
+}
+
 interface Place {
-  readonly seats: Map<object, { ready: boolean; readonly listener: Listener }>;
+  readonly seats: Map<object, Taken>;
   readyUntil: number;
 }
 
 /** Connections of one client: some may have died without a word. */
 const MOST_SEATS = 8;
 
-/** Who is connected and ready. Nothing of it is durable: after a restart clients connect again. */
-export class Presence {
+/** The clients of one process. */
+export class Seats implements Presence {
   private readonly places = new Map<number, Place>();
   private readonly now: () => number;
-  private readonly onReady: () => void;
+  private readonly onChange: (ready: boolean) => void;
 
-  constructor(now: () => number, onReady: () => void) {
+  /** @param onChange told whenever somebody is ready, or is not any more. */
+  constructor(now: () => number, onChange: (ready: boolean) => void) {
     this.now = now;
-    this.onReady = onReady;
+    this.onChange = onChange;
   }
 
-  /** @throws Refusal `rate-limited` where the client has too many connections already: it would take those of others. */
   sit(client: number, listener: Listener): Seat {
     const place = this.places.get(client) ?? { seats: new Map(), readyUntil: 0 };
     if (place.seats.size >= MOST_SEATS) throw new Refusal("rate-limited", `client ${client} has ${MOST_SEATS} connections, the most that it may`);
     this.places.set(client, place);
     const key = {};
-    const seat = { ready: false, listener };
+    const seat: Taken = { ready: false, round: 0, listener };
     place.seats.set(key, seat);
     return {
       setReady: (ready) => {
         seat.ready = ready;
-        if (ready) this.onReady();
+        this.onChange(ready);
       },
       leave: (graceMs = 0) => {
         place.seats.delete(key);
         if (graceMs > 0) place.readyUntil = this.now() + graceMs;
+        this.onChange(false);
       },
     };
   }
 
-  /** Clients that would train now, by number. Those who have long left are forgotten. */
-  ready(): number[] {
+  /** Those who have long left are forgotten. */
+  here(): Everybody {
     const ready: number[] = [];
+    let connections = 0;
     for (const [client, { seats, readyUntil }] of this.places) {
+      connections += seats.size;
       if (readyUntil > this.now() || [...seats.values()].some((seat) => seat.ready)) ready.push(client);
       else if (seats.size === 0) this.places.delete(client);
     }
-    return ready.sort((a, b) => a - b);
+    return { ready: ready.sort((a, b) => a - b), connections };
   }
 
-  get connections(): number {
-    let count = 0;
-    for (const { seats } of this.places.values()) count += seats.size;
-    return count;
+  async everybody(): Promise<Everybody> {
+    return this.here();
   }
 
   tell(client: number, message: ServerMessage): void {
-    for (const { listener } of [...(this.places.get(client)?.seats.values() ?? [])]) listener(message);
+    for (const seat of [...(this.places.get(client)?.seats.values() ?? [])]) {
+      if (message.type === "task") {
+        if (message.task.round <= seat.round) continue;
+        seat.round = message.task.round;
+      }
+      seat.listener(message);
+    }
   }
 
   tellAll(message: ServerMessage): void {

@@ -7,7 +7,8 @@ import type { RoundRules } from "./plan.ts";
 
 /** What a coordinator in a process of its own is told. */
 export interface ProcessArguments {
-  readonly path: string;
+  readonly store: string;
+  readonly queue?: string;
   readonly port: number;
   readonly keys: ProjectKeys;
   readonly rules: RoundRules;

@@ -7,6 +7,7 @@ import type { Hooks } from "./hooks.ts";
 import type { FederatedModel } from "./model.ts";
 import type { FederationPlan, RoundRules } from "./plan.ts";
 import type { Presence } from "./presence.ts";
+import type { Processes, Rounds } from "./processes.ts";
 import type { RoundCounts, Store, StoredRound } from "./store.ts";
 
 /**
@@ -49,34 +50,32 @@ export function taskOf(round: Pick<StoredRound, "round" | "version" | "deadline"
 interface Around {
   readonly store: Store;
   readonly model: FederatedModel;
-  readonly presence: Presence;
+  readonly processes: Processes;
   readonly plan: FederationPlan;
   readonly rules: RoundRules;
   readonly hooks: Hooks;
 }
 
-const LONGEST_TIMER_MS = 2 ** 31 - 1;
+/** When to look again: at once, or once somebody wakes it. */
+const [AT_ONCE, WHEN_WOKEN] = [0, null];
 
-/** Carries the rounds on. All that it knows lies in the store, so whoever wakes it after a restart finds everything as it was. */
-export class RoundLoop {
+/**
+ * Carries the rounds on, one look at a time. All that it knows lies in the store, so whoever looks next, in whichever process, finds everything
+ * as it was.
+ */
+export class RoundLoop implements Rounds {
   private readonly around: Around;
-  private timer: ReturnType<typeof setTimeout> | undefined;
-  private running: Promise<void> | undefined;
-  private again = false;
-  private stopped = false;
-  /** No round begins before. */
-  private restUntil = 0;
 
   constructor(around: Around) {
     this.around = around;
   }
 
-  /** An open round has the time of a whole one from now on: that nobody was here is not its clients' fault. */
+  /** Where nobody was here, which is not its clients' fault, an open round has the time of a whole one from now on. */
   async begin(): Promise<void> {
-    const { store } = this.around;
+    const { store, processes } = this.around;
     const open = await store.openRound();
-    if (open !== null) await store.setDeadline(open.round, this.latestDeadline());
-    this.wake();
+    if (open !== null && processes.first) await store.setDeadline(open.round, this.latestDeadline());
+    processes.start(this);
   }
 
   /** Of a round that begins now. */
@@ -85,56 +84,42 @@ export class RoundLoop {
     return hooks.now() + Math.ceil(1000 * rules.seconds);
   }
 
-  /** Something has changed: looks what is to do, one look at a time. */
-  wake(): void {
-    if (this.stopped) return;
-    this.again = true;
-    this.running ??= this.run().finally(() => (this.running = undefined));
-  }
-
-  private async run(): Promise<void> {
-    // Whoever wakes in the same moment is served by the same look.
-    await new Promise((done) => setImmediate(done));
-    while (this.again && !this.stopped) {
-      this.again = false;
-      try {
-        await this.advance();
-      } catch (error) {
-        this.around.hooks.log({ event: "round failed", level: "error", message: error instanceof Error ? error.message : String(error) });
-        this.sleep(1000 * Math.max(1, this.around.rules.restSeconds));
-      }
+  async look(): Promise<number | null> {
+    const { rules, hooks } = this.around;
+    try {
+      return await this.advance();
+    } catch (error) {
+      hooks.log({ event: "round failed", level: "error", message: error instanceof Error ? error.message : String(error) });
+      return hooks.now() + 1000 * Math.max(1, rules.restSeconds);
     }
   }
 
-  async stop(): Promise<void> {
-    this.stopped = true;
-    clearTimeout(this.timer);
-    await this.running;
+  async remind(here: Presence): Promise<void> {
+    const { store, plan } = this.around;
+    const open = await store.openRound();
+    if (open !== null)
+      for (const client of await store.askedClients(open.round)) here.tell(client, { type: "task", task: taskOf(open, client, plan.seed) });
+    const finished = open === null ? await store.setting("finished") : null;
+    if (finished !== null) here.tellAll({ type: "finished", version: Number(finished) });
   }
 
-  private sleep(ms: number): void {
-    clearTimeout(this.timer);
-    if (!this.stopped) this.timer = setTimeout(() => this.wake(), Math.min(LONGEST_TIMER_MS, Math.max(1, ms)));
-  }
-
-  private async advance(): Promise<void> {
+  private async advance(): Promise<number | null> {
     const { store, plan, rules, hooks } = this.around;
     const open = await store.openRound();
     if (open === null) return await this.beginRound();
     const counts = await store.counts(open.round);
     const what = verdict(open, counts, { minimum: rules.minimum, isPrivate: plan.privacy !== undefined }, hooks.now());
-    if (what === "wait") {
-      // Where the clock was set back, the round must not last as much longer.
-      const deadline = Math.min(open.deadline, this.latestDeadline());
-      if (deadline < open.deadline) await store.setDeadline(open.round, deadline);
-      this.sleep(deadline - hooks.now());
-    }
-    if (what === "close") await this.closeRound(open, counts);
-    if (what === "give up") await this.giveUp(open, `${counts.answered} of at least ${rules.minimum} updates came`);
+    if (what === "close") return await this.closeRound(open, counts);
+    if (what === "give up") return await this.giveUp(open, counts, `${counts.answered} of at least ${rules.minimum} updates came`);
+    // Where the clock was set back, the round must not last as much longer.
+    const deadline = Math.min(open.deadline, this.latestDeadline());
+    if (deadline < open.deadline) await store.setDeadline(open.round, deadline);
+    return deadline;
   }
 
-  private async closeRound(open: StoredRound, { answered, bytes }: RoundCounts): Promise<void> {
+  private async closeRound(open: StoredRound, counts: RoundCounts): Promise<number> {
     const { store, model, rules, hooks } = this.around;
+    const { answered, bytes } = counts;
     const { mostSamples } = rules;
     const [base, memory, clients] = [(await store.model(open.version))!, await store.memory(), await store.clientCount()];
     const left = await store.askedClients(open.round);
@@ -148,46 +133,46 @@ export class RoundLoop {
         failure = error;
         return false;
       });
-    if (failure !== undefined) return await this.giveUp(open, failure.message);
-    if (closed)
-      hooks.log({
-        event: "round closed",
-        level: "info",
-        ...about(open),
-        version: open.version + 1,
-        updates: answered,
-        bytes,
-        ms: time - open.opened,
-      });
+    if (failure !== undefined) return await this.giveUp(open, counts, failure.message);
+    if (!closed) return AT_ONCE;
+    hooks.log({
+      event: "round closed",
+      level: "info",
+      ...about(open),
+      version: open.version + 1,
+      updates: answered,
+      bytes,
+      ms: time - open.opened,
+    });
     this.tellClosed(open, left);
-    this.wake();
+    return AT_ONCE;
   }
 
-  private async giveUp(open: StoredRound, why: string): Promise<void> {
-    const { store, rules, hooks } = this.around;
+  private async giveUp(open: StoredRound, counts: RoundCounts, why: string): Promise<number> {
+    const { store, hooks } = this.around;
     const left = await store.askedClients(open.round);
-    await store.giveUp(open, hooks.now());
+    if (!(await store.giveUp(open, hooks.now(), counts.answered))) return AT_ONCE;
     hooks.log({ event: "round given up", level: "warn", ...about(open), why });
     this.tellClosed(open, left);
-    this.restUntil = hooks.now() + 1000 * rules.restSeconds;
-    this.wake();
+    return AT_ONCE;
   }
 
   /** Clients that still train need not go on. */
   private tellClosed({ round }: StoredRound, clients: readonly number[]): void {
-    for (const client of clients) this.around.presence.tell(client, { type: "closed", round });
+    for (const client of clients) this.around.processes.presence.tell(client, { type: "closed", round });
   }
 
-  private async beginRound(): Promise<void> {
-    const { store, rules, presence, plan, hooks } = this.around;
-    if ((await store.setting("finished")) !== null || (await store.setting("paused")) === "true") return;
+  private async beginRound(): Promise<number | null> {
+    const { store, rules, processes, plan, hooks } = this.around;
+    const { presence } = processes;
+    if ((await store.setting("finished")) !== null || (await store.setting("paused")) === "true") return WHEN_WOKEN;
     const version = await store.newestVersion();
     if (version >= rules.rounds) return await this.finish(version, "all rounds are done");
     const now = hooks.now();
-    this.restUntil = Math.min(this.restUntil, now + 1000 * rules.restSeconds);
-    if (now < this.restUntil) return this.sleep(this.restUntil - now);
-    const ready = presence.ready();
-    if (ready.length < Math.max(rules.ready, rules.minimum)) return;
+    const rested = await this.restedAt(now);
+    if (now < rested) return rested;
+    const { ready } = await presence.everybody();
+    if (ready.length < Math.max(rules.ready, rules.minimum)) return WHEN_WOKEN;
     // Whoever answers beyond those who are wanted would count with privacy, so none is asked to spare.
     const { wanted, selected } = roundSize(plan.privacy === undefined ? rules : { ...rules, spare: 1 }, ready.length);
     if (plan.privacy !== undefined && (await this.wouldExceed(plan.privacy, selected / ready.length)))
@@ -195,10 +180,17 @@ export class RoundLoop {
     const clients = (plan.privacy === undefined ? draw : drawEach)(ready, selected);
     const deadline = this.latestDeadline();
     const round = await store.beginRound({ version, opened: now, deadline, wanted, selected, ready: ready.length, clients });
-    if (round === null) return this.wake();
+    if (round === null) return AT_ONCE;
     hooks.log({ event: "round begun", level: "info", ...about(round), version, ready: ready.length, selected, wanted });
     for (const client of clients) presence.tell(client, { type: "task", task: taskOf(round, client, plan.seed) });
-    this.sleep(deadline - now);
+    return deadline;
+  }
+
+  /** When the next round may begin: some time after one that was given up, unless the clock was set back since. */
+  private async restedAt(now: number): Promise<number> {
+    const { store, rules } = this.around;
+    const [last] = await store.rounds(1);
+    return last?.status === "given up" && last.ended! <= now ? last.ended! + 1000 * rules.restSeconds : now;
   }
 
   private async wouldExceed(privacy: Privacy, share: number): Promise<boolean> {
@@ -207,11 +199,12 @@ export class RoundLoop {
     return privacy.budget !== undefined && privacySpent(privacy, Math.max(share, closed.share), closed.count + 1) > privacy.budget;
   }
 
-  private async finish(version: number, why: string): Promise<void> {
-    const { store, presence, hooks } = this.around;
+  private async finish(version: number, why: string): Promise<null> {
+    const { store, processes, hooks } = this.around;
     await store.set("finished", String(version));
     hooks.log({ event: "finished", level: "info", version, why });
-    presence.tellAll({ type: "finished", version });
+    processes.presence.tellAll({ type: "finished", version });
+    return WHEN_WOKEN;
   }
 }
 

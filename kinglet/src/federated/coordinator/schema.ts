@@ -24,6 +24,7 @@ const TABLES: readonly string[] = [
 
 export async function createTables(database: Database): Promise<void> {
   await database.transaction(async (queries) => {
+    for (const statement of database.beforeTables) await queries.run(statement);
     for (const table of TABLES) await queries.run(table.replaceAll("BYTES", database.bytesType));
   });
 }

@@ -1,5 +1,6 @@
-import { rename, rm, stat } from "node:fs/promises";
+import { mkdir, rename, rm, stat } from "node:fs/promises";
 import { createRequire } from "node:module";
+import { dirname } from "node:path";
 import type { Database as SqliteFile } from "node-sqlite3-wasm";
 import { KingletError } from "../../base/index.ts";
 import type { Database, Queries, Row, SqlValue } from "./database.ts";
@@ -40,6 +41,7 @@ async function create(path: string): Promise<void> {
 /** The one connection: statements run at once, transactions one after the other. */
 class SqliteDatabase implements Database {
   readonly bytesType = "BLOB";
+  readonly beforeTables = [];
   private readonly file: SqliteFile;
   private readonly release: () => Promise<void>;
   private last: Promise<unknown> = Promise.resolve();
@@ -91,10 +93,11 @@ class SqliteDatabase implements Database {
 }
 
 /**
- * A federation's state in a file.
+ * A federation's state in a file; its folder is made.
  * @throws KingletError `misuse` where another process has it open, `bad-file` where it is no SQLite file.
  */
 export async function openSqlite(path: string): Promise<Database> {
+  await mkdir(dirname(path), { recursive: true });
   const { release } = await own(path);
   try {
     // Nobody else is there, so what a killed process locked is free.

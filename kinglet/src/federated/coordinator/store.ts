@@ -1,6 +1,7 @@
+import { randomBytes } from "node:crypto";
 import { KingletError } from "../../base/index.ts";
 import { type Enrolment, Refusal } from "../protocol/index.ts";
-import { accept, decline, enrol, type Submission } from "./client-requests.ts";
+import { accept, decline, enrol, lockFederation, lockRound, type Submission } from "./client-requests.ts";
 import type { Database, Queries, Row, SqlValue } from "./database.ts";
 import { declineForExpelled } from "./members.ts";
 import { createTables } from "./schema.ts";
@@ -89,6 +90,13 @@ export class Store {
     await this.database.run(sql, [name, value]);
   }
 
+  /** A name of the federation in this store, unlike all others'. */
+  async federation(): Promise<string> {
+    const id = randomBytes(8).toString("hex");
+    await this.database.run("INSERT INTO settings (name, value) VALUES ('federation', ?) ON CONFLICT (name) DO NOTHING", [id]);
+    return (await this.setting("federation"))!;
+  }
+
   async forget(name: string): Promise<void> {
     await this.database.run("DELETE FROM settings WHERE name = ?", [name]);
   }
@@ -96,11 +104,10 @@ export class Store {
   /** Begins with a model, unless there is one: then it must have begun in the same way. @throws KingletError `misuse` where it has not. */
   async begin(agreed: string, first: StoredModel): Promise<void> {
     const then = await this.database.transaction(async (queries) => {
+      const isNew = await queries.run("INSERT INTO settings (name, value) VALUES ('agreed', ?) ON CONFLICT (name) DO NOTHING", [agreed]);
+      if (isNew === 1) await addModel(queries, first);
       const [row] = await queries.all("SELECT value FROM settings WHERE name = 'agreed'");
-      if (row !== undefined) return row["value"] as string;
-      await queries.run("INSERT INTO settings (name, value) VALUES ('agreed', ?)", [agreed]);
-      await addModel(queries, first);
-      return agreed;
+      return row!["value"] as string;
     });
     if (then === agreed) return;
     const [before, now] = [JSON.parse(then), JSON.parse(agreed)] as Record<string, unknown>[];
@@ -124,6 +131,7 @@ export class Store {
     this.waiting = [];
     try {
       const results = await this.database.transaction(async (queries) => {
+        await lockFederation(queries);
         const found: unknown[] = [];
         for (const { work } of group) found.push(await work(queries));
         return found;
@@ -199,6 +207,7 @@ export class Store {
   /** Opens the next round; null where one is open, or there is another version by now. */
   async beginRound({ version, opened, deadline, wanted, selected, ready, clients }: NewRound): Promise<StoredRound | null> {
     return await this.database.transaction(async (queries) => {
+      await lockFederation(queries);
       const [open] = await queries.all("SELECT round FROM rounds WHERE status = 'open'");
       const [newest] = await queries.all("SELECT MAX(version) AS version FROM models");
       if (open !== undefined || newest!["version"] !== version) return null;
@@ -255,11 +264,15 @@ export class Store {
     });
   }
 
-  /** Ends a round without a new version. */
-  async giveUp({ round }: StoredRound, now: number): Promise<void> {
-    await this.database.transaction(async (queries) => {
-      await queries.run("UPDATE rounds SET status = 'given up', ended = ? WHERE round = ? AND status = 'open'", [now, round]);
+  /** Ends a round without a new version. Gives false, and changes nothing, where it is over already or more than `answered` have answered it. */
+  async giveUp({ round }: StoredRound, now: number, answered: number): Promise<boolean> {
+    return await this.database.transaction(async (queries) => {
+      await lockRound(queries, round);
+      const sql = `UPDATE rounds SET status = 'given up', ended = ? WHERE round = ? AND status = 'open'
+        AND (SELECT COUNT(*) FROM tasks WHERE tasks.round = rounds.round AND tasks.status = 'answered') <= ?`;
+      if ((await queries.run(sql, [now, round, answered])) === 0) return false;
       await queries.run("UPDATE tasks SET frame = NULL WHERE round = ?", [round]);
+      return true;
     });
   }
 }
@@ -272,6 +285,8 @@ async function addModel(queries: Queries, { version, manifest, body }: StoredMod
 async function* framesOf(queries: Queries, round: number): AsyncIterable<{ readonly client: number; readonly frame: Uint8Array }> {
   const clients = await queries.all("SELECT client FROM tasks WHERE round = ? AND status = 'answered' ORDER BY client", [round]);
   for (const { client } of clients) {
+    // Reading and adding an update takes milliseconds: others are served between two.
+    await new Promise((done) => setImmediate(done));
     const [row] = await queries.all("SELECT frame FROM tasks WHERE round = ? AND client = ?", [round, client!]);
     yield { client: client as number, frame: row!["frame"] as Uint8Array };
   }

@@ -1,0 +1,274 @@
+import { mkdtemp, rm } from "node:fs/promises";
+import { type AddressInfo, connect, createServer, type Socket } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import { reasonOf, sleep } from "./coordinator-testing.ts";
+import type { Database } from "./database.ts";
+import { Members } from "./members.ts";
+import { openPostgres } from "./postgres.ts";
+import { hasServers, needServers, newPostgres, type TestServer } from "./servers-testing.ts";
+import { openSqlite } from "./sqlite.ts";
+import { Store, type StoredModel, type StoredRound } from "./store.ts";
+
+let folder = "";
+let postgres: TestServer | undefined;
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "kinglet-database-"));
+  if (hasServers()) postgres = await newPostgres();
+});
+afterAll(async () => {
+  await postgres?.end();
+  await rm(folder, { recursive: true, force: true });
+});
+
+let names = 0;
+const nextName = (): string => `t${names++}`;
+
+const MODEL: StoredModel = { version: 0, manifest: "signed", body: Uint8Array.of(1, 2, 3, 255) };
+const NEXT = { model: { ...MODEL, version: 1 }, memory: new Map() };
+
+/** Two stores over new tables, as two processes have them; a file has one process, so there both have one database. */
+interface Two {
+  readonly databases: readonly Database[];
+  readonly stores: readonly [Store, Store];
+  close(): Promise<void>;
+}
+
+async function twoOver(databases: readonly Database[]): Promise<Two> {
+  const [a, b] = await Promise.all([Store.open(databases[0]!), Store.open(databases.at(-1)!)]);
+  await Promise.all([a, b].map((store) => store.begin("{}", MODEL)));
+  return { databases, stores: [a, b], close: async () => void (await Promise.all(databases.map((database) => database.close()))) };
+}
+
+const KINDS = {
+  SQLite: async (): Promise<Two> => await twoOver([await openSqlite(join(folder, `${nextName()}.db`))]),
+  PostgreSQL: async (): Promise<Two> => {
+    const address = `${postgres!.url}?schema=${nextName()}`;
+    return await twoOver(await Promise.all([openPostgres(address), openPostgres(address)]));
+  },
+} as const;
+
+/** A round that asks the clients from 1 to `count`. */
+async function openRound({ stores: [store] }: Two, count: number): Promise<StoredRound> {
+  const clients = Array.from({ length: count }, (_, i) => i + 1);
+  const about = { version: 0, opened: 0, deadline: 1000, wanted: count, selected: count, ready: count, clients };
+  return (await store.beginRound(about))!;
+}
+
+const submission = (client: number): Parameters<Store["accept"]>[0] => ({
+  round: 1,
+  client,
+  version: 0,
+  digest: `digest ${client}`,
+  frame: Uint8Array.of(client, 0, 255),
+});
+
+async function clientsOf(frames: AsyncIterable<{ readonly client: number }>): Promise<number[]> {
+  const clients: number[] = [];
+  for await (const { client } of frames) clients.push(client);
+  return clients;
+}
+
+describe.each(["SQLite", "PostgreSQL"] as const)("%s", (kind) => {
+  beforeEach((context) => {
+    if (kind === "PostgreSQL") needServers(context);
+  });
+
+  test("clients are listed and shut out while their updates come, and tokens revoked", async () => {
+    const two = await KINDS[kind]();
+    const [store] = two.stores;
+    const members = new Members(two.databases.at(-1)!);
+    const token = { id: "aa".repeat(16), uses: 9 };
+    for (const nonce of ["n1", "n2", "n3"]) await store.enrol(token, nonce, 7);
+    const round = await openRound(two, 3);
+    await Promise.all([1, 2, 3].map((client) => store.accept(submission(client), 5)));
+    const [shutOut] = await Promise.all([members.expel(2, 8), reasonOf(store.accept(submission(2), 5))]);
+    expect(shutOut).toEqual({ client: 2, token: token.id, enrolled: 7, expelled: 8, lastAnswered: null, answered: 0, declined: 1 });
+    expect((await members.list(0)).clients.map(({ lastAnswered, declined }) => [lastAnswered, declined])).toEqual([
+      [1, 0],
+      [null, 1],
+      [1, 0],
+    ]);
+    expect((await members.expel(2, 9)).expelled).toBe(8);
+    expect([await reasonOf(members.check({ client: 2, nonce: "n2" })), await reasonOf(members.check({ client: 3, nonce: "n3" }))]).toEqual([
+      "expelled",
+      null,
+    ]);
+    let counted: number[] = [];
+    await store.closeRound(round, 10, async (frames) => {
+      counted = await clientsOf(frames);
+      return NEXT;
+    });
+    expect(counted).toEqual([1, 3]);
+    expect(await members.revoke(token.id, 11)).toBe(3);
+    expect(await reasonOf(store.enrol(token, "n4", 12))).toBe("revoked");
+    const next = await store.beginRound({ version: 1, opened: 12, deadline: 99, wanted: 2, selected: 2, ready: 2, clients: [2, 3] });
+    expect(await store.counts(next!.round)).toMatchObject({ asked: 1, declined: 1 });
+    await two.close();
+  });
+
+  test("a transaction happens whole or not at all; numbers and bytes are kept", async () => {
+    const two = await KINDS[kind]();
+    const [database] = two.databases as [Database];
+    await database.run(`CREATE TABLE t (a BIGINT, b ${database.bytesType})`);
+    const failing = database.transaction(async (queries) => {
+      await queries.run("INSERT INTO t VALUES (1, NULL)");
+      throw new Error("no");
+    });
+    await expect(failing).rejects.toThrow("no");
+    expect(await database.all("SELECT * FROM t")).toEqual([]);
+    expect(await database.run("INSERT INTO t VALUES (?, ?)", [2 ** 52 + 1, Uint8Array.of(1, 0, 255)])).toBe(1);
+    expect(await database.all("SELECT * FROM t")).toEqual([{ a: 2 ** 52 + 1, b: Uint8Array.of(1, 0, 255) }]);
+    expect((await two.stores[1].model(0))!.body).toEqual(MODEL.body);
+    await two.close();
+  });
+
+  test("two processes that begin at once begin one federation", async () => {
+    const two = await KINDS[kind]();
+    const [a, b] = two.stores;
+    expect(await two.databases[0]!.all("SELECT COUNT(*) AS count FROM models")).toEqual([{ count: 1 }]);
+    expect(new Set(await Promise.all([a.federation(), b.federation(), a.federation()])).size).toBe(1);
+    const about = { version: 0, opened: 0, deadline: 9, wanted: 1, selected: 1, ready: 1, clients: [1] };
+    const begun = await Promise.all([a, b, a, b].map((store) => store.beginRound(about)));
+    expect(begun.filter((round) => round !== null)).toMatchObject([{ round: 1 }]);
+    await two.close();
+  });
+
+  test("clients that enrol with different tokens at once have different numbers, and a token counts in all processes", async () => {
+    const two = await KINDS[kind]();
+    const enrolments = Array.from({ length: 60 }, async (_, i) => {
+      // Not all in one commit.
+      if (i % 3 > 0) await sleep(i);
+      return await two.stores[i % 2]!.enrol({ id: `token ${i % 4}`, uses: 14 }, `nonce ${i}`, 0).catch((error: unknown) =>
+        reasonOf(Promise.reject(error)),
+      );
+    });
+    const results = await Promise.all(enrolments);
+    const numbers = results.filter((result) => typeof result === "number").sort((a, b) => a - b);
+    expect(numbers).toEqual(Array.from({ length: 56 }, (_, i) => i + 1));
+    expect(results.filter((result) => result === "used-up")).toHaveLength(4);
+    const known = results.findIndex((result) => typeof result === "number");
+    expect(await two.stores[1].enrol({ id: `token ${known % 4}`, uses: 14 }, `nonce ${known}`, 0)).toBe(results[known]);
+    await two.close();
+  });
+
+  test("an update is in the version that closes its round, or was refused", async () => {
+    const two = await KINDS[kind]();
+    const [a, b] = two.stores;
+    const round = await openRound(two, 40);
+    await a.accept(submission(1), 0);
+    const accepted = new Set([1]);
+    const late: number[] = [];
+    const sending = Array.from({ length: 30 }, async (_, i) => {
+      await sleep(i);
+      const reason = await reasonOf(two.stores[i % 2]!.accept(submission(i + 2), 0));
+      if (reason === null) accepted.add(i + 2);
+      else late.push(i + 2);
+    });
+    await sleep(10);
+    const closes = await Promise.all(
+      two.stores.map(async (store) => {
+        let counted: number[] = [];
+        const closed = await store.closeRound(round, 1, async (frames) => {
+          counted = await clientsOf(frames);
+          await sleep(20);
+          return NEXT;
+        });
+        return closed ? counted : null;
+      }),
+    );
+    await Promise.all(sending);
+    const [counted] = closes.filter((each) => each !== null);
+    expect(closes.filter((each) => each !== null)).toHaveLength(1);
+    expect(counted).toEqual([...accepted].sort((x, y) => x - y));
+    // Whoever sends again hears the same.
+    expect(await reasonOf(b.accept(submission(1), 0))).toBeNull();
+    expect(await reasonOf(b.accept(submission(40), 0))).toBe("late");
+    expect(await a.newestVersion()).toBe(1);
+    await two.close();
+  });
+
+  test("a round is not given up where an update came meanwhile", async () => {
+    const two = await KINDS[kind]();
+    const [a, b] = two.stores;
+    const round = await openRound(two, 2);
+    await b.accept(submission(1), 0);
+    expect(await a.giveUp(round, 1, 0)).toBe(false);
+    expect(await b.openRound()).toMatchObject({ round: 1, status: "open" });
+    expect(await b.giveUp(round, 1, 1)).toBe(true);
+    expect(await a.giveUp(round, 2, 1)).toBe(false);
+    expect(await a.rounds(1)).toMatchObject([{ status: "given up", ended: 1 }]);
+    await two.close();
+  });
+});
+
+/** Stands between a driver and its server, and may cut the line behind a commit: it is done, and nobody hears of it. */
+async function cutter(target: string): Promise<{ url: string; cutNext(): void; end(): void }> {
+  const address = new URL(target);
+  let cuts = false;
+  const sockets: Socket[] = [];
+  const proxy = createServer((near) => {
+    const far = connect(Number(address.port), address.hostname);
+    sockets.push(near, far);
+    for (const socket of [near, far]) socket.on("error", () => {});
+    near.on("data", (data) => {
+      if (cuts && data.includes("COMMIT")) {
+        cuts = false;
+        far.once("data", () => near.destroy());
+        far.unpipe(near);
+      }
+      far.write(data);
+    });
+    far.pipe(near);
+  });
+  await new Promise<void>((done) => proxy.listen(0, "127.0.0.1", done));
+  address.port = String((proxy.address() as AddressInfo).port);
+  return {
+    url: address.href,
+    cutNext: () => (cuts = true),
+    end: () => {
+      for (const socket of sockets) socket.destroy();
+      proxy.close();
+    },
+  };
+}
+
+test("a commit whose acknowledgement is lost is told again, and counts once", async (context) => {
+  needServers(context);
+  const line = await cutter(`${postgres!.url}?schema=${nextName()}`);
+  const two = await twoOver([await openPostgres(line.url)]);
+  const [store] = two.stores;
+  await openRound(two, 2);
+  line.cutNext();
+  await expect(store.accept(submission(1), 0)).rejects.toThrow();
+  expect(await store.counts(1)).toMatchObject({ asked: 1, answered: 1 });
+  await store.accept(submission(1), 0);
+  line.cutNext();
+  await expect(store.enrol({ id: "token", uses: 1 }, "nonce", 0)).rejects.toThrow();
+  expect(await store.enrol({ id: "token", uses: 1 }, "nonce", 0)).toBe(1);
+  await two.close();
+  line.end();
+});
+
+test("a server that is killed and comes back keeps what it acknowledged, and connections are made anew", async (context) => {
+  needServers(context);
+  const two = await KINDS.PostgreSQL();
+  const [store] = two.stores;
+  await openRound(two, 2);
+  await store.accept(submission(1), 0);
+  await postgres!.kill();
+  await expect(store.accept(submission(2), 0)).rejects.toThrow();
+  await expect(store.newestVersion()).rejects.toThrow();
+  await postgres!.start();
+  await store.accept(submission(2), 0);
+  expect(await store.counts(1)).toMatchObject({ asked: 0, answered: 2 });
+  await two.close();
+});
+
+test("addresses that are none are refused by name", async (context) => {
+  needServers(context);
+  await expect(openPostgres("postgres://")).rejects.toThrow(/cannot be used|no address/);
+  await expect(openPostgres(`${postgres!.url}?schema=No"`)).rejects.toThrow(/schema is named No"/);
+  await expect(openPostgres("postgres://kinglet@127.0.0.1:1/none")).rejects.toThrow(/cannot be used: .*ECONNREFUSED/);
+});

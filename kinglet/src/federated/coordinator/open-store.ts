@@ -1,0 +1,30 @@
+import { KingletError } from "../../base/index.ts";
+import type { CoordinatorOptions } from "./coordinator.ts";
+import type { Database } from "./database.ts";
+import { openPostgres } from "./postgres.ts";
+import { overRedis } from "./redis.ts";
+import { openSqlite } from "./sqlite.ts";
+
+/** Where a federation's state lies, and how the processes over it work together: what `Coordinator.open` wants of both. */
+export interface OpenStore extends Pick<CoordinatorOptions, "join"> {
+  readonly database: Database;
+}
+
+const [POSTGRES, REDIS] = [/^postgres(ql)?:\/\//, /^rediss?:\/\//];
+
+/**
+ * Opens a file for one process, or a PostgreSQL database and a Redis for as many as there are.
+ * @param store a path, or `postgres://…`; with the latter
+ * @param queue `redis://…`
+ * @throws KingletError `misuse` for one of them without the other, and what cannot be opened.
+ */
+export async function openStore(store: string, queue: string | undefined): Promise<OpenStore> {
+  const isServer = POSTGRES.test(store);
+  if (isServer && queue === undefined)
+    throw new KingletError("misuse", "processes over one database need a Redis to work together", { hint: "Say --queue redis://host." });
+  if (!isServer && queue !== undefined)
+    throw new KingletError("misuse", "a file is for one process, which needs no queue", { hint: "Say --store postgres://user@host/name." });
+  if (queue === undefined) return { database: await openSqlite(store) };
+  if (!REDIS.test(queue)) throw new KingletError("misuse", "this is no address of a Redis", { hint: "It looks like redis://host:6379." });
+  return { database: await openPostgres(store), join: overRedis(queue) };
+}
