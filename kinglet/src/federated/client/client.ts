@@ -104,6 +104,8 @@ async function begun(url: string, make: MakeLearner, run: Run): Promise<Begun> {
   // Before it enrols: whoever cannot learn from its samples must not use up a place.
   const learner = await make(network, description);
   try {
+    if (learner.length !== description.length)
+      throw new KingletError("bad-input", `the learner has ${learner.length} parameters, and the project ${description.length}`);
     const membership = kept ?? (await Membership.enrol(api, options, patient));
     if (kept === null) run.tell({ event: "enrolled", client: membership.identity.client });
     return { api, membership, description, learner, memory: await RoundMemory.open(membership.nonce, options.store) };
@@ -152,15 +154,11 @@ class ClientRounds {
 
   async loop(): Promise<Participation> {
     const { run, connection } = this;
-    const { description, learner, membership } = this.begun;
-    if (learner.length !== description.length)
-      throw new KingletError("bad-input", `the learner has ${learner.length} parameters, and the project ${description.length}`);
+    const { learner, membership } = this.begun;
     run.tell({ event: "ready", samples: learner.samples, memoryBytes: learner.memoryBytes });
     const leave = (): void => connection.leave();
     run.signal.addEventListener("abort", leave);
     try {
-      const { unheard } = this.begun.memory;
-      if (unheard !== undefined) await this.unlessPassed(unheard.round, () => this.deliver(unheard));
       const version = await this.rounds();
       return { client: membership.identity.client, rounds: this.accepted, version };
     } finally {
@@ -172,7 +170,7 @@ class ClientRounds {
   /** Until the federation has finished; gives its version. */
   private async rounds(): Promise<number> {
     const { run, connection } = this;
-    const { api, membership } = this.begun;
+    const { api, membership, memory } = this.begun;
     let told: string | undefined;
     for (;;) {
       const missing = await run.unmet();
@@ -185,6 +183,8 @@ class ClientRounds {
         continue;
       }
       await membership.renewInTime(api, run.patiently);
+      const { unheard } = memory;
+      if (unheard !== undefined) await this.unlessPassed(unheard.round, () => this.deliver(unheard));
       const answer = await run.patiently(() => connection.next(run.signal));
       if (answer === null) continue;
       if ("finished" in answer) return answer.finished.version;
