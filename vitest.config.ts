@@ -1,6 +1,9 @@
 import { defineConfig } from "vitest/config";
 
-/** Rooms whose tests keep nothing behind and only compute: they share their processes, so that a room's modules are loaded once. */
+/**
+ * Rooms whose tests only compute. They share processes, since loading the modules takes longer than most of their files; tests with servers,
+ * threads, browsers or the memory of large models have a process for each file.
+ */
 const TOGETHER = ["base", "data", "formats", "fusion", "loops", "ops", "passes", "plan", "project", "report", "signal", "targets", "zoo"].map(
   (room) => `kinglet/src/${room}/**/*.test.ts`,
 );
