@@ -85,12 +85,12 @@ async function serve(files: ReadonlyMap<string, string>): Promise<Server> {
 
 const addressOf = (server: Server): string => `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
 
-async function pageJoins(browser: Browser, site: string, url: string, token: string, member: FederationMember): Promise<Participation> {
+/** What an export of the page's script gives there. */
+async function inPage(browser: Browser, site: string, name: string, ...values: readonly unknown[]): Promise<unknown> {
   const tab = await browser.newPage();
   await tab.goto(site);
   // As text: the test runner would rewrite the import of a function.
-  const script = `import("/page.js").then(({ joinHere }) => joinHere(${JSON.stringify(url)}, ${JSON.stringify(token)}, ${JSON.stringify(member)}))`;
-  return (await tab.evaluate(script)) as Participation;
+  return await tab.evaluate(`import("/page.js").then(({ ${name} }) => ${name}(${values.map((value) => JSON.stringify(value)).join(", ")}))`);
 }
 
 async function deviceJoins(url: string, token: string, member: FederationMember): Promise<Participation> {
@@ -118,7 +118,7 @@ async function federated(plan: FederationPlan, members: readonly FederationMembe
     const url = `http://127.0.0.1:${federation.port}`;
     const took = await Promise.all(
       members.map((member) => {
-        if (member.index < PAGES) return pageJoins(browser, site, url, token, member);
+        if (member.index < PAGES) return inPage(browser, site, "joinHere", url, token, member) as Promise<Participation>;
         if (member.index === DEVICE) return deviceJoins(url, token, member);
         return nodeJoins(url, token, membersSamples(member), member.index === PAGES ? "auto" : "poll");
       }),
@@ -150,7 +150,7 @@ const first = trainers.get(PLAN.local.batchSize)!.initialParameters();
 async function expectedParameters(memberOf: ReadonlyMap<number, FederationMember>): Promise<Float32Array> {
   let [parameters, state] = [first, beginningState(PLAN)];
   for (let round = 1; round <= ROUNDS; round++) {
-    const about = { clients: memberOf.size, expected: memberOf.size, noise: () => 0 };
+    const about = { clients: memberOf.size, expected: memberOf.size, noise: () => 0, statistics: [] };
     const combining = new Round(PLAN, parameters, state, about);
     for await (const update of learned(memberOf, round, parameters)) {
       const place = placeOf(update.client, round);
@@ -173,7 +173,7 @@ async function expectedOfSums(memberOf: ReadonlyMap<number, FederationMember>, s
         sum[i] = sum[i]! + x;
       });
     const mean = weightedMeanOfSum(sum, secure, { survivors: count, count });
-    ({ parameters } = afterMean(PLAN.strategy, parameters, mean, beginningState(PLAN)));
+    ({ parameters } = afterMean(PLAN.strategy, parameters, mean, beginningState(PLAN), []));
   }
   return parameters;
 }
@@ -195,6 +195,7 @@ test("three pages, two Node clients and a Cortex-M4 train one model, bit for bit
   needTools(context, ...coreTools(coreById("cortex-m4")));
   await withPages(executablePath, async (browser, site) => {
     const plain = await federated(PLAN, MEMBERS, browser, site);
+    expect(await inPage(browser, site, "keptHere")).toEqual([[3], null, null]);
     expect(plain.memberOf.size).toBe(MEMBERS.length);
     expect(plain.parameters).toEqual(await expectedParameters(plain.memberOf));
     // A page, a Node client and the microcontroller, whose gateway masks for it.

@@ -34,6 +34,7 @@ const DOORS = new Set([
   "data/browser.ts",
   "driver/browser.ts",
   "federated/browser.ts",
+  "formats/browser.ts",
   "train/browser.ts",
   "targets/c/index.ts",
   "targets/js/index.ts",

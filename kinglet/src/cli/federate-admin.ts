@@ -1,19 +1,18 @@
 import { randomBytes } from "node:crypto";
 import { resolve } from "node:path";
 import type { Command } from "commander";
-import { KingletError } from "../base/index.ts";
-import { checkedJson, projectOf, Refusal, RefusalMessage, sign, StatusAnswer } from "../federated/index.ts";
+import { checkedJson, projectOf, sign, StatusAnswer } from "../federated/index.ts";
 import { formatTable } from "../report/index.ts";
 import { positive } from "./arguments.ts";
-import { projectKeys, projectKeysOrNew } from "./federate-keys.ts";
+import { projectKeysOrNew } from "./federate-keys.ts";
+import { addMembers } from "./federate-members.ts";
+import { ask, keysFor, type RemoteOptions } from "./federate-remote.ts";
 import { writeFiles } from "./files.ts";
 import { count, plain, plural } from "./format.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
 import { FEDERATED_FILE } from "./project-files.ts";
 
 const DAY_MS = 24 * 3600 * 1000;
-/** A token of the commands below lives as long as a command may. */
-const ADMIN_MS = 5 * 60 * 1000;
 
 interface TokenOptions extends CommonOptions {
   readonly uses: number;
@@ -24,31 +23,14 @@ async function makeToken(given: string | undefined, { uses, days, ...common }: T
   const { publicKey, secretKey } = await projectKeysOrNew(given ?? io.folder ?? ".");
   const expires = Date.now() + days * DAY_MS;
   const project = projectOf(publicKey);
-  const token = sign("enrolment", { project, id: randomBytes(16).toString("hex"), uses, expires }, secretKey);
+  const id = randomBytes(16).toString("hex");
+  const token = sign("enrolment", { project, id, uses, expires }, secretKey);
   // The token alone goes to stdout, so that it can be piped.
   if (common.json !== true)
-    io.err(`enrols ${plural(uses, "client")} until ${new Date(expires).toISOString().slice(0, 10)}; the project's key is ${publicKey}\n`);
-  answer(io, common, { token, project, key: publicKey, uses, expires }, () => token);
-}
-
-interface RemoteOptions extends CommonOptions {
-  readonly project?: string;
-}
-
-/** Asks a coordinator, as the holder of its project's key. @throws KingletError `bad-input` where nobody answers, Refusal where it refuses. */
-async function ask(url: string, path: string, method: "GET" | "POST", folder: string): Promise<Uint8Array> {
-  const { publicKey, secretKey } = await projectKeys(folder);
-  const token = sign("admin", { project: projectOf(publicKey), expires: Date.now() + ADMIN_MS }, secretKey);
-  let response: Response;
-  try {
-    response = await fetch(new URL(path, url), { method, headers: { authorization: `Bearer ${token}` } });
-  } catch {
-    throw new KingletError("bad-input", "no coordinator answers there", { place: url, hint: "An address is like http://host:8080." });
-  }
-  const bytes = new Uint8Array(await response.arrayBuffer());
-  if (response.ok) return bytes;
-  const { code, message } = checkedJson(RefusalMessage, new TextDecoder().decode(bytes), "the answer").error;
-  throw new Refusal(code, message);
+    io.err(
+      `enrols ${plural(uses, "client")} until ${new Date(expires).toISOString().slice(0, 10)}; its id is ${id}; the project's key is ${publicKey}\n`,
+    );
+  answer(io, common, { token, id, project, key: publicKey, uses, expires }, () => token);
 }
 
 function roundsText(rounds: StatusAnswer["rounds"]): string {
@@ -86,13 +68,13 @@ function statusText({ name, project, state, version, goal, clients, epsilon, rou
 }
 
 async function showStatus(url: string, path: "status" | "pause" | "resume", options: RemoteOptions, io: Io): Promise<void> {
-  const bytes = await ask(url, `/v1/${path}`, path === "status" ? "GET" : "POST", options.project ?? io.folder ?? ".");
+  const bytes = await ask(url, `/v1/${path}`, path === "status" ? "GET" : "POST", await keysFor(options, io));
   const status = checkedJson(StatusAnswer, new TextDecoder().decode(bytes), "the status");
   answer(io, options, status, () => statusText(status));
 }
 
 async function exportModel(url: string, options: RemoteOptions & { readonly out: string }, io: Io): Promise<void> {
-  const bytes = await ask(url, "/v1/export", "GET", options.project ?? io.folder ?? ".");
+  const bytes = await ask(url, "/v1/export", "GET", await keysFor(options, io));
   const path = resolve(io.folder ?? ".", options.out);
   await writeFiles(new Map([[path, bytes]]));
   answer(io, options, { file: path, bytes: bytes.length }, () => `Written: ${plain(path)}`);
@@ -121,6 +103,7 @@ export function addAdministration(federate: Command, io: Io): void {
     ["resume", "Begins rounds again."],
   ] as const)
     remote(name, description).action((url: string, options: RemoteOptions) => showStatus(url, name, options, io));
+  addMembers(remote, io);
   remote("export", "Writes the newest version of the model.")
     .option("--out <file>", "where to", FEDERATED_FILE)
     .action((url: string, options: RemoteOptions & { readonly out: string }) => exportModel(url, options, io));

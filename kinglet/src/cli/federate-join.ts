@@ -134,8 +134,11 @@ export function addJoin(federate: Command, io: Io): void {
     .option("--data <dir>", "a project with imported data, or a data set's folder")
     .option("--serial <path>", "instead: a device with its own samples behind this port, such as /dev/ttyACM0")
     .option("--baud <n>", "of the serial port", positive, 115_200)
-    .option("--token <token>", "from the federation; needed the first time")
-    .option("--identity <file>", "where this client keeps who it is (default: .kinglet/client.json in the data's folder)")
+    .option("--token <token>", "from the federation; needed the first time, and after a year away")
+    .option(
+      "--identity <file>",
+      "where this client keeps who it is, and beside it what it remembers (default: .kinglet/client.json in the data's folder)",
+    )
     .option("--memory <bytes>", "most for a training step, as 64m; more is refused", memorySize)
     .addOption(
       new Option("--only <when>", "trains only while the machine is charging, unmetered, idle, as far as it can tell")

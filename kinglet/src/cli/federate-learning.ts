@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { KingletError } from "../base/index.ts";
-import { type Compression, type Privacy, type SecureRules, STRATEGIES } from "../federated/index.ts";
+import { type Combination, type Compression, type Privacy, type SecureRules, STRATEGIES, type Strategy } from "../federated/index.ts";
 import { positive } from "./arguments.ts";
 
 /** How a federation learns, simulated or real. */
@@ -8,6 +8,7 @@ export interface LearningOptions {
   readonly rounds: number;
   readonly share: number;
   readonly strategy: keyof typeof STRATEGIES;
+  readonly combine?: Combination;
   readonly epochs: number;
   readonly batch: number;
   readonly rate: number;
@@ -29,6 +30,33 @@ export function above(least: number, most: number, inclusive: boolean): (text: s
       throw new InvalidArgumentError(`Give a number ${inclusive ? "from" : "above"} ${least}${most === Number.MAX_VALUE ? "" : ` to ${most}`}.`);
     return value;
   };
+}
+
+/** Every rule by its name, with its numbers behind colons. Undefined where they are none of its. */
+const RULES: Readonly<Record<string, (numbers: readonly number[]) => Combination | undefined>> = {
+  mean: (numbers) => (numbers.length === 0 ? { kind: "mean" } : undefined),
+  clipped: ([most, ...rest]) => (most !== undefined && most > 0 && rest.length === 0 ? { kind: "clippedMean", most } : undefined),
+  median: (numbers) => (numbers.length === 0 ? { kind: "median" } : undefined),
+  trimmed: ([cut, ...rest]) => (cut !== undefined && cut >= 0 && cut < 0.5 && rest.length === 0 ? { kind: "trimmedMean", cut } : undefined),
+  krum: ([bad, keep = 1, ...rest]) => (isCount(bad) && isCount(keep) && keep >= 1 && rest.length === 0 ? { kind: "krum", bad, keep } : undefined),
+  bulyan: ([bad, ...rest]) => (isCount(bad) && rest.length === 0 ? { kind: "bulyan", bad } : undefined),
+};
+
+function isCount(value: number | undefined): value is number {
+  return value !== undefined && Number.isInteger(value) && value >= 0;
+}
+
+function combination(text: string): Combination {
+  const [name, ...numbers] = text.split(":") as [string, ...string[]];
+  const rule = numbers.every((number) => /^\d+(\.\d+)?$/.test(number)) ? RULES[name]?.(numbers.map(Number)) : undefined;
+  if (rule === undefined)
+    throw new InvalidArgumentError("Give mean, clipped:LENGTH, median, trimmed:SHARE, krum:BAD, krum:BAD:KEEP or bulyan:BAD, such as trimmed:0.2.");
+  return rule;
+}
+
+/** The strategy of this name, with another rule where one is given. */
+export function strategyOf({ strategy, combine }: LearningOptions): Strategy {
+  return combine === undefined ? STRATEGIES[strategy] : { ...STRATEGIES[strategy], combination: combine };
 }
 
 /** "none", "8bit", "4bit" or "top:0.01". */
@@ -57,7 +85,15 @@ export function learningFlags(command: Command): Command {
   return command
     .option("--rounds <n>", "how many there are", positive, 50)
     .addOption(new Option("--share <share>", "of the clients in a round").argParser(above(0, 1, false)).default(0.1))
-    .addOption(new Option("--strategy <name>", "how updates become one").choices(Object.keys(STRATEGIES)).default("fedavg"))
+    .addOption(new Option("--strategy <name>", "how clients and coordinator learn").choices(Object.keys(STRATEGIES)).default("fedavg"))
+    .addOption(
+      new Option(
+        "--combine <rule>",
+        "how updates become one, instead of the strategy's rule: mean; clipped:LENGTH, the mean of updates no longer than that; median; trimmed:SHARE, " +
+          "without that share at each end; krum:BAD, the update nearest to most others where BAD may be anything; krum:BAD:KEEP, the mean of the KEEP " +
+          "nearest (Multi-Krum); bulyan:BAD",
+      ).argParser(combination),
+    )
     .option("--epochs <n>", "passes over a client's samples in a round", positive, 1)
     .option("--batch <n>", "samples of a step", positive, 10)
     .addOption(new Option("--rate <rate>", "of the clients' gradient descent").argParser(above(0, 1e3, false)).default(0.1))

@@ -11,7 +11,6 @@ import {
   type RoundRules,
   type SecureRules,
   serveFederation,
-  STRATEGIES,
 } from "../federated/index.ts";
 import {
   CONFIG_FILE,
@@ -25,7 +24,7 @@ import {
 } from "../project/index.ts";
 import { positive, whole } from "./arguments.ts";
 import { FEDERATION_FOLDER, projectKeysOrNew } from "./federate-keys.ts";
-import { above, compressionOf, type LearningOptions, learningFlags, privacyOf, secureOf } from "./federate-learning.ts";
+import { above, compressionOf, type LearningOptions, learningFlags, privacyOf, secureOf, strategyOf } from "./federate-learning.ts";
 import { writeFiles } from "./files.ts";
 import { bytes, count, plain, plural } from "./format.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
@@ -84,7 +83,7 @@ async function planOf(folder: string, options: ServeOptions): Promise<Federation
     ...(await startingNetwork(folder, config, options.model)),
     local: { optimizer: { kind: "sgd", momentum: 0 }, epochs: options.epochs, batchSize: options.batch, rate: options.rate },
     augmentation: { ...config.augmentation },
-    strategy: STRATEGIES[options.strategy],
+    strategy: strategyOf(options),
     compression,
     ...(privacy === undefined ? {} : { privacy }),
     ...(secure === undefined ? {} : { secure: secureRulesOf(secure, options) }),
@@ -100,6 +99,8 @@ function eventText(event: LogEvent, goal: number): string | null {
       return `round ${round}: ${count(Number(event["selected"]))} of ${plural(Number(event["ready"]), "ready client")} asked`;
     case "round closed":
       return `round ${round}: ${plural(Number(updates), "update")}, ${bytes(Number(sent))}, ${(Number(ms) / 1000).toFixed(1)} s; version ${version} of ${goal}`;
+    case "expelled":
+      return `client ${event["client"]}: expelled`;
     case "round given up":
       return `round ${round}: given up, ${why}`;
     case "finished":

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { inventedFrame, TestClient } from "../federated/coordinator/coordinator-testing.ts";
 import { needServers, newPostgres, newRedis } from "../federated/coordinator/servers-testing.ts";
+import { openSqlite } from "../federated/index.ts";
 import { readKinglet, writeKinglet } from "../formats/index.ts";
 import { mlp } from "../zoo/index.ts";
 import { main } from "./main.ts";
@@ -83,6 +84,8 @@ test("a project is served, watched, paused, exported, and goes on where it was",
     })
     .toBe(1);
   expect((await kinglet("federate", "pause", first.url)).out).toMatch(/paused, version 1 of 2\n2 clients enrolled[\s\S]*Round {2}From version/);
+  const listed = await kinglet("federate", "clients", first.url);
+  expect(listed.out).toMatch(/Client {2}Token {2,}Enrolled {3,}Last round {2}Answered {2}Declined\n[\s\S]*1 {2}[0-9a-f]{32} {2}\S+ +1 +1 +0/);
   const stopped = await first.stop();
   expect(stopped).toMatchObject({ code: 0 });
   expect(stopped.err).toMatch(/round 1: 2 of 2 ready clients asked\nround 1: 2 updates, [\d,]+ bytes, .*; version 1 of 2/);
@@ -142,14 +145,53 @@ test("secure aggregation as typed is what the project signs", async () => {
   await expect(serve("--threshold", "0.6")).rejects.toThrow(/--threshold needs --secure/);
 });
 
+test("a token is revoked, and a client expelled", async () => {
+  const federation = await serve("--store", join(folder, "members.db"));
+  const made = JSON.parse((await kinglet("federate", "token", "--json")).out) as { token: string; id: string };
+  const client = await TestClient.enrol(federation.url, made.token);
+  expect((await kinglet("federate", "revoke", federation.url, made.token)).out).toMatch(
+    new RegExp(`^Token ${made.id} enrols nobody any more. 1 client came with it`),
+  );
+  await expect(TestClient.enrol(federation.url, made.token)).rejects.toMatchObject({ reason: "revoked" });
+  expect((await kinglet("federate", "revoke", federation.url, "all")).err).toMatch(/the token's id is not as it must be/);
+  expect((await kinglet("federate", "expel", federation.url, "1")).out).toMatch(new RegExp(`^Client 1 is expelled.*federate revoke .* ${made.id}`));
+  await expect(client.task(0)).rejects.toMatchObject({ reason: "expelled" });
+  expect((await kinglet("federate", "expel", federation.url, "7")).err).toMatch(/no client 7 has enrolled here/);
+  const listed = JSON.parse((await kinglet("federate", "clients", federation.url, "--json")).out);
+  expect(listed.clients).toMatchObject([{ client: 1, token: made.id, answered: 0 }]);
+  await federation.stop();
+});
+
 test("wrong words and addresses are told", async () => {
   expect((await kinglet("federate", "serve", "--queue", "redis://127.0.0.1")).err).toMatch(/a file is for one process[\s\S]*--store postgres:/);
   expect((await kinglet("federate", "serve", "--store", "postgres://127.0.0.1/x")).err).toMatch(/need a Redis to work together[\s\S]*--queue/);
   expect((await kinglet("federate", "serve", "--clip", "1")).err).toMatch(/privacy needs both --clip and --noise/);
   expect((await kinglet("federate", "serve", "--spare", "0.5")).code).toBe(2);
+  for (const rule of ["mode", "mean:1", "clipped", "clipped:0", "trimmed:0.5", "krum:1.5", "krum:1:0", "krum:1:2:3", "bulyan:", "median:1"])
+    expect([rule, (await kinglet("federate", "serve", "--combine", rule)).err]).toEqual([rule, expect.stringMatching(/Give mean, clipped:LENGTH/)]);
+  expect((await kinglet("federate", "serve", "--combine", "krum:2", "--minimum", "6", "--store", join(folder, "krum.db"))).err).toMatch(
+    /Krum that withstands 2 bad updates needs 7 of them, and there are 6/,
+  );
   expect((await kinglet("federate", "serve", "--most-samples", "0")).code).toBe(2);
   expect((await kinglet("federate", "status", "http://127.0.0.1:1")).err).toMatch(/no coordinator answers there/);
   expect((await commandsIn({ folder })("federate", "status", "http://127.0.0.1:1")).err).toMatch(/has no key yet/);
+});
+
+test.each([
+  ["mean", { kind: "mean" }],
+  ["clipped:0.5", { kind: "clippedMean", most: 0.5 }],
+  ["median", { kind: "median" }],
+  ["trimmed:0.25", { kind: "trimmedMean", cut: 0.25 }],
+  ["krum:1", { kind: "krum", bad: 1, keep: 1 }],
+  ["krum:1:3", { kind: "krum", bad: 1, keep: 3 }],
+  ["bulyan:1", { kind: "bulyan", bad: 1 }],
+] as const)("a federation begins with the rule %s", async (words, rule) => {
+  const store = join(folder, `${words}.db`);
+  await (await serve("--combine", words, "--minimum", "7", "--strategy", "fedadam", "--store", store)).stop();
+  const database = await openSqlite(store);
+  const [agreed] = await database.all("SELECT value FROM settings WHERE name = 'agreed'");
+  await database.close();
+  expect(JSON.parse(agreed!["value"] as string).strategy).toMatchObject({ combination: rule, server: { kind: "adam" } });
 });
 
 /** Workers load what they train with; on a busy machine that takes a while for each. */

@@ -17,7 +17,6 @@ import {
   type SecureAggregation,
   simulate,
   type Simulation,
-  STRATEGIES,
 } from "../federated/index.ts";
 import { writeKinglet } from "../formats/index.ts";
 import {
@@ -34,7 +33,7 @@ import { renderFederation, sparkline } from "../report/index.ts";
 import { positive } from "./arguments.ts";
 import { addAdministration } from "./federate-admin.ts";
 import { addJoin } from "./federate-join.ts";
-import { above, compressionOf, type LearningOptions, learningFlags, privacyOf, secureOf } from "./federate-learning.ts";
+import { above, compressionOf, type LearningOptions, learningFlags, privacyOf, secureOf, strategyOf } from "./federate-learning.ts";
 import { addServe } from "./federate-serve.ts";
 import { writeFiles } from "./files.ts";
 import { bytes, count, plain, plural } from "./format.ts";
@@ -90,10 +89,11 @@ class RoundDisplay {
     this.rounds = rounds;
   }
 
-  private text({ round, clients, accuracy, bytes: sent, epsilon, secure }: RoundReport): string {
+  private text({ round, clients, dropped, accuracy, bytes: sent, epsilon, secure }: RoundReport): string {
+    const lost = dropped === 0 ? "" : ` (${count(dropped)} learned nothing)`;
     const privacy = epsilon === undefined ? "" : `  ε ${epsilon.toFixed(2)}`;
     const masked = secure === undefined ? "" : `, ${count(secure.survivors)} added up in ${secure.seconds.toFixed(1)} s`;
-    return `round ${String(round).padStart(String(this.rounds).length)}/${this.rounds}  right ${percent(accuracy).padStart(7)}  ${count(clients)} clients sent ${bytes(sent)}${masked}${privacy}`;
+    return `round ${String(round).padStart(String(this.rounds).length)}/${this.rounds}  right ${percent(accuracy).padStart(7)}  ${count(clients)} clients${lost} sent ${bytes(sent)}${masked}${privacy}`;
   }
 
   round(report: RoundReport): void {
@@ -161,7 +161,7 @@ async function run({ folder, config, dataset, how }: Stage, options: SimulateCli
   const memories = await ClientFile.open();
   try {
     const result = await simulate(network, dataset, clients, {
-      strategy: STRATEGIES[options.strategy],
+      strategy: strategyOf(options),
       local,
       memories,
       rounds: options.rounds,
@@ -243,6 +243,7 @@ Examples:
   kinglet federate simulate --clients 100 --rounds 50 --split label:2
   kinglet federate simulate --split group --strategy fedprox --epochs 5
   kinglet federate simulate --split group --personalise 20
+  kinglet federate simulate --combine krum:2:5
   kinglet federate simulate --secure --drop-out 0.05
   kinglet federate simulate --compress 4bit --clip 1 --noise 0.8 --budget 8`;
 

@@ -72,14 +72,23 @@ function scores(table: readonly (readonly number[])[], among: readonly number[],
   });
 }
 
+const KRUM_LEAST = (bad: number): number => 2 * bad + 3;
+const BULYAN_LEAST = (bad: number): number => 4 * bad + 3;
+
 function needs(rule: string, count: number, least: number, bad: number): void {
   if (!Number.isInteger(bad) || bad < 0) throw new KingletError("misuse", `the number of bad updates is ${bad}`);
   if (count < least) throw new KingletError("misuse", `${rule} that withstands ${bad} bad updates needs ${least} of them, and there are ${count}`);
 }
 
+/** @throws KingletError `misuse` where a rule needs more than `count` updates. */
+export function checkEnough(rule: Combination, count: number): void {
+  if (rule.kind === "krum") needs("Krum", count, KRUM_LEAST(rule.bad), rule.bad);
+  if (rule.kind === "bulyan") needs("Bulyan", count, BULYAN_LEAST(rule.bad), rule.bad);
+}
+
 /** Krum's scores: the smaller, the nearer a vector lies to most others. @throws KingletError `misuse` for fewer than 2 · bad + 3 vectors. */
 export function krumScores(vectors: readonly Float32Array[], bad: number): number[] {
-  needs("Krum", vectors.length, 2 * bad + 3, bad);
+  needs("Krum", vectors.length, KRUM_LEAST(bad), bad);
   return scores(
     distances(vectors),
     vectors.map((_, i) => i),
@@ -106,7 +115,7 @@ function krum(vectors: readonly Float32Array[], weights: readonly number[], bad:
 
 /** n − 2·bad choices by Krum, then of each coordinate the mean of the n − 4·bad numbers that are nearest to the median. */
 function bulyan(vectors: readonly Float32Array[], bad: number): Float32Array {
-  needs("Bulyan", vectors.length, 4 * bad + 3, bad);
+  needs("Bulyan", vectors.length, BULYAN_LEAST(bad), bad);
   const table = distances(vectors);
   const left = vectors.map((_, i) => i);
   const chosen: Float32Array[] = [];

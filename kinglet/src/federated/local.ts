@@ -3,7 +3,7 @@ import { KingletError } from "../base/index.ts";
 import { type Graph, type Value, withConstants } from "../graph/index.ts";
 import { withBatch } from "../passes/index.ts";
 import { type SessionState, type StepOptions, type TrainingBatch, TrainingSession } from "../train/browser.ts";
-import type { ClientUpdate } from "./update.ts";
+import type { ClientUpdate, Span } from "./update.ts";
 
 /** How clients train. */
 export interface LocalTraining extends Omit<StepOptions, "loss" | "corrected" | "averageDecay"> {
@@ -38,7 +38,7 @@ export class LocalTrainer {
   private readonly initial: SessionState;
   private readonly training: LocalTraining;
   /** Names and lengths of what is learned, in the order of the network: together they are the parameters as one vector. */
-  private readonly parts: readonly { readonly name: string; readonly constant: Value; readonly length: number; readonly learned: boolean }[];
+  private readonly parts: readonly { readonly name: string; readonly constant: Value; readonly length: number }[];
 
   /**
    * @param options `corrected`: for SCAFFOLD; `memoryLimit`: most bytes for a step.
@@ -56,13 +56,19 @@ export class LocalTrainer {
       name,
       constant,
       length: this.initial.variables.get(name)!.length,
-      learned: this.initial.variables.has(`${name}/correction`),
     }));
   }
 
   /** How many numbers are learned, running statistics among them. */
   get length(): number {
     return this.parts.reduce((sum, { length }) => sum + length, 0);
+  }
+
+  /** Where the running statistics of batch normalization lie among them. */
+  get statistics(): readonly Span[] {
+    let at = 0;
+    const spans = this.parts.map(({ name, length }) => ({ name, from: at, to: (at += length) }));
+    return spans.filter(({ name }) => this.session.step.statistics.has(name));
   }
 
   /** Bytes that a round needs. */
@@ -110,7 +116,7 @@ export class LocalTrainer {
 
   /**
    * Trains on a client's samples. A last batch that is not full counts as a whole step on the samples that it has.
-   * @throws KingletError `check-failed` where the loss is not a number any more.
+   * @throws KingletError `check-failed` where the loss or a parameter is not a number any more.
    */
   async train(dataset: Dataset, positions: Int32Array, client: number, start: LocalStart, onStep?: OnStep): Promise<ClientUpdate> {
     const { epochs, batchSize, augment, normalization } = this.training;
@@ -133,7 +139,9 @@ export class LocalTrainer {
       }
     }
     const after = this.vector(this.session.save().variables);
-    return { client, delta: after.map((x, i) => x - start.parameters[i]!), samples: positions.length, steps };
+    const delta = after.map((x, i) => x - start.parameters[i]!);
+    if (!delta.every(Number.isFinite)) throw new KingletError("check-failed", `a parameter of client ${client} is not a number any more`);
+    return { client, delta, samples: positions.length, steps };
   }
 
   private step({ data, targets, labels, count }: TrainingBatch, client: number, rate: number): void {

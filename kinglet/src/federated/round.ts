@@ -4,7 +4,7 @@ import type { Compression } from "./compression.ts";
 import { type Noise, type Privacy, PrivateSum } from "./privacy.ts";
 import { serverStep } from "./server-optimizer.ts";
 import { type Strategy, StrategyRound, type StrategyState } from "./strategy.ts";
-import type { ClientUpdate } from "./update.ts";
+import type { ClientUpdate, Span } from "./update.ts";
 
 /** How rounds are combined: by a strategy, with noise where privacy is asked for. */
 export interface RoundPlan {
@@ -55,6 +55,8 @@ export interface RoundAbout {
   /** How many of them answer on average; for privacy alone, as is `noise`. */
   readonly expected: number;
   readonly noise: Noise;
+  /** Where running statistics lie among the parameters (`LocalTrainer.statistics`). */
+  readonly statistics: readonly Span[];
 }
 
 export interface RoundResult {
@@ -76,7 +78,8 @@ export class Round {
     this.state = state;
     this.about = about;
     const { strategy, privacy } = plan;
-    this.updates = privacy === undefined ? new StrategyRound(strategy, about.clients) : new PrivateSum(parameters.length, privacy, state.clip);
+    this.updates =
+      privacy === undefined ? new StrategyRound(strategy, about.clients, about.statistics) : new PrivateSum(parameters.length, privacy, state.clip);
   }
 
   /** @throws KingletError `bad-input` for an update of another length. */
@@ -89,7 +92,7 @@ export class Round {
     const { plan, parameters, state, about, updates } = this;
     if (updates instanceof PrivateSum) {
       const { delta, clip } = updates.mean(about.expected, about.noise);
-      return afterMean(plan.strategy, parameters, delta, { ...state, clip });
+      return afterMean(plan.strategy, parameters, delta, { ...state, clip }, about.statistics);
     }
     const next = updates.finish(parameters, state);
     return { parameters: next.parameters, state: { ...next.state, clip: state.clip } };
@@ -97,7 +100,13 @@ export class Round {
 }
 
 /** The parameters after a round whose mean is known already: by privacy or secure aggregation. */
-export function afterMean({ server }: Strategy, parameters: Float32Array, mean: Float32Array, state: RoundState): RoundResult {
-  const step = serverStep(server, parameters, mean, state.server);
+export function afterMean(
+  { server }: Strategy,
+  parameters: Float32Array,
+  mean: Float32Array,
+  state: RoundState,
+  statistics: readonly Span[],
+): RoundResult {
+  const step = serverStep(server, parameters, mean, state.server, statistics);
   return { parameters: step.parameters, state: { ...state, server: step.state } };
 }

@@ -33,6 +33,15 @@ test.each([
   }
 });
 
+test.each(["average", "momentum", "adagrad", "adam", "yogi"] as const)("%s: running statistics follow their mean", (kind) => {
+  const [w, delta] = [vector(1, 0.01, 0.02, 1), vector(-0.5, -0.005, 0.01, 0.25)];
+  const statistics = [{ from: 1, to: 3 }];
+  const first = serverStep({ kind, rate: 0.5 }, w, delta, new Map(), statistics);
+  const second = serverStep({ kind, rate: 0.5 }, first.parameters, delta, first.state, statistics);
+  expect(second.parameters.slice(1, 3)).toEqual(w.slice(1, 3).map((x, i) => Math.fround(x + delta[i + 1]!) + delta[i + 1]!));
+  expect(second.parameters[0]).toBe(serverStep({ kind, rate: 0.5 }, first.parameters, delta, first.state).parameters[0]);
+});
+
 test("an update of another model is refused", () => {
   expect(() => serverStep({ kind: "average" }, vector(1, 2), vector(1))).toThrow(/does not fit/);
 });

@@ -1,4 +1,5 @@
 import { KingletError } from "../base/index.ts";
+import { copySpans, type Span } from "./update.ts";
 
 /** How the coordinator follows the combined update of a round (Reddi et al., ICLR 2021: the update is a gradient's opposite). */
 export type ServerOptimizer =
@@ -30,11 +31,25 @@ function second(kind: "adagrad" | "adam" | "yogi", v: number, square: number, be
 
 /**
  * The parameters after a round. Memory that `state` lacks begins at 0, squares at τ².
+ * @param statistics where running statistics lie: they follow their mean, since a variance that an optimizer moves may well become negative.
  * @throws KingletError `bad-input` where lengths differ.
  */
-export function serverStep(optimizer: ServerOptimizer, parameters: Float32Array, delta: Float32Array, state: ServerState = new Map()): ServerStep {
+export function serverStep(
+  optimizer: ServerOptimizer,
+  parameters: Float32Array,
+  delta: Float32Array,
+  state: ServerState = new Map(),
+  statistics: readonly Span[] = [],
+): ServerStep {
+  if (delta.length !== parameters.length)
+    throw new KingletError("bad-input", `an update of ${delta.length} parameters does not fit a model of ${parameters.length}`);
+  const step = optimized(optimizer, parameters, delta, state);
+  const averaged = parameters.map((x, i) => x + delta[i]!);
+  return { ...step, parameters: copySpans(step.parameters, averaged, statistics) };
+}
+
+function optimized(optimizer: ServerOptimizer, parameters: Float32Array, delta: Float32Array, state: ServerState): ServerStep {
   const { length } = parameters;
-  if (delta.length !== length) throw new KingletError("bad-input", `an update of ${delta.length} parameters does not fit a model of ${length}`);
   const memory = (name: string, initial: number): Float32Array => state.get(name)?.slice() ?? new Float32Array(length).fill(initial);
   const moved = parameters.slice();
   if (optimizer.kind === "average") {

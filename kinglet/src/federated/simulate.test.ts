@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { Xorshift32 } from "../base/index.ts";
 import { type Dataset, datasetFromArrays } from "../data/index.ts";
 import { TrainingSession } from "../train/index.ts";
-import { mlp } from "../zoo/index.ts";
+import { dsCnn, mlp } from "../zoo/index.ts";
 import {
   ClientFile,
   LocalTrainer,
@@ -163,6 +163,44 @@ test("a median withstands clients that turn their updates round, and a mean does
   expect(await run(STRATEGIES.median)).toBeGreaterThan(0.9);
   expect(await run({ ...STRATEGIES.fedavg, combination: { kind: "krum", bad: 2 } })).toBeGreaterThan(0.9);
   expect(await run(STRATEGIES.fedavg)).toBeLessThan(0.8);
+});
+
+test("a client whose loss is no number drops out, and the others go on; without any the simulation ends", async () => {
+  const damaged = new Set([0, 3]);
+  const data = Float32Array.from(await dataset.read(Array.from({ length: SAMPLES }, (_, i) => i)));
+  const parts = clients(6);
+  for (const client of damaged) for (const position of parts[client]!) data.fill(1e38, position * INPUTS, (position + 1) * INPUTS);
+  const given = datasetFromArrays({ data, shape: [INPUTS], labels, classes: ["a", "b", "c"] });
+  const { reports, evaluation } = await simulate(network(), given, parts, options(STRATEGIES.fedavg, { rounds: 10, share: 1 }));
+  expect(reports.map(({ clients: all, dropped }) => [all, dropped])).toEqual(Array.from({ length: 10 }, () => [6, 2]));
+  expect(evaluation.accuracy).toBeGreaterThan(0.9);
+  const secure = await simulate(network(), given, parts, options(STRATEGIES.fedavg, { rounds: 1, share: 1, secure: {} }));
+  expect(secure.reports[0]).toMatchObject({ clients: 6, dropped: 2, secure: { survivors: 4 } });
+  const local = { ...LOCAL, rate: 1e38 };
+  await expect(simulate(network(), dataset, clients(6), options(STRATEGIES.fedavg, { local }))).rejects.toThrow(/no client of round 1 could learn/);
+});
+
+test("running statistics are averaged, whatever the coordinator's optimizer", async () => {
+  const pictures = datasetFromArrays({
+    data: Float32Array.from({ length: 24 * 64 }, (_, i) => Math.abs(Math.sin(i * i))),
+    shape: [8, 8, 1],
+    labels: Array.from({ length: 24 }, (_, i) => i % 2),
+    classes: ["a", "b"],
+  });
+  const normalized = dsCnn({ variant: "digits", size: [8, 8], classes: 2, width: 0.1, seed: 3 });
+  const local = { ...LOCAL, epochs: 1, batchSize: 4 };
+  const { statistics, length } = new LocalTrainer(normalized, local);
+  expect(statistics.length).toBeGreaterThan(2);
+  const everything = Int32Array.from({ length: 24 }, (_, i) => i);
+  const parts = [everything.slice(0, 12), everything.slice(12)];
+  const run = async (strategy: Strategy): Promise<Float32Array> =>
+    (await simulate(normalized, pictures, parts, { strategy, local, rounds: 1, share: 1, test: everything })).parameters;
+  const [plain, adam, nova] = [await run(STRATEGIES.fedavg), await run(STRATEGIES.fedadam), await run(STRATEGIES.fednova)];
+  const inSpans = (vector: Float32Array): number[] => statistics.flatMap(({ from, to }) => [...vector.subarray(from, to)]);
+  expect(inSpans(adam)).toEqual(inSpans(plain));
+  expect(inSpans(nova)).toEqual(inSpans(plain));
+  expect(adam).not.toEqual(plain);
+  expect(inSpans(plain).length).toBeLessThan(length);
 });
 
 test("clients remember the same in a file as in memory", async () => {

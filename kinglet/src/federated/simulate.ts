@@ -43,6 +43,8 @@ export interface RoundReport {
   /** From 1. */
   readonly round: number;
   readonly clients: number;
+  /** Of them those that sent nothing, since their loss was not a number any more. */
+  readonly dropped: number;
   readonly accuracy: number;
   readonly best: number;
   /** What all clients of the round sent together. */
@@ -62,7 +64,7 @@ export interface Simulation {
 }
 
 /** What a round gave, before anybody judges it. */
-type RoundOutcome = Pick<RoundReport, "clients" | "bytes" | "secure">;
+type RoundOutcome = Pick<RoundReport, "clients" | "dropped" | "bytes" | "secure">;
 
 const [NOISE, DROPPING] = [0x6e6f69, 0x64726f];
 const JUDGED_AT_ONCE = 32;
@@ -116,6 +118,28 @@ class Simulator {
     return { update, bytes: sent.bytes.length + FLOAT_BYTES * (control?.length ?? 0) };
   }
 
+  /**
+   * Has a round's clients train one after the other, and gives how many dropped out: as before a coordinator, a client whose training ends in
+   * what are no numbers sends nothing.
+   * @throws KingletError `check-failed` where all did.
+   */
+  private async updates(selected: readonly number[], round: number, take: (update: ClientUpdate, bytes: number) => void): Promise<number> {
+    let dropped = 0;
+    for (const client of selected) {
+      const sent = await this.update(client, round).catch((error: unknown) => {
+        if (!(error instanceof KingletError && error.code === "check-failed")) throw error;
+        return undefined;
+      });
+      if (sent === undefined) dropped++;
+      else take(sent.update, sent.bytes);
+    }
+    if (dropped > 0 && dropped === selected.length)
+      throw new KingletError("check-failed", `no client of round ${round} could learn: their losses are not numbers any more`, {
+        hint: "A lower rate, or a rule that withstands bad updates, may help.",
+      });
+    return dropped;
+  }
+
   async round(round: number): Promise<RoundOutcome> {
     const { seed = 1, share, privacy, secure } = this.options;
     const selected = (privacy === undefined ? selectClients : drawClients)(this.clients.length, share, seed, round);
@@ -125,26 +149,29 @@ class Simulator {
       clients: this.clients.length,
       expected: share * this.clients.length,
       noise: () => gaussian(random),
+      statistics: this.trainer.statistics,
     });
     let bytes = 0;
-    for (const client of selected) {
-      const { update, bytes: sent } = await this.update(client, round);
+    const dropped = await this.updates(selected, round, (update, sent) => {
       combining.add(update);
       bytes += sent;
-    }
+    });
     ({ parameters: this.parameters, state: this.state } = combining.finish());
-    return { clients: selected.length, bytes };
+    return { clients: selected.length, dropped, bytes };
   }
 
   private async secureRound(selected: readonly number[], round: number, secure: SecureAggregation): Promise<RoundOutcome> {
     const updates: ClientUpdate[] = [];
-    for (const client of selected) updates.push((await this.update(client, round)).update);
+    const dropped = await this.updates(selected, round, (update) => updates.push(update));
+    // Nobody hides a single update.
+    if (dropped > 0 && updates.length < 2) return { clients: selected.length, dropped, bytes: 0, secure: { survivors: 0, seconds: 0 } };
     const dropping = randomAt(DROPPING, this.options.seed ?? 1, round);
     const about = { round, mostSamples: this.clients.reduce((most, { length }) => Math.max(most, length), 0), random: () => unit(dropping) };
     const { delta, bytes, survivors, seconds }: SecureMean = await secureMean(updates, secure, about);
+    const { strategy } = this.options;
     if (delta !== undefined)
-      ({ parameters: this.parameters, state: this.state } = afterMean(this.options.strategy, this.parameters, delta, this.state));
-    return { clients: selected.length, bytes, secure: { survivors, seconds } };
+      ({ parameters: this.parameters, state: this.state } = afterMean(strategy, this.parameters, delta, this.state, this.trainer.statistics));
+    return { clients: selected.length, dropped, bytes, secure: { survivors, seconds } };
   }
 
   async judge(): Promise<Evaluation> {

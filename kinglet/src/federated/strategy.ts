@@ -1,6 +1,6 @@
 import { type Combination, type Combining, combining } from "./combine.ts";
 import { type ServerOptimizer, type ServerState, serverStep } from "./server-optimizer.ts";
-import { alike, bySamples, type ClientUpdate, WeightedSum } from "./update.ts";
+import { alike, bySamples, type ClientUpdate, copySpans, type Span, WeightedSum } from "./update.ts";
 
 /** How a federation learns: what clients add to their steps, how updates are combined, and how the coordinator follows. */
 export interface Strategy {
@@ -55,15 +55,17 @@ export interface CombinedRound {
 export class StrategyRound {
   private readonly strategy: Strategy;
   private readonly clients: number;
+  private readonly statistics: readonly Span[];
   private readonly deltas: Combining;
   private readonly controls = new WeightedSum();
   private controlled = 0;
   private readonly reach = new WeightedSum();
 
-  /** @param clients of the whole federation. */
-  constructor(strategy: Strategy, clients: number) {
+  /** @param clients of the whole federation. @param statistics where running statistics lie: neither steps nor optimizers change how they count. */
+  constructor(strategy: Strategy, clients: number, statistics: readonly Span[]) {
     this.strategy = strategy;
     this.clients = clients;
+    this.statistics = statistics;
     this.deltas = combining(strategy.combination, strategy.control === true ? alike : bySamples);
   }
 
@@ -80,7 +82,8 @@ export class StrategyRound {
     if (normalizedSteps === undefined) return update;
     const reach = reachOfSteps(update.steps, normalizedSteps.momentum);
     this.reach.add(Float32Array.of(reach), update.samples);
-    return { ...update, delta: update.delta.map((x) => x / reach) };
+    const byStep = update.delta.map((x) => x / reach);
+    return { ...update, delta: copySpans(byStep, update.delta, this.statistics) };
   }
 
   /** The combined update; where updates are counted by step, times the clients' mean number of steps. */
@@ -88,7 +91,8 @@ export class StrategyRound {
     const delta = this.deltas.result();
     if (this.strategy.normalizedSteps === undefined) return delta;
     const [effective] = this.reach.mean();
-    return delta.map((x) => x * effective!);
+    const scaled = delta.map((x) => x * effective!);
+    return copySpans(scaled, delta, this.statistics);
   }
 
   /** The common control variate moves by the clients' mean change, times their share of all. */
@@ -103,7 +107,7 @@ export class StrategyRound {
    * @throws KingletError what `Combining` and `serverStep` throw.
    */
   finish(parameters: Float32Array, state: StrategyState): CombinedRound {
-    const step = serverStep(this.strategy.server, parameters, this.delta(), state.server);
+    const step = serverStep(this.strategy.server, parameters, this.delta(), state.server, this.statistics);
     return { parameters: step.parameters, state: { server: step.state, control: this.control(state.control) } };
   }
 }

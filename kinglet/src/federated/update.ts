@@ -13,6 +13,18 @@ export interface ClientUpdate {
   readonly control?: Float32Array;
 }
 
+/** Numbers of a vector from one place to before another. */
+export interface Span {
+  readonly from: number;
+  readonly to: number;
+}
+
+/** Writes into a vector what another one has in these spans. */
+export function copySpans(into: Float32Array, from: Float32Array, spans: readonly Span[]): Float32Array {
+  for (const span of spans) into.set(from.subarray(span.from, span.to), span.from);
+  return into;
+}
+
 /** How much each update counts. */
 export type Weighting = (update: ClientUpdate) => number;
 

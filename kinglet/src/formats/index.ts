@@ -1,6 +1,5 @@
-export { readKinglet, writeKinglet } from "./kinglet/index.ts";
+export * from "./browser.ts";
 export { formatFor, type ModelFormat, readModel } from "./models.ts";
-export { type NpyArray, readNpy, writeNpy } from "./npy.ts";
 export { countName, onnxOperators, type OnnxOptions, type OnnxWriteOptions, readOnnx, readTensorFile, writeOnnx } from "./onnx/index.ts";
 export { readTflite, tfliteOperators, writeTflite } from "./tflite/index.ts";
 export {

@@ -1,2 +1,3 @@
 export * from "./browser.ts";
 export * from "./checkpoint-file.ts";
+export { writeDurably } from "./durable-file.ts";

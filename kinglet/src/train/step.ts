@@ -46,6 +46,8 @@ export interface TrainingStep {
   readonly trained: readonly { readonly constant: Value; readonly variable: StateVariable }[];
   /** All variables: parameters, statistics, the optimizer's memory. */
   readonly state: readonly StateVariable[];
+  /** Names of those that are running statistics of batch normalization. */
+  readonly statistics: ReadonlySet<string>;
   /** Places in `graph.inputs`: the network's inputs come first; `seed` is there with dropout only. */
   readonly targetsInput: number;
   readonly ratesInput: number;
@@ -289,6 +291,7 @@ export function trainingStep(given: Graph, options: StepOptions): TrainingStep {
     graph,
     trained: writer.trained,
     state: writer.state,
+    statistics: new Set(writer.state.filter(({ value }) => writer.statistics.has(value)).map(({ name }) => name)),
     targetsInput: place(targets)!,
     ratesInput: place(rates)!,
     seedInput: place(writer.seedInput),

@@ -1,5 +1,5 @@
 import { decodeFloat16, type DType, type TypedArray } from "../../base/index.ts";
-import { type NpyArray, readNpy } from "../../formats/index.ts";
+import { type NpyArray, readNpy } from "../../formats/browser.ts";
 import { newArray, type Recording, requireFinite, type SampleArray, type SampleDType } from "./recording.ts";
 import { refuse } from "./refuse.ts";
 import { readZip } from "./zip.ts";

@@ -11,6 +11,7 @@ import {
   ProjectAnswer,
   Refusal,
   RefusalMessage,
+  RenewAnswer,
   type SecureStep,
   sha256Hex,
   SharesAnswer,
@@ -26,6 +27,14 @@ export interface Identity {
   /** The project's public key: what it did not sign is refused. */
   readonly key: string;
 }
+
+/** A new client's token, with which it may look before it enrols. */
+export interface Guest {
+  readonly token: string;
+}
+
+/** How whoever calls shows who that is. */
+type Shown = Pick<Identity, "credential"> | Guest;
 
 /** A version of the model, once its signature is known to be right. */
 export interface Version {
@@ -93,8 +102,9 @@ export class CoordinatorApi {
     return `${this.base.replace(/^http/, "ws")}/v1/socket`;
   }
 
-  private async call(path: string, init: RequestInit, credential?: string): Promise<Response> {
-    const headers = { ...init.headers, ...(credential === undefined ? {} : { authorization: `Bearer ${credential}` }) };
+  private async call(path: string, init: RequestInit, who?: Shown): Promise<Response> {
+    const authorization = who === undefined ? undefined : "token" in who ? `Enrolment ${who.token}` : `Bearer ${who.credential}`;
+    const headers = { ...init.headers, ...(authorization === undefined ? {} : { authorization }) };
     const response = await fetch(`${this.base}/v1/${path}`, { ...init, headers, signal: this.signal, cache: "no-store" });
     if (!response.ok) throw await refusalOf(response);
     return response;
@@ -113,22 +123,29 @@ export class CoordinatorApi {
     return { client, credential, project, key };
   }
 
-  async description({ credential, key }: Identity): Promise<Description> {
-    const { description } = await this.json(ProjectAnswer, await this.call("project", {}, credential));
-    return openSigned("description", description, key);
+  /** The same client's next credential. */
+  async renew(who: Identity): Promise<string> {
+    return (await this.json(RenewAnswer, await this.call("renew", { method: "POST" }, who))).credential;
+  }
+
+  /** A guest has no key yet: the one that comes is the project's only if it signed the token. */
+  async description(who: Identity | Guest): Promise<Description> {
+    const { description, key } = await this.json(ProjectAnswer, await this.call("project", {}, who));
+    if ("token" in who) openSigned("enrolment", who.token, key);
+    return openSigned("description", description, "token" in who ? key : who.key);
   }
 
   /** The `.kinglet` file that the description speaks of. */
-  async network({ credential }: Identity, { network: { sha256, bytes } }: Description): Promise<Uint8Array> {
-    const file = await bytesOfAnswer(await this.call("network", {}, credential), bytes);
+  async network(who: Identity | Guest, { network: { sha256, bytes } }: Description): Promise<Uint8Array> {
+    const file = await bytesOfAnswer(await this.call("network", {}, who), bytes);
     if (sha256Hex(file) !== sha256) throw new Refusal("unauthorized", "the network is not the one that the project signed");
     return file;
   }
 
   /** Refused unless the project signed just this version, of just these bytes. */
-  async version({ credential, key }: Identity, version: number, { length, control }: Description): Promise<Version> {
-    const response = await this.call(`parameters/${version}`, {}, credential);
-    const claims: Claims<"manifest"> = openSigned("manifest", response.headers.get(MANIFEST_HEADER) ?? "", key);
+  async version(who: Identity, version: number, { length, control }: Description): Promise<Version> {
+    const response = await this.call(`parameters/${version}`, {}, who);
+    const claims: Claims<"manifest"> = openSigned("manifest", response.headers.get(MANIFEST_HEADER) ?? "", who.key);
     if (claims.version !== version || claims.length !== length || claims.control !== control)
       throw new Refusal("unauthorized", `the model is of version ${claims.version}, not ${version}, or of another network`);
     const bytes = await bytesOfAnswer(response, Math.min(MOST_BYTES, 4 * length * (control ? 2 : 1)));
@@ -138,30 +155,30 @@ export class CoordinatorApi {
   }
 
   /** Waits up to so many seconds; null where there is nothing to do. */
-  async task({ credential }: Identity, waitSeconds: number): Promise<TaskAnswer | null> {
-    const response = await this.call(`task?wait=${waitSeconds}`, {}, credential);
+  async task(who: Identity, waitSeconds: number): Promise<TaskAnswer | null> {
+    const response = await this.call(`task?wait=${waitSeconds}`, {}, who);
     return response.status === 204 ? null : await this.json(TaskAnswer, response);
   }
 
-  async submit({ credential }: Identity, round: number, frame: Uint8Array): Promise<void> {
+  async submit(who: Identity, round: number, frame: Uint8Array): Promise<void> {
     const init = { method: "POST", headers: { "content-type": "application/octet-stream" }, body: frame as Uint8Array<ArrayBuffer> };
-    await this.json(AcceptedAnswer, await this.call(`rounds/${round}/update`, init, credential));
+    await this.json(AcceptedAnswer, await this.call(`rounds/${round}/update`, init, who));
   }
 
   /** What a client answers to a step of secure aggregation, as JSON. */
-  async answerStep({ credential }: Identity, round: number, step: Exclude<SecureStep, "update">, body: string): Promise<void> {
+  async answerStep(who: Identity, round: number, step: Exclude<SecureStep, "update">, body: string): Promise<void> {
     const init = { method: "POST", headers: { "content-type": "application/json" }, body };
-    await this.json(AcceptedAnswer, await this.call(`rounds/${round}/${step}`, init, credential));
+    await this.json(AcceptedAnswer, await this.call(`rounds/${round}/${step}`, init, who));
   }
 
   /** What a client is shown for its next step. Refused where it is of another round. */
   private async shown<const S extends v.GenericSchema<unknown, { readonly round: number }>>(
     schema: S,
-    { credential }: Identity,
+    who: Identity,
     round: number,
     what: "group" | "shares" | "survivors",
   ): Promise<v.InferOutput<S>> {
-    const answer = await this.json(schema, await this.call(`rounds/${round}/${what}`, {}, credential));
+    const answer = await this.json(schema, await this.call(`rounds/${round}/${what}`, {}, who));
     if (answer.round !== round) throw new Refusal("malformed", `the ${what} are of round ${answer.round}, not ${round}`);
     return answer;
   }
@@ -181,7 +198,7 @@ export class CoordinatorApi {
     return this.shown(SurvivorsAnswer, identity, round, "survivors");
   }
 
-  async decline({ credential }: Identity, round: number): Promise<void> {
-    await this.json(AcceptedAnswer, await this.call(`rounds/${round}/decline`, { method: "POST" }, credential));
+  async decline(who: Identity, round: number): Promise<void> {
+    await this.json(AcceptedAnswer, await this.call(`rounds/${round}/decline`, { method: "POST" }, who));
   }
 }

@@ -10,13 +10,13 @@ import { datasetFromArrays, type SamplesInMemory } from "../../data/index.ts";
 import { ALL_AT_ONCE, enrolmentToken, INPUTS, KEYS, startFederation, tinyPlan } from "../coordinator/coordinator-testing.ts";
 import { Coordinator, openSqlite, serveFederation } from "../coordinator/index.ts";
 import { LocalTrainer } from "../local.ts";
-import { newProjectKeys, projectOf, sign } from "../protocol/index.ts";
+import { newProjectKeys, openSigned, projectOf, sign } from "../protocol/index.ts";
 import { STRATEGIES } from "../strategy.ts";
 import { type ClientEvent, type ClientOptions, type Platform, takePart } from "./client.ts";
-import type { IdentityStore } from "./membership.ts";
 import type { Learner } from "./learner.ts";
 import { join } from "./node.ts";
 import { startThread } from "./node-thread.ts";
+import { storeInMemory } from "./store-testing.ts";
 import type { Socket } from "./transport.ts";
 import { WorkerLearner } from "./worker-learner.ts";
 
@@ -47,6 +47,13 @@ function run(url: string, learner: Learner, more: ClientOptions = {}, platform =
   const events: ClientEvent[] = [];
   const options = { token: enrolmentToken(KEYS), onEvent: (event: ClientEvent) => void events.push(event), ...more };
   return { events, end: takePart(url, async () => learner, options, platform) };
+}
+
+const DAY_MS = 24 * 3600 * 1000;
+/** What of a kept identity is looked at here. */
+interface Kept {
+  readonly key: string;
+  readonly credential: string;
 }
 
 const alone = { rules: { ...ALL_AT_ONCE, ready: 1 } };
@@ -97,8 +104,7 @@ test("it survives a coordinator's restart, and stays the client that it was", as
     return { port: server.port, stop };
   };
   const first = await begin(0);
-  let kept: string | null = null;
-  const store: IdentityStore = { load: async () => kept, save: async (text) => void (kept = text) };
+  const store = storeInMemory();
   let trained: () => void = () => {};
   const training = new Promise<void>((done) => (trained = done));
   const learner = quick(async ({ round }) => {
@@ -165,7 +171,7 @@ test("another project's token, its identity, and no token are refused", async ()
   const federation = await startFederation(place("keys"), alone);
   const other = newProjectKeys();
   const kept = JSON.stringify({ client: 1, credential: "x", project: projectOf(other.publicKey), key: other.publicKey, newest: 0 });
-  const store: IdentityStore = { load: async () => kept, save: async () => {} };
+  const store = storeInMemory(kept);
   await expect(run(federation.url, quick(), { store }).end).rejects.toMatchObject({ reason: "wrong-project" });
   await expect(run(federation.url, quick(), { token: enrolmentToken(other) }).end).rejects.toMatchObject({ reason: "wrong-project" });
   await expect(takePart(federation.url, async () => quick(), {}, PLATFORM)).rejects.toMatchObject({ code: "misuse" });
@@ -229,10 +235,53 @@ test.each<[string, RegExp, Change]>([
   await federation.stop();
 });
 
+test("whoever cannot learn from its samples has not used its token up", async () => {
+  const federation = await startFederation(place("looks"), alone);
+  const options = { token: enrolmentToken(KEYS, { uses: 1 }), store: storeInMemory() };
+  const looked: string[] = [];
+  const wrong = takePart(
+    federation.url,
+    async (_, { classes }) => {
+      looked.push(...classes);
+      throw new KingletError("bad-input", "dog is not among the classes");
+    },
+    options,
+    PLATFORM,
+  );
+  await expect(wrong).rejects.toThrow(/dog/);
+  expect([looked, options.store.identity]).toEqual([["a", "b", "c"], undefined]);
+  expect(await run(federation.url, quick(), options).end).toMatchObject({ client: 1, rounds: 3 });
+  await federation.stop();
+});
+
+test("a credential is renewed in its last quarter; one that has expired asks for a token", async () => {
+  const federation = await startFederation(place("renewal"), alone);
+  const store = storeInMemory();
+  await run(federation.url, quick(), { store }).end;
+  const { key, credential, ...kept } = JSON.parse(store.identity!) as Kept;
+  const { project, client, nonce } = openSigned("credential", credential, key);
+  const begin = (days: number): void => {
+    const claims = { project, client, nonce, expires: Date.now() + days * DAY_MS };
+    store.identity = JSON.stringify({ ...kept, key, credential: sign("credential", claims, KEYS.secretKey) });
+  };
+  const daysLeft = (): number => (openSigned("credential", (JSON.parse(store.identity!) as Kept).credential, key).expires - Date.now()) / DAY_MS;
+  const again = () => takePart(federation.url, async () => quick(), { store }, PLATFORM);
+  begin(100);
+  await again();
+  expect(daysLeft()).toBeLessThan(100);
+  begin(90);
+  expect(await again()).toMatchObject({ client: 1, version: 3 });
+  expect(daysLeft()).toBeGreaterThan(364);
+  begin(-1);
+  await expect(again()).rejects.toThrow(/the credential expired on .*: enrol again with a token/);
+  expect(await run(federation.url, quick(), { store }).end).toMatchObject({ client: 2 });
+  expect(daysLeft()).toBeGreaterThan(364);
+  await federation.stop();
+});
+
 test("a coordinator that goes back to an older version is refused", async () => {
   const federation = await startFederation(place("older"), alone);
-  let kept: string | null = null;
-  const store: IdentityStore = { load: async () => kept, save: async (text) => void (kept = text.replace(/"newest":\d+/, '"newest":9')) };
+  const store = storeInMemory();
   const stop = new AbortController();
   const first = run(
     federation.url,
@@ -240,6 +289,7 @@ test("a coordinator that goes back to an older version is refused", async () => 
     { store, signal: stop.signal },
   );
   await expect(first.end).rejects.toThrow("gone");
+  store.identity = store.identity!.replace(/"newest":\d+/, '"newest":9');
   await expect(run(federation.url, quick(), { store }).end).rejects.toThrow(/goes back to version 0, and this client has seen 9/);
   await federation.stop();
 });
@@ -273,6 +323,8 @@ test(
     const open = (more: object) => WorkerLearner.open(startThread, { ...order, ...more });
     await expect(open({ memoryLimit: 1000 })).rejects.toMatchObject({ code: "does-not-fit" });
     await expect(open({ data: { ...DATA, classes: ["a", "b", "dog"] } })).rejects.toThrow(/"dog" is not among the classes a, b, c/);
+    const narrow = { ...DATA, data: DATA.data.slice(0, 20), shape: [2] };
+    await expect(open({ data: narrow })).rejects.toThrow(/samples of 2 numbers do not fit the federation's network, which takes 6/);
     expect(await join(federation.url, { token: enrolmentToken(KEYS), data: DATA })).toMatchObject({ rounds: 3, version: 3 });
     await federation.stop();
   },

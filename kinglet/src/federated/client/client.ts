@@ -1,13 +1,15 @@
 import { bytesOf, KingletError } from "../../base/index.ts";
-import { type ClientMemory, correctionOf, sentUpdate } from "../client-round.ts";
+import { correctionOf, sentUpdate } from "../client-round.ts";
 import type { LocalStart } from "../local.ts";
 import { type Description, encodeUpdate, placeOfTask, Refusal, type RefusalReason, SECURE_STEPS, type Task } from "../protocol/index.ts";
 import { CoordinatorApi } from "./api.ts";
 import { type Conditions, type Readings, unmetConditions } from "./conditions.ts";
 import { Connection, type TransportChoice } from "./connection.ts";
 import type { Learned, Learner } from "./learner.ts";
-import { Membership, type MembershipOptions } from "./membership.ts";
+import { Membership, type MembershipOptions, neededToken } from "./membership.ts";
+import type { Unheard } from "./memory-file.ts";
 import { checkStop, patiently, pause } from "./patience.ts";
+import { RoundMemory } from "./round-memory.ts";
 import { SecureParticipation } from "./secure-participation.ts";
 import type { Socket } from "./transport.ts";
 
@@ -56,6 +58,7 @@ interface Begun {
   readonly membership: Membership;
   readonly description: Description;
   readonly learner: Learner;
+  readonly memory: RoundMemory;
 }
 
 const CONDITION_MS = 30_000;
@@ -100,12 +103,21 @@ async function begun(url: string, make: MakeLearner, run: Run): Promise<Begun> {
   const { options, patiently: patient } = run;
   const api = new CoordinatorApi(url, run.signal);
   const kept = await Membership.kept(options);
-  const membership = kept ?? (await Membership.enrol(api, options, patient));
-  const { identity } = membership;
-  if (kept === null) run.tell({ event: "enrolled", client: identity.client });
-  const description = await patient(() => api.description(identity));
-  const network = await patient(() => api.network(identity, description));
-  return { api, membership, description, learner: await make(network, description) };
+  const who = kept?.identity ?? { token: neededToken(options) };
+  const description = await patient(() => api.description(who));
+  const network = await patient(() => api.network(who, description));
+  // Before it enrols: whoever cannot learn from its samples must not use up a place.
+  const learner = await make(network, description);
+  try {
+    if (learner.length !== description.length)
+      throw new KingletError("bad-input", `the learner has ${learner.length} parameters, and the project ${description.length}`);
+    const membership = kept ?? (await Membership.enrol(api, options, patient));
+    if (kept === null) run.tell({ event: "enrolled", client: membership.identity.client });
+    return { api, membership, description, learner, memory: await RoundMemory.open(membership.nonce, options.store) };
+  } catch (error) {
+    await learner.close();
+    throw error;
+  }
 }
 
 /**
@@ -128,7 +140,6 @@ class ClientRounds {
   private readonly begun: Begun;
   private readonly run: Run;
   private readonly connection: Connection;
-  private memory: ClientMemory = {};
   private accepted = 0;
   private readonly secure: SecureParticipation | undefined;
   private failures = 0;
@@ -143,16 +154,14 @@ class ClientRounds {
     this.run = run;
     if (description.secure !== undefined) this.secure = new SecureParticipation(api, membership.identity, description.secure, run.patiently);
     const openSocket = run.options.transport === "poll" ? undefined : run.platform.openSocket;
-    this.connection = new Connection(api, membership.identity, openSocket, (round) => {
+    this.connection = new Connection(api, membership, openSocket, (round) => {
       if (this.current?.round === round) this.current.stop.abort();
     });
   }
 
   async loop(): Promise<Participation> {
     const { run, connection } = this;
-    const { description, learner, membership } = this.begun;
-    if (learner.length !== description.length)
-      throw new KingletError("bad-input", `the learner has ${learner.length} parameters, and the project ${description.length}`);
+    const { learner, membership } = this.begun;
     run.tell({ event: "ready", samples: learner.samples, memoryBytes: learner.memoryBytes });
     const leave = (): void => connection.leave();
     run.signal.addEventListener("abort", leave);
@@ -168,6 +177,7 @@ class ClientRounds {
   /** Until the federation has finished; gives its version. */
   private async rounds(): Promise<number> {
     const { run, connection } = this;
+    const { api, membership, memory } = this.begun;
     let told: string | undefined;
     for (;;) {
       const missing = await run.unmet();
@@ -179,6 +189,9 @@ class ClientRounds {
         await pause(CONDITION_MS, run.signal);
         continue;
       }
+      await membership.renewInTime(api, run.patiently);
+      const { unheard } = memory;
+      if (unheard !== undefined) await this.unlessPassed(unheard.round, () => this.deliver(unheard));
       const answer = await run.patiently(() => connection.next(run.signal));
       if (answer === null) continue;
       if ("finished" in answer) return answer.finished.version;
@@ -198,17 +211,27 @@ class ClientRounds {
     run.signal.addEventListener("abort", stopAll);
     this.current = { round, stop };
     try {
-      const missing = await run.unmet();
-      if (missing === undefined) await (task.step === undefined || task.step === "keys" ? this.answer(task, stop.signal) : this.goOn(task));
-      else await this.decline(round, `it is not ${missing}`);
-    } catch (error) {
-      checkStop(run.signal);
-      if (!stop.signal.aborted && !hasPassed(error)) throw error;
-      run.tell({ event: "left out", round, why: "it is over" });
+      await this.unlessPassed(round, async () => {
+        const missing = await run.unmet();
+        if (missing === undefined) await (task.step === undefined || task.step === "keys" ? this.answer(task, stop.signal) : this.goOn(task));
+        else await this.decline(round, `it is not ${missing}`);
+      });
     } finally {
       run.signal.removeEventListener("abort", stopAll);
       this.current = undefined;
       this.answered = placeOfTask(task);
+    }
+  }
+
+  /** Does a round's work, if the round does not go on without this client. */
+  private async unlessPassed(round: number, work: () => Promise<void>): Promise<void> {
+    const { run } = this;
+    try {
+      await work();
+    } catch (error) {
+      checkStop(run.signal);
+      if (this.current?.stop.signal.aborted !== true && !hasPassed(error)) throw error;
+      run.tell({ event: "left out", round, why: "it is over" });
     }
   }
 
@@ -242,23 +265,35 @@ class ClientRounds {
 
   private async answer(task: Task, signal: AbortSignal): Promise<void> {
     const { round, version, seed } = task;
-    const { api, membership, description } = this.begun;
+    const { api, membership, description, memory } = this.begun;
     membership.checkNewest(version);
     const { parameters, control } = await this.run.patiently(() => api.version(membership.identity, version, description));
     await membership.saw(version);
     this.run.tell({ event: "training", round, version });
-    const correction = description.control ? { correction: correctionOf(control, this.memory, parameters.length) } : {};
+    const correction = description.control ? { correction: correctionOf(control, memory.memory, parameters.length) } : {};
     const place = { seed, round, ...correction };
     const learned = await this.trained({ parameters, ...place }, signal);
     if (learned === undefined) return;
     if (this.secure !== undefined) return await this.secure.begin(task, learned);
     const how = { compression: description.compression, rate: description.local.rate, ...place };
-    const { sent, control: moved, memory } = sentUpdate(learned, this.memory, how);
+    const { sent, control: moved, memory: after } = sentUpdate(learned, memory.memory, how);
     const { samples, steps } = learned;
     const update = { round, version, samples, steps, delta: sent.bytes, ...(moved === undefined ? {} : { control: bytesOf(moved) }) };
-    const frame = encodeUpdate(update, description.compression);
-    await this.run.patiently(() => api.submit(membership.identity, round, frame));
-    this.memory = memory;
+    const unheard = { round, frame: encodeUpdate(update, description.compression), memory: after };
+    await memory.sending(unheard);
+    await this.deliver(unheard);
+  }
+
+  /** Until it is acknowledged, or refused. */
+  private async deliver({ round, frame }: Pick<Unheard, "round" | "frame">): Promise<void> {
+    const { api, membership, memory } = this.begun;
+    try {
+      await this.run.patiently(() => api.submit(membership.identity, round, frame));
+    } catch (error) {
+      if (hasPassed(error)) await memory.refused();
+      throw error;
+    }
+    await memory.arrived();
     this.sent(round, frame.length);
   }
 

@@ -1,6 +1,6 @@
 import { Refusal, type TaskAnswer } from "../protocol/index.ts";
-import type { CoordinatorApi, Identity } from "./api.ts";
-import { type OnClosed, PollingTransport, type Socket, SocketTransport, type Transport } from "./transport.ts";
+import type { CoordinatorApi } from "./api.ts";
+import { type Member, type OnClosed, PollingTransport, type Socket, SocketTransport, type Transport } from "./transport.ts";
 
 /** A socket and, where none opens, long polls; or these alone. */
 export type TransportChoice = "auto" | "poll";
@@ -8,29 +8,29 @@ export type TransportChoice = "auto" | "poll";
 /** How a client is connected while it is: by a socket if that can be. */
 export class Connection {
   private readonly api: CoordinatorApi;
-  private readonly identity: Identity;
+  private readonly member: Member;
   private readonly openSocket: ((url: string) => Promise<Socket>) | undefined;
   private readonly onClosed: OnClosed;
   private transport: Transport | undefined;
 
   /** @param openSocket without it there are only long polls. */
-  constructor(api: CoordinatorApi, identity: Identity, openSocket: ((url: string) => Promise<Socket>) | undefined, onClosed: OnClosed) {
+  constructor(api: CoordinatorApi, member: Member, openSocket: ((url: string) => Promise<Socket>) | undefined, onClosed: OnClosed) {
     this.api = api;
-    this.identity = identity;
+    this.member = member;
     this.openSocket = openSocket;
     this.onClosed = onClosed;
   }
 
   private async opened(): Promise<Transport> {
-    const { api, identity, openSocket } = this;
+    const { api, member, openSocket } = this;
     if (openSocket !== undefined) {
       try {
-        return await SocketTransport.open(await openSocket(api.socketUrl), identity, this.onClosed);
+        return await SocketTransport.open(await openSocket(api.socketUrl), member.identity, this.onClosed);
       } catch (error) {
         if (error instanceof Refusal) throw error;
       }
     }
-    return new PollingTransport(api, identity);
+    return new PollingTransport(api, member);
   }
 
   /** What to do next; null asks to be called again. After a failure it connects anew, with a socket first. */

@@ -1,62 +1,86 @@
 import * as v from "valibot";
 import { KingletError } from "../../base/index.ts";
-import { checkedJson, EnrolAnswer, openSigned, Refusal } from "../protocol/index.ts";
+import { checkedJson, type Credential, CREDENTIAL_MS, EnrolAnswer, openSigned, Refusal } from "../protocol/index.ts";
 import type { CoordinatorApi, Identity } from "./api.ts";
-
-/** A place for a short text that outlives the program, so that a client stays the same one. */
-export interface IdentityStore {
-  load(): Promise<string | null>;
-  save(text: string): Promise<void>;
-}
+import type { ClientStore } from "./store.ts";
 
 export interface MembershipOptions {
   /** An enrolment token; needed the first time. Its project signed it, so it also tells which coordinator is the right one. */
   readonly token?: string;
-  readonly store?: IdentityStore;
+  readonly store?: ClientStore;
 }
 
 /** The identity, and the newest version that this client has seen. */
 const Kept = v.object({ ...EnrolAnswer.entries, newest: v.number() });
 
+/** Tries again while nobody answers. */
+type Patiently = <T>(work: () => Promise<T>) => Promise<T>;
+
+/** @throws KingletError `misuse` where a new client has no token. */
+export function neededToken({ token }: MembershipOptions): string {
+  if (token === undefined) throw new KingletError("misuse", "a client that is new needs an enrolment token");
+  return token;
+}
+
 /** Who this client is in its project, from one run to the next. */
 export class Membership {
-  readonly identity: Identity;
+  private who: Identity;
+  private claims: Credential;
   private newest: number;
-  private readonly store: IdentityStore | undefined;
+  private readonly store: ClientStore | undefined;
 
-  private constructor(identity: Identity, newest: number, store: IdentityStore | undefined) {
-    this.identity = identity;
+  private constructor(identity: Identity, newest: number, store: ClientStore | undefined) {
+    this.who = identity;
+    this.claims = openSigned("credential", identity.credential, identity.key);
     this.newest = newest;
     this.store = store;
   }
 
-  /** The one that was kept; null where there is none. @throws Refusal `wrong-project` where it is of another project than the token. */
+  /**
+   * The one that was kept; null where there is none, or it has expired and there is a token to enrol with again.
+   * @throws Refusal `wrong-project` where it is of another project than the token.
+   */
   static async kept({ token, store }: MembershipOptions): Promise<Membership | null> {
-    const text = (await store?.load()) ?? null;
-    if (text === null) return null;
-    const { newest, ...identity } = checkedJson(Kept, text, "what this client has kept");
+    const bytes = (await store?.load("identity")) ?? null;
+    if (bytes === null) return null;
+    const { newest, ...identity } = checkedJson(Kept, new TextDecoder().decode(bytes), "what this client has kept");
     if (token !== undefined) openSigned("enrolment", token, identity.key);
-    return new Membership(identity, newest, store);
+    const membership = new Membership(identity, newest, store);
+    return token !== undefined && Date.now() >= membership.claims.expires ? null : membership;
   }
 
   /**
-   * Enrols. @param patiently tries again while nobody answers; whoever hears the same twice enrols once.
+   * Enrols. @param patiently whoever hears the same twice enrols once.
    * @throws Refusal where the token is none of this project's; KingletError `misuse` without one.
    */
-  static async enrol(
-    api: CoordinatorApi,
-    { token, store }: MembershipOptions,
-    patiently: <T>(work: () => Promise<T>) => Promise<T>,
-  ): Promise<Membership> {
-    if (token === undefined) throw new KingletError("misuse", "a client that is new needs an enrolment token");
+  static async enrol(api: CoordinatorApi, options: MembershipOptions, patiently: Patiently): Promise<Membership> {
+    const token = neededToken(options);
     const nonce = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-    const membership = new Membership(await patiently(() => api.enrol(token, nonce)), 0, store);
+    const membership = new Membership(await patiently(() => api.enrol(token, nonce)), 0, options.store);
     await membership.keep();
     return membership;
   }
 
+  get identity(): Identity {
+    return this.who;
+  }
+
+  /** The nonce of the enrolment, which is this membership's alone. */
+  get nonce(): string {
+    return this.claims.nonce;
+  }
+
+  /** Gets a new credential in the last quarter of the old one's time. */
+  async renewInTime(api: CoordinatorApi, patiently: Patiently): Promise<void> {
+    if (this.claims.expires - Date.now() > CREDENTIAL_MS / 4) return;
+    const credential = await patiently(() => api.renew(this.who));
+    this.claims = openSigned("credential", credential, this.who.key);
+    this.who = { ...this.who, credential };
+    await this.keep();
+  }
+
   private async keep(): Promise<void> {
-    await this.store?.save(JSON.stringify({ ...this.identity, newest: this.newest }));
+    await this.store?.save("identity", new TextEncoder().encode(JSON.stringify({ ...this.who, newest: this.newest })));
   }
 
   /** @throws Refusal where a version is older than one that was seen: somebody shows what was signed long ago. */

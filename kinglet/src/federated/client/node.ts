@@ -1,16 +1,17 @@
-import { mkdir, readdir, readFile, rename, writeFile } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { availableParallelism, loadavg } from "node:os";
-import { dirname, join as joinPath } from "node:path";
+import { join as joinPath } from "node:path";
 import { WebSocket } from "ws";
 import { augmentsOf } from "../../data/index.ts";
-import { readKinglet } from "../../formats/index.ts";
+import { readKinglet } from "../../formats/browser.ts";
+import { writeDurably } from "../../train/index.ts";
 import { DeviceLearner } from "../device/device-learner.ts";
 import type { LinkOptions, SerialLine } from "../device/link.ts";
 import type { OnStep } from "../local.ts";
 import { type ClientOptions, type MakeLearner, type Participation, type Platform, takePart } from "./client.ts";
-import type { IdentityStore } from "./membership.ts";
 import type { NodeSamples } from "./node-samples.ts";
 import { startThread } from "./node-thread.ts";
+import type { ClientStore, Kept } from "./store.ts";
 import type { Socket } from "./transport.ts";
 import { WorkerLearner } from "./worker-learner.ts";
 
@@ -45,15 +46,12 @@ const NODE: Platform = {
   readings: { charging, unmetered: async () => undefined, idle },
 };
 
-/** Keeps a client's identity in a file that only its owner reads. */
-export function fileStore(path: string): IdentityStore {
+/** Keeps who a client is in this file, and what it remembers beside it, in `PATH.memory`; only their owner reads them. */
+export function fileStore(path: string): ClientStore {
+  const place = (what: Kept): string => (what === "identity" ? path : `${path}.memory`);
   return {
-    load: () => readFile(path, "utf8").catch((error: NodeJS.ErrnoException) => (error.code === "ENOENT" ? null : Promise.reject(error))),
-    save: async (text) => {
-      await mkdir(dirname(path), { recursive: true });
-      await writeFile(`${path}.tmp`, text, { mode: 0o600 });
-      await rename(`${path}.tmp`, path);
-    },
+    load: (what) => readFile(place(what)).catch((error: NodeJS.ErrnoException) => (error.code === "ENOENT" ? null : Promise.reject(error))),
+    save: (what, bytes) => writeDurably(place(what), bytes, 0o600),
   };
 }
 

@@ -1,7 +1,7 @@
 import { datasetFromArrays, type SamplesInMemory } from "../../data/browser.ts";
 import type { OnStep } from "../local.ts";
 import { type ClientOptions, type Participation, type Platform, takePart } from "./client.ts";
-import type { IdentityStore } from "./membership.ts";
+import type { ClientStore } from "./store.ts";
 import type { FromWorker, ToWorker } from "./training-worker.ts";
 import { type WorkerThread, WorkerLearner } from "./worker-learner.ts";
 
@@ -48,9 +48,31 @@ function startThread(): WorkerThread<SamplesInMemory> {
   };
 }
 
-/** Keeps a client's identity in the page's own storage. */
-export function pageStore(name: string): IdentityStore {
-  return { load: async () => localStorage.getItem(name), save: async (text) => localStorage.setItem(name, text) };
+function settled<T>(request: IDBRequest<T>): Promise<T> {
+  return new Promise((done, fail) => {
+    request.onsuccess = () => done(request.result);
+    request.onerror = () => fail(request.error);
+  });
+}
+
+const TABLE = "kept";
+
+/** Keeps who a client is and what it remembers in the page's own storage, a database of this name (IndexedDB). */
+export function pageStore(name: string): ClientStore {
+  const opening = indexedDB.open(name, 1);
+  opening.onupgradeneeded = () => opening.result.createObjectStore(TABLE);
+  const database = settled(opening);
+  return {
+    load: async (what) => (await settled((await database).transaction(TABLE).objectStore(TABLE).get(what))) ?? null,
+    save: async (what, bytes) => {
+      const transaction = (await database).transaction(TABLE, "readwrite", { durability: "strict" });
+      await new Promise<void>((done, fail) => {
+        transaction.oncomplete = () => done();
+        transaction.onabort = () => fail(transaction.error);
+        transaction.objectStore(TABLE).put(bytes, what);
+      });
+    },
+  };
 }
 
 /**

@@ -1,6 +1,7 @@
-import { KingletError } from "../../base/index.ts";
+import { elementCount, KingletError } from "../../base/index.ts";
 import { augmentsOf, type Dataset } from "../../data/browser.ts";
-import { readKinglet } from "../../formats/index.ts";
+import { readKinglet } from "../../formats/browser.ts";
+import type { Graph } from "../../graph/index.ts";
 import { LocalTrainer, type LocalStart } from "../local.ts";
 import type { Description } from "../protocol/index.ts";
 import type { Learned } from "./learner.ts";
@@ -39,6 +40,15 @@ function failureOf(error: unknown): Failure {
   return { code: "internal", message: error instanceof Error ? error.message : String(error), hint: undefined };
 }
 
+function checkShape({ info: { shape } }: Dataset, { inputs }: Graph): void {
+  const expected = inputs[0]!.shape.slice(1);
+  if (elementCount(shape) !== elementCount(expected))
+    throw new KingletError(
+      "bad-input",
+      `samples of ${shape.join("×")} numbers do not fit the federation's network, which takes ${expected.join("×")}`,
+    );
+}
+
 /** A worker's side: what it does with each message. @param open finds the samples. */
 export function trainingWorker<D>(
   open: (data: D) => Dataset | Promise<Dataset>,
@@ -50,9 +60,11 @@ export function trainingWorker<D>(
     const { local, augmentation, control, classes } = description;
     dataset = (await open(data)).withClasses(classes);
     if (dataset.length === 0) throw new KingletError("bad-input", "there are no samples to learn from");
+    const graph = readKinglet(network, "the federation's network");
+    checkShape(dataset, graph);
     const training = { ...local, augment: augmentsOf(augmentation) };
     const options = { corrected: control, ...(memoryLimit === undefined ? {} : { memoryLimit }) };
-    trainer = new LocalTrainer(readKinglet(network, "the federation's network"), training, options);
+    trainer = new LocalTrainer(graph, training, options);
     return { length: trainer.length, samples: dataset.length, memoryBytes: trainer.memoryBytes };
   };
   const train = async (start: LocalStart): Promise<Learned> => {

@@ -17,6 +17,11 @@ export interface Socket {
   addEventListener(kind: "message", listener: (event: { readonly data: unknown }) => void): void;
 }
 
+/** Whose identity has another credential after a while. */
+export interface Member {
+  readonly identity: Identity;
+}
+
 /** Called with a round that goes on without this client. */
 export type OnClosed = (round: number) => void;
 
@@ -113,15 +118,15 @@ const WAIT_SECONDS = 25;
 /** Tasks by asking again and again, each time waiting: for networks that let no socket through. */
 export class PollingTransport implements Transport {
   private readonly api: CoordinatorApi;
-  private readonly identity: Identity;
+  private readonly member: Member;
 
-  constructor(api: CoordinatorApi, identity: Identity) {
+  constructor(api: CoordinatorApi, member: Member) {
     this.api = api;
-    this.identity = identity;
+    this.member = member;
   }
 
   async next(): Promise<TaskAnswer | null> {
-    return await this.api.task(this.identity, WAIT_SECONDS);
+    return await this.api.task(this.member.identity, WAIT_SECONDS);
   }
 
   close(): void {}

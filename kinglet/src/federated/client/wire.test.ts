@@ -28,7 +28,7 @@ import { simulate } from "../simulate.ts";
 import { STRATEGIES } from "../strategy.ts";
 import { type ClientEvent, type Platform, takePart } from "./client.ts";
 import type { Learner } from "./learner.ts";
-import type { IdentityStore } from "./membership.ts";
+import { storeInMemory } from "./store-testing.ts";
 import type { Socket } from "./transport.ts";
 
 const folder = mkdtempSync(joinPath(tmpdir(), "kinglet-wire-"));
@@ -90,7 +90,7 @@ test("a client that is started again in the middle of a round of secure aggregat
   // Another life of the same client, without the secrets of this one.
   const { client, credential } = before;
   const identity = { client, credential, project: projectOf(KEYS.publicKey), key: KEYS.publicKey, newest: 0 };
-  const store: IdentityStore = { load: async () => JSON.stringify(identity), save: async () => {} };
+  const store = storeInMemory(JSON.stringify(identity));
   const events: ClientEvent[] = [];
   const onEvent = (event: ClientEvent): void => void events.push(event);
   const again = await takePart(federation.url, async () => learner, { store, onEvent }, PLATFORM);

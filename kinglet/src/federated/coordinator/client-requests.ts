@@ -23,11 +23,21 @@ export async function lockRound(queries: Queries, round: number): Promise<void> 
   await queries.run("UPDATE rounds SET status = status WHERE round = ?", [round]);
 }
 
+/** What is heard by who shows a token that was revoked. */
+export function revocation(): Refusal {
+  return new Refusal("revoked", "this token was revoked: it enrols nobody any more");
+}
+
+export async function isRevoked(queries: Queries, id: string): Promise<boolean> {
+  return (await queries.all("SELECT id FROM revoked WHERE id = ?", [id])).length > 0;
+}
+
 /** The client of a nonce, a new one where it is new. */
 export async function enrol(queries: Queries, { id, uses }: Pick<Enrolment, "id" | "uses">, nonce: string, now: number): Promise<number | Refusal> {
   await queries.run("INSERT INTO tokens (id, used) VALUES (?, 0) ON CONFLICT (id) DO NOTHING", [id]);
   const [known] = await queries.all("SELECT client FROM clients WHERE nonce = ? AND token = ?", [nonce, id]);
   if (known !== undefined) return known["client"] as number;
+  if (await isRevoked(queries, id)) return revocation();
   const free = await queries.run("UPDATE tokens SET used = used + 1 WHERE id = ? AND used < ?", [id, uses]);
   if (free === 0) return new Refusal("used-up", `this token has enrolled ${uses} ${uses === 1 ? "client" : "clients"}, as many as it may`);
   const [last] = await queries.all("SELECT COALESCE(MAX(client), 0) AS client FROM clients");

@@ -8,5 +8,7 @@ const plan = secure ? securePlan(large ? { network: largePlan().network } : {}) 
 const { database, ...together } = await openStore(store, queue);
 const coordinator = await Coordinator.open(database, { plan, rules, keys, ...together });
 const free = { perSecond: 1e6, burst: 1e6 };
-await serveFederation(coordinator, { port, host: "127.0.0.1", limits: { client: free, address: free } });
+// All of its clients are of this machine.
+const limits = { client: free, address: free, networkConnections: 1e6, strangerConnections: 1e6 };
+await serveFederation(coordinator, { port, host: "127.0.0.1", limits });
 process.stdout.write("listening");

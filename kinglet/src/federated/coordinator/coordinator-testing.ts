@@ -67,16 +67,16 @@ export interface Running {
   stop(): Promise<void>;
 }
 
-type StartOptions = Partial<CoordinatorOptions> & { readonly limits?: Partial<Limits>; readonly queue?: string };
+type StartOptions = Partial<CoordinatorOptions> & { readonly limits?: Partial<Limits>; readonly behindProxy?: boolean; readonly queue?: string };
 
 /** @param store a file, or with `queue` a database. */
 export async function startFederation(store: string, options: StartOptions = {}): Promise<Running> {
   const events: LogEvent[] = [];
   const hooks = { log: (event: LogEvent): void => void events.push(event) };
-  const { limits = {}, queue, ...more } = options;
+  const { limits = {}, behindProxy = false, queue, ...more } = options;
   const { database, ...together } = await openStore(store, queue);
   const coordinator = await Coordinator.open(database, { plan: tinyPlan(), rules: ALL_AT_ONCE, keys: KEYS, hooks, ...together, ...more });
-  const server = await serveFederation(coordinator, { host: "127.0.0.1", limits, hooks });
+  const server = await serveFederation(coordinator, { host: "127.0.0.1", limits, behindProxy, hooks });
   const stop = async (): Promise<void> => {
     await server.stop();
     await coordinator.close();

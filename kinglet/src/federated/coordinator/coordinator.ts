@@ -2,20 +2,27 @@ import { createHash } from "node:crypto";
 import {
   checkTime,
   type Claims,
+  type ClientReport,
+  type ClientsAnswer,
+  CREDENTIAL_MS,
+  type Credential,
   decodeUpdate,
   type EnrolAnswer,
   type EnrolRequest,
   openSigned,
   type ProjectKeys,
   Refusal,
+  type RevokeAnswer,
   sign,
   type StatusAnswer,
   type TaskAnswer,
   updateNumbers,
 } from "../protocol/index.ts";
+import { checkEnough } from "../combine.ts";
 import { privacySpent } from "../round.ts";
 import type { Database } from "./database.ts";
 import type { Hooks } from "./hooks.ts";
+import { expulsion, Members } from "./members.ts";
 import { FederatedModel } from "./model.ts";
 import { checkRules, type FederationPlan, type RoundRules } from "./plan.ts";
 import type { Listener, Seat } from "./presence.ts";
@@ -39,7 +46,6 @@ export interface Health {
   readonly queue?: boolean;
 }
 
-const CREDENTIAL_MS = 365 * 24 * 3600 * 1000;
 /** Checking a signature takes milliseconds, and the same texts are shown again and again. */
 const MOST_KNOWN_TEXTS = 20_000;
 const REPORTED_ROUNDS = 20;
@@ -56,15 +62,20 @@ export class Coordinator {
   readonly description: string;
   private readonly options: CoordinatorOptions;
   private readonly store: Store;
+  private readonly members: Members;
   private readonly hooks: Hooks;
   private readonly processes: Processes;
   private readonly known = new Map<string, Claims<"credential" | "enrolment">>();
 
-  private constructor(options: CoordinatorOptions, parts: { model: FederatedModel; store: Store; processes: Processes; hooks: Hooks }) {
-    const { model, store, processes, hooks } = parts;
+  private constructor(
+    options: CoordinatorOptions,
+    parts: { model: FederatedModel; store: Store; members: Members; processes: Processes; hooks: Hooks },
+  ) {
+    const { model, store, members, processes, hooks } = parts;
     this.options = options;
     this.model = model;
     this.store = store;
+    this.members = members;
     this.hooks = hooks;
     this.processes = processes;
     this.description = sign("description", model.description, options.keys.secretKey);
@@ -81,6 +92,8 @@ export class Coordinator {
     let processes: Processes | undefined;
     try {
       checkRules(options.rules);
+      // Of fewer updates a round would never become a version.
+      checkEnough(options.plan.strategy.combination, options.rules.minimum);
       const model = new FederatedModel(options.plan, options.keys);
       const store = await Store.open(database);
       await store.begin(model.agreed(), model.first(hooks.now()));
@@ -89,7 +102,7 @@ export class Coordinator {
       processes = await (options.join ?? oneProcess)(await store.federation(), hooks);
       const { plan, rules } = options;
       await new RoundLoop({ store, model, processes, plan, rules, hooks }).begin();
-      return new Coordinator(options, { model, store, processes, hooks });
+      return new Coordinator(options, { model, store, members: new Members(database), processes, hooks });
     } catch (error) {
       await processes?.stop();
       await database.close();
@@ -100,6 +113,11 @@ export class Coordinator {
   async close(): Promise<void> {
     await this.processes.stop();
     await this.store.close();
+  }
+
+  /** The project's public one. */
+  get key(): string {
+    return this.options.keys.publicKey;
   }
 
   /** Whether the store answers, and whether other processes, where there may be some, can be reached. */
@@ -128,24 +146,44 @@ export class Coordinator {
     return claims;
   }
 
-  /** @throws Refusal `malformed`, `wrong-project`, `unauthorized`, `expired` or `used-up`. */
+  /** @throws Refusal `malformed`, `wrong-project`, `unauthorized`, `expired`, `revoked` or `used-up`. */
   async enrol({ token, nonce }: EnrolRequest): Promise<EnrolAnswer> {
-    const { publicKey, secretKey } = this.options.keys;
     const claims = this.opened("enrolment", token);
     const now = this.hooks.now();
     checkTime(claims, now, "enrolment token");
     const client = await this.store.enrol(claims, nonce, now);
-    const { project } = this.model.description;
+    const credential = this.credentialOf({ client, nonce });
     this.hooks.log({ event: "enrolled", level: "info", client });
-    return { client, project, key: publicKey, credential: sign("credential", { project, client, nonce, expires: now + CREDENTIAL_MS }, secretKey) };
+    return { client, project: this.model.description.project, key: this.key, credential };
   }
 
-  /** The client of a credential. @throws Refusal `malformed`, `wrong-project`, `unauthorized` or `expired`. */
+  /** Whether somebody may look at the project who has not enrolled yet. @throws Refusal as `enrol`, but for `used-up`. */
+  async checkGuest(token: string): Promise<void> {
+    const claims = this.opened("enrolment", token);
+    checkTime(claims, this.hooks.now(), "enrolment token");
+    await this.members.checkToken(claims.id);
+  }
+
+  private credentialOf({ client, nonce }: Pick<Credential, "client" | "nonce">): string {
+    const { project } = this.model.description;
+    return sign("credential", { project, client, nonce, expires: this.hooks.now() + CREDENTIAL_MS }, this.options.keys.secretKey);
+  }
+
+  /** The client of a credential. @throws Refusal `malformed`, `wrong-project`, `unauthorized`, `expired` or `expelled`. */
   async identify(credential: string): Promise<number> {
+    return (await this.credentialClaims(credential)).client;
+  }
+
+  private async credentialClaims(credential: string): Promise<Credential> {
     const claims = this.opened("credential", credential);
-    checkTime(claims, this.hooks.now(), "credential");
-    if (!(await this.store.hasClient(claims.client, claims.nonce))) throw new Refusal("unauthorized", `client ${claims.client} is not enrolled here`);
-    return claims.client;
+    checkTime(claims, this.hooks.now(), "credential", "enrol again with a token");
+    await this.members.check(claims);
+    return claims;
+  }
+
+  /** A new credential of the same client; the old one goes on until its own end. @throws Refusal as `identify`. */
+  async renew(credential: string): Promise<string> {
+    return this.credentialOf(await this.credentialClaims(credential));
   }
 
   /** @throws Refusal as `identify`. */
@@ -188,6 +226,29 @@ export class Coordinator {
   async decline(client: number, round: number): Promise<void> {
     await this.store.decline(client, round, this.hooks.now());
     this.processes.wake();
+  }
+
+  /** Clients with higher numbers than `after`, in their order. */
+  clients(after: number): Promise<ClientsAnswer> {
+    return this.members.list(after);
+  }
+
+  /**
+   * Shuts a client out. Its open task counts as declined; an update that the open round has of it is left out. @throws Refusal `not-found`.
+   */
+  async expel(client: number): Promise<ClientReport> {
+    const report = await this.members.expel(client, this.hooks.now());
+    this.hooks.log({ event: "expelled", level: "warn", client });
+    this.processes.presence.tell(client, { type: "refused", ...expulsion(client).toJSON() });
+    this.processes.wake();
+    return report;
+  }
+
+  /** Lets nobody enrol any more with the token of this id. */
+  async revoke(token: string): Promise<RevokeAnswer> {
+    const enrolled = await this.members.revoke(token, this.hooks.now());
+    this.hooks.log({ event: "revoked", level: "warn", token, enrolled });
+    return { token, enrolled };
   }
 
   /** Begins no more rounds until `resume`; an open one goes on. */

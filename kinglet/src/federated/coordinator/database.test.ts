@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import { reasonOf, sleep } from "./coordinator-testing.ts";
 import type { Database } from "./database.ts";
+import { Members } from "./members.ts";
 import type { SecureStep } from "../protocol/index.ts";
 import { openPostgres } from "./postgres.ts";
 import type { KeptShares } from "./secure-store.ts";
@@ -74,6 +75,39 @@ async function clientsOf(frames: AsyncIterable<{ readonly client: number }>): Pr
 describe.each(["SQLite", "PostgreSQL"] as const)("%s", (kind) => {
   beforeEach((context) => {
     if (kind === "PostgreSQL") needServers(context);
+  });
+
+  test("clients are listed and shut out while their updates come, and tokens revoked", async () => {
+    const two = await KINDS[kind]();
+    const [store] = two.stores;
+    const members = new Members(two.databases.at(-1)!);
+    const token = { id: "aa".repeat(16), uses: 9 };
+    for (const nonce of ["n1", "n2", "n3"]) await store.enrol(token, nonce, 7);
+    const round = await openRound(two, 3);
+    await Promise.all([1, 2, 3].map((client) => store.accept(submission(client), 5)));
+    const [shutOut] = await Promise.all([members.expel(2, 8), reasonOf(store.accept(submission(2), 5))]);
+    expect(shutOut).toEqual({ client: 2, token: token.id, enrolled: 7, expelled: 8, lastAnswered: null, answered: 0, declined: 1 });
+    expect((await members.list(0)).clients.map(({ lastAnswered, declined }) => [lastAnswered, declined])).toEqual([
+      [1, 0],
+      [null, 1],
+      [1, 0],
+    ]);
+    expect((await members.expel(2, 9)).expelled).toBe(8);
+    expect([await reasonOf(members.check({ client: 2, nonce: "n2" })), await reasonOf(members.check({ client: 3, nonce: "n3" }))]).toEqual([
+      "expelled",
+      null,
+    ]);
+    let counted: number[] = [];
+    await store.closeRound(round, 10, async (frames) => {
+      counted = await clientsOf(frames);
+      return NEXT;
+    });
+    expect(counted).toEqual([1, 3]);
+    expect(await members.revoke(token.id, 11)).toBe(3);
+    expect(await reasonOf(store.enrol(token, "n4", 12))).toBe("revoked");
+    const next = await store.beginRound({ version: 1, opened: 12, deadline: 99, wanted: 2, selected: 2, ready: 2, isSecure: false, clients: [2, 3] });
+    expect(await store.counts(next!.round)).toMatchObject({ asked: 1, declined: 1 });
+    await two.close();
   });
 
   test("a transaction happens whole or not at all; numbers and bytes are kept", async () => {

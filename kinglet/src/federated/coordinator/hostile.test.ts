@@ -99,6 +99,12 @@ function attacks({
     }),
     (random) => ({ path: `/v1/parameters/${random.int(1, 1e6)}`, init: { headers: bearer(credential) } }),
     () => ({ path: "/v1/pause", init: { method: "POST", headers: bearer(credential) } }),
+    (random) => ({ path: `/v1/clients/${random.int(1, 3)}/expel`, init: { method: "POST", headers: bearer(credential) } }),
+    () => ({ path: `/v1/tokens/${"ab".repeat(16)}/revoke`, init: { method: "POST", headers: bearer(credential) } }),
+    () => ({ path: "/v1/renew", init: { method: "POST", headers: bearer(sign("credential", claims, other.secretKey)) } }),
+    // A token lets its holder look at the project, and at nothing else.
+    () => ({ path: "/v1/parameters/0", init: { headers: { authorization: `Enrolment ${enrolmentToken(KEYS)}` } } }),
+    () => ({ path: "/v1/network", init: { headers: { authorization: `Enrolment ${enrolmentToken(other)}` } } }),
   ];
 }
 

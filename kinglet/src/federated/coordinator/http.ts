@@ -2,7 +2,17 @@ import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
-import { checkedJson, EnrolRequest, MANIFEST_HEADER, MOST_SECURE_BYTES, MOST_WAIT_SECONDS, mostUpdateBytes, Refusal } from "../protocol/index.ts";
+import {
+  checked,
+  checkedJson,
+  EnrolRequest,
+  MANIFEST_HEADER,
+  MOST_SECURE_BYTES,
+  MOST_WAIT_SECONDS,
+  mostUpdateBytes,
+  Refusal,
+  TokenId,
+} from "../protocol/index.ts";
 import { longPoll } from "./long-poll.ts";
 import type { SecureRequests } from "./secure-requests.ts";
 import type { Service } from "./service.ts";
@@ -14,18 +24,26 @@ const MOST_NUMBER = 2 ** 32 - 1;
 /** Health and metrics are open to everybody and take statements: who asks more often hears the same again. */
 const OPEN_STATUS_MS = 1000;
 
-function bearer(c: Context<Env>): string {
+/** What the authorization header shows by this scheme. */
+function shown(c: Context<Env>, expected: "bearer" | "enrolment"): string | undefined {
   const [scheme, token] = (c.req.header("authorization") ?? "").split(" ");
-  if (scheme?.toLowerCase() !== "bearer" || token === undefined) throw new Refusal("unauthorized", "a bearer token is needed");
+  return scheme?.toLowerCase() === expected ? token : undefined;
+}
+
+function bearer(c: Context<Env>): string {
+  const token = shown(c, "bearer");
+  if (token === undefined) throw new Refusal("unauthorized", "a bearer token is needed");
   return token;
 }
 
-/** A whole number of the path. */
-function number(c: Context<Env>, name: string): number {
-  const value = Number(c.req.param(name));
-  if (!(Number.isInteger(value) && value >= 0 && value <= MOST_NUMBER)) throw new Refusal("malformed", `the ${name} in the path is no number`);
+function wholeNumber(text: string, what: string): number {
+  const value = Number(text);
+  if (!(Number.isInteger(value) && value >= 0 && value <= MOST_NUMBER)) throw new Refusal("malformed", `${what} is no number`);
   return value;
 }
+
+/** A whole number of the path. */
+const number = (c: Context<Env>, name: string): number => wholeNumber(c.req.param(name) ?? "", `the ${name} in the path`);
 
 function limited(bytes: number): MiddlewareHandler<Env> {
   return bodyLimit({
@@ -57,17 +75,28 @@ export function federationApp(service: Service): Hono<Env> {
   const app = new Hono<Env>();
   const anyClient: MiddlewareHandler<Env> = async (c, next) => {
     const client = await coordinator.identify(bearer(c));
+    service.setKnown(c.env.incoming);
     service.admitClient(client);
     c.set("client", client);
     await next();
   };
+  /** A client, or somebody who looks at the project before enrolling. */
+  const guestOrClient: MiddlewareHandler<Env> = async (c, next) => {
+    const token = shown(c, "enrolment");
+    if (token === undefined) return await anyClient(c, next);
+    await coordinator.checkGuest(token);
+    service.setKnown(c.env.incoming);
+    await next();
+  };
   const admin: MiddlewareHandler<Env> = async (c, next) => {
     coordinator.checkAdmin(bearer(c));
+    service.setKnown(c.env.incoming);
     await next();
   };
 
   app.use(cors({ origin: "*", allowHeaders: ["authorization", "content-type"], exposeHeaders: [MANIFEST_HEADER] }));
   app.use(async (c, next) => {
+    service.takeRequest(c.env.incoming, c.env.outgoing);
     service.admitAddress(service.addressOf(c.env.incoming));
     await next();
     metrics.count("kinglet_messages_total", { kind: kindOf(c.req.path), result: c.get("client") === undefined ? "answered" : "accepted" });
@@ -88,11 +117,14 @@ export function federationApp(service: Service): Hono<Env> {
     c.text(metrics.text(await openStatus(), coordinator.connections), 200, { "content-type": "text/plain; version=0.0.4" }),
   );
 
-  app.post("/v1/enrol", limited(MOST_JSON_BYTES), async (c) =>
-    c.json(await coordinator.enrol(checkedJson(EnrolRequest, await c.req.text(), "the enrolment"))),
-  );
-  app.get("/v1/project", anyClient, (c) => c.json({ description: coordinator.description }));
-  app.get("/v1/network", anyClient, (c) => octets(c, coordinator.model.network));
+  app.post("/v1/enrol", limited(MOST_JSON_BYTES), async (c) => {
+    const enrolled = await coordinator.enrol(checkedJson(EnrolRequest, await c.req.text(), "the enrolment"));
+    service.setKnown(c.env.incoming);
+    return c.json(enrolled);
+  });
+  app.post("/v1/renew", anyClient, async (c) => c.json({ credential: await coordinator.renew(bearer(c)) }));
+  app.get("/v1/project", guestOrClient, (c) => c.json({ description: coordinator.description, key: coordinator.key }));
+  app.get("/v1/network", guestOrClient, (c) => octets(c, coordinator.model.network));
   app.get("/v1/parameters/:version", anyClient, async (c) => {
     const { body, manifest } = await coordinator.version(number(c, "version"));
     return octets(c, body, { [MANIFEST_HEADER]: manifest });
@@ -117,6 +149,11 @@ export function federationApp(service: Service): Hono<Env> {
   });
 
   app.get("/v1/status", admin, async (c) => c.json(await coordinator.status()));
+  app.get("/v1/clients", admin, async (c) => c.json(await coordinator.clients(wholeNumber(c.req.query("after") ?? "0", "the number of a client"))));
+  app.post("/v1/clients/:client/expel", admin, async (c) => c.json({ expelled: await coordinator.expel(number(c, "client")) }));
+  app.post("/v1/tokens/:token/revoke", admin, async (c) =>
+    c.json(await coordinator.revoke(checked(TokenId, c.req.param("token"), "the token's id"))),
+  );
   app.get("/v1/export", admin, async (c) => octets(c, await coordinator.export()));
   for (const what of ["pause", "resume"] as const)
     app.post(`/v1/${what}`, admin, async (c) => {
@@ -141,7 +178,8 @@ function secureRoutes(app: Hono<Env>, service: Service, secure: SecureRequests, 
 }
 
 const KINDS = [
-  ...["enrol", "project", "network", "parameters", "task", "update", "decline", "status", "pause", "resume", "export", "healthz", "metrics"],
+  ...["enrol", "renew", "project", "network", "parameters", "task", "update", "decline"],
+  ...["status", "pause", "resume", "export", "clients", "expel", "revoke", "healthz", "metrics"],
   ...["keys", "group", "shares", "survivors", "revelation"],
 ];
 

@@ -19,6 +19,10 @@ export interface Limits {
   /** For a socket's first message. */
   readonly helloSeconds: number;
   readonly connections: number;
+  /** Of these those of one network: the others are for everybody else. */
+  readonly networkConnections: number;
+  /** And of these those on which nobody has shown yet who that is. */
+  readonly strangerConnections: number;
 }
 
 export const DEFAULT_LIMITS: Limits = {
@@ -28,6 +32,8 @@ export const DEFAULT_LIMITS: Limits = {
   quietSeconds: 150,
   helloSeconds: 5,
   connections: 20_000,
+  networkConnections: 5000,
+  strangerConnections: 200,
 };
 
 /** Whoever has one IPv6 address has 2^64 of them, so those with the same first half are one; IPv4 in IPv6 is IPv4. */

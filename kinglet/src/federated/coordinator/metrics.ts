@@ -2,6 +2,7 @@ import type { StatusAnswer } from "../protocol/index.ts";
 
 const HELP = {
   kinglet_messages_total: ["counter", "Messages of clients, by kind and by result."],
+  kinglet_connections_refused_total: ["counter", "Connections beyond those that one network may have."],
   kinglet_update_bytes_total: ["counter", "Bytes of the updates that were accepted."],
   kinglet_model_version: ["gauge", "The newest version of the model."],
   kinglet_round: ["gauge", "The newest round."],
@@ -12,7 +13,7 @@ const HELP = {
   kinglet_epsilon: ["gauge", "The privacy spent so far."],
 } as const satisfies Readonly<Record<string, readonly [type: "counter" | "gauge", help: string]>>;
 
-type Counter = "kinglet_messages_total" | "kinglet_update_bytes_total";
+type Counter = "kinglet_messages_total" | "kinglet_connections_refused_total" | "kinglet_update_bytes_total";
 
 /** Numbers for Prometheus: what was counted here, and what the coordinator says of itself. */
 export class Metrics {
@@ -31,6 +32,7 @@ export class Metrics {
     const one = (value: number): Map<string, number> => new Map([["", value]]);
     const all: Readonly<Record<keyof typeof HELP, ReadonlyMap<string, number>>> = {
       kinglet_messages_total: this.counted.get("kinglet_messages_total") ?? new Map(),
+      kinglet_connections_refused_total: this.counted.get("kinglet_connections_refused_total") ?? one(0),
       kinglet_update_bytes_total: this.counted.get("kinglet_update_bytes_total") ?? one(0),
       kinglet_model_version: one(version),
       kinglet_round: one(newest?.round ?? 0),

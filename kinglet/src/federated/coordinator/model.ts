@@ -1,5 +1,5 @@
 import { bytesOf, fromBytes, KingletError } from "../../base/index.ts";
-import { readKinglet, writeKinglet } from "../../formats/index.ts";
+import { readKinglet, writeKinglet } from "../../formats/browser.ts";
 import { LocalTrainer } from "../local.ts";
 import { secureNoise } from "../privacy.ts";
 import { decodeUpdate, type Description, type ProjectKeys, projectOf, sha256Hex, sign, type UpdateForm, updateNumbers } from "../protocol/index.ts";
@@ -95,6 +95,7 @@ export class FederatedModel {
       clients: about.clients,
       expected: about.round.wanted,
       noise: secureNoise,
+      statistics: this.trainer.statistics,
     });
     for await (const { client, frame } of frames) {
       const decoded = decodeUpdate(frame, this.form);
@@ -105,7 +106,11 @@ export class FederatedModel {
 
   /** The version after a round whose mean is known. */
   afterMean(base: StoredModel, memory: Memory, mean: Float32Array, time: number): NextVersion {
-    return this.following(base, afterMean(this.plan.strategy, this.parametersOf(base), mean, this.stateOf(base, memory)), time);
+    return this.following(
+      base,
+      afterMean(this.plan.strategy, this.parametersOf(base), mean, this.stateOf(base, memory), this.trainer.statistics),
+      time,
+    );
   }
 
   private following(base: StoredModel, { parameters, state }: RoundResult, time: number): NextVersion {

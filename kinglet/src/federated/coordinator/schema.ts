@@ -7,6 +7,9 @@ const TABLES: readonly string[] = [
   // Clients of each enrolment token.
   "CREATE TABLE IF NOT EXISTS tokens (id TEXT PRIMARY KEY, used BIGINT NOT NULL)",
   "CREATE TABLE IF NOT EXISTS clients (client BIGINT PRIMARY KEY, nonce TEXT NOT NULL, token TEXT NOT NULL, enrolled BIGINT NOT NULL, UNIQUE (token, nonce))",
+  // Clients that were shut out, and enrolment tokens that let nobody in any more.
+  "CREATE TABLE IF NOT EXISTS expelled (client BIGINT PRIMARY KEY, at BIGINT NOT NULL)",
+  "CREATE TABLE IF NOT EXISTS revoked (id TEXT PRIMARY KEY, at BIGINT NOT NULL)",
   // body: parameters and, for SCAFFOLD, the common control variate.
   "CREATE TABLE IF NOT EXISTS models (version BIGINT PRIMARY KEY, manifest TEXT NOT NULL, body BYTES NOT NULL)",
   // What the coordinator's optimizer remembers, for the newest version.

@@ -48,6 +48,9 @@ export async function serveFederation(coordinator: Coordinator, options: ServerO
     getRequestListener(federationApp(service).fetch, { overrideGlobalObjects: false }),
   );
   server.maxConnections = limits.connections;
+  server.on("connection", (socket) => {
+    if (!service.takeConnection(socket)) socket.destroy();
+  });
   server.timeout = 1000 * limits.quietSeconds;
   const endSockets = serveSockets(server, service);
   try {

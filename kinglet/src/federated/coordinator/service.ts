@@ -1,13 +1,20 @@
 import { setMaxListeners } from "node:events";
 import type { IncomingMessage } from "node:http";
+import type { Socket } from "node:net";
 import { Refusal } from "../protocol/index.ts";
 import type { Coordinator } from "./coordinator.ts";
 import type { Hooks } from "./hooks.ts";
+import { ConnectionPlaces, type Place } from "./connection-places.ts";
 import { type Limits, networkOf, RateLimiter } from "./limits.ts";
 import { Metrics } from "./metrics.ts";
 
 /** Updates that a client may be sending at a time: each takes as much memory as the model, for as long as a request may last. */
 const MOST_BODIES = 2;
+
+/** Something that says once that it is over. */
+interface Closing {
+  once(event: "close", listener: () => void): unknown;
+}
 
 /** What HTTP and sockets of one server share. */
 export class Service {
@@ -18,6 +25,9 @@ export class Service {
   private readonly clients: RateLimiter;
   private readonly addresses: RateLimiter;
   private readonly behindProxy: boolean;
+  private readonly places: ConnectionPlaces;
+  /** By connection; behind a proxy, which lends its own to one client after the other, by request. */
+  private readonly taken = new WeakMap<object, Place>();
   private readonly bodies = new Map<number, number>();
   private readonly stop = new AbortController();
 
@@ -26,6 +36,7 @@ export class Service {
     this.limits = limits;
     this.hooks = hooks;
     this.behindProxy = behindProxy;
+    this.places = new ConnectionPlaces(limits);
     // Every long poll listens; Node would take more than ten for a leak.
     setMaxListeners(0, this.stop.signal);
     this.clients = new RateLimiter(limits.client, hooks.now);
@@ -46,6 +57,33 @@ export class Service {
     const forwarded = headers["x-forwarded-for"];
     const told = this.behindProxy ? [forwarded ?? []].flat().join(",").split(",").at(-1)?.trim() : undefined;
     return told === undefined || told === "" ? (socket.remoteAddress ?? "unknown") : told;
+  }
+
+  /** Takes a connection in; false where its network has too many already. A proxy's are everybody's: those are counted by their requests. */
+  takeConnection(socket: Socket): boolean {
+    return this.behindProxy || this.take(socket, socket.remoteAddress ?? "unknown", socket);
+  }
+
+  /** Behind a proxy, a request or a socket as a connection, until `until` closes. @throws Refusal `rate-limited`. */
+  takeRequest(request: IncomingMessage, until: Closing): void {
+    if (this.behindProxy && !this.take(request, this.addressOf(request), until))
+      throw new Refusal("rate-limited", "too many connections come from this address");
+  }
+
+  private take(key: object, address: string, until: Closing): boolean {
+    const place = this.places.take(networkOf(address));
+    if (place === null) {
+      this.metrics.count("kinglet_connections_refused_total");
+      return false;
+    }
+    this.taken.set(key, place);
+    until.once("close", () => place.leave());
+    return true;
+  }
+
+  /** Whoever sends this has shown who that is. */
+  setKnown(request: IncomingMessage): void {
+    this.taken.get(this.behindProxy ? request : request.socket)?.setKnown();
   }
 
   /** @throws Refusal `rate-limited`, or `unavailable` where the server is stopping. */

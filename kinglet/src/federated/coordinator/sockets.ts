@@ -20,6 +20,8 @@ const [POLICY, RESTART] = [1008, 1012];
 class ClientSocket {
   private readonly socket: WebSocket;
   private readonly service: Service;
+  /** That it began with. */
+  private readonly request: IncomingMessage;
   private readonly helloTimer: ReturnType<typeof setTimeout>;
   private client: number | undefined;
   private seat: Seat | undefined;
@@ -28,8 +30,9 @@ class ClientSocket {
   private last: Promise<void> = Promise.resolve();
   private missed = 0;
 
-  constructor(socket: WebSocket, service: Service) {
+  constructor(socket: WebSocket, request: IncomingMessage, service: Service) {
     this.socket = socket;
+    this.request = request;
     this.service = service;
     this.helloTimer = setTimeout(() => this.refuse(new Refusal("unauthorized", "no hello came")), 1000 * service.limits.helloSeconds);
     socket.on("message", (data, isBinary) => {
@@ -52,6 +55,12 @@ class ClientSocket {
     if (this.socket.readyState !== WebSocket.OPEN) return;
     if (this.socket.bufferedAmount > MOST_BUFFERED_BYTES) this.socket.terminate();
     else this.socket.send(JSON.stringify(message));
+  }
+
+  /** What the coordinator has for this client: who is shut out hears so last. */
+  private tell(message: ServerMessage): void {
+    if (message.type === "refused") this.refuse(new Refusal(message.error.code, message.error.message));
+    else this.say(message);
   }
 
   private refuse(error: unknown): void {
@@ -86,12 +95,13 @@ class ClientSocket {
   private async welcome(credential: string): Promise<void> {
     if (this.client !== undefined) throw new Refusal("malformed", "the hello came twice");
     const client = await this.service.coordinator.identify(credential);
+    this.service.setKnown(this.request);
     this.service.admitClient(client);
     // It may have left while it was looked up.
     if (this.gone) return;
     clearTimeout(this.helloTimer);
     this.client = client;
-    this.seat = this.service.coordinator.sit(client, (heard) => this.say(heard));
+    this.seat = this.service.coordinator.sit(client, (heard) => this.tell(heard));
     this.say({ type: "welcome", client });
   }
 
@@ -118,12 +128,13 @@ export function serveSockets(server: Server, service: Service): () => void {
     stream.on("error", () => stream.destroy());
     try {
       if (request.url?.split("?")[0] !== PATH) throw new Refusal("not-found", `sockets are at ${PATH}`);
+      service.takeRequest(request, stream);
       service.admitAddress(service.addressOf(request));
     } catch (error) {
       return refuseUpgrade(stream, service.refusalOf(error, "socket"));
     }
     sockets.handleUpgrade(request, stream, head, (socket) => {
-      const client = new ClientSocket(socket, service);
+      const client = new ClientSocket(socket, request, service);
       open.add(client);
       socket.on("close", () => open.delete(client));
     });

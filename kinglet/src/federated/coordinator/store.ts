@@ -3,6 +3,7 @@ import { KingletError } from "../../base/index.ts";
 import { type Enrolment, Refusal, SECURE_STEPS, type SecureStep } from "../protocol/index.ts";
 import { accept, decline, enrol, lockFederation, lockRound, type Submission } from "./client-requests.ts";
 import type { Database, Queries, Row, SqlValue } from "./database.ts";
+import { declineForExpelled } from "./members.ts";
 import { createTables } from "./schema.ts";
 import { beginSteps, endSteps, SecureStore } from "./secure-store.ts";
 
@@ -161,11 +162,6 @@ export class Store {
     return (await this.one("SELECT COUNT(*) AS count FROM clients"))!["count"] as number;
   }
 
-  /** Whether the client enrolled here, with this nonce. */
-  async hasClient(client: number, nonce: string): Promise<boolean> {
-    return (await this.one("SELECT client FROM clients WHERE client = ? AND nonce = ?", [client, nonce])) !== undefined;
-  }
-
   async newestVersion(): Promise<number> {
     return (await this.one("SELECT MAX(version) AS version FROM models"))!["version"] as number;
   }
@@ -236,6 +232,7 @@ export class Store {
       );
       if (isSecure) await beginSteps(queries, round);
       for (const client of clients) await queries.run("INSERT INTO tasks (round, client, status) VALUES (?, ?, 'asked')", [round, client]);
+      await declineForExpelled(queries, round);
       return stored;
     });
   }

@@ -7,9 +7,15 @@ export const ProjectId = hex(8);
 /** An Ed25519 public key. */
 export const PublicKey = hex(32);
 
+/** A token is known by this. */
+export const TokenId = hex(16);
+
 /** Lets so many clients enrol. */
-const Enrolment = v.strictObject({ project: ProjectId, id: hex(16), uses: whole(1), expires: Time });
+const Enrolment = v.strictObject({ project: ProjectId, id: TokenId, uses: whole(1), expires: Time });
 export type Enrolment = v.InferOutput<typeof Enrolment>;
+
+/** How long a client may come with one credential; it gets another in good time. */
+export const CREDENTIAL_MS: number = 365 * 24 * 3600 * 1000;
 
 /** Says which client this is; with the nonce of its enrolment, so that in another store of the same project it is nobody. */
 const Credential = v.strictObject({ project: ProjectId, client: whole(1), nonce: hex(16), expires: Time });

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { hex, Time, whole } from "./check.ts";
-import { ProjectId, PublicKey } from "./claims.ts";
+import { ProjectId, PublicKey, TokenId } from "./claims.ts";
 import { RefusalMessage } from "./refusal.ts";
 import { SECURE_STEPS, SecureStep } from "./secure-messages.ts";
 
@@ -13,8 +13,11 @@ export type EnrolRequest = v.InferOutput<typeof EnrolRequest>;
 export const EnrolAnswer = v.object({ client: whole(1), credential: SignedText, project: ProjectId, key: PublicKey });
 export type EnrolAnswer = v.InferOutput<typeof EnrolAnswer>;
 
-/** GET /v1/project: a signed `description`. */
-export const ProjectAnswer = v.object({ description: v.string() });
+/** POST /v1/renew: the same client's, for as long again. */
+export const RenewAnswer = v.object({ credential: SignedText });
+
+/** GET /v1/project: a signed `description`, and the project's key for who is new and knows it from its token alone. */
+export const ProjectAnswer = v.object({ description: v.string(), key: PublicKey });
 
 /** What a client is asked for: an update of the model's `version` or, with secure aggregation, a step towards it. */
 export const Task = v.object({
@@ -67,6 +70,32 @@ export const MANIFEST_HEADER = "kinglet-manifest";
 
 /** GET /v1/task?wait=SECONDS waits at most so long. */
 export const MOST_WAIT_SECONDS = 60;
+
+/** What a project's administrator sees of a client. */
+const ClientReport = v.object({
+  client: whole(1),
+  /** Id of the token that it enrolled with. */
+  token: TokenId,
+  enrolled: Time,
+  /** Since when it is shut out. */
+  expelled: v.nullable(Time),
+  /** The last round that its update was accepted in. */
+  lastAnswered: v.nullable(whole(1)),
+  answered: whole(0),
+  declined: whole(0),
+});
+export type ClientReport = v.InferOutput<typeof ClientReport>;
+
+/** GET /v1/clients?after=NUMBER, for the holder of an `admin` token: some clients with higher numbers, and whether there are more. */
+export const ClientsAnswer = v.object({ clients: v.array(ClientReport), more: v.boolean() });
+export type ClientsAnswer = v.InferOutput<typeof ClientsAnswer>;
+
+/** POST /v1/clients/:client/expel. */
+export const ExpelAnswer = v.object({ expelled: ClientReport });
+
+/** POST /v1/tokens/:token/revoke, with how many clients it has enrolled: they stay. */
+export const RevokeAnswer = v.object({ token: TokenId, enrolled: whole(0) });
+export type RevokeAnswer = v.InferOutput<typeof RevokeAnswer>;
 
 const RoundReport = v.object({
   round: whole(1),

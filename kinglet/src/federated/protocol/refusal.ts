@@ -10,6 +10,10 @@ export const REFUSALS = {
   /** A token or credential whose time is over. */
   expired: 401,
   "wrong-project": 403,
+  /** A client that was shut out. */
+  expelled: 403,
+  /** An enrolment token that lets nobody in any more. */
+  revoked: 403,
   /** An enrolment token that enrolled as many clients as it may. */
   "used-up": 403,
   /** An update of a client that was not asked for one. */

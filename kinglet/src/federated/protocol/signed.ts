@@ -87,7 +87,8 @@ export function openSigned<P extends Purpose>(purpose: P, text: string, publicKe
   return claims;
 }
 
-/** @throws Refusal `expired` once the time has come. */
-export function checkTime({ expires }: { readonly expires: number }, now: number, what: string): void {
-  if (now >= expires) throw new Refusal("expired", `the ${what} expired on ${new Date(expires).toISOString()}`);
+/** @param remedy what whoever shows it can do. @throws Refusal `expired` once the time has come. */
+export function checkTime({ expires }: { readonly expires: number }, now: number, what: string, remedy?: string): void {
+  if (now < expires) return;
+  throw new Refusal("expired", `the ${what} expired on ${new Date(expires).toISOString()}${remedy === undefined ? "" : `: ${remedy}`}`);
 }
