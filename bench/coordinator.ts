@@ -1,8 +1,9 @@
-// `npm run bench:coordinator [-- --json] [crashes|sockets]`: a coordinator that is killed ten times in fifty rounds, and one that holds 2,000
-// sockets and finishes rounds of 200 clients with a network of 199,210 parameters. No data is needed: updates are invented.
+// `npm run bench:coordinator [-- --json] [crashes|sockets|secure]`: a coordinator that is killed ten times in fifty rounds, and one that holds 2,000
+// sockets and finishes rounds of 200 clients with a network of 199,210 parameters, and one that adds 20 updates of it up unseen. No data is
+// needed: updates are invented.
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
-import { mkdtemp, readFile, rm } from "node:fs/promises";
+import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { WebSocket } from "ws";
@@ -18,6 +19,7 @@ import {
 } from "../kinglet/src/federated/coordinator/coordinator-testing.ts";
 import { runWithCrashes } from "../kinglet/src/federated/coordinator/crash-testing.ts";
 import { freePort, startProcess } from "../kinglet/src/federated/coordinator/process-testing.ts";
+import { memoryMiB, secure } from "./federated/secure.ts";
 import { compress, encodeUpdate, type ServerMessage, type Task } from "../kinglet/src/federated/index.ts";
 
 const [CLIENTS, PER_ROUND, ROUNDS] = [2000, 200, 10];
@@ -52,11 +54,6 @@ async function forMany<T, R>(all: readonly T[], act: (each: T) => Promise<R>): P
 }
 
 const tell = (what: string): void => void process.stderr.write(`${what}\n`);
-
-async function memoryMiB(pid: number, field: "VmRSS" | "VmHWM"): Promise<number> {
-  const status = await readFile(`/proc/${pid}/status`, "utf8").catch(() => "");
-  return Math.round(Number(new RegExp(`${field}:\\s+(\\d+)`).exec(status)?.[1] ?? Number.NaN) / 1024);
-}
 
 /** One client: reads the model that it is asked about, sends an update, and waits for the next task. */
 class SocketClient {
@@ -158,8 +155,10 @@ async function sockets(folder: string): Promise<SocketReport> {
 }
 
 const ROWS = {
-  crashes: (folder: string) => runWithCrashes({ folder, clients: 20, rounds: 50, kills: 10, deaths: 0.05, seed: 1 }),
+  crashes: (folder: string) =>
+    runWithCrashes({ store: join(folder, "crashes.db"), processes: 1, clients: 20, rounds: 50, kills: 10, deaths: 0.05, seed: 1 }),
   sockets,
+  secure,
 } as const;
 
 const args = process.argv.slice(2);

@@ -11,9 +11,12 @@ import { coreById, startOnCore } from "../src/boards/index.ts";
 import { coreTools, needBrowser, needTools } from "../src/boards/tool-gate.ts";
 import { datasetFromArrays, type SamplesInMemory } from "../src/data/index.ts";
 import {
+  afterMean,
+  type ClientUpdate,
   clientFirmware,
   Coordinator,
   DEFAULT_RULES,
+  DEFAULT_SECURE_RULES,
   emulatedMain,
   type FederationPlan,
   join,
@@ -28,9 +31,12 @@ import {
   beginningState,
   samplesSource,
   sentUpdate,
+  type SecureRules,
   serveFederation,
   sign,
   STRATEGIES,
+  weightedMeanOfSum,
+  weightedNumbers,
 } from "../src/federated/index.ts";
 import { mlp } from "../src/zoo/index.ts";
 import { CLASSES, type FederationMember, INPUTS, membersSamples } from "./federation-data.ts";
@@ -98,60 +104,104 @@ async function deviceJoins(url: string, token: string, member: FederationMember)
 const nodeJoins = (url: string, token: string, data: SamplesInMemory, transport: "auto" | "poll"): Promise<Participation> =>
   join(url, { token, data, transport });
 
+/** A federation of these members, all at once, until it has finished; gives the newest parameters and who was which client. */
+async function federated(plan: FederationPlan, members: readonly FederationMember[], browser: Browser, site: string) {
+  const folder = await mkdtemp(joinPath(tmpdir(), "kinglet-federation-"));
+  const keys = newProjectKeys();
+  const project = projectOf(keys.publicKey);
+  const token = sign("enrolment", { project, id: "0b".repeat(16), uses: members.length, expires: Date.now() + 3_600_000 }, keys.secretKey);
+  const many = { ready: members.length, minimum: members.length };
+  const rules = { ...DEFAULT_RULES, ...many, rounds: ROUNDS, share: 1, spare: 1, seconds: 500, stepSeconds: 500 };
+  const coordinator = await Coordinator.open(await openSqlite(joinPath(folder, "federation.db")), { plan, rules, keys });
+  const federation = await serveFederation(coordinator, { host: "127.0.0.1" });
+  try {
+    const url = `http://127.0.0.1:${federation.port}`;
+    const took = await Promise.all(
+      members.map((member) => {
+        if (member.index < PAGES) return inPage(browser, site, "joinHere", url, token, member) as Promise<Participation>;
+        if (member.index === DEVICE) return deviceJoins(url, token, member);
+        return nodeJoins(url, token, membersSamples(member), member.index === PAGES ? "auto" : "poll");
+      }),
+    );
+    for (const each of took) expect(each).toMatchObject({ rounds: ROUNDS, version: ROUNDS });
+    const { body } = await coordinator.version(ROUNDS);
+    return { parameters: new Float32Array(body.slice().buffer), memberOf: new Map(took.map(({ client }, i) => [client, members[i]!])) };
+  } finally {
+    await federation.stop();
+    await coordinator.close();
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+/** What each member learns of these parameters in a round. */
+async function* learned(memberOf: ReadonlyMap<number, FederationMember>, round: number, parameters: Float32Array): AsyncIterable<ClientUpdate> {
+  for (const [client, member] of [...memberOf].sort(([a], [b]) => a - b)) {
+    const trainer = trainers.get(member.index === DEVICE ? 1 : PLAN.local.batchSize)!;
+    const positions = Int32Array.from({ length: member.count }, (_, i) => i);
+    yield await trainer.train(datasetFromArrays(membersSamples(member)), positions, client, { parameters, ...placeOf(client, round) });
+  }
+}
+
+const trainers = new Map([PLAN.local, oneByOne(PLAN.local)].map((local) => [local.batchSize, new LocalTrainer(PLAN.network, local)]));
+const placeOf = (client: number, round: number) => ({ seed: PLAN.seed * 1_000_003 + client, round });
+const first = trainers.get(PLAN.local.batchSize)!.initialParameters();
+
 /** The same rounds, computed here: what each client trains, sends, and what becomes of all. */
 async function expectedParameters(memberOf: ReadonlyMap<number, FederationMember>): Promise<Float32Array> {
-  const trainers = new Map([PLAN.local, oneByOne(PLAN.local)].map((local) => [local.batchSize, new LocalTrainer(PLAN.network, local)]));
-  const usual = trainers.get(PLAN.local.batchSize)!;
-  let [parameters, state] = [usual.initialParameters(), beginningState(PLAN)];
+  let [parameters, state] = [first, beginningState(PLAN)];
   for (let round = 1; round <= ROUNDS; round++) {
     const about = { clients: memberOf.size, expected: memberOf.size, noise: () => 0, statistics: [] };
     const combining = new Round(PLAN, parameters, state, about);
-    for (const [client, member] of [...memberOf].sort(([a], [b]) => a - b)) {
-      const trainer = member.index === DEVICE ? trainers.get(1)! : usual;
-      const dataset = datasetFromArrays(membersSamples(member));
-      const place = { seed: PLAN.seed * 1_000_003 + client, round };
-      const positions = Int32Array.from({ length: member.count }, (_, i) => i);
-      const learned = await trainer.train(dataset, positions, client, { parameters, ...place });
-      const { sent } = sentUpdate(learned, {}, { compression: PLAN.compression, rate: PLAN.local.rate, ...place });
-      combining.add({ ...learned, delta: sent.update });
+    for await (const update of learned(memberOf, round, parameters)) {
+      const place = placeOf(update.client, round);
+      const { sent } = sentUpdate(update, {}, { compression: PLAN.compression, rate: PLAN.local.rate, ...place });
+      combining.add({ ...update, delta: sent.update });
     }
     ({ parameters, state } = combining.finish());
   }
   return parameters;
 }
 
-test("three pages, two Node clients and a Cortex-M4 train one model, bit for bit as one process does", async (context) => {
-  const executablePath = needBrowser(context);
-  needTools(context, ...coreTools(coreById("cortex-m4")));
-  const folder = await mkdtemp(joinPath(tmpdir(), "kinglet-federation-"));
-  const keys = newProjectKeys();
-  const project = projectOf(keys.publicKey);
-  const token = sign("enrolment", { project, id: "0b".repeat(16), uses: MEMBERS.length, expires: Date.now() + 3_600_000 }, keys.secretKey);
-  const rules = { ...DEFAULT_RULES, rounds: ROUNDS, share: 1, ready: MEMBERS.length, minimum: MEMBERS.length, spare: 1, seconds: 500 };
-  const coordinator = await Coordinator.open(await openSqlite(joinPath(folder, "federation.db")), { plan: PLAN, rules, keys });
-  const federation = await serveFederation(coordinator, { host: "127.0.0.1" });
+/** The same with secure aggregation: the mean of fixed-point numbers that nobody masks. */
+async function expectedOfSums(memberOf: ReadonlyMap<number, FederationMember>, secure: SecureRules): Promise<Float32Array> {
+  let parameters = first;
+  for (let round = 1; round <= ROUNDS; round++) {
+    const sum = new Uint32Array(parameters.length + 1);
+    const count = memberOf.size;
+    for await (const update of learned(memberOf, round, parameters))
+      weightedNumbers(update, secure, count).forEach((x, i) => {
+        sum[i] = sum[i]! + x;
+      });
+    const mean = weightedMeanOfSum(sum, secure, { survivors: count, count });
+    ({ parameters } = afterMean(PLAN.strategy, parameters, mean, beginningState(PLAN), []));
+  }
+  return parameters;
+}
+
+/** Pages need a browser and a place that gives them their script. */
+async function withPages<T>(executablePath: string, work: (browser: Browser, site: string) => Promise<T>): Promise<T> {
   const site = await serve(await bundled());
   const browser = await chromium.launch({ executablePath, args: ["--no-sandbox"] });
   try {
-    const url = `http://127.0.0.1:${federation.port}`;
-    const took = await Promise.all(
-      MEMBERS.map((member) => {
-        if (member.index < PAGES) return inPage(browser, addressOf(site), "joinHere", url, token, member) as Promise<Participation>;
-        if (member.index === DEVICE) return deviceJoins(url, token, member);
-        return nodeJoins(url, token, membersSamples(member), member.index === PAGES ? "auto" : "poll");
-      }),
-    );
-    expect(await inPage(browser, addressOf(site), "keptHere")).toEqual([[3], null, null]);
-    for (const each of took) expect(each).toMatchObject({ rounds: ROUNDS, version: ROUNDS });
-    const memberOf = new Map(took.map(({ client }, i) => [client, MEMBERS[i]!]));
-    expect(memberOf.size).toBe(MEMBERS.length);
-    const { body } = await coordinator.version(ROUNDS);
-    expect(new Float32Array(body.slice().buffer)).toEqual(await expectedParameters(memberOf));
+    return await work(browser, addressOf(site));
   } finally {
     await browser.close();
     site.close();
-    await federation.stop();
-    await coordinator.close();
-    await rm(folder, { recursive: true, force: true });
   }
+}
+
+test("three pages, two Node clients and a Cortex-M4 train one model, bit for bit as one process does; so do three whose updates nobody sees", async (context) => {
+  const executablePath = needBrowser(context);
+  needTools(context, ...coreTools(coreById("cortex-m4")));
+  await withPages(executablePath, async (browser, site) => {
+    expect(await inPage(browser, site, "keptHere")).toEqual([[3], null, null]);
+    const plain = await federated(PLAN, MEMBERS, browser, site);
+    expect(plain.memberOf.size).toBe(MEMBERS.length);
+    expect(plain.parameters).toEqual(await expectedParameters(plain.memberOf));
+    // A page, a Node client and the microcontroller, whose gateway masks for it.
+    const secure = { ...DEFAULT_SECURE_RULES, minimum: 3, mostSamples: 16 };
+    const some = [PAGES - 1, PAGES, DEVICE].map((index) => MEMBERS[index]!);
+    const unseen = await federated({ ...PLAN, compression: { kind: "none" }, secure }, some, browser, site);
+    expect(unseen.parameters).toEqual(await expectedOfSums(unseen.memberOf, secure));
+  });
 }, 600_000);

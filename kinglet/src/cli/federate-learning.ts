@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { KingletError } from "../base/index.ts";
-import { type Combination, type Compression, type Privacy, STRATEGIES, type Strategy } from "../federated/index.ts";
+import { type Combination, type Compression, type Privacy, type SecureRules, STRATEGIES, type Strategy } from "../federated/index.ts";
 import { positive } from "./arguments.ts";
 
 /** How a federation learns, simulated or real. */
@@ -18,6 +18,8 @@ export interface LearningOptions {
   readonly noise?: number;
   readonly budget?: number;
   readonly delta: number;
+  readonly secure?: true;
+  readonly threshold?: number;
 }
 
 /** An option's number from `least`, or above it, to `most`. */
@@ -73,6 +75,12 @@ export function privacyOf({ clip, noise, budget, delta }: LearningOptions): Priv
   return clip === undefined || noise === undefined ? undefined : { clip, noise, delta, ...(budget === undefined ? {} : { budget }) };
 }
 
+/** What the words ask of secure aggregation. @throws KingletError `misuse` for half of it. */
+export function secureOf({ secure, threshold }: LearningOptions): Partial<Pick<SecureRules, "threshold">> | undefined {
+  if (secure === undefined && threshold !== undefined) throw new KingletError("misuse", "--threshold needs --secure");
+  return secure === undefined ? undefined : threshold === undefined ? {} : { threshold };
+}
+
 export function learningFlags(command: Command): Command {
   return command
     .option("--rounds <n>", "how many there are", positive, 50)
@@ -94,5 +102,11 @@ export function learningFlags(command: Command): Command {
     .addOption(new Option("--noise <factor>", "privacy: noise on their sum, in such lengths").argParser(above(0, 1e6, true)))
     .addOption(new Option("--budget <epsilon>", "privacy: ends before ε is larger").argParser(above(0, Number.MAX_VALUE, false)))
     .addOption(new Option("--delta <delta>", "privacy: the δ that ε is for").argParser(above(0, 0.5, false)).default(1e-5))
+    .option("--secure", "updates are added up so that the coordinator sees nothing but their sum")
+    .addOption(
+      new Option("--threshold <share>", "with --secure: more than this share of a round's clients must stay to its end (default: 0.5)").argParser(
+        above(0.5, 0.99, true),
+      ),
+    )
     .addOption(new Option("--seed <n>", "instead of the configuration's").argParser(above(0, 2 ** 32 - 1, true)));
 }

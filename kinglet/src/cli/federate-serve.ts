@@ -1,7 +1,17 @@
 import { createWriteStream } from "node:fs";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
-import { Coordinator, DEFAULT_RULES, type FederationPlan, type LogEvent, openStore, type RoundRules, serveFederation } from "../federated/index.ts";
+import {
+  Coordinator,
+  DEFAULT_RULES,
+  DEFAULT_SECURE_RULES,
+  type FederationPlan,
+  type LogEvent,
+  openStore,
+  type RoundRules,
+  type SecureRules,
+  serveFederation,
+} from "../federated/index.ts";
 import {
   CONFIG_FILE,
   loadConfig,
@@ -14,7 +24,7 @@ import {
 } from "../project/index.ts";
 import { positive, whole } from "./arguments.ts";
 import { FEDERATION_FOLDER, projectKeysOrNew } from "./federate-keys.ts";
-import { above, compressionOf, type LearningOptions, learningFlags, privacyOf, strategyOf } from "./federate-learning.ts";
+import { above, compressionOf, type LearningOptions, learningFlags, privacyOf, secureOf, strategyOf } from "./federate-learning.ts";
 import { writeFiles } from "./files.ts";
 import { bytes, count, plain, plural } from "./format.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
@@ -34,6 +44,7 @@ interface ServeOptions extends CommonOptions, LearningOptions {
   readonly spare: number;
   readonly mostSamples: number;
   readonly deadline: number;
+  readonly stepDeadline: number;
   readonly behindProxy?: boolean;
   readonly log?: string;
 }
@@ -57,8 +68,15 @@ async function startingNetwork(
   }
 }
 
+/** Of the sum of two updates each of both clients knows the other's. */
+const LEAST_ADDED = 3;
+
+function secureRulesOf(said: Partial<SecureRules>, { minimum, mostSamples }: ServeOptions): SecureRules {
+  return { ...DEFAULT_SECURE_RULES, minimum: Math.max(LEAST_ADDED, minimum), mostSamples, ...said };
+}
+
 async function planOf(folder: string, options: ServeOptions): Promise<FederationPlan> {
-  const [compression, privacy] = [compressionOf(options.compress), privacyOf(options)];
+  const [compression, privacy, secure] = [compressionOf(options.compress), privacyOf(options), secureOf(options)];
   const config = { ...(await loadConfig(folder)), ...(options.seed === undefined ? {} : { seed: options.seed }) };
   return {
     name: projectName(folder),
@@ -68,6 +86,7 @@ async function planOf(folder: string, options: ServeOptions): Promise<Federation
     strategy: strategyOf(options),
     compression,
     ...(privacy === undefined ? {} : { privacy }),
+    ...(secure === undefined ? {} : { secure: secureRulesOf(secure, options) }),
     seed: config.seed,
   };
 }
@@ -120,8 +139,9 @@ function stopAsked(io: Io): Promise<void> {
 
 async function serveProject(given: string | undefined, options: ServeOptions, io: Io): Promise<void> {
   const folder = given ?? io.folder ?? ".";
-  const { rounds, share, ready, minimum, spare, mostSamples, deadline } = options;
-  const rules: RoundRules = { ...DEFAULT_RULES, rounds, share, ready, minimum, spare, mostSamples, seconds: deadline };
+  const { rounds, share, ready, minimum, spare, mostSamples, deadline, stepDeadline } = options;
+  const times = { seconds: deadline, stepSeconds: stepDeadline };
+  const rules: RoundRules = { ...DEFAULT_RULES, rounds, share, ready, minimum, spare, mostSamples, ...times };
   const plan = await planOf(folder, options);
   const keys = await projectKeysOrNew(folder);
   const store = options.store ?? join(folder, FEDERATION_FOLDER, STORE_FILE);
@@ -166,7 +186,8 @@ project serves a network that knows its classes: --model.
 
 Examples:
   kinglet federate serve --port 8080 --rounds 100 --share 0.2
-  kinglet federate serve clouds/ --model clouds/model.kinglet --compress 8bit --clip 1 --noise 1 --budget 8`;
+  kinglet federate serve clouds/ --model clouds/model.kinglet --compress 8bit --clip 1 --noise 1 --budget 8
+  kinglet federate serve --secure --minimum 10`;
 
 export function addServe(federate: Command, io: Io): void {
   learningFlags(
@@ -184,10 +205,15 @@ export function addServe(federate: Command, io: Io): void {
       .option("--model <file>", "the network to begin with, instead of a new one"),
   )
     .option("--ready <n>", "clients without whom no round begins", positive, DEFAULT_RULES.ready)
-    .option("--minimum <n>", "updates without which a round is given up", positive, DEFAULT_RULES.minimum)
+    .option("--minimum <n>", `updates without which a round is given up; with --secure ${LEAST_ADDED} at least`, positive, DEFAULT_RULES.minimum)
     .addOption(new Option("--spare <factor>", "clients asked for each update wanted").argParser(above(1, 10, true)).default(DEFAULT_RULES.spare))
     .option("--most-samples <n>", "a client with more counts as one with so many", positive, DEFAULT_RULES.mostSamples)
     .addOption(new Option("--deadline <seconds>", "of a round").argParser(above(0, 1e6, false)).default(DEFAULT_RULES.seconds))
+    .addOption(
+      new Option("--step-deadline <seconds>", "with --secure: of each step after the training")
+        .argParser(above(0, 1e6, false))
+        .default(DEFAULT_RULES.stepSeconds),
+    )
     .option("--behind-proxy", "take clients' addresses from X-Forwarded-For")
     .option("--log <file>", "a line of JSON for each event is added to it")
     .option("--json", "one JSON document on stdout at the end")

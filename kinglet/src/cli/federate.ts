@@ -33,7 +33,7 @@ import { renderFederation, sparkline } from "../report/index.ts";
 import { positive } from "./arguments.ts";
 import { addAdministration } from "./federate-admin.ts";
 import { addJoin } from "./federate-join.ts";
-import { above, compressionOf, type LearningOptions, learningFlags, privacyOf, strategyOf } from "./federate-learning.ts";
+import { above, compressionOf, type LearningOptions, learningFlags, privacyOf, secureOf, strategyOf } from "./federate-learning.ts";
 import { addServe } from "./federate-serve.ts";
 import { writeFiles } from "./files.ts";
 import { bytes, count, plain, plural } from "./format.ts";
@@ -49,7 +49,6 @@ const PAGE_FILE = "federation.html";
 interface SimulateCliOptions extends CommonOptions, LearningOptions {
   readonly clients: number;
   readonly split: string;
-  readonly secure?: true;
   readonly dropOut?: number;
   readonly personalise?: number;
   readonly until?: number;
@@ -199,12 +198,12 @@ function personalText(people: readonly PersonalReport[]): string {
 /** @throws KingletError `misuse` for words that make no sense together. */
 function mannerOf(options: SimulateCliOptions): Manner {
   if (options.dropOut !== undefined && options.secure === undefined) throw new KingletError("misuse", "--drop-out needs --secure");
-  const privacy = privacyOf(options);
+  const [privacy, secure] = [privacyOf(options), secureOf(options)];
   return {
     split: partitionOf(options.split, options.clients),
     compression: compressionOf(options.compress),
     ...(privacy === undefined ? {} : { privacy }),
-    ...(options.secure === undefined ? {} : { secure: { dropOut: options.dropOut ?? 0 } }),
+    ...(secure === undefined ? {} : { secure: { ...secure, dropOut: options.dropOut ?? 0 } }),
   };
 }
 
@@ -258,7 +257,6 @@ export function addFederate(program: Command, io: Io): void {
       .option("--clients <n>", "how many there are", positive, 100)
       .option("--split <how>", "how samples are spread: iid, label:N classes each, dirichlet:ALPHA, or group (a client for each person)", "iid"),
   )
-    .option("--secure", "the coordinator sees nothing but the sum of updates; their bytes and time are told")
     .addOption(new Option("--drop-out <share>", "with --secure: probability of a client to leave in a round").argParser(above(0, 1, true)))
     .option(
       "--personalise <epochs>",

@@ -1,5 +1,6 @@
 import { KingletError } from "../base/index.ts";
 import { privacyLoss } from "./accountant.ts";
+import type { Compression } from "./compression.ts";
 import { type Noise, type Privacy, PrivateSum } from "./privacy.ts";
 import { serverStep } from "./server-optimizer.ts";
 import { type Strategy, StrategyRound, type StrategyState } from "./strategy.ts";
@@ -30,6 +31,16 @@ export function checkMean({ combination, control, normalizedSteps }: Strategy, w
   throw new KingletError("misuse", `${what} the mean of updates alone`, {
     hint: "Use FedAvg, FedProx or an optimizer of the coordinator.",
   });
+}
+
+/** @throws KingletError `misuse` for what cannot be added up unseen. */
+export function checkSecure({ strategy, privacy }: RoundPlan, compression: Compression): void {
+  checkMean(strategy, "secure aggregation is for");
+  if (compression.kind !== "none") throw new KingletError("misuse", "masked numbers cannot be compressed: secure aggregation sends all of them");
+  if (privacy !== undefined)
+    throw new KingletError("misuse", "privacy and secure aggregation go one at a time", {
+      hint: "Privacy shortens each update where it is seen, and nobody sees one here.",
+    });
 }
 
 /** The ε that `rounds` rounds cost which each asked every client with probability `share` (`drawClients`). */

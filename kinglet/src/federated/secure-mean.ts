@@ -1,20 +1,19 @@
 import { KingletError } from "../base/index.ts";
 import {
-  type FixedPoint,
-  levelsFor,
-  meanFromFixed,
+  DEFAULT_SECURE_RULES,
   type Revelation,
   type SealedShares,
   SecureClient,
   SecureCoordinator,
-  toFixed,
+  type SecureRules,
+  thresholdOf,
+  weightedMeanOfSum,
+  weightedNumbers,
 } from "./secure/index.ts";
 import type { ClientUpdate } from "./update.ts";
 
 /** How a simulation adds updates up so that its coordinator sees nothing but their sum. */
-export interface SecureAggregation {
-  /** Numbers beyond ±clip travel as that. Default 8. */
-  readonly clip?: number;
+export interface SecureAggregation extends Partial<Pick<SecureRules, "threshold" | "clip">> {
   /** Probability of a client to drop out of a round, before any of its last three messages alike. Default 0. */
   readonly dropOut?: number;
 }
@@ -33,8 +32,6 @@ export interface SecureMean {
 /** What clients send after their keys; who drops out does so before one of these. */
 const MESSAGES = ["shares", "numbers", "revelation"] as const;
 type Message = (typeof MESSAGES)[number];
-
-const CLIP = 8;
 
 interface RoundAbout {
   readonly round: number;
@@ -74,30 +71,15 @@ async function play(
   for (const { secure } of still("shares")) shares.push(...(await secure.share(group, threshold)));
   for (const { sealed } of shares) sent(sealed.length);
   const routed = coordinator.route(shares);
-  const inputs = still("numbers").map(({ secure, numbers }) => secure.mask(numbers(), routed.get(secure.client)!));
-  for (const { masked } of inputs) sent(masked.byteLength);
-  const survivors = coordinator.collect(inputs);
+  for (const { secure, numbers } of still("numbers")) {
+    const input = secure.mask(numbers(), routed.get(secure.client)!);
+    sent(input.masked.byteLength);
+    coordinator.add(input);
+  }
+  const survivors = coordinator.survivors();
   const revelations = still("revelation").map(({ secure }) => secure.reveal(survivors));
   for (const each of revelations) sent(bytesOfRevelation(each));
   return { sum: await coordinator.sum(revelations), survivors: survivors.length };
-}
-
-/** An update times its weight in fixed point, and after it its samples. */
-function numbersOf({ delta, samples }: ClientUpdate, fixed: FixedPoint, mostSamples: number): Uint32Array {
-  const numbers = new Uint32Array(delta.length + 1);
-  numbers.set(
-    toFixed(
-      delta.map((x) => (x * samples) / mostSamples),
-      fixed,
-    ),
-  );
-  numbers[delta.length] = samples;
-  return numbers;
-}
-
-function meanOf(sum: Uint32Array, count: number, fixed: FixedPoint, mostSamples: number): Float32Array {
-  const weights = sum.at(-1)! / mostSamples;
-  return meanFromFixed(sum.subarray(0, -1), count, fixed).map((x) => (x * count) / weights);
 }
 
 /**
@@ -107,19 +89,18 @@ function meanOf(sum: Uint32Array, count: number, fixed: FixedPoint, mostSamples:
  */
 export async function secureMean(
   updates: readonly ClientUpdate[],
-  { clip = CLIP, dropOut = 0 }: SecureAggregation,
+  { dropOut = 0, ...given }: SecureAggregation,
   about: RoundAbout,
 ): Promise<SecureMean> {
   const { round, mostSamples, random } = about;
   const count = updates.length;
-  if (count * mostSamples >= 2 ** 32) throw new KingletError("misuse", "32 bits cannot count the samples of a round");
   const start = performance.now();
-  const fixed = { clip, levels: levelsFor(count) };
-  const threshold = Math.floor(count / 2) + 1;
+  const rules = { ...DEFAULT_SECURE_RULES, mostSamples, ...given };
+  const threshold = thresholdOf(rules, count);
   const coordinator = new SecureCoordinator(round, threshold, updates[0]!.delta.length + 1);
   const players = updates.map((update) => ({
     secure: new SecureClient(update.client, round),
-    numbers: () => numbersOf(update, fixed, mostSamples),
+    numbers: () => weightedNumbers(update, rules, count),
     leavesBefore: leaving(dropOut, random),
   }));
   let bytes = 0;
@@ -131,7 +112,7 @@ export async function secureMean(
   });
   try {
     const { sum, survivors } = await play(players, coordinator, threshold, (more) => (bytes += more));
-    return ended(meanOf(sum, survivors, fixed, mostSamples), survivors);
+    return ended(weightedMeanOfSum(sum, rules, { survivors, count }), survivors);
   } catch (error) {
     if (error instanceof KingletError && error.code === "check-failed") return ended(undefined, 0);
     throw error;

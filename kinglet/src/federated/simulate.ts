@@ -7,7 +7,7 @@ import { correctionOf, sentUpdate } from "./client-round.ts";
 import type { Compression } from "./compression.ts";
 import { LocalTrainer, type LocalTraining } from "./local.ts";
 import type { Privacy } from "./privacy.ts";
-import { afterMean, beginningState, checkMean, privacySpent, Round, type RoundState } from "./round.ts";
+import { afterMean, beginningState, checkSecure, privacySpent, Round, type RoundState } from "./round.ts";
 import { type SecureAggregation, type SecureMean, secureMean } from "./secure-mean.ts";
 import { drawClients, selectClients } from "./selection.ts";
 import type { Strategy } from "./strategy.ts";
@@ -72,14 +72,12 @@ const FLOAT_BYTES = 4;
 const UNCOMPRESSED: Compression = { kind: "none" };
 
 /** @throws KingletError `misuse` for options that make no sense together. */
-function checkOptions({ share, rateDecay = 1, strategy, secure, privacy, compression = UNCOMPRESSED }: SimulationOptions): void {
+function checkOptions(options: SimulationOptions): void {
+  const { share, rateDecay = 1, secure, compression = UNCOMPRESSED } = options;
   if (!(rateDecay > 0 && rateDecay <= 1))
     throw new KingletError("misuse", `rates are multiplied by a number above 0 and at most 1, not by ${rateDecay}`);
   if (!(share > 0 && share <= 1)) throw new KingletError("misuse", `the share of clients in a round is ${share}; it is above 0 and at most 1`);
-  if (secure === undefined) return;
-  checkMean(strategy, "secure aggregation is for");
-  if (compression.kind !== "none") throw new KingletError("misuse", "masked numbers cannot be compressed: secure aggregation sends all of them");
-  if (privacy !== undefined) throw new KingletError("misuse", "privacy and secure aggregation are simulated one at a time");
+  if (secure !== undefined) checkSecure(options, compression);
 }
 
 /** One process plays all clients and the coordinator: rounds of selection, local training, combination and judgement. */

@@ -5,13 +5,17 @@ import {
   type Claims,
   type Description,
   EnrolAnswer,
+  GroupAnswer,
   MANIFEST_HEADER,
   openSigned,
   ProjectAnswer,
   Refusal,
   RefusalMessage,
   RenewAnswer,
+  type SecureStep,
   sha256Hex,
+  SharesAnswer,
+  SurvivorsAnswer,
   TaskAnswer,
 } from "../protocol/index.ts";
 
@@ -159,6 +163,39 @@ export class CoordinatorApi {
   async submit(who: Identity, round: number, frame: Uint8Array): Promise<void> {
     const init = { method: "POST", headers: { "content-type": "application/octet-stream" }, body: frame as Uint8Array<ArrayBuffer> };
     await this.json(AcceptedAnswer, await this.call(`rounds/${round}/update`, init, who));
+  }
+
+  /** What a client answers to a step of secure aggregation, as JSON. */
+  async answerStep(who: Identity, round: number, step: Exclude<SecureStep, "update">, body: string): Promise<void> {
+    const init = { method: "POST", headers: { "content-type": "application/json" }, body };
+    await this.json(AcceptedAnswer, await this.call(`rounds/${round}/${step}`, init, who));
+  }
+
+  /** What a client is shown for its next step. Refused where it is of another round. */
+  private async shown<const S extends v.GenericSchema<unknown, { readonly round: number }>>(
+    schema: S,
+    who: Identity,
+    round: number,
+    what: "group" | "shares" | "survivors",
+  ): Promise<v.InferOutput<S>> {
+    const answer = await this.json(schema, await this.call(`rounds/${round}/${what}`, {}, who));
+    if (answer.round !== round) throw new Refusal("malformed", `the ${what} are of round ${answer.round}, not ${round}`);
+    return answer;
+  }
+
+  /** Everybody who sent keys. */
+  group(identity: Identity, round: number): Promise<GroupAnswer> {
+    return this.shown(GroupAnswer, identity, round, "group");
+  }
+
+  /** What the others have for this client. */
+  shares(identity: Identity, round: number): Promise<SharesAnswer> {
+    return this.shown(SharesAnswer, identity, round, "shares");
+  }
+
+  /** Whose updates are there. */
+  survivors(identity: Identity, round: number): Promise<SurvivorsAnswer> {
+    return this.shown(SurvivorsAnswer, identity, round, "survivors");
   }
 
   async decline(who: Identity, round: number): Promise<void> {

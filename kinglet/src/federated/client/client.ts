@@ -1,7 +1,7 @@
 import { bytesOf, KingletError } from "../../base/index.ts";
 import { correctionOf, sentUpdate } from "../client-round.ts";
 import type { LocalStart } from "../local.ts";
-import { type Description, encodeUpdate, Refusal, type RefusalReason, type Task } from "../protocol/index.ts";
+import { type Description, encodeUpdate, placeOfTask, Refusal, type RefusalReason, SECURE_STEPS, type Task } from "../protocol/index.ts";
 import { CoordinatorApi } from "./api.ts";
 import { type Conditions, type Readings, unmetConditions } from "./conditions.ts";
 import { Connection, type TransportChoice } from "./connection.ts";
@@ -10,6 +10,7 @@ import { Membership, type MembershipOptions, neededToken } from "./membership.ts
 import type { Unheard } from "./memory-file.ts";
 import { checkStop, patiently, pause } from "./patience.ts";
 import { RoundMemory } from "./round-memory.ts";
+import { SecureParticipation } from "./secure-participation.ts";
 import type { Socket } from "./transport.ts";
 
 /** What a client does, for whoever looks on. */
@@ -68,6 +69,10 @@ const PASSED: readonly RefusalReason[] = ["late", "not-selected", "already-answe
 
 function hasPassed(error: unknown): boolean {
   return error instanceof Refusal && PASSED.includes(error.reason);
+}
+
+function isLastStep({ step }: Task): boolean {
+  return step === undefined || step === SECURE_STEPS.at(-1);
 }
 
 /** What a client does with its options from the beginning to the end. */
@@ -136,16 +141,18 @@ class ClientRounds {
   private readonly run: Run;
   private readonly connection: Connection;
   private accepted = 0;
+  private readonly secure: SecureParticipation | undefined;
   private failures = 0;
-  /** The last round that was answered. */
+  /** The last task that was answered (`placeOfTask`). */
   private answered = 0;
   /** The round that goes on, and how to give it up. */
   private current: { readonly round: number; readonly stop: AbortController } | undefined;
 
   constructor(client: Begun, run: Run) {
-    const { api, membership } = client;
+    const { api, membership, description } = client;
     this.begun = client;
     this.run = run;
+    if (description.secure !== undefined) this.secure = new SecureParticipation(api, membership, description.secure, run.patiently);
     const openSocket = run.options.transport === "poll" ? undefined : run.platform.openSocket;
     this.connection = new Connection(api, membership, openSocket, (round) => {
       if (this.current?.round === round) this.current.stop.abort();
@@ -189,9 +196,10 @@ class ClientRounds {
       if (answer === null) continue;
       if ("finished" in answer) return answer.finished.version;
       // A task may be told twice.
-      if (answer.task.round <= this.answered) continue;
+      if (placeOfTask(answer.task) <= this.answered) continue;
       await this.work(answer.task);
-      told = undefined;
+      // Between the steps of a round nobody need be told.
+      if (isLastStep(answer.task)) told = undefined;
     }
   }
 
@@ -205,13 +213,13 @@ class ClientRounds {
     try {
       await this.unlessPassed(round, async () => {
         const missing = await run.unmet();
-        if (missing === undefined) await this.answer(task, stop.signal);
+        if (missing === undefined) await (task.step === undefined || task.step === "keys" ? this.answer(task, stop.signal) : this.goOn(task));
         else await this.decline(round, `it is not ${missing}`);
       });
     } finally {
       run.signal.removeEventListener("abort", stopAll);
       this.current = undefined;
-      this.answered = round;
+      this.answered = placeOfTask(task);
     }
   }
 
@@ -233,7 +241,30 @@ class ClientRounds {
     this.run.tell({ event: "left out", round, why });
   }
 
-  private async answer({ round, version, seed }: Task, signal: AbortSignal): Promise<void> {
+  /** A later step of secure aggregation. Whatever is wrong there ends this round for this client, and only this round: others may be to blame. */
+  private async goOn(task: Task): Promise<void> {
+    const { round } = task;
+    try {
+      const bytes = await this.steps().goOn(task);
+      if (bytes !== undefined) this.sent(round, bytes);
+    } catch (error) {
+      if (!(error instanceof KingletError) || hasPassed(error) || error.code === "interrupted") throw error;
+      await this.decline(round, error.message);
+    }
+  }
+
+  private steps(): SecureParticipation {
+    if (this.secure === undefined) throw new KingletError("bad-input", "the coordinator asks for secure aggregation, which its project did not sign");
+    return this.secure;
+  }
+
+  private sent(round: number, bytes: number): void {
+    this.accepted++;
+    this.run.tell({ event: "sent", round, bytes });
+  }
+
+  private async answer(task: Task, signal: AbortSignal): Promise<void> {
+    const { round, version, seed } = task;
     const { api, membership, description, memory } = this.begun;
     membership.checkNewest(version);
     const { parameters, control } = await this.run.patiently(() => api.version(membership.identity, version, description));
@@ -243,6 +274,7 @@ class ClientRounds {
     const place = { seed, round, ...correction };
     const learned = await this.trained({ parameters, ...place }, signal);
     if (learned === undefined) return;
+    if (this.secure !== undefined) return await this.secure.begin(task, learned);
     const how = { compression: description.compression, rate: description.local.rate, ...place };
     const { sent, control: moved, memory: after } = sentUpdate(learned, memory.memory, how);
     const { samples, steps } = learned;
@@ -262,8 +294,7 @@ class ClientRounds {
       throw error;
     }
     await memory.arrived();
-    this.accepted++;
-    this.run.tell({ event: "sent", round, bytes: frame.length });
+    this.sent(round, frame.length);
   }
 
   /** What the learner learned; undefined where it could not, and the round was declined. */

@@ -46,17 +46,24 @@ export async function enrol(queries: Queries, { id, uses }: Pick<Enrolment, "id"
   return client;
 }
 
-/** What a client's task says to a message about it; undefined where it may come. Locks the round until the transaction ends. */
-async function refusalFor(queries: Queries, client: number, round: number, now: number): Promise<Refusal | "declined" | undefined> {
-  await lockRound(queries, round);
+/** What a client's task says to a message about it; undefined where it may come. */
+export type TaskRefusal = Refusal | "declined" | undefined;
+
+export async function taskRefusal(queries: Queries, client: number, round: number, now: number): Promise<TaskRefusal> {
   const sql = `SELECT tasks.status AS task, rounds.status AS round, deadline FROM tasks JOIN rounds ON tasks.round = rounds.round
     WHERE tasks.round = ? AND client = ?`;
   const [row] = await queries.all(sql, [round, client]);
   if (row === undefined) return new Refusal("not-selected", `client ${client} was not asked for an update in round ${round}`);
   if (row["task"] === "answered") return new Refusal("already-answered", `client ${client} has answered round ${round}`);
   if (row["task"] === "declined") return "declined";
-  if (row["round"] !== "open" || now >= (row["deadline"] as number)) return new Refusal("late", `round ${round} is closed`);
+  if (row["round"] !== "open" || row["task"] === "out" || now >= (row["deadline"] as number)) return new Refusal("late", `round ${round} is closed`);
   return undefined;
+}
+
+/** The same for a message that changes something. Locks the round until the transaction ends. */
+export async function refusalFor(queries: Queries, client: number, round: number, now: number): Promise<TaskRefusal> {
+  await lockRound(queries, round);
+  return await taskRefusal(queries, client, round, now);
 }
 
 /** Keeps an update, unless it is there already. */

@@ -13,12 +13,14 @@ import {
   Refusal,
   RefusalMessage,
   type RefusalReason,
+  type SecureStep,
   sha256Hex,
   sign,
   StatusAnswer,
   type Task,
   TaskAnswer,
 } from "../protocol/index.ts";
+import { DEFAULT_SECURE_RULES } from "../secure/index.ts";
 import { STRATEGIES } from "../strategy.ts";
 import { Coordinator, type CoordinatorOptions } from "./coordinator.ts";
 import type { LogEvent } from "./hooks.ts";
@@ -50,6 +52,11 @@ export function largePlan(): FederationPlan {
   return tinyPlan({ network: mlp({ inputs: 784, hidden: [200, 200], classes: 10 }), compression: { kind: "quantize", bits: 8 } });
 }
 
+/** With secure aggregation, for three clients at least. */
+export function securePlan(more: Partial<FederationPlan> = {}): FederationPlan {
+  return tinyPlan({ secure: { ...DEFAULT_SECURE_RULES, minimum: 3, mostSamples: 20 }, ...more });
+}
+
 export const ALL_AT_ONCE: RoundRules = { ...DEFAULT_RULES, rounds: 3, share: 1, spare: 1, seconds: 60, restSeconds: 0 };
 
 /** A coordinator with its server, in this process. */
@@ -60,11 +67,10 @@ export interface Running {
   stop(): Promise<void>;
 }
 
+type StartOptions = Partial<CoordinatorOptions> & { readonly limits?: Partial<Limits>; readonly behindProxy?: boolean; readonly queue?: string };
+
 /** @param store a file, or with `queue` a database. */
-export async function startFederation(
-  store: string,
-  options: Partial<CoordinatorOptions> & { readonly limits?: Partial<Limits>; readonly behindProxy?: boolean; readonly queue?: string } = {},
-): Promise<Running> {
+export async function startFederation(store: string, options: StartOptions = {}): Promise<Running> {
   const events: LogEvent[] = [];
   const hooks = { log: (event: LogEvent): void => void events.push(event) };
   const { limits = {}, behindProxy = false, queue, ...more } = options;
@@ -76,6 +82,12 @@ export async function startFederation(
     await coordinator.close();
   };
   return { url: `http://127.0.0.1:${server.port}`, coordinator, events, stop };
+}
+
+/** Where a test's federations lie: `start` with the same store goes on with what is there. */
+export interface Place {
+  newStore(): string;
+  start(options?: StartOptions, store?: string): Promise<Running>;
 }
 
 const HOUR_MS = 3_600_000;
@@ -141,7 +153,17 @@ export class TestClient {
   }
 
   async submit(round: number, frame: Uint8Array): Promise<void> {
-    await answered(await this.request(`/v1/rounds/${round}/update`, { method: "POST", body: new Uint8Array(frame) }));
+    await this.send(round, "update", new Uint8Array(frame));
+  }
+
+  /** Answers a step of secure aggregation. */
+  async send(round: number, step: SecureStep, body: BodyInit): Promise<void> {
+    await answered(await this.request(`/v1/rounds/${round}/${step}`, { method: "POST", body }));
+  }
+
+  /** What a client is shown for a step of secure aggregation. */
+  async shown(round: number, what: "group" | "shares" | "survivors"): Promise<string> {
+    return (await answered(await this.request(`/v1/rounds/${round}/${what}`)))!;
   }
 
   async decline(round: number): Promise<void> {

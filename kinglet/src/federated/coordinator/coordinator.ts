@@ -28,6 +28,7 @@ import { checkRules, type FederationPlan, type RoundRules } from "./plan.ts";
 import type { Listener, Seat } from "./presence.ts";
 import { type Join, oneProcess, type Processes } from "./processes.ts";
 import { RoundLoop, taskOf } from "./round-loop.ts";
+import { SecureRequests } from "./secure-requests.ts";
 import { Store, type StoredModel, type StoredRound } from "./store.ts";
 
 export interface CoordinatorOptions {
@@ -37,6 +38,12 @@ export interface CoordinatorOptions {
   readonly hooks?: Partial<Hooks>;
   /** How it works together with other processes over the same database; by default there are none. */
   readonly join?: Join;
+}
+
+/** How a process is. Without its queue it still takes updates, and knows of no other process. */
+export interface Health {
+  readonly healthy: boolean;
+  readonly queue?: boolean;
 }
 
 /** Checking a signature takes milliseconds, and the same texts are shown again and again. */
@@ -49,6 +56,8 @@ const REPORTED_ROUNDS = 20;
  */
 export class Coordinator {
   readonly model: FederatedModel;
+  /** For federations with secure aggregation. */
+  readonly secure: SecureRequests | undefined;
   /** Signed. */
   readonly description: string;
   private readonly options: CoordinatorOptions;
@@ -70,6 +79,8 @@ export class Coordinator {
     this.hooks = hooks;
     this.processes = processes;
     this.description = sign("description", model.description, options.keys.secretKey);
+    const around = { store: store.secure, form: model.form, now: hooks.now, onAnswer: () => processes.wake() };
+    this.secure = options.plan.secure === undefined ? undefined : new SecureRequests(around);
   }
 
   /**
@@ -107,6 +118,16 @@ export class Coordinator {
   /** The project's public one. */
   get key(): string {
     return this.options.keys.publicKey;
+  }
+
+  /** Whether the store answers, and whether other processes, where there may be some, can be reached. */
+  async health(): Promise<Health> {
+    const store = await this.store.newestVersion().then(
+      () => true,
+      () => false,
+    );
+    const queue = this.processes.reached();
+    return { healthy: store, ...(queue === null ? {} : { queue }) };
   }
 
   /** Of clients to this process. */
@@ -192,6 +213,7 @@ export class Coordinator {
 
   /** Keeps an update; it is durable before this resolves. @throws Refusal for whatever is wrong with it, or with who sends it when. */
   async submit(client: number, round: number, frame: Uint8Array): Promise<void> {
+    if (this.secure !== undefined) return await this.secure.answer("update", { client, round, body: frame });
     const decoded = decodeUpdate(frame, this.model.form);
     if (decoded.round !== round) throw new Refusal("malformed", `the update is of round ${decoded.round}, not ${round}`);
     updateNumbers(decoded, this.model.form);

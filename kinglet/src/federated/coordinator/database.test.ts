@@ -6,7 +6,9 @@ import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest"
 import { reasonOf, sleep } from "./coordinator-testing.ts";
 import type { Database } from "./database.ts";
 import { Members } from "./members.ts";
+import type { SecureStep } from "../protocol/index.ts";
 import { openPostgres } from "./postgres.ts";
+import type { KeptShares } from "./secure-store.ts";
 import { hasServers, needServers, newPostgres, type TestServer } from "./servers-testing.ts";
 import { openSqlite } from "./sqlite.ts";
 import { Store, type StoredModel, type StoredRound } from "./store.ts";
@@ -50,9 +52,9 @@ const KINDS = {
 } as const;
 
 /** A round that asks the clients from 1 to `count`. */
-async function openRound({ stores: [store] }: Two, count: number): Promise<StoredRound> {
+async function openRound({ stores: [store] }: Two, count: number, isSecure = false): Promise<StoredRound> {
   const clients = Array.from({ length: count }, (_, i) => i + 1);
-  const about = { version: 0, opened: 0, deadline: 1000, wanted: count, selected: count, ready: count, clients };
+  const about = { version: 0, opened: 0, deadline: 1000, wanted: count, selected: count, ready: count, clients, isSecure };
   return (await store.beginRound(about))!;
 }
 
@@ -103,8 +105,32 @@ describe.each(["SQLite", "PostgreSQL"] as const)("%s", (kind) => {
     expect(counted).toEqual([1, 3]);
     expect(await members.revoke(token.id, 11)).toBe(3);
     expect(await reasonOf(store.enrol(token, "n4", 12))).toBe("revoked");
-    const next = await store.beginRound({ version: 1, opened: 12, deadline: 99, wanted: 2, selected: 2, ready: 2, clients: [2, 3] });
+    const next = await store.beginRound({ isSecure: false, version: 1, opened: 12, deadline: 99, wanted: 2, selected: 2, ready: 2, clients: [2, 3] });
     expect(await store.counts(next!.round)).toMatchObject({ asked: 1, declined: 1 });
+    await two.close();
+  });
+
+  test("of whom is shut out a masked update is left out until the survivors are named", async () => {
+    const two = await KINDS[kind]();
+    const [store] = two.stores;
+    const database = two.databases[0]!;
+    const members = new Members(database);
+    for (const nonce of ["n1", "n2", "n3"]) await store.enrol({ id: "token", uses: 9 }, nonce, 0);
+    const about = { version: 0, opened: 0, deadline: 9, wanted: 3, selected: 3, ready: 3 };
+    const { round } = (await store.beginRound({ ...about, isSecure: true, clients: [1, 2, 3] }))!;
+    for (const client of [1, 2, 3])
+      for (const step of ["keys", "update"])
+        await database.run("INSERT INTO secure_answers (round, step, client, digest) VALUES (?, ?, ?, 'd')", [round, step, client]);
+    const of = async (step: string): Promise<unknown[]> =>
+      (await database.all("SELECT client FROM secure_answers WHERE step = ? ORDER BY client", [step])).map(({ client }) => client);
+    await database.run("UPDATE secure_rounds SET step = 'update'");
+    await members.expel(1, 1);
+    await database.run("UPDATE secure_rounds SET step = 'revelation'");
+    await members.expel(2, 1);
+    expect([await of("keys"), await of("update")]).toEqual([
+      [1, 2, 3],
+      [2, 3],
+    ]);
     await two.close();
   });
 
@@ -129,7 +155,7 @@ describe.each(["SQLite", "PostgreSQL"] as const)("%s", (kind) => {
     const [a, b] = two.stores;
     expect(await two.databases[0]!.all("SELECT COUNT(*) AS count FROM models")).toEqual([{ count: 1 }]);
     expect(new Set(await Promise.all([a.federation(), b.federation(), a.federation()])).size).toBe(1);
-    const about = { version: 0, opened: 0, deadline: 9, wanted: 1, selected: 1, ready: 1, clients: [1] };
+    const about = { version: 0, opened: 0, deadline: 9, wanted: 1, selected: 1, ready: 1, clients: [1], isSecure: false };
     const begun = await Promise.all([a, b, a, b].map((store) => store.beginRound(about)));
     expect(begun.filter((round) => round !== null)).toMatchObject([{ round: 1 }]);
     await two.close();
@@ -189,6 +215,47 @@ describe.each(["SQLite", "PostgreSQL"] as const)("%s", (kind) => {
     await two.close();
   });
 
+  test("a step of secure aggregation ends once, and only those who answered it are asked for the next", async () => {
+    const two = await KINDS[kind]();
+    const [a, b] = two.stores;
+    const round = await openRound(two, 4, true);
+    expect(round.step).toBe("keys");
+    const answer = (step: SecureStep, client: number, shares: readonly KeptShares[] = []): Promise<void> =>
+      two.stores[client % 2]!.secure.accept(
+        { round: 1, client, step, digest: `${step} ${client}`, body: Uint8Array.of(client, 255) },
+        shares,
+        async () => undefined,
+        0,
+      );
+    await Promise.all([1, 2, 3].map((client) => answer("keys", client)));
+    expect(await reasonOf(answer("shares", 4))).toBe("malformed");
+    const ends = await Promise.all(two.stores.map((store) => store.secure.goOn(1, "keys", "shares", 2000)));
+    expect(ends.sort()).toEqual([false, true]);
+    expect(await a.openRound()).toMatchObject({ step: "shares", deadline: 2000 });
+    expect(await b.askedClients(1)).toEqual([1, 2, 3]);
+    expect(await b.taskOf(3)).toMatchObject({ step: "shares" });
+    // One that came in time is told so again; the fourth is out.
+    expect(await reasonOf(answer("keys", 1))).toBeNull();
+    expect(await reasonOf(answer("keys", 4))).toBe("late");
+    const others = (client: number): KeptShares[] => [1, 2, 3].filter((to) => to !== client).map((to) => ({ to, sealed: `${client} to ${to}` }));
+    await Promise.all([1, 2, 3].map((client) => answer("shares", client, others(client))));
+    expect(await a.secure.read(1).sharesFor(2)).toEqual([
+      { from: 1, sealed: "1 to 2" },
+      { from: 3, sealed: "3 to 2" },
+    ]);
+    expect((await b.secure.read(1).answers("keys")).map(({ client, body }) => [client, ...body])).toEqual(
+      [1, 2, 3].map((client) => [client, client, 255]),
+    );
+    expect(await a.counts(1)).toEqual({ asked: 0, answered: 3, declined: 0, bytes: 12 });
+    // Whoever still sees the step before does not end the round.
+    expect(await b.giveUp(round, 1, 4)).toBe(false);
+    expect(await b.giveUp({ ...round, step: "shares" }, 1, 3)).toBe(true);
+    expect(await a.secure.goOn(1, "shares", "update", 3000)).toBe(false);
+    expect(await a.secure.read(1).sharesFor(2)).toEqual([]);
+    expect((await a.secure.read(1).answers("keys")).map(({ body }) => body)).toEqual([null, null, null]);
+    await two.close();
+  });
+
   test("a round is not given up where an update came meanwhile", async () => {
     const two = await KINDS[kind]();
     const [a, b] = two.stores;
@@ -206,17 +273,18 @@ describe.each(["SQLite", "PostgreSQL"] as const)("%s", (kind) => {
 /** Stands between a driver and its server, and may cut the line behind a commit: it is done, and nobody hears of it. */
 async function cutter(target: string): Promise<{ url: string; cutNext(): void; end(): void }> {
   const address = new URL(target);
+  const { hostname, port } = address;
   let cuts = false;
   const sockets: Socket[] = [];
   const proxy = createServer((near) => {
-    const far = connect(Number(address.port), address.hostname);
+    const far = connect(Number(port), hostname);
     sockets.push(near, far);
     for (const socket of [near, far]) socket.on("error", () => {});
     near.on("data", (data) => {
-      if (cuts && data.includes("COMMIT")) {
+      if (cuts && data.includes("COMMIT\0")) {
         cuts = false;
-        far.once("data", () => near.destroy());
         far.unpipe(near);
+        far.once("data", () => near.destroy()).resume();
       }
       far.write(data);
     });

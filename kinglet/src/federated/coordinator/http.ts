@@ -2,15 +2,26 @@ import type { HttpBindings } from "@hono/node-server";
 import { type Context, Hono, type MiddlewareHandler } from "hono";
 import { bodyLimit } from "hono/body-limit";
 import { cors } from "hono/cors";
-import { checked, checkedJson, EnrolRequest, MANIFEST_HEADER, MOST_WAIT_SECONDS, mostUpdateBytes, Refusal, TokenId } from "../protocol/index.ts";
+import {
+  checked,
+  checkedJson,
+  EnrolRequest,
+  MANIFEST_HEADER,
+  MOST_SECURE_BYTES,
+  MOST_WAIT_SECONDS,
+  mostUpdateBytes,
+  Refusal,
+  TokenId,
+} from "../protocol/index.ts";
 import { longPoll } from "./long-poll.ts";
+import type { SecureRequests } from "./secure-requests.ts";
 import type { Service } from "./service.ts";
 
 type Env = { Bindings: HttpBindings; Variables: { client: number } };
 
 const MOST_JSON_BYTES = 16 * 1024;
 const MOST_NUMBER = 2 ** 32 - 1;
-/** Metrics are open to everybody and take many statements: who asks more often hears the same again. */
+/** Health and metrics are open to everybody and take statements: who asks more often hears the same again. */
 const OPEN_STATUS_MS = 1000;
 
 /** What the authorization header shows by this scheme. */
@@ -60,6 +71,7 @@ function remembered<T>(read: () => Promise<T>, ms: number): () => Promise<T> {
 export function federationApp(service: Service): Hono<Env> {
   const { coordinator, metrics } = service;
   const openStatus = remembered(() => coordinator.status(), OPEN_STATUS_MS);
+  const health = remembered(() => coordinator.health(), OPEN_STATUS_MS);
   const app = new Hono<Env>();
   const anyClient: MiddlewareHandler<Env> = async (c, next) => {
     const client = await coordinator.identify(bearer(c));
@@ -97,8 +109,13 @@ export function federationApp(service: Service): Hono<Env> {
     throw new Refusal("not-found", "there is nothing at this address");
   });
 
-  app.get("/healthz", (c) => c.json({ healthy: true }));
-  app.get("/metrics", async (c) => c.text(metrics.text(await openStatus()), 200, { "content-type": "text/plain; version=0.0.4" }));
+  app.get("/healthz", async (c) => {
+    const found = await health();
+    return c.json(found, found.healthy ? 200 : 503);
+  });
+  app.get("/metrics", async (c) =>
+    c.text(metrics.text(await openStatus(), coordinator.connections), 200, { "content-type": "text/plain; version=0.0.4" }),
+  );
 
   app.post("/v1/enrol", limited(MOST_JSON_BYTES), async (c) => {
     const enrolled = await coordinator.enrol(checkedJson(EnrolRequest, await c.req.text(), "the enrolment"));
@@ -125,6 +142,7 @@ export function federationApp(service: Service): Hono<Env> {
     metrics.count("kinglet_update_bytes_total", {}, frame.length);
     return c.json({ accepted: true });
   });
+  if (coordinator.secure !== undefined) secureRoutes(app, service, coordinator.secure, anyClient);
   app.post("/v1/rounds/:round/decline", anyClient, async (c) => {
     await coordinator.decline(c.get("client"), number(c, "round"));
     return c.json({ accepted: true });
@@ -145,9 +163,24 @@ export function federationApp(service: Service): Hono<Env> {
   return app;
 }
 
+/** What clients say and ask in rounds of secure aggregation, beside their updates. */
+function secureRoutes(app: Hono<Env>, service: Service, secure: SecureRequests, anyClient: MiddlewareHandler<Env>): void {
+  for (const step of ["keys", "shares", "revelation"] as const)
+    app.post(`/v1/rounds/:round/${step}`, anyClient, limited(MOST_SECURE_BYTES), async (c) => {
+      const client = c.get("client");
+      const body = new Uint8Array(await service.reading(client, () => c.req.arrayBuffer()));
+      await secure.answer(step, { client, round: number(c, "round"), body });
+      return c.json({ accepted: true });
+    });
+  app.get("/v1/rounds/:round/group", anyClient, async (c) => c.json(await secure.group(c.get("client"), number(c, "round"))));
+  app.get("/v1/rounds/:round/shares", anyClient, async (c) => c.json(await secure.sharesFor(c.get("client"), number(c, "round"))));
+  app.get("/v1/rounds/:round/survivors", anyClient, async (c) => c.json(await secure.survivors(c.get("client"), number(c, "round"))));
+}
+
 const KINDS = [
   ...["enrol", "renew", "project", "network", "parameters", "task", "update", "decline"],
   ...["status", "pause", "resume", "export", "clients", "expel", "revoke", "healthz", "metrics"],
+  ...["keys", "group", "shares", "survivors", "revelation"],
 ];
 
 /** The kind of a message: a word that is ours, whatever the path says. */

@@ -1,6 +1,7 @@
 import { type ClientReport, type ClientsAnswer, type Credential, Refusal } from "../protocol/index.ts";
 import { isRevoked, lockFederation, lockRound, revocation } from "./client-requests.ts";
 import type { Database, Queries } from "./database.ts";
+import { leaveOut } from "./secure-store.ts";
 
 /** Clients of one answer. */
 const MOST_LISTED = 1000;
@@ -13,6 +14,14 @@ export function expulsion(client: number): Refusal {
 /** Nobody waits for clients that were shut out while a round began. A part of that transaction. */
 export async function declineForExpelled(queries: Queries, round: number): Promise<void> {
   await queries.run("UPDATE tasks SET status = 'declined' WHERE round = ? AND client IN (SELECT client FROM expelled)", [round]);
+}
+
+/** A client's part in an open round is over. */
+async function declineFor(queries: Queries, round: number, client: number): Promise<void> {
+  await lockRound(queries, round);
+  const sql = `UPDATE tasks SET status = 'declined', digest = NULL, frame = NULL WHERE round = ? AND client = ? AND status <> 'declined'
+    AND round IN (SELECT round FROM rounds WHERE status = 'open')`;
+  if ((await queries.run(sql, [round, client])) === 1) await leaveOut(queries, round, client);
 }
 
 /** Rows are `ClientReport`s. */
@@ -63,15 +72,10 @@ export class Members {
     const report = await this.database.transaction(async (queries) => {
       await lockFederation(queries);
       const [open] = await queries.all("SELECT round FROM rounds WHERE status = 'open'");
-      if (open !== undefined) await lockRound(queries, open["round"] as number);
       const [known] = await queries.all("SELECT client FROM clients WHERE client = ?", [client]);
       if (known === undefined) return undefined;
       await queries.run("INSERT INTO expelled (client, at) VALUES (?, ?) ON CONFLICT (client) DO NOTHING", [client, now]);
-      await queries.run(
-        `UPDATE tasks SET status = 'declined', digest = NULL, frame = NULL WHERE client = ? AND status <> 'declined'
-          AND round IN (SELECT round FROM rounds WHERE status = 'open')`,
-        [client],
-      );
+      if (open !== undefined) await declineFor(queries, open["round"] as number, client);
       return (await reports(queries, client, 1))[0];
     });
     if (report === undefined) throw new Refusal("not-found", `no client ${client} has enrolled here`);

@@ -6,7 +6,18 @@ import { FederatedModel } from "./model.ts";
 import { countedFor } from "./plan.ts";
 import type { StoredModel, StoredRound } from "./store.ts";
 
-const ROUND: StoredRound = { round: 1, version: 0, status: "open", opened: 0, deadline: 9, ended: null, wanted: 2, selected: 2, ready: 2 };
+const ROUND: StoredRound = {
+  round: 1,
+  version: 0,
+  status: "open",
+  opened: 0,
+  deadline: 9,
+  ended: null,
+  wanted: 2,
+  selected: 2,
+  ready: 2,
+  step: null,
+};
 const MOST = 2 ** 32 - 1;
 
 /** A client's claims, and the number that all of its update is. */

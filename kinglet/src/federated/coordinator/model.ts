@@ -3,12 +3,19 @@ import { readKinglet, writeKinglet } from "../../formats/browser.ts";
 import { LocalTrainer } from "../local.ts";
 import { secureNoise } from "../privacy.ts";
 import { decodeUpdate, type Description, type ProjectKeys, projectOf, sha256Hex, sign, type UpdateForm, updateNumbers } from "../protocol/index.ts";
-import { beginningState, Round, type RoundState } from "../round.ts";
+import { afterMean, beginningState, checkSecure, Round, type RoundResult, type RoundState } from "../round.ts";
+import { checkSecureRules } from "../secure/index.ts";
 import { countedFor, type FederationPlan, localTraining, type RoundRules } from "./plan.ts";
-import type { Memory, StoredModel, StoredRound } from "./store.ts";
+import type { Frames, Memory, StoredModel, StoredRound } from "./store.ts";
 
 const CLIP = "clip";
 const SERVER = "server/";
+
+/** A version, and what the coordinator remembers with it. */
+export interface NextVersion {
+  readonly model: StoredModel;
+  readonly memory: Memory;
+}
 
 /** What a federation learns: from updates to signed versions of its model. It keeps nothing from one version to the next. */
 export class FederatedModel {
@@ -25,23 +32,28 @@ export class FederatedModel {
     this.plan = plan;
     this.keys = keys;
     beginningState(plan);
+    if (plan.secure !== undefined) {
+      checkSecure(plan, plan.compression);
+      checkSecureRules(plan.secure);
+    }
     const control = plan.strategy.control === true;
     const local = localTraining(plan);
     this.network = writeKinglet(plan.network);
     this.trainer = new LocalTrainer(readKinglet(this.network, plan.name), local, { corrected: control });
     const { length } = this.trainer;
-    const { name, classes, augmentation, compression } = plan;
-    this.form = { length, compression, control };
+    const { name, classes, augmentation, compression, secure } = plan;
+    this.form = { length, coding: secure === undefined ? compression : { kind: "masked" }, control };
     const network = { sha256: sha256Hex(this.network), bytes: this.network.length };
     const project = projectOf(keys.publicKey);
-    this.description = { project, name, protocol: 1, length, classes: [...classes], local, augmentation, compression, control, network };
+    const learning = { local, augmentation, compression, control, ...(secure === undefined ? {} : { secure }) };
+    this.description = { project, name, protocol: 1, length, classes: [...classes], ...learning, network };
   }
 
   /** What must be the same for a federation to go on, as JSON. */
   agreed(): string {
     const { name, local, augmentation, compression, network, project } = this.description;
-    const { strategy, privacy = null, seed } = this.plan;
-    return JSON.stringify({ project, name, network: network.sha256, local, augmentation, strategy, privacy, compression, seed });
+    const { strategy, privacy = null, secure, seed } = this.plan;
+    return JSON.stringify({ project, name, network: network.sha256, local, augmentation, strategy, privacy, compression, secure, seed });
   }
 
   private stored(version: number, parameters: Float32Array, control: Float32Array | undefined, time: number): StoredModel {
@@ -76,9 +88,9 @@ export class FederatedModel {
   async next(
     base: StoredModel,
     memory: Memory,
-    frames: AsyncIterable<{ readonly client: number; readonly frame: Uint8Array }>,
+    frames: Frames,
     about: { readonly round: StoredRound; readonly clients: number; readonly time: number } & Pick<RoundRules, "mostSamples">,
-  ): Promise<{ readonly model: StoredModel; readonly memory: Memory }> {
+  ): Promise<NextVersion> {
     const combining = new Round(this.plan, this.parametersOf(base), this.stateOf(base, memory), {
       clients: about.clients,
       expected: about.round.wanted,
@@ -89,13 +101,25 @@ export class FederatedModel {
       const decoded = decodeUpdate(frame, this.form);
       combining.add({ client, ...countedFor(decoded, this.plan.local, about.mostSamples), ...updateNumbers(decoded, this.form) });
     }
-    const { parameters, state } = combining.finish();
+    return this.following(base, combining.finish(), about.time);
+  }
+
+  /** The version after a round whose mean is known. */
+  afterMean(base: StoredModel, memory: Memory, mean: Float32Array, time: number): NextVersion {
+    return this.following(
+      base,
+      afterMean(this.plan.strategy, this.parametersOf(base), mean, this.stateOf(base, memory), this.trainer.statistics),
+      time,
+    );
+  }
+
+  private following(base: StoredModel, { parameters, state }: RoundResult, time: number): NextVersion {
     // What is remembered, too: one square that is infinite would hold its parameter still for ever.
     if (![parameters, state.control ?? [], ...state.server.values()].every((numbers) => numbers.every(Number.isFinite)))
       throw new KingletError("check-failed", "the updates of a round make numbers that are not finite");
     const kept = [...state.server].map(([name, data]): [string, Uint8Array] => [SERVER + name, bytesOf(data)]);
     return {
-      model: this.stored(base.version + 1, parameters, state.control, about.time),
+      model: this.stored(base.version + 1, parameters, state.control, time),
       memory: new Map([...kept, [CLIP, bytesOf(Float64Array.of(state.clip))]]),
     };
   }

@@ -5,6 +5,7 @@ import type { Compression } from "../compression.ts";
 import type { LocalTraining } from "../local.ts";
 import type { Description } from "../protocol/index.ts";
 import type { RoundPlan } from "../round.ts";
+import type { SecureRules } from "../secure/index.ts";
 import type { ClientUpdate } from "../update.ts";
 
 /** What a federation learns and how: the same from its first round to its last. */
@@ -18,6 +19,8 @@ export interface FederationPlan extends RoundPlan {
   /** Changes of samples by name, for clients who know them. */
   readonly augmentation: Readonly<Record<string, number>>;
   readonly compression: Compression;
+  /** Updates are added up so that the coordinator sees their sum alone; for means, without compression and privacy. */
+  readonly secure?: SecureRules;
   /** Of the order in which clients see their samples. */
   readonly seed: number;
 }
@@ -34,10 +37,12 @@ export interface RoundRules {
   readonly minimum: number;
   /** So many clients are asked for each update that is wanted, since some do not answer. */
   readonly spare: number;
-  /** A client with more samples counts as one with so many. */
+  /** A client with more samples counts as one with so many; with secure aggregation the plan says it. */
   readonly mostSamples: number;
   /** From its beginning to its deadline. */
   readonly seconds: number;
+  /** For each step of secure aggregation after the first, in which clients train. */
+  readonly stepSeconds: number;
   /** Between a round that was given up and the next. */
   readonly restSeconds: number;
 }
@@ -50,12 +55,13 @@ export const DEFAULT_RULES: RoundRules = {
   spare: 1.3,
   mostSamples: 1000,
   seconds: 120,
+  stepSeconds: 60,
   restSeconds: 5,
 };
 
 /** @throws KingletError `misuse` for rules that cannot be. */
 export function checkRules(rules: RoundRules): void {
-  const { rounds, share, ready, minimum, spare, mostSamples, seconds, restSeconds } = rules;
+  const { rounds, share, ready, minimum, spare, mostSamples, seconds, stepSeconds, restSeconds } = rules;
   const refuse = (what: string, value: number, may: string): never => {
     throw new KingletError("misuse", `${what} is ${value}; it is ${may}`);
   };
@@ -69,6 +75,7 @@ export function checkRules(rules: RoundRules): void {
   if (!(share > 0 && share <= 1)) refuse("the share of clients in a round", share, "above 0 and at most 1");
   if (!(spare >= 1 && spare <= 10)) refuse("the number of clients asked for an update", spare, "from 1 to 10");
   if (!(seconds > 0 && seconds <= 1e6)) refuse("the time of a round", seconds, "above 0 seconds");
+  if (!(stepSeconds > 0 && stepSeconds <= 1e6)) refuse("the time of a step", stepSeconds, "above 0 seconds");
   if (!(restSeconds >= 0 && restSeconds <= 1e6)) refuse("the time between rounds", restSeconds, "at least 0 seconds");
 }
 

@@ -14,6 +14,8 @@ export interface ProcessArguments {
   readonly rules: RoundRules;
   /** Whether the network is one of 199,210 parameters. */
   readonly large?: boolean;
+  /** Whether updates are added up unseen. */
+  readonly secure?: boolean;
 }
 
 export async function freePort(): Promise<number> {

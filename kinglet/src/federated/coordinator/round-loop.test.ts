@@ -3,7 +3,18 @@ import { DEFAULT_RULES } from "./plan.ts";
 import { drawEach, roundSize, verdict } from "./round-loop.ts";
 import type { StoredRound } from "./store.ts";
 
-const ROUND: StoredRound = { round: 1, version: 0, status: "open", opened: 0, deadline: 100, ended: null, wanted: 4, selected: 6, ready: 9 };
+const ROUND: StoredRound = {
+  round: 1,
+  version: 0,
+  status: "open",
+  opened: 0,
+  deadline: 100,
+  ended: null,
+  wanted: 4,
+  selected: 6,
+  ready: 9,
+  step: null,
+};
 
 test("a round waits, closes or is given up", () => {
   const after = (asked: number, answered: number, now: number, isPrivate = false): string =>

@@ -1,14 +1,16 @@
 import { randomInt } from "node:crypto";
 import { KingletError } from "../../base/index.ts";
 import type { Privacy } from "../privacy.ts";
-import type { Task } from "../protocol/index.ts";
+import type { SecureStep, Task } from "../protocol/index.ts";
 import { privacySpent } from "../round.ts";
+import { MOST_CLIENTS } from "../secure/index.ts";
 import type { Hooks } from "./hooks.ts";
-import type { FederatedModel } from "./model.ts";
+import type { FederatedModel, NextVersion } from "./model.ts";
 import type { FederationPlan, RoundRules } from "./plan.ts";
 import type { Presence } from "./presence.ts";
 import type { Processes, Rounds } from "./processes.ts";
-import type { RoundCounts, Store, StoredRound } from "./store.ts";
+import { secureRoundMean, stepAfter, stepVerdict } from "./secure-round.ts";
+import type { Frames, RoundCounts, Store, StoredRound } from "./store.ts";
 
 /**
  * What becomes of an open round. With privacy it waits for everybody who was asked: if the first answers ended it, whether one client takes
@@ -31,6 +33,12 @@ export function roundSize({ share, minimum, spare }: RoundRules, ready: number):
   return { wanted, selected: Math.min(ready, Math.ceil(wanted * spare)) };
 }
 
+/** Whoever answers beyond those who are wanted counts with privacy and with secure aggregation, so none is asked to spare. */
+function sizeRules({ privacy, secure }: FederationPlan, rules: RoundRules, ready: number): RoundRules {
+  if (secure === undefined) return privacy === undefined ? rules : { ...rules, spare: 1 };
+  return { ...rules, spare: 1, minimum: Math.max(rules.minimum, secure.minimum), share: Math.min(rules.share, MOST_CLIENTS / ready) };
+}
+
 /** `count` of the clients, drawn so that nobody can guess whom. */
 function draw(clients: readonly number[], count: number): number[] {
   const left = [...clients];
@@ -43,8 +51,8 @@ export function drawEach(clients: readonly number[], count: number): number[] {
 }
 
 /** The task of a client in a round. */
-export function taskOf(round: Pick<StoredRound, "round" | "version" | "deadline">, client: number, seed: number): Task {
-  return { round: round.round, version: round.version, deadline: round.deadline, seed: seed * 1_000_003 + client };
+export function taskOf({ round, version, deadline, step }: StoredRound, client: number, seed: number): Task {
+  return { round, version, deadline, seed: seed * 1_000_003 + client, ...(step === null ? {} : { step }) };
 }
 
 interface Around {
@@ -74,14 +82,14 @@ export class RoundLoop implements Rounds {
   async begin(): Promise<void> {
     const { store, processes } = this.around;
     const open = await store.openRound();
-    if (open !== null && processes.first) await store.setDeadline(open.round, this.latestDeadline());
+    if (open !== null && processes.first) await store.setDeadline(open.round, this.latestDeadline(open.step));
     processes.start(this);
   }
 
-  /** Of a round that begins now. */
-  private latestDeadline(): number {
+  /** Of a round, or a later step of one, that begins now. */
+  private latestDeadline(step: SecureStep | null): number {
     const { rules, hooks } = this.around;
-    return hooks.now() + Math.ceil(1000 * rules.seconds);
+    return hooks.now() + Math.ceil(1000 * (step === null || step === "keys" ? rules.seconds : rules.stepSeconds));
   }
 
   async look(): Promise<number | null> {
@@ -104,30 +112,67 @@ export class RoundLoop implements Rounds {
   }
 
   private async advance(): Promise<number | null> {
-    const { store, plan, rules, hooks } = this.around;
+    const { store, rules } = this.around;
     const open = await store.openRound();
     if (open === null) return await this.beginRound();
     const counts = await store.counts(open.round);
-    const what = verdict(open, counts, { minimum: rules.minimum, isPrivate: plan.privacy !== undefined }, hooks.now());
+    const what = await this.verdict(open, counts);
+    if (what === "go on") return await this.beginStep(open, stepAfter(open.step!));
     if (what === "close") return await this.closeRound(open, counts);
-    if (what === "give up") return await this.giveUp(open, counts, `${counts.answered} of at least ${rules.minimum} updates came`);
+    if (what === "give up") {
+      const { step } = open;
+      const few = step === null ? `of at least ${rules.minimum} updates came` : `clients answered with their ${step}, too few`;
+      return await this.giveUp(open, counts, `${counts.answered} ${few}`);
+    }
     // Where the clock was set back, the round must not last as much longer.
-    const deadline = Math.min(open.deadline, this.latestDeadline());
+    const deadline = Math.min(open.deadline, this.latestDeadline(open.step));
     if (deadline < open.deadline) await store.setDeadline(open.round, deadline);
     return deadline;
   }
 
+  private async verdict(open: StoredRound, counts: RoundCounts): Promise<ReturnType<typeof stepVerdict>> {
+    const { store, plan, rules, hooks } = this.around;
+    const { step, deadline } = open;
+    if (step === null || plan.secure === undefined)
+      return verdict(open, counts, { minimum: rules.minimum, isPrivate: plan.privacy !== undefined }, hooks.now());
+    const { length } = await store.secure.read(open.round).clients("keys");
+    return stepVerdict({ step, deadline, counts, group: length }, plan.secure, hooks.now());
+  }
+
+  /** Asks those who answered the step before for the next one. */
+  private async beginStep(open: StoredRound, step: SecureStep): Promise<number> {
+    const { store, plan, processes, hooks } = this.around;
+    const left = await store.askedClients(open.round);
+    const deadline = this.latestDeadline(step);
+    if (!(await store.secure.goOn(open.round, open.step!, step, deadline))) return AT_ONCE;
+    this.tellClosed(open, left);
+    const clients = await store.askedClients(open.round);
+    hooks.log({ event: "step begun", level: "info", ...about(open), step, clients: clients.length });
+    for (const client of clients) processes.presence.tell(client, { type: "task", task: taskOf({ ...open, step, deadline }, client, plan.seed) });
+    return deadline;
+  }
+
+  /** What makes the next version of a round's updates. */
+  private async nextVersion(open: StoredRound, time: number): Promise<(frames: Frames) => Promise<NextVersion>> {
+    const { store, model, plan, rules } = this.around;
+    const [base, memory] = [(await store.model(open.version))!, await store.memory()];
+    if (plan.secure === undefined) {
+      const clients = await store.clientCount();
+      return (frames) => model.next(base, memory, frames, { round: open, clients, time, mostSamples: rules.mostSamples });
+    }
+    const mean = await secureRoundMean(store.secure.read(open.round), open.round, plan.secure, model.form);
+    return async () => model.afterMean(base, memory, mean, time);
+  }
+
   private async closeRound(open: StoredRound, counts: RoundCounts): Promise<number> {
-    const { store, model, rules, hooks } = this.around;
+    const { store, hooks } = this.around;
     const { answered, bytes } = counts;
-    const { mostSamples } = rules;
-    const [base, memory, clients] = [(await store.model(open.version))!, await store.memory(), await store.clientCount()];
     const left = await store.askedClients(open.round);
     const time = hooks.now();
     // Updates that cannot be combined never will be; any other trouble leaves the round as it is, for another try.
     let failure: KingletError | undefined;
-    const closed = await store
-      .closeRound(open, time, (frames) => model.next(base, memory, frames, { round: open, clients, time, mostSamples }))
+    const closed = await this.nextVersion(open, time)
+      .then((make) => store.closeRound(open, time, make))
       .catch((error: unknown) => {
         if (!(error instanceof KingletError)) throw error;
         failure = error;
@@ -172,14 +217,15 @@ export class RoundLoop implements Rounds {
     const rested = await this.restedAt(now);
     if (now < rested) return rested;
     const { ready } = await presence.everybody();
-    if (ready.length < Math.max(rules.ready, rules.minimum)) return WHEN_WOKEN;
-    // Whoever answers beyond those who are wanted would count with privacy, so none is asked to spare.
-    const { wanted, selected } = roundSize(plan.privacy === undefined ? rules : { ...rules, spare: 1 }, ready.length);
+    const sizes = sizeRules(plan, rules, ready.length);
+    if (ready.length < Math.max(rules.ready, sizes.minimum)) return WHEN_WOKEN;
+    const { wanted, selected } = roundSize(sizes, ready.length);
     if (plan.privacy !== undefined && (await this.wouldExceed(plan.privacy, selected / ready.length)))
       return await this.finish(version, "the privacy budget is spent");
     const clients = (plan.privacy === undefined ? draw : drawEach)(ready, selected);
-    const deadline = this.latestDeadline();
-    const round = await store.beginRound({ version, opened: now, deadline, wanted, selected, ready: ready.length, clients });
+    const isSecure = plan.secure !== undefined;
+    const deadline = this.latestDeadline(null);
+    const round = await store.beginRound({ version, opened: now, deadline, wanted, selected, ready: ready.length, clients, isSecure });
     if (round === null) return AT_ONCE;
     hooks.log({ event: "round begun", level: "info", ...about(round), version, ready: ready.length, selected, wanted });
     for (const client of clients) presence.tell(client, { type: "task", task: taskOf(round, client, plan.seed) });

@@ -17,9 +17,16 @@ const TABLES: readonly string[] = [
   // status: open, closed or given up. version: the one that clients begin with. wanted, selected, ready: numbers of clients. epsilon: after it.
   `CREATE TABLE IF NOT EXISTS rounds (round BIGINT PRIMARY KEY, version BIGINT NOT NULL, status TEXT NOT NULL, opened BIGINT NOT NULL,
     deadline BIGINT NOT NULL, ended BIGINT, wanted BIGINT NOT NULL, selected BIGINT NOT NULL, ready BIGINT NOT NULL)`,
-  // status: asked, answered or declined. frame: the update as it came, until its round is over; digest: its SHA-256.
+  // status: asked, answered or declined; with secure aggregation of the step that the round is at, and out. frame: the update as it came, until its round is over; digest: its SHA-256.
   `CREATE TABLE IF NOT EXISTS tasks (round BIGINT NOT NULL, client BIGINT NOT NULL, status TEXT NOT NULL, digest TEXT, bytes BIGINT, frame BYTES,
     PRIMARY KEY (round, client))`,
+  // Of rounds of secure aggregation: the step that they are at.
+  "CREATE TABLE IF NOT EXISTS secure_rounds (round BIGINT PRIMARY KEY, step TEXT NOT NULL)",
+  // What clients answered to each step, as it came, until the round is over; shares for others lie apart. digest: its SHA-256.
+  `CREATE TABLE IF NOT EXISTS secure_answers (round BIGINT NOT NULL, step TEXT NOT NULL, client BIGINT NOT NULL, digest TEXT NOT NULL, body BYTES,
+    PRIMARY KEY (round, step, client))`,
+  `CREATE TABLE IF NOT EXISTS secure_shares (round BIGINT NOT NULL, recipient BIGINT NOT NULL, client BIGINT NOT NULL, sealed TEXT NOT NULL,
+    PRIMARY KEY (round, recipient, client))`,
 ];
 
 export async function createTables(database: Database): Promise<void> {

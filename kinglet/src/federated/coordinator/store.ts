@@ -1,10 +1,11 @@
 import { randomBytes } from "node:crypto";
 import { KingletError } from "../../base/index.ts";
-import { type Enrolment, Refusal } from "../protocol/index.ts";
+import { type Enrolment, Refusal, SECURE_STEPS, type SecureStep } from "../protocol/index.ts";
 import { accept, decline, enrol, lockFederation, lockRound, type Submission } from "./client-requests.ts";
 import type { Database, Queries, Row, SqlValue } from "./database.ts";
 import { declineForExpelled } from "./members.ts";
 import { createTables } from "./schema.ts";
+import { beginSteps, endSteps, SecureStore } from "./secure-store.ts";
 
 /** A version of the model as clients get it. */
 export interface StoredModel {
@@ -14,6 +15,9 @@ export interface StoredModel {
   /** Parameters, float32 little-endian; for SCAFFOLD the common control variate behind them. */
   readonly body: Uint8Array;
 }
+
+/** A round's updates as they came, in the order of the clients' numbers. */
+export type Frames = AsyncIterable<{ readonly client: number; readonly frame: Uint8Array }>;
 
 /** What the coordinator remembers for its newest version, by name. */
 export type Memory = ReadonlyMap<string, Uint8Array>;
@@ -32,6 +36,8 @@ export interface StoredRound {
   readonly wanted: number;
   readonly selected: number;
   readonly ready: number;
+  /** The step that a round of secure aggregation is at, whose deadline it has; null without. */
+  readonly step: SecureStep | null;
 }
 
 /** How many clients of a round did what. */
@@ -45,6 +51,8 @@ export interface RoundCounts {
 
 export interface NewRound extends Pick<StoredRound, "version" | "opened" | "deadline" | "wanted" | "selected" | "ready"> {
   readonly clients: readonly number[];
+  /** Whether it is one of secure aggregation. */
+  readonly isSecure: boolean;
 }
 
 /** Something that a client asked for, and who waits for it. */
@@ -55,17 +63,20 @@ interface Waiting {
 }
 
 const toRound = (row: Row): StoredRound => row as unknown as StoredRound;
+const ROUNDS = "SELECT rounds.*, step FROM rounds LEFT JOIN secure_rounds ON secure_rounds.round = rounds.round";
 
 /** Versions whose parameters are kept: clients may still be reading the one before. */
 const KEPT_VERSIONS = 4;
 
 /** The state of a federation in a database. Each method is one transaction; what it has given back is durable. */
 export class Store {
+  readonly secure: SecureStore;
   private readonly database: Database;
   private waiting: Waiting[] = [];
 
   private constructor(database: Database) {
     this.database = database;
+    this.secure = new SecureStore(database, (work) => this.grouped(work));
   }
 
   static async open(database: Database): Promise<Store> {
@@ -111,7 +122,7 @@ export class Store {
     });
     if (then === agreed) return;
     const [before, now] = [JSON.parse(then), JSON.parse(agreed)] as Record<string, unknown>[];
-    const changed = Object.keys(now!).filter((key) => JSON.stringify(before![key]) !== JSON.stringify(now![key]));
+    const changed = Object.keys({ ...before, ...now }).filter((key) => JSON.stringify(before![key]) !== JSON.stringify(now![key]));
     throw new KingletError("misuse", `the federation in this store began with another ${changed.join(", ")}`, {
       hint: "Go on with what it began with, or name another store.",
     });
@@ -166,13 +177,13 @@ export class Store {
   }
 
   async openRound(): Promise<StoredRound | null> {
-    const row = await this.one("SELECT * FROM rounds WHERE status = 'open'");
+    const row = await this.one(`${ROUNDS} WHERE status = 'open'`);
     return row === undefined ? null : toRound(row);
   }
 
   /** The last rounds, newest first. */
   async rounds(most: number): Promise<StoredRound[]> {
-    return (await this.database.all("SELECT * FROM rounds ORDER BY round DESC LIMIT ?", [most])).map(toRound);
+    return (await this.database.all(`${ROUNDS} ORDER BY rounds.round DESC LIMIT ?`, [most])).map(toRound);
   }
 
   /** Rounds that gave a version, and the largest share of the ready clients that one of them asked. */
@@ -198,14 +209,14 @@ export class Store {
 
   /** What a client is asked for now. */
   async taskOf(client: number): Promise<StoredRound | null> {
-    const sql = `SELECT rounds.* FROM rounds JOIN tasks ON tasks.round = rounds.round
+    const sql = `${ROUNDS} JOIN tasks ON tasks.round = rounds.round
       WHERE rounds.status = 'open' AND tasks.client = ? AND tasks.status = 'asked'`;
     const row = await this.one(sql, [client]);
     return row === undefined ? null : toRound(row);
   }
 
   /** Opens the next round; null where one is open, or there is another version by now. */
-  async beginRound({ version, opened, deadline, wanted, selected, ready, clients }: NewRound): Promise<StoredRound | null> {
+  async beginRound({ version, opened, deadline, wanted, selected, ready, clients, isSecure }: NewRound): Promise<StoredRound | null> {
     return await this.database.transaction(async (queries) => {
       await lockFederation(queries);
       const [open] = await queries.all("SELECT round FROM rounds WHERE status = 'open'");
@@ -213,11 +224,13 @@ export class Store {
       if (open !== undefined || newest!["version"] !== version) return null;
       const [last] = await queries.all("SELECT COALESCE(MAX(round), 0) AS round FROM rounds");
       const round = (last!["round"] as number) + 1;
-      const stored: StoredRound = { round, version, status: "open", opened, deadline, ended: null, wanted, selected, ready };
+      const step = isSecure ? SECURE_STEPS[0] : null;
+      const stored: StoredRound = { round, version, status: "open", opened, deadline, ended: null, wanted, selected, ready, step };
       await queries.run(
         "INSERT INTO rounds (round, version, status, opened, deadline, ended, wanted, selected, ready) VALUES (?, ?, 'open', ?, ?, NULL, ?, ?, ?)",
         [round, version, opened, deadline, wanted, selected, ready],
       );
+      if (isSecure) await beginSteps(queries, round);
       for (const client of clients) await queries.run("INSERT INTO tasks (round, client, status) VALUES (?, ?, 'asked')", [round, client]);
       await declineForExpelled(queries, round);
       return stored;
@@ -249,9 +262,7 @@ export class Store {
   async closeRound(
     { round }: StoredRound,
     now: number,
-    work: (
-      frames: AsyncIterable<{ readonly client: number; readonly frame: Uint8Array }>,
-    ) => Promise<{ readonly model: StoredModel; readonly memory: Memory }>,
+    work: (frames: Frames) => Promise<{ readonly model: StoredModel; readonly memory: Memory }>,
   ): Promise<boolean> {
     return await this.database.transaction(async (queries) => {
       if ((await queries.run("UPDATE rounds SET status = 'closed', ended = ? WHERE round = ? AND status = 'open'", [now, round])) === 0) return false;
@@ -259,22 +270,32 @@ export class Store {
       await addModel(queries, model);
       for (const [name, data] of memory)
         await queries.run("INSERT INTO memory (name, data) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET data = excluded.data", [name, data]);
-      await queries.run("UPDATE tasks SET frame = NULL WHERE round = ?", [round]);
+      await forgetUpdates(queries, round);
       return true;
     });
   }
 
-  /** Ends a round without a new version. Gives false, and changes nothing, where it is over already or more than `answered` have answered it. */
-  async giveUp({ round }: StoredRound, now: number, answered: number): Promise<boolean> {
+  /**
+   * Ends a round without a new version. Gives false, and changes nothing, where it is over already, is at another step, or more than `answered` have
+   * answered it.
+   */
+  async giveUp({ round, step }: StoredRound, now: number, answered: number): Promise<boolean> {
     return await this.database.transaction(async (queries) => {
       await lockRound(queries, round);
       const sql = `UPDATE rounds SET status = 'given up', ended = ? WHERE round = ? AND status = 'open'
-        AND (SELECT COUNT(*) FROM tasks WHERE tasks.round = rounds.round AND tasks.status = 'answered') <= ?`;
-      if ((await queries.run(sql, [now, round, answered])) === 0) return false;
-      await queries.run("UPDATE tasks SET frame = NULL WHERE round = ?", [round]);
+        AND (SELECT COUNT(*) FROM tasks WHERE tasks.round = rounds.round AND tasks.status = 'answered') <= ?
+        AND NOT EXISTS (SELECT step FROM secure_rounds WHERE secure_rounds.round = rounds.round AND step <> ?)`;
+      if ((await queries.run(sql, [now, round, answered, step ?? ""])) === 0) return false;
+      await forgetUpdates(queries, round);
       return true;
     });
   }
+}
+
+/** Of a round that is over. */
+async function forgetUpdates(queries: Queries, round: number): Promise<void> {
+  await queries.run("UPDATE tasks SET frame = NULL WHERE round = ?", [round]);
+  await endSteps(queries, round);
 }
 
 async function addModel(queries: Queries, { version, manifest, body }: StoredModel): Promise<void> {
@@ -282,7 +303,7 @@ async function addModel(queries: Queries, { version, manifest, body }: StoredMod
   await queries.run("DELETE FROM models WHERE version <= ?", [version - KEPT_VERSIONS]);
 }
 
-async function* framesOf(queries: Queries, round: number): AsyncIterable<{ readonly client: number; readonly frame: Uint8Array }> {
+async function* framesOf(queries: Queries, round: number): Frames {
   const clients = await queries.all("SELECT client FROM tasks WHERE round = ? AND status = 'answered' ORDER BY client", [round]);
   for (const { client } of clients) {
     // Reading and adding an update takes milliseconds: others are served between two.

@@ -1,4 +1,5 @@
 import * as v from "valibot";
+import { MOST_CLIENTS } from "../secure/index.ts";
 import { finite, hex, Name, Time, whole } from "./check.ts";
 
 /** A project is known by the first 16 hexadecimal digits of its public key's SHA-256 (`projectOf`). */
@@ -78,6 +79,14 @@ const CompressionSchema = v.variant("kind", [
   v.strictObject({ kind: v.literal("topK"), share: v.pipe(positive, v.maxValue(1)) }),
 ]);
 
+/** `SecureRules`. */
+const Secure = v.strictObject({
+  threshold: v.pipe(finite, v.minValue(0.5), v.ltValue(1)),
+  minimum: v.pipe(whole(2), v.maxValue(MOST_CLIENTS)),
+  clip: positive,
+  mostSamples: whole(1),
+});
+
 /** What a client must know to take part, beside the network itself. */
 const Description = v.strictObject({
   project: ProjectId,
@@ -93,6 +102,8 @@ const Description = v.strictObject({
   compression: CompressionSchema,
   /** Whether clients keep control variates (SCAFFOLD). */
   control: v.boolean(),
+  /** Updates are added up so that the coordinator sees their sum alone. */
+  secure: v.exactOptional(Secure),
   /** The `.kinglet` file with the network. */
   network: v.strictObject({ sha256: hex(32), bytes: whole(1) }),
 });

@@ -2,6 +2,7 @@ import * as v from "valibot";
 import { hex, Time, whole } from "./check.ts";
 import { ProjectId, PublicKey, TokenId } from "./claims.ts";
 import { RefusalMessage } from "./refusal.ts";
+import { SECURE_STEPS, SecureStep } from "./secure-messages.ts";
 
 const SignedText = v.pipe(v.string(), v.minLength(1), v.maxLength(4096));
 
@@ -18,16 +19,22 @@ export const RenewAnswer = v.object({ credential: SignedText });
 /** GET /v1/project: a signed `description`, and the project's key for who is new and knows it from its token alone. */
 export const ProjectAnswer = v.object({ description: v.string(), key: PublicKey });
 
-/** What a client is asked for: an update of the model's `version`. */
+/** What a client is asked for: an update of the model's `version` or, with secure aggregation, a step towards it. */
 export const Task = v.object({
   round: whole(1),
   version: whole(0),
-  /** Later updates do not count. */
+  step: v.exactOptional(SecureStep),
+  /** Later answers do not count. */
   deadline: Time,
   /** `seed` of `LocalStart`, of this client. */
   seed: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
 });
 export type Task = v.InferOutput<typeof Task>;
+
+/** Tasks come in this order: rounds and, with secure aggregation, their steps. */
+export function placeOfTask({ round, step = SECURE_STEPS[0] }: Task): number {
+  return SECURE_STEPS.length * round + SECURE_STEPS.indexOf(step);
+}
 
 /** The federation has learned what it was to learn. */
 const Finished = v.object({ version: whole(0) });

@@ -6,6 +6,7 @@ import {
   type Claims,
   decodeUpdate,
   encodeUpdate,
+  maskedWords,
   mostUpdateBytes,
   newProjectKeys,
   openSigned,
@@ -74,7 +75,7 @@ function example(compression: Compression, control: boolean): { form: UpdateForm
   const sent = compress(DELTA, compression, [1]);
   const plain = new Uint8Array(DELTA.slice().buffer);
   const frame = { round: 3, version: 2, samples: 40, steps: 4, delta: sent.bytes, ...(control ? { control: plain } : {}) };
-  return { form: { length: DELTA.length, compression, control }, frame, bytes: encodeUpdate(frame, compression), delta: sent.update };
+  return { form: { length: DELTA.length, coding: compression, control }, frame, bytes: encodeUpdate(frame, compression), delta: sent.update };
 }
 
 test.each(FORMS)("an update travels whole: %o", (compression) => {
@@ -86,7 +87,7 @@ test.each(FORMS)("an update travels whole: %o", (compression) => {
     expect(updateNumbers(read, form)).toEqual(control ? { delta, control: DELTA } : { delta });
     expect(reasonOf(() => decodeUpdate(bytes, { ...form, control: !control }))).toBe(control ? "oversized" : "malformed");
     expect(reasonOf(() => decodeUpdate(new Uint8Array(bytes.length + 1), form))).toBe("oversized");
-    for (const other of FORMS) if (other !== compression) expect(reasonOf(() => decodeUpdate(bytes, { ...form, compression: other }))).not.toBeNull();
+    for (const other of FORMS) if (other !== compression) expect(reasonOf(() => decodeUpdate(bytes, { ...form, coding: other }))).not.toBeNull();
   }
 });
 
@@ -106,9 +107,24 @@ test("an update that was changed anywhere is refused, and so is anything else", 
   );
 });
 
+test("a masked update is any words of the right number, and tells nothing else", () => {
+  const form: UpdateForm = { length: 3, coding: { kind: "masked" }, control: false };
+  const words = Uint32Array.of(1, 2 ** 32 - 1, 0, 7);
+  const frame = { round: 3, version: 2, samples: 0, steps: 0, delta: new Uint8Array(words.slice().buffer) };
+  const encoded = (more: Partial<UpdateFrame> = {}): Uint8Array => encodeUpdate({ ...frame, ...more }, form.coding);
+  expect(encoded()).toHaveLength(mostUpdateBytes(form));
+  expect(maskedWords(decodeUpdate(encoded(), form))).toEqual(words);
+  expect(reasonOf(() => decodeUpdate(encoded({ samples: 1 }), form))).toBe("malformed");
+  expect(reasonOf(() => decodeUpdate(encoded({ steps: 1 }), form))).toBe("malformed");
+  expect(reasonOf(() => decodeUpdate(encoded({ delta: frame.delta.subarray(4) }), form))).toBe("malformed");
+  // Neither is taken for the other.
+  for (const coding of FORMS) expect(reasonOf(() => decodeUpdate(encoded(), { ...form, length: 1000, coding }))).toBe("malformed");
+  expect(reasonOf(() => decodeUpdate(encodeUpdate({ ...frame, samples: 1, steps: 1 }, { kind: "none" }), form))).toBe("malformed");
+});
+
 test("numbers that are none are refused", () => {
-  const form: UpdateForm = { length: 2, compression: { kind: "none" }, control: false };
+  const form: UpdateForm = { length: 2, coding: { kind: "none" }, control: false };
   const delta = new Uint8Array(Float32Array.of(1, Number.NaN).buffer);
-  const bytes = encodeUpdate({ round: 1, version: 0, samples: 1, steps: 1, delta }, form.compression);
+  const bytes = encodeUpdate({ round: 1, version: 0, samples: 1, steps: 1, delta }, form.coding);
   expect(reasonOf(() => updateNumbers(decodeUpdate(bytes, form), form))).toBe("malformed");
 });

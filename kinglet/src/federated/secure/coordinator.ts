@@ -4,6 +4,9 @@ import { pairPurpose } from "./client.ts";
 import { addMask, belongs, sharedKey } from "./crypto.ts";
 import { checkGroup, failClosed, type KeyAdvertisement, type MaskedInput, type Revelation, type SealedShares } from "./messages.ts";
 
+/** Lets others have a turn: unmasking takes milliseconds for each client. */
+const turn = (): Promise<void> => new Promise((done) => setTimeout(done));
+
 /**
  * The coordinator of one round of secure aggregation: it learns the sum of the masked numbers of those who stay, and nothing else. Each
  * step takes what came until its deadline; who is missing has dropped out.
@@ -11,16 +14,16 @@ import { checkGroup, failClosed, type KeyAdvertisement, type MaskedInput, type R
 export class SecureCoordinator {
   private readonly round: number;
   private readonly threshold: number;
-  private readonly length: number;
+  private readonly masked: Uint32Array;
   private group: readonly KeyAdvertisement[] = [];
   private sharers: ReadonlySet<number> = new Set();
-  private inputs: readonly MaskedInput[] = [];
+  private readonly stayed = new Set<number>();
 
   /** @param length of the vectors. */
   constructor(round: number, threshold: number, length: number) {
     this.round = round;
     this.threshold = threshold;
-    this.length = length;
+    this.masked = new Uint32Array(length);
   }
 
   private enough(count: number, did: string): void {
@@ -45,19 +48,30 @@ export class SecureCoordinator {
       sent.set(from, peers.add(to));
     }
     // Who shared with some only is out.
-    this.sharers = new Set([...sent].filter(([, peers]) => peers.size === known.size - 1).map(([from]) => from));
-    this.enough(this.sharers.size, "shared their secrets");
-    return new Map([...this.sharers].map((to) => [to, shares.filter((each) => each.to === to && this.sharers.has(each.from))]));
+    this.goOnWith([...sent].filter(([, peers]) => peers.size === known.size - 1).map(([from]) => from));
+    const routed = new Map<number, SealedShares[]>([...this.sharers].map((to) => [to, []]));
+    for (const each of shares) if (this.sharers.has(each.from)) routed.get(each.to)?.push(each);
+    return routed;
   }
 
-  /** Those who stay: their sum is what the round gives. */
-  collect(inputs: readonly MaskedInput[]): readonly number[] {
-    for (const { client, masked } of inputs)
-      if (!this.sharers.has(client) || masked.length !== this.length) failClosed(`the numbers of client ${client} do not belong to the round`);
-    if (new Set(inputs.map(({ client }) => client)).size !== inputs.length) failClosed("a client sent its numbers twice");
-    this.enough(inputs.length, "sent their numbers");
-    this.inputs = [...inputs].sort((a, b) => a.client - b.client);
-    return this.inputs.map(({ client }) => client);
+  /** These clients of the group have shared with all others. */
+  goOnWith(sharers: readonly number[]): void {
+    this.enough(sharers.length, "shared their secrets");
+    this.sharers = new Set(sharers);
+  }
+
+  /** Takes the numbers of a client that stays. */
+  add({ client, masked }: MaskedInput): void {
+    if (!this.sharers.has(client) || masked.length !== this.masked.length) failClosed(`the numbers of client ${client} do not belong to the round`);
+    if (this.stayed.has(client)) failClosed("a client sent its numbers twice");
+    this.stayed.add(client);
+    for (let i = 0; i < masked.length; i++) this.masked[i] = this.masked[i]! + masked[i]!;
+  }
+
+  /** Those who stay, once all numbers are there: their sum is what the round gives. */
+  survivors(): readonly number[] {
+    this.enough(this.stayed.size, "sent their numbers");
+    return [...this.stayed].sort((a, b) => a - b);
   }
 
   /**
@@ -65,13 +79,15 @@ export class SecureCoordinator {
    * @throws KingletError `check-failed` where too few revealed what they know, or what they revealed is not true.
    */
   async sum(revelations: readonly Revelation[]): Promise<Uint32Array> {
+    const survivors = this.survivors();
     if (new Set(revelations.map(({ client }) => client)).size !== revelations.length) failClosed("a client revealed twice");
     this.enough(revelations.length, "revealed what they know");
-    const survivors = new Set(this.inputs.map(({ client }) => client));
-    const sum = new Uint32Array(this.length);
-    for (const { masked } of this.inputs) for (let i = 0; i < sum.length; i++) sum[i] = sum[i]! + masked[i]!;
-    for (const client of survivors) addMask(sum, await this.secret(client, revelations, "seedShares"), -1);
-    for (const client of this.sharers) if (!survivors.has(client)) await this.unmaskPairs(sum, client, revelations);
+    const sum = this.masked.slice();
+    for (const client of survivors) {
+      addMask(sum, await this.secret(client, revelations, "seedShares"), -1);
+      await turn();
+    }
+    for (const client of this.sharers) if (!this.stayed.has(client)) await this.unmaskPairs(sum, client, revelations);
     return sum;
   }
 
@@ -90,9 +106,10 @@ export class SecureCoordinator {
     const key = await this.secret(client, revelations, "keyShares");
     const keys = new Map(this.group.map((each) => [each.client, each.maskKey]));
     if (!belongs(key, keys.get(client)!)) failClosed(`the key that the others shared for client ${client} is not its own`);
-    for (const { client: survivor } of this.inputs) {
+    for (const survivor of this.stayed) {
       const seed = sharedKey(key, keys.get(survivor)!, pairPurpose(this.round, survivor, client));
       addMask(sum, seed, client > survivor ? -1 : 1);
+      await turn();
     }
   }
 }

@@ -21,6 +21,16 @@ export function randomBytes(count: number): Uint8Array {
   return crypto.getRandomValues(new Uint8Array(count));
 }
 
+/** Whether secrets can be shared by a public key: some points give everybody the same. */
+export function isPublicKey(key: Uint8Array): boolean {
+  try {
+    x25519.getSharedSecret(newKeys().secretKey, key);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 /** A key that two parties share for one purpose. @throws KingletError `bad-input` for a public key that gives nothing away but zeros. */
 export function sharedKey(own: Uint8Array, other: Uint8Array, purpose: string): Uint8Array {
   let secret: Uint8Array;

@@ -1,5 +1,17 @@
 import { describe, expect, test } from "vitest";
-import { levelsFor, type MaskedInput, meanFromFixed, type Revelation, type SealedShares, SecureClient, SecureCoordinator, toFixed } from "./index.ts";
+import {
+  levelsFor,
+  type MaskedInput,
+  meanFromFixed,
+  type Revelation,
+  type SealedShares,
+  SecureClient,
+  SecureCoordinator,
+  thresholdOf,
+  toFixed,
+  weightedMeanOfSum,
+  weightedNumbers,
+} from "./index.ts";
 
 const LENGTH = 50;
 
@@ -34,7 +46,8 @@ async function round(count: number, threshold: number, { sharing = [], masking =
   const inputs = clients
     .filter(({ client }) => routed.has(client) && !masking.includes(client))
     .map((client) => client.mask(numbersOf(client.client), routed.get(client.client)!));
-  const survivors = coordinator.collect(inputs);
+  for (const input of inputs) coordinator.add(input);
+  const survivors = coordinator.survivors();
   const revelations: Revelation[] = survivors.filter((client) => !revealing.includes(client)).map((client) => clients[client]!.reveal(survivors));
   return { sum: await coordinator.sum(revelations), survivors, inputs };
 }
@@ -121,9 +134,12 @@ test("a coordinator takes nothing that does not belong to the round", async () =
   expect(() => coordinator.route([...shares, shares[0]!])).toThrow(/do not belong/);
   const routed = coordinator.route(shares);
   const inputs = clients.map((client) => client.mask(numbersOf(client.client), routed.get(client.client)!));
-  expect(() => coordinator.collect([...inputs, inputs[0]!])).toThrow(/twice/);
-  expect(() => coordinator.collect([{ client: 0, masked: new Uint32Array(3) }, inputs[1]!])).toThrow(/do not belong/);
-  const survivors = coordinator.collect(inputs.slice(1));
+  expect(() => coordinator.add({ client: 0, masked: new Uint32Array(3) })).toThrow(/do not belong/);
+  expect(() => coordinator.add({ client: 9, masked: inputs[0]!.masked })).toThrow(/do not belong/);
+  expect(() => coordinator.survivors()).toThrow(/0 clients sent/);
+  for (const input of inputs.slice(1)) coordinator.add(input);
+  expect(() => coordinator.add(inputs[1]!)).toThrow(/twice/);
+  const survivors = coordinator.survivors();
   const honest = survivors.map((client) => clients[client]!.reveal(survivors));
   const forged = honest.map((each) => ({
     ...each,
@@ -147,4 +163,25 @@ test("floats add up as fixed-point numbers to within half a step each", () => {
   expect(levelsFor(1)).toBe(2 ** 22);
   expect(levelsFor(2 ** 20) * 2 ** 20).toBeLessThan(2 ** 32);
   expect(() => toFixed(Float32Array.of(Number.NaN), fixed)).toThrow(/not finite/);
+});
+
+test("weights are shares of the most samples, and a sum that the clients' numbers cannot have is refused", () => {
+  const rules = { clip: 1, mostSamples: 40 };
+  const updates = [10, 40, 500].map((samples, k) => ({ delta: Float32Array.of(0.5, -0.25 * k), samples }));
+  const sum = new Uint32Array(3);
+  for (const update of updates) weightedNumbers(update, rules, 4).forEach((x, i) => (sum[i] = sum[i]! + x));
+  // Who has more than 40 counts as one with 40.
+  expect(sum[2]).toBe(90);
+  const mean = weightedMeanOfSum(sum, rules, { survivors: 3, count: 4 });
+  expect(mean[0]).toBeCloseTo(0.5, 5);
+  expect(mean[1]).toBeCloseTo((-0.25 * 40 - 0.5 * 40) / 90, 5);
+  for (const wrong of [Uint32Array.of(sum[0]!, sum[1]!, 121), Uint32Array.of(sum[0]!, sum[1]!, 2), Uint32Array.of(3 * levelsFor(4) + 1, 0, 90)])
+    expect(() => weightedMeanOfSum(wrong, rules, { survivors: 3, count: 4 })).toThrow(/none that the clients' numbers can have/);
+  expect(() => weightedNumbers(updates[0]!, { clip: 1, mostSamples: 2 ** 30 }, 4)).toThrow(/cannot count/);
+});
+
+test("a threshold is above a share of the group, and never below the least that are added up", () => {
+  expect([2, 5, 6].map((count) => thresholdOf({ threshold: 0.5, minimum: 2 }, count))).toEqual([2, 3, 4]);
+  expect([3, 9].map((count) => thresholdOf({ threshold: 2 / 3, minimum: 3 }, count))).toEqual([3, 7]);
+  expect(thresholdOf({ threshold: 0.5, minimum: 8 }, 5)).toBe(8);
 });
