@@ -1,6 +1,6 @@
-// `npm run bench:coordinator [-- --json] [crashes|sockets|secure]`: a coordinator that is killed ten times in fifty rounds, and one that holds 2,000
-// sockets and finishes rounds of 200 clients with a network of 199,210 parameters, and one that adds 20 updates of it up unseen. No data is
-// needed: updates are invented.
+// `npm run bench:coordinator [-- --json] [crashes|sockets|processes|secure]`: a coordinator that is killed ten times in fifty rounds; one that holds
+// 2,000 sockets and finishes rounds of 200 clients with a network of 199,210 parameters; the same as three processes over PostgreSQL and Redis, beside
+// one; and one that adds 20 updates of it up unseen. No data is needed: updates are invented.
 import { randomBytes } from "node:crypto";
 import { once } from "node:events";
 import { mkdtemp, rm } from "node:fs/promises";
@@ -18,11 +18,12 @@ import {
   TestClient,
 } from "../kinglet/src/federated/coordinator/coordinator-testing.ts";
 import { runWithCrashes } from "../kinglet/src/federated/coordinator/crash-testing.ts";
-import { freePort, startProcess } from "../kinglet/src/federated/coordinator/process-testing.ts";
+import { freePort, type ProcessArguments, startProcess } from "../kinglet/src/federated/coordinator/process-testing.ts";
+import { newPostgres, newRedis } from "../kinglet/src/federated/coordinator/servers-testing.ts";
 import { memoryMiB, secure } from "./federated/secure.ts";
 import { compress, encodeUpdate, type ServerMessage, type Task } from "../kinglet/src/federated/index.ts";
 
-const [CLIENTS, PER_ROUND, ROUNDS] = [2000, 200, 10];
+const [CLIENTS, PER_ROUND, ROUNDS, COMPARED_ROUNDS] = [2000, 200, 10, 4];
 const AT_ONCE = 50;
 const COMPRESSION = largePlan().compression;
 
@@ -37,7 +38,7 @@ interface SocketReport {
   /** From the first ready client to the last version. */
   readonly secondsPerRound: number;
   readonly updateBytes: number;
-  /** Of the coordinator's process. */
+  /** Of the coordinator's processes, the largest. */
   readonly residentMiB: number;
   readonly peakMiB: number;
 }
@@ -98,20 +99,27 @@ class SocketClient {
   }
 }
 
-async function sockets(folder: string): Promise<SocketReport> {
-  const rules = { ...ALL_AT_ONCE, rounds: ROUNDS, share: PER_ROUND / CLIENTS, minimum: PER_ROUND, ready: CLIENTS, seconds: 600 };
-  const port = await freePort();
-  const child = await startProcess({ store: join(folder, "sockets.db"), port, keys: KEYS, rules, large: true });
-  const url = `http://127.0.0.1:${port}`;
+type Place = Pick<ProcessArguments, "store" | "queue"> & { readonly processes: number; readonly rounds: number };
+
+async function sockets({ store, queue, processes, rounds: goal }: Place): Promise<SocketReport> {
+  const rules = { ...ALL_AT_ONCE, rounds: goal, share: PER_ROUND / CLIENTS, minimum: PER_ROUND, ready: CLIENTS, seconds: 600 };
+  const ports: number[] = [];
+  for (let i = 0; i < processes; i++) ports.push(await freePort());
+  const place = { store, ...(queue === undefined ? {} : { queue }), keys: KEYS, rules, large: true };
+  const children = await Promise.all(ports.map((port) => startProcess({ ...place, port })));
+  const urls = ports.map((port) => `http://127.0.0.1:${port}`);
   try {
     const token = enrolmentToken(KEYS);
-    const enrol = async (): Promise<TestClient> => {
+    const enrol = async (i: number): Promise<TestClient> => {
       // The same nonce: whoever is not answered and asks again enrols once.
       const nonce = randomBytes(16).toString("hex");
-      return await patiently(() => TestClient.enrol(url, token, nonce));
+      return await patiently(() => TestClient.enrol(urls[i % processes]!, token, nonce));
     };
     const begun = performance.now();
-    const enrolled = await forMany(Array.from({ length: CLIENTS }), enrol);
+    const enrolled = await forMany(
+      Array.from({ length: CLIENTS }, (_, i) => i),
+      enrol,
+    );
     const enrolSeconds = (performance.now() - begun) / 1000;
     const length = (await enrolled[0]!.parameters(0)).length;
     const delta = compress(
@@ -130,8 +138,10 @@ async function sockets(folder: string): Promise<SocketReport> {
     for (const client of clients) client.ready();
     await Promise.all(clients.map(({ finished }) => finished));
     const seconds = (performance.now() - start) / 1000;
-    const [residentMiB, peakMiB] = [await memoryMiB(child.pid!, "VmRSS"), await memoryMiB(child.pid!, "VmHWM")];
-    const { version, rounds } = await statusOf(url, KEYS);
+    const largest = async (field: "VmRSS" | "VmHWM"): Promise<number> =>
+      Math.max(...(await Promise.all(children.map(({ pid }) => memoryMiB(pid!, field)))));
+    const [residentMiB, peakMiB] = [await largest("VmRSS"), await largest("VmHWM")];
+    const { version, rounds } = await statusOf(urls[0]!, KEYS);
     const updates = rounds.reduce((sum, { answered }) => sum + answered, 0);
     const broken = clients.filter((client) => client.broken).length;
     const updateBytes = rounds[0]!.bytes / rounds[0]!.answered;
@@ -149,15 +159,28 @@ async function sockets(folder: string): Promise<SocketReport> {
       peakMiB,
     };
   } finally {
-    child.kill("SIGKILL");
-    await once(child, "exit");
+    for (const child of children) {
+      child.kill("SIGKILL");
+      await once(child, "exit");
+    }
   }
+}
+
+/** Three processes, and before them one with a file. */
+async function processes(folder: string): Promise<Readonly<Record<string, number>>> {
+  const one = await sockets({ store: join(folder, "one.db"), processes: 1, rounds: COMPARED_ROUNDS });
+  tell(`one process: ${one.secondsPerRound.toFixed(1)} s per round`);
+  const [postgres, redis] = await Promise.all([newPostgres(), newRedis()]);
+  const three = await sockets({ store: postgres.url, queue: redis.url, processes: 3, rounds: COMPARED_ROUNDS });
+  await Promise.all([postgres.end(), redis.end()]);
+  return { ...three, secondsPerRoundOfOne: one.secondsPerRound, peakMiBOfOne: one.peakMiB, lostOfOne: one.lost };
 }
 
 const ROWS = {
   crashes: (folder: string) =>
     runWithCrashes({ store: join(folder, "crashes.db"), processes: 1, clients: 20, rounds: 50, kills: 10, deaths: 0.05, seed: 1 }),
-  sockets,
+  sockets: (folder: string) => sockets({ store: join(folder, "sockets.db"), processes: 1, rounds: ROUNDS }),
+  processes,
   secure,
 } as const;
 

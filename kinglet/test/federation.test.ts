@@ -196,6 +196,7 @@ test("three pages, two Node clients and a Cortex-M4 train one model, bit for bit
   await withPages(executablePath, async (browser, site) => {
     expect(await inPage(browser, site, "keptHere")).toEqual([[3], null, null]);
     const plain = await federated(PLAN, MEMBERS, browser, site);
+    expect(await inPage(browser, site, "keptHere")).toEqual([[3], null, null]);
     expect(plain.memberOf.size).toBe(MEMBERS.length);
     expect(plain.parameters).toEqual(await expectedParameters(plain.memberOf));
     // A page, a Node client and the microcontroller, whose gateway masks for it.

@@ -1,3 +1,5 @@
+import { mapInto } from "./dtype.ts";
+
 /** IEEE 754 half-precision bits to a number. */
 export function float16ToNumber(bits: number): number {
   const sign = bits & 0x8000 ? -1 : 1;
@@ -10,12 +12,12 @@ export function float16ToNumber(bits: number): number {
 
 /** Decodes an array of half-precision bits to single precision (exact). */
 export function decodeFloat16(bits: Uint16Array): Float32Array {
-  return Float32Array.from(bits, float16ToNumber);
+  return mapInto(new Float32Array(bits.length), bits, float16ToNumber);
 }
 
 /** Decodes bfloat16, the upper halves of single-precision numbers (exact). */
 export function decodeBfloat16(bits: Uint16Array): Float32Array {
-  return new Float32Array(Uint32Array.from(bits, (half) => half << 16).buffer);
+  return new Float32Array(mapInto(new Uint32Array(bits.length), bits, (half) => half << 16).buffer);
 }
 
 const FLOAT = new Float32Array(1);
@@ -41,7 +43,7 @@ export function numberToFloat16(x: number): number {
 
 /** Half-precision bits of single-precision numbers, each rounded to the nearest. */
 export function encodeFloat16(data: Float32Array): Uint16Array {
-  return Uint16Array.from(data, numberToFloat16);
+  return mapInto(new Uint16Array(data.length), data, numberToFloat16);
 }
 
 /** Half-precision bits that widen to exactly these numbers, signs of zeros and payloads of NaNs included; null where there are none. */

@@ -164,6 +164,22 @@ export function compilerFor(core: Core): ToolId {
   return core.toolchain === "arm" ? "arm-none-eabi-gcc" : "riscv64-unknown-elf-gcc";
 }
 
+/** Objects of the runtime with the compiler's words, by all that goes into them: it is the same in all firmware of a core, and compiled once. */
+const runtimeObjects = new Map<string, Promise<{ readonly bytes: Uint8Array; readonly words: string }>>();
+
+/** Puts a unit of the runtime to `object`: as `compile` makes it there, or as it was made before. Gives the compiler's words. */
+async function runtimeObject(key: string, object: string, compile: () => Promise<string>): Promise<string> {
+  const known = runtimeObjects.get(key);
+  if (known !== undefined) {
+    await writeFile(object, (await known).bytes);
+    return (await known).words;
+  }
+  const made = compile().then(async (words) => ({ words, bytes: await readFile(object) }));
+  runtimeObjects.set(key, made);
+  made.catch(() => runtimeObjects.delete(key));
+  return (await made).words;
+}
+
 export async function buildIn(folder: string, core: Core, request: FirmwareRequest): Promise<Firmware> {
   const [gcc] = requireTools([compilerFor(core)]);
   const runtime = runtimeSources(core, request.heapless ?? true);
@@ -172,21 +188,25 @@ export async function buildIn(folder: string, core: Core, request: FirmwareReque
   await writeSources(folder, { ...sources, "kinglet.ld": linkerScript(core, stackBytes) });
   const flags = compileFlags(core, request);
   const units = Object.keys(sources).filter((name) => /\.(c|S)$/.test(name));
-  let warnings = "";
-  const run = async (args: string[], what: string): Promise<void> => {
+  const run = async (args: readonly string[], what: string): Promise<string> => {
     const result = await runProcess({ command: gcc, args, cwd: folder, timeoutMs: COMPILE_TIMEOUT_MS });
     checkBuild(result, core, what);
-    warnings += result.stderr;
+    return result.stderr;
   };
-  await pooled(units, (name) =>
-    run([...flags, ...(name in runtime ? [] : (request.flags ?? [])), "-c", name, "-o", objectName(name)], `compiling ${name}`),
-  );
+  const compile = (name: string, more: readonly string[] = []): Promise<string> =>
+    run([...flags, ...more, "-c", name, "-o", objectName(name)], `compiling ${name}`);
+  const words: string[] = [];
+  await pooled(units, async (name) => {
+    const key = JSON.stringify([gcc, flags, name, sources[name], sources["kinglet_board.h"]]);
+    const object = join(folder, objectName(name));
+    words.push(await (name in runtime ? runtimeObject(key, object, () => compile(name)) : compile(name, request.flags)));
+  });
   const linkFlags = ["-nostartfiles", "-T", "kinglet.ld", "-Wl,--gc-sections", "-Wl,--no-warn-rwx-segments", "-Wl,-Map=firmware.map"];
-  await run([...flags, ...(request.flags ?? []), ...linkFlags, ...units.map(objectName), "-lm", "-o", "firmware.elf"], "linking");
+  words.push(await run([...flags, ...(request.flags ?? []), ...linkFlags, ...units.map(objectName), "-lm", "-o", "firmware.elf"], "linking"));
   const elf = await readFile(join(folder, "firmware.elf"));
   const objects: Record<string, SectionSizes> = {};
   for (const unit of units) objects[objectName(unit)] = sectionSizes(await readFile(join(folder, objectName(unit))));
-  return { core, elf, map: await readFile(join(folder, "firmware.map"), "utf8"), sizes: sectionSizes(elf), objects, warnings };
+  return { core, elf, map: await readFile(join(folder, "firmware.map"), "utf8"), sizes: sectionSizes(elf), objects, warnings: words.join("") };
 }
 
 /**

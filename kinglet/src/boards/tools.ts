@@ -4,7 +4,16 @@ import { delimiter, join } from "node:path";
 import { KingletError } from "../base/index.ts";
 
 /** The programs outside npm that Kinglet can make use of. */
-export type ToolId = "cc" | "clang" | "arm-none-eabi-gcc" | "riscv64-unknown-elf-gcc" | "qemu-system-arm" | "qemu-system-riscv32" | "chromium";
+export type ToolId =
+  | "cc"
+  | "clang"
+  | "arm-none-eabi-gcc"
+  | "riscv64-unknown-elf-gcc"
+  | "qemu-system-arm"
+  | "qemu-system-riscv32"
+  | "chromium"
+  | "postgres"
+  | "redis-server";
 
 /** How to install a tool on the three families of systems. */
 export interface ToolInstall {
@@ -80,6 +89,17 @@ const TOOLS: { readonly [Id in ToolId]: Tool } = {
     ],
     adds: "runs the browser tests and measures WebAssembly in a real browser",
     install: { debian: "apt install chromium", macos: "brew install --cask chromium", windows: "winget install Google.Chrome" },
+  },
+  postgres: {
+    // Debian keeps it beside the path, by version.
+    names: ["postgres", ...[18, 17, 16, 15, 14, 13].map((version) => `/usr/lib/postgresql/${version}/bin/postgres`)],
+    adds: "keeps the state of a federation for a coordinator of several processes",
+    install: { debian: "apt install postgresql", macos: "brew install postgresql", windows: "winget install PostgreSQL.PostgreSQL.17" },
+  },
+  "redis-server": {
+    names: ["redis-server"],
+    adds: "carries what the processes of a coordinator say to each other",
+    install: { debian: "apt install redis-server", macos: "brew install redis", windows: "use WSL and apt install redis-server" },
   },
 };
 

@@ -110,23 +110,6 @@ test("a project is served, watched, paused, exported, and goes on where it was",
   await expect(serve("--strategy", "fedadam")).rejects.toThrow(/began with another strategy/);
 });
 
-test("a token is revoked, and a client expelled", async () => {
-  const federation = await serve("--store", join(folder, "members.db"));
-  const made = JSON.parse((await kinglet("federate", "token", "--json")).out) as { token: string; id: string };
-  const client = await TestClient.enrol(federation.url, made.token);
-  expect((await kinglet("federate", "revoke", federation.url, made.token)).out).toMatch(
-    new RegExp(`^Token ${made.id} enrols nobody any more. 1 client came with it`),
-  );
-  await expect(TestClient.enrol(federation.url, made.token)).rejects.toMatchObject({ reason: "revoked" });
-  expect((await kinglet("federate", "revoke", federation.url, "all")).err).toMatch(/the token's id is not as it must be/);
-  expect((await kinglet("federate", "expel", federation.url, "1")).out).toMatch(new RegExp(`^Client 1 is expelled.*federate revoke .* ${made.id}`));
-  await expect(client.task(0)).rejects.toMatchObject({ reason: "expelled" });
-  expect((await kinglet("federate", "expel", federation.url, "7")).err).toMatch(/no client 7 has enrolled here/);
-  const listed = JSON.parse((await kinglet("federate", "clients", federation.url, "--json")).out);
-  expect(listed.clients).toMatchObject([{ client: 1, token: made.id, answered: 0 }]);
-  await federation.stop();
-});
-
 test("two processes serve one project, wherever its clients come", async (context) => {
   needServers(context);
   const [postgres, redis] = await Promise.all([newPostgres(), newRedis()]);
@@ -160,6 +143,23 @@ test("secure aggregation as typed is what the project signs", async () => {
   await federation.stop();
   await expect(serve(...words, "--compress", "8bit")).rejects.toThrow(/masked numbers cannot be compressed/);
   await expect(serve("--threshold", "0.6")).rejects.toThrow(/--threshold needs --secure/);
+});
+
+test("a token is revoked, and a client expelled", async () => {
+  const federation = await serve("--store", join(folder, "members.db"));
+  const made = JSON.parse((await kinglet("federate", "token", "--json")).out) as { token: string; id: string };
+  const client = await TestClient.enrol(federation.url, made.token);
+  expect((await kinglet("federate", "revoke", federation.url, made.token)).out).toMatch(
+    new RegExp(`^Token ${made.id} enrols nobody any more. 1 client came with it`),
+  );
+  await expect(TestClient.enrol(federation.url, made.token)).rejects.toMatchObject({ reason: "revoked" });
+  expect((await kinglet("federate", "revoke", federation.url, "all")).err).toMatch(/the token's id is not as it must be/);
+  expect((await kinglet("federate", "expel", federation.url, "1")).out).toMatch(new RegExp(`^Client 1 is expelled.*federate revoke .* ${made.id}`));
+  await expect(client.task(0)).rejects.toMatchObject({ reason: "expelled" });
+  expect((await kinglet("federate", "expel", federation.url, "7")).err).toMatch(/no client 7 has enrolled here/);
+  const listed = JSON.parse((await kinglet("federate", "clients", federation.url, "--json")).out);
+  expect(listed.clients).toMatchObject([{ client: 1, token: made.id, answered: 0 }]);
+  await federation.stop();
 });
 
 test("wrong words and addresses are told", async () => {

@@ -1,4 +1,4 @@
-import { KingletError, type Shape, shapeText } from "../base/index.ts";
+import { KingletError, type Shape, shapeText, mapInto } from "../base/index.ts";
 import { newArray, type SampleArray, type SampleDType } from "./readers/index.ts";
 import { toColour } from "./pictures.ts";
 import type { Kept } from "./scratch.ts";
@@ -107,7 +107,7 @@ export function samplesOf(kept: Kept, layout: Layout): number {
 function converted(data: SampleArray, kept: Kept, layout: Layout): SampleArray {
   if (isConverted(kept)) return scaledAcceleration(data, kept.acceleration!, kept.shape[1]!, kept.factor!);
   if (kept.dtype === layout.dtype && !layout.rescale) return data;
-  return layout.rescale ? Float32Array.from(data, (value) => value / kept.fullScale) : Float32Array.from(data);
+  return layout.rescale ? mapInto(new Float32Array(data.length), data, (value) => value / kept.fullScale) : new Float32Array(data);
 }
 
 /** The samples of one recording with the step at which each begins. */

@@ -1,4 +1,4 @@
-import { KingletError } from "../base/index.ts";
+import { KingletError, mapInto } from "../base/index.ts";
 import type { Dataset } from "./dataset.ts";
 import { RangeMeter } from "./ranges.ts";
 
@@ -21,8 +21,10 @@ const PIECE = 256;
 export async function measureNormalization(dataset: Dataset, positions: Int32Array, by: "channel" | "all" = "channel"): Promise<Normalization> {
   const { shape, fullScale } = dataset.info;
   const meter = new RangeMeter(by === "channel" ? shape.at(-1)! : 1);
-  for (let at = 0; at < positions.length; at += PIECE)
-    meter.add(Float32Array.from(await dataset.read(positions.subarray(at, at + PIECE)), (value) => value / fullScale));
+  for (let at = 0; at < positions.length; at += PIECE) {
+    const piece = await dataset.read(positions.subarray(at, at + PIECE));
+    meter.add(mapInto(new Float32Array(piece.length), piece, (value) => value / fullScale));
+  }
   const ranges = positions.length === 0 ? [] : meter.ranges();
   if (ranges.length === 0) throw new KingletError("misuse", "a normalization is measured on one sample at least");
   // A channel that never changes has nothing to divide by.

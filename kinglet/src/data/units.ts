@@ -1,4 +1,4 @@
-import { KingletError } from "../base/index.ts";
+import { KingletError, mapInto } from "../base/index.ts";
 import type { SampleArray } from "./readers/index.ts";
 import type { Kept } from "./scratch.ts";
 
@@ -93,5 +93,5 @@ export function unitFactors(kept: readonly Kept[], wanted: AccelerationUnit, fil
 /** A recording's values with its acceleration multiplied by a factor. */
 export function scaledAcceleration(data: SampleArray, { channels }: Acceleration, width: number, factor: number): Float32Array {
   const axes = new Set(channels);
-  return Float32Array.from(data, (value, i) => (axes.has(i % width) ? value * factor : value));
+  return mapInto(new Float32Array(data.length), data, (value, i) => (axes.has(i % width) ? value * factor : value));
 }

@@ -47,7 +47,7 @@ export interface Listener {
 }
 
 async function pictures(dataset: Dataset, positions: Int32Array): Promise<Float32Array[]> {
-  const all = Float32Array.from(await dataset.read(positions));
+  const all = new Float32Array(await dataset.read(positions));
   const size = all.length / positions.length;
   return Array.from(positions, (_, i) => all.slice(i * size, (i + 1) * size));
 }

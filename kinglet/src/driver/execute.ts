@@ -69,7 +69,8 @@ export function targetForCore(core: CoreId): TargetId {
   return mve ? "c-mve" : dsp ? "c-dsp" : toolchain === "riscv" ? "c-riscv" : "c";
 }
 
-function targetOf(via: Via): TargetId {
+/** The target whose program runs there. */
+export function targetOf(via: Via): TargetId {
   return via === "plain" || via === "js" || via === "wasm" || via === "wasm-dots" || via === "wasm-scalar"
     ? via
     : via === "c"
@@ -231,19 +232,10 @@ async function runCore(core: CoreId, compiled: Compiled, samples: readonly Sampl
 }
 
 /**
- * Compiles a graph for `via` and runs the samples, each from the initial state.
- * @throws KingletError `missing-tool` where a compiler or emulator is absent; `bad-input` for inputs of the wrong size.
+ * Runs samples, each from the initial state, through what was compiled for `targetOf(via)`.
+ * @throws what `execute` throws
  */
-export async function execute(graph: Graph, via: Via, samples: readonly Sample[], options: ExecuteOptions = {}): Promise<Execution> {
-  const compiled = compileGraph(graph, {
-    target: targetOf(via),
-    ...(options.optimize === undefined ? {} : { optimize: options.optimize }),
-    ...(options.values === true ? { pinned: true } : {}),
-    ...(options.fuse === undefined ? {} : { fuse: options.fuse }),
-    ...(options.streamInput === undefined ? {} : { streamInput: options.streamInput }),
-    ...(options.trade === undefined ? {} : { trade: options.trade }),
-    ...(options.ram === undefined ? {} : { ram: options.ram }),
-  });
+export async function executeCompiled(compiled: Compiled, via: Via, samples: readonly Sample[], options: ExecuteOptions = {}): Promise<Execution> {
   for (const sample of samples) checkSample(compiled, sample);
   switch (via) {
     case "plain":
@@ -258,4 +250,21 @@ export async function execute(graph: Graph, via: Via, samples: readonly Sample[]
     default:
       return await runCore(via, compiled, samples, options);
   }
+}
+
+/**
+ * Compiles a graph for `via` and runs the samples, each from the initial state.
+ * @throws KingletError `missing-tool` where a compiler or emulator is absent; `bad-input` for inputs of the wrong size.
+ */
+export async function execute(graph: Graph, via: Via, samples: readonly Sample[], options: ExecuteOptions = {}): Promise<Execution> {
+  const compiled = compileGraph(graph, {
+    target: targetOf(via),
+    ...(options.optimize === undefined ? {} : { optimize: options.optimize }),
+    ...(options.values === true ? { pinned: true } : {}),
+    ...(options.fuse === undefined ? {} : { fuse: options.fuse }),
+    ...(options.streamInput === undefined ? {} : { streamInput: options.streamInput }),
+    ...(options.trade === undefined ? {} : { trade: options.trade }),
+    ...(options.ram === undefined ? {} : { ram: options.ram }),
+  });
+  return await executeCompiled(compiled, via, samples, options);
 }

@@ -1,4 +1,4 @@
-import { bytesOf } from "../base/index.ts";
+import { bytesOf, mapInto } from "../base/index.ts";
 import { type Expr, vectorLoad } from "./expr.ts";
 import { FunctionBuilder } from "./kernel.ts";
 import type { Func, Program, ProgramConstant } from "./program.ts";
@@ -29,7 +29,7 @@ export function storedConstant({ type, data }: ProgramConstant): StoredConstant 
   }
   if (high - low > 255) return plain;
   const offset = low >= -128 && high <= 127 ? 0 : low + 128;
-  return { at: data.length, bytes: bytesOf(Int8Array.from(data as Int16Array, (value) => value - offset)), offset };
+  return { at: data.length, bytes: bytesOf(mapInto(new Int8Array(data.length), data as Int16Array, (value) => value - offset)), offset };
 }
 
 /** Bytes that the tables take in the module. */

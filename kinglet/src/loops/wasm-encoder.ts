@@ -82,38 +82,58 @@ export function floatBytes(value: number): Uint8Array {
   return bytes;
 }
 
-function concat(parts: readonly Bytes[]): Uint8Array {
-  const out = new Uint8Array(parts.reduce((total, part) => total + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    out.set(part, at);
-    at += part.length;
+/** Bytes in pieces. Sections hold lists hold segments: they are copied once, into the module, however large a network's tables are. */
+class Pieces {
+  readonly parts: readonly (Bytes | Pieces)[];
+  readonly length: number;
+
+  constructor(parts: readonly (Bytes | Pieces)[]) {
+    this.parts = parts;
+    this.length = parts.reduce((total, part) => total + part.length, 0);
   }
-  return out;
+
+  private copy(to: Uint8Array, from: number): void {
+    let at = from;
+    for (const part of this.parts) {
+      if (part instanceof Pieces) part.copy(to, at);
+      else to.set(part, at);
+      at += part.length;
+    }
+  }
+
+  joined(): Uint8Array {
+    const out = new Uint8Array(this.length);
+    this.copy(out, 0);
+    return out;
+  }
 }
 
-function sized(bytes: Bytes): Uint8Array {
+function concat(parts: readonly (Bytes | Pieces)[]): Pieces {
+  return new Pieces(parts);
+}
+
+function sized(bytes: Bytes | Pieces): Pieces {
   return concat([unsigned(bytes.length), bytes]);
 }
 
-function text(value: string): Uint8Array {
+function text(value: string): Pieces {
   return sized(new TextEncoder().encode(value));
 }
 
-function list(items: readonly Bytes[]): Uint8Array {
+function list(items: readonly (Bytes | Pieces)[]): Pieces {
   return concat([unsigned(items.length), ...items]);
 }
 
-function section(id: number, content: Bytes): Uint8Array {
+function section(id: number, content: Bytes | Pieces): Pieces {
   return concat([[id], sized(content)]);
 }
 
-function signature(f: WasmFunction): Uint8Array {
+function signature(f: WasmFunction): Pieces {
   return concat([[0x60], list(f.params.map((t) => [t])), list(f.results.map((t) => [t]))]);
 }
 
 /** Runs of equal types, as the format wants them. */
-function localRuns(types: readonly WasmType[]): Uint8Array {
+function localRuns(types: readonly WasmType[]): Pieces {
   const runs: { type: WasmType; count: number }[] = [];
   for (const type of types) {
     const last = runs[runs.length - 1];
@@ -123,13 +143,13 @@ function localRuns(types: readonly WasmType[]): Uint8Array {
   return list(runs.map((run) => [...unsigned(run.count), run.type]));
 }
 
-function exportsOf(module: WasmModule): Uint8Array {
+function exportsOf(module: WasmModule): Pieces {
   const memory = concat([text("memory"), [2, 0]]);
   const functions = module.functions.flatMap((f, i) => (f.exported ? [concat([text(f.name), [0], unsigned(i)])] : []));
   return list([memory, ...functions]);
 }
 
-function nameSection(module: WasmModule): Uint8Array {
+function nameSection(module: WasmModule): Pieces {
   const names = list(module.functions.map((f, i) => concat([unsigned(i), text(f.name)])));
   return section(0, concat([text("name"), [1], sized(names)]));
 }
@@ -139,7 +159,7 @@ function signatures(module: WasmModule): { types: Uint8Array[]; uses: number[] }
   const known = new Map<string, number>();
   const types: Uint8Array[] = [];
   const uses = module.functions.map((f) => {
-    const bytes = signature(f);
+    const bytes = signature(f).joined();
     const key = bytes.join();
     if (!known.has(key)) known.set(key, types.push(bytes) - 1);
     return known.get(key)!;
@@ -147,7 +167,7 @@ function signatures(module: WasmModule): { types: Uint8Array[]; uses: number[] }
   return { types, uses };
 }
 
-function memorySection(pages: number): Uint8Array {
+function memorySection(pages: number): Pieces {
   return section(5, concat([[1, 1], unsigned(pages), unsigned(pages)]));
 }
 
@@ -169,5 +189,5 @@ export function encodeModule(module: WasmModule): Uint8Array {
     ...(segments.length > 0 ? [section(11, list(segments))] : []),
     ...module.custom.map((c) => section(0, concat([text(c.name), c.bytes]))),
     ...(module.names ? [nameSection(module)] : []),
-  ]);
+  ]).joined();
 }

@@ -67,7 +67,7 @@ function folded(pair: Pair, nextId: number): { node: Node; constants: Value[] } 
   const old = weights.data as Float32Array;
   const span = old.length / factors.length;
   const channelOf = CHANNEL_AXIS[layer.op] === "first" ? (i: number): number => Math.floor(i / span) : (i: number): number => i % factors.length;
-  const data = Float32Array.from(old, (w, i) => w * factors[channelOf(i)]!);
+  const data = old.map((w, i) => w * factors[channelOf(i)]!);
   const biases = Float32Array.from(factors, (_, c) => shifted(Number(bias?.data?.[c] ?? 0), c));
   const foldedWeights: Value = { ...weights, id: nextId, data };
   const foldedBias: Value = { id: nextId + 1, name: bias?.name ?? `${layer.name}_bias`, dtype: "float32", shape: [factors.length], data: biases };

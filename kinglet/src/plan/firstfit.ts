@@ -1,5 +1,5 @@
 import { Xorshift32 } from "../base/index.ts";
-import { alignUp, extent, type Layout } from "./layout.ts";
+import { alignUp, type Layout } from "./layout.ts";
 
 /** The lowest address for `block` among those already placed (addresses < 0 are not placed). */
 function lowestAddress(layout: Layout, block: number, addresses: Float64Array, starts: Float64Array, ends: Float64Array): number {
@@ -24,14 +24,46 @@ function lowestAddress(layout: Layout, block: number, addresses: Float64Array, s
   return at;
 }
 
-/** Places the blocks in the given order, each as low as it goes. */
-function firstFit(layout: Layout, order: readonly number[], addresses: Float64Array): void {
-  // Blocks that may share a start but not overlap otherwise conflict twice.
-  const most = layout.conflicts.reduce((count, list) => Math.max(count, list.length), 0);
-  const starts = new Float64Array(most);
-  const ends = new Float64Array(most);
-  addresses.fill(-1);
-  for (const block of order) addresses[block] = lowestAddress(layout, block, addresses, starts, ends);
+/** Places blocks in an order, each as low as it goes. */
+class FirstFit {
+  /** Those not yet placed lie below 0. */
+  readonly addresses: Float64Array;
+  /** Where the highest of the placed blocks ends. */
+  top = 0;
+  private readonly layout: Layout;
+  private readonly starts: Float64Array;
+  private readonly ends: Float64Array;
+
+  constructor(layout: Layout) {
+    this.layout = layout;
+    this.addresses = new Float64Array(layout.sizes.length);
+    // Blocks that may share a start but not overlap otherwise conflict twice.
+    const most = layout.conflicts.reduce((count, list) => Math.max(count, list.length), 0);
+    this.starts = new Float64Array(most);
+    this.ends = new Float64Array(most);
+  }
+
+  private put(block: number, address: number): void {
+    this.addresses[block] = address;
+    this.top = Math.max(this.top, address + this.layout.sizes[block]!);
+  }
+
+  /** Begins anew, with the first `count` blocks of the order where they lie in `known`. */
+  begin(order: readonly number[], count: number, known: Float64Array): void {
+    this.addresses.fill(-1);
+    this.top = 0;
+    for (let k = 0; k < count; k++) this.put(order[k]!, known[order[k]!]!);
+  }
+
+  /** Places the blocks from a position of the order on, until one ends above `limit`. Gives the position behind the last one placed. */
+  place(order: readonly number[], from: number, limit: number): number {
+    let k = from;
+    while (k < order.length && this.top <= limit) {
+      const block = order[k++]!;
+      this.put(block, lowestAddress(this.layout, block, this.addresses, this.starts, this.ends));
+    }
+    return k;
+  }
 }
 
 /** Orders worth trying first: big blocks first, long-lived first, by time, and big with time as the tie. */
@@ -73,13 +105,17 @@ function culprit(layout: Layout, addresses: Float64Array, top: number, random: X
   return near[random.int(0, near.length - 1)]!.other;
 }
 
-function moved(order: readonly number[], block: number, random: Xorshift32): number[] {
-  const rest = order.filter((b) => b !== block);
-  rest.splice(random.int(0, Math.max(0, order.indexOf(block))), 0, block);
-  if (random.int(0, 3) > 0) return rest;
+/** The order with a block moved to the front of some others, and perhaps two blocks exchanged; `same` at its start are as they were. */
+function moved(order: readonly number[], block: number, random: Xorshift32): { order: number[]; same: number } {
+  const rest = order.slice();
+  const from = order.indexOf(block);
+  rest.splice(from, 1);
+  const to = random.int(0, from);
+  rest.splice(to, 0, block);
+  if (random.int(0, 3) > 0) return { order: rest, same: to };
   const [i, j] = [random.int(0, rest.length - 1), random.int(0, rest.length - 1)];
   [rest[i], rest[j]] = [rest[j]!, rest[i]!];
-  return rest;
+  return { order: rest, same: Math.min(to, i, j) };
 }
 
 export interface Search {
@@ -89,22 +125,27 @@ export interface Search {
 
 /** Tries the seed orders, then walks from the best by moving blocks; stops at `bound`. Deterministic. */
 export function searchOrders(layout: Layout, seeds: readonly number[][], bound: number, tries: number): Search {
-  const addresses = new Float64Array(layout.sizes.length);
-  let best: Search & { order: readonly number[] } = { addresses, top: Infinity, order: [] };
-  const attempt = (order: readonly number[]): number => {
-    firstFit(layout, order, addresses);
-    const top = extent(layout, addresses);
-    if (top < best.top) best = { addresses: addresses.slice(), top, order };
-    return top;
-  };
-  for (const order of seeds) attempt(order);
+  const fit = new FirstFit(layout);
+  type Tried = Search & { readonly order: readonly number[] };
+  const found = (order: readonly number[]): Tried => ({ addresses: fit.addresses.slice(), top: fit.top, order });
+  let best: Tried = { addresses: fit.addresses, top: Infinity, order: [] };
+  for (const order of seeds) {
+    fit.begin(order, 0, fit.addresses);
+    fit.place(order, 0, Infinity);
+    if (fit.top < best.top) best = found(order);
+  }
   const random = new Xorshift32(0x4b1d);
-  let current: Search & { order: readonly number[] } = best;
+  let current = best;
   for (let k = 0; k < tries && best.top > bound; k++) {
-    const order = moved(current.order, culprit(layout, current.addresses, current.top, random), random);
-    const top = attempt(order);
-    // A slightly worse order is kept now and then, so that the walk leaves flat valleys.
-    if (top <= current.top || random.int(0, 99) === 0) current = { addresses: addresses.slice(), top, order };
+    const { order, same } = moved(current.order, culprit(layout, current.addresses, current.top, random), random);
+    fit.begin(order, same, current.addresses);
+    const placed = fit.place(order, same, current.top);
+    // A slightly worse order is kept now and then, so that the walk leaves flat valleys; most are not worth placing to their end.
+    if (fit.top <= current.top || random.int(0, 99) === 0) {
+      fit.place(order, placed, Infinity);
+      current = found(order);
+      if (current.top < best.top) best = current;
+    }
     if (k % 500 === 499) current = best;
   }
   return best;

@@ -16,13 +16,6 @@ export function alignUp(value: number, alignment: number): number {
   return Math.ceil(value / alignment) * alignment;
 }
 
-/** Bytes from the start of the arena to the end of the last block. */
-export function extent(layout: Layout, addresses: ArrayLike<number>): number {
-  let end = 0;
-  for (let i = 0; i < layout.sizes.length; i++) end = Math.max(end, addresses[i]! + layout.sizes[i]!);
-  return end;
-}
-
 /** Whether no block lies where another forbids it. */
 export function isLegal(layout: Layout, addresses: ArrayLike<number>): boolean {
   return layout.conflicts.every(

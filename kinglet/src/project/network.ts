@@ -1,4 +1,4 @@
-import { bytesOf, elementCount, fromBytes, KingletError } from "../base/index.ts";
+import { bytesOf, elementCount, fromBytes, KingletError, mapInto } from "../base/index.ts";
 import type { Dataset, DatasetInfo, Normalization } from "../data/index.ts";
 import { execute } from "../driver/index.ts";
 import { type Graph, GraphBuilder, joinGraphs, type Value } from "../graph/index.ts";
@@ -86,7 +86,7 @@ export async function readSamples(dataset: Dataset, positions: Int32Array): Prom
   const { shape, fullScale } = dataset.info;
   const size = elementCount(shape);
   const all = await dataset.read(positions);
-  return Array.from(positions, (_, i) => Float32Array.from(all.subarray(i * size, (i + 1) * size), (x) => x / fullScale));
+  return Array.from(positions, (_, i) => mapInto(new Float32Array(size), all.subarray(i * size, (i + 1) * size), (x) => x / fullScale));
 }
 
 /** Mean and deviation of features, by channel: the last dimension. Samples of the training part alone may tell. */

@@ -41,7 +41,7 @@ export function mixedUp(batch: TrainingBatch, alpha: number, random: Xorshift32)
   );
   const mix = (data: Float32Array): Float32Array => {
     const size = data.length / batch.labels.length;
-    return Float32Array.from(data, (x, at) => {
+    return data.map((x, at) => {
       const i = Math.floor(at / size);
       return i < batch.count ? own * x + (1 - own) * data[partners[i]! * size + (at % size)]! : x;
     });

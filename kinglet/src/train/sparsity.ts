@@ -1,4 +1,4 @@
-import { KingletError } from "../base/index.ts";
+import { KingletError, mapInto } from "../base/index.ts";
 import type { Graph } from "../graph/index.ts";
 import { inputOf } from "../ops/index.ts";
 import type { TrainingSession } from "./session.ts";
@@ -36,7 +36,7 @@ export function smallestMasks(weights: readonly Float32Array[], count: number): 
   let equal = count - sizes.reduce((below, size) => below + (size < limit ? 1 : 0), 0);
   at = 0;
   return weights.map((data) =>
-    Uint8Array.from(data, () => {
+    mapInto(new Uint8Array(data.length), data, () => {
       const size = sizes[at++]!;
       return size < limit || (size === limit && equal-- > 0) ? 0 : 1;
     }),
@@ -106,7 +106,7 @@ export class Sparsifier {
     this.first = Math.floor(begin * steps);
     this.last = Math.floor(end * steps);
     // A session that was restored goes on with what it had set to 0.
-    if (session.steps > this.first) this.apply(this.current().map((data) => Uint8Array.from(data, (w) => (w === 0 ? 0 : 1))));
+    if (session.steps > this.first) this.apply(this.current().map((data) => mapInto(new Uint8Array(data.length), data, (w) => (w === 0 ? 0 : 1))));
   }
 
   private current(): Float32Array[] {

@@ -1,4 +1,4 @@
-import { elementCount, type TypedArray, Xorshift32 } from "../base/index.ts";
+import { elementCount, type TypedArray, Xorshift32, mapInto } from "../base/index.ts";
 import { type Attributes, type Graph, GraphBuilder, type Quantization, type Value, type ValueType } from "../graph/index.ts";
 import {
   type ConvSpec,
@@ -94,7 +94,12 @@ export class DeployedLayers implements Layers {
     const quantization = { scales, zeroPoints: scales.map(() => 0), axis };
     const span = stored.length / scales.length;
     const channelOf = (i: number): number => (axis === 0 ? Math.floor(i / span) : i % scales.length);
-    return this.constant(name, this.type(shape, quantization), () => Float32Array.from(stored, (w, i) => w * scales[channelOf(i)]!), stored);
+    return this.constant(
+      name,
+      this.type(shape, quantization),
+      () => mapInto(new Float32Array(stored.length), stored, (w, i) => w * scales[channelOf(i)]!),
+      stored,
+    );
   }
 
   private constant(name: string, type: ValueType, real: () => Float32Array, stored: TypedArray): Value {

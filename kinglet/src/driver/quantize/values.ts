@@ -1,4 +1,4 @@
-import { bytesOf, fromBytes } from "../../base/index.ts";
+import { bytesOf, fromBytes, mapInto } from "../../base/index.ts";
 import type { Graph, Value } from "../../graph/index.ts";
 import { storedNumbers } from "../../ops/index.ts";
 import { createJsRunner } from "../../targets/js/index.ts";
@@ -14,7 +14,7 @@ export function realNumbers(value: Value, bytes: Uint8Array): Float32Array {
   const data = fromBytes(value.dtype, bytes);
   if (value.dtype === "float32") return data as Float32Array;
   const [scale, zero] = [value.quantization?.scales[0] ?? 1, value.quantization?.zeroPoints[0] ?? 0];
-  return Float32Array.from(data as Int8Array, (stored) => scale * (Number(stored) - zero));
+  return mapInto(new Float32Array(data.length), data as Int8Array, (stored) => scale * (Number(stored) - zero));
 }
 
 /** A network that keeps all its values readable after each run. */

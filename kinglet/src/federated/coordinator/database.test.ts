@@ -105,7 +105,7 @@ describe.each(["SQLite", "PostgreSQL"] as const)("%s", (kind) => {
     expect(counted).toEqual([1, 3]);
     expect(await members.revoke(token.id, 11)).toBe(3);
     expect(await reasonOf(store.enrol(token, "n4", 12))).toBe("revoked");
-    const next = await store.beginRound({ isSecure: false, version: 1, opened: 12, deadline: 99, wanted: 2, selected: 2, ready: 2, clients: [2, 3] });
+    const next = await store.beginRound({ version: 1, opened: 12, deadline: 99, wanted: 2, selected: 2, ready: 2, isSecure: false, clients: [2, 3] });
     expect(await store.counts(next!.round)).toMatchObject({ asked: 1, declined: 1 });
     await two.close();
   });

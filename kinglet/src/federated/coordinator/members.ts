@@ -1,7 +1,6 @@
 import { type ClientReport, type ClientsAnswer, type Credential, Refusal } from "../protocol/index.ts";
 import { isRevoked, lockFederation, lockRound, revocation } from "./client-requests.ts";
 import type { Database, Queries } from "./database.ts";
-import { leaveOut } from "./secure-store.ts";
 
 /** Clients of one answer. */
 const MOST_LISTED = 1000;
@@ -14,14 +13,6 @@ export function expulsion(client: number): Refusal {
 /** Nobody waits for clients that were shut out while a round began. A part of that transaction. */
 export async function declineForExpelled(queries: Queries, round: number): Promise<void> {
   await queries.run("UPDATE tasks SET status = 'declined' WHERE round = ? AND client IN (SELECT client FROM expelled)", [round]);
-}
-
-/** A client's part in an open round is over. */
-async function declineFor(queries: Queries, round: number, client: number): Promise<void> {
-  await lockRound(queries, round);
-  const sql = `UPDATE tasks SET status = 'declined', digest = NULL, frame = NULL WHERE round = ? AND client = ? AND status <> 'declined'
-    AND round IN (SELECT round FROM rounds WHERE status = 'open')`;
-  if ((await queries.run(sql, [round, client])) === 1) await leaveOut(queries, round, client);
 }
 
 /** Rows are `ClientReport`s. */
@@ -66,16 +57,26 @@ export class Members {
 
   /**
    * Shuts a client out. In the open round it counts as one that declined, even if its update was accepted already: who is shut out is
-   * rarely trusted. Versions that were made before stay as they are. @throws Refusal `not-found`.
+   * rarely trusted. What it has masked is left out as long as updates are taken; later the sum has it. Versions that were made before stay as they
+   * are. @throws Refusal `not-found`.
    */
   async expel(client: number, now: number): Promise<ClientReport> {
     const report = await this.database.transaction(async (queries) => {
       await lockFederation(queries);
       const [open] = await queries.all("SELECT round FROM rounds WHERE status = 'open'");
+      if (open !== undefined) await lockRound(queries, open["round"] as number);
       const [known] = await queries.all("SELECT client FROM clients WHERE client = ?", [client]);
       if (known === undefined) return undefined;
       await queries.run("INSERT INTO expelled (client, at) VALUES (?, ?) ON CONFLICT (client) DO NOTHING", [client, now]);
-      if (open !== undefined) await declineFor(queries, open["round"] as number, client);
+      await queries.run(
+        `UPDATE tasks SET status = 'declined', digest = NULL, frame = NULL WHERE client = ? AND status <> 'declined'
+          AND round IN (SELECT round FROM rounds WHERE status = 'open')`,
+        [client],
+      );
+      await queries.run(
+        "DELETE FROM secure_answers WHERE client = ? AND step = 'update' AND round IN (SELECT round FROM secure_rounds WHERE step = 'update')",
+        [client],
+      );
       return (await reports(queries, client, 1))[0];
     });
     if (report === undefined) throw new Refusal("not-found", `no client ${client} has enrolled here`);

@@ -17,6 +17,8 @@ const MOST_RETRY_MS = 1000;
 /** How long a stop waits for a Redis that does not answer. */
 const PATIENCE_MS = 3000;
 const LOOK = "look";
+/** BullMQ's own notes of what became of looks. */
+const KEPT_EVENTS = 100;
 
 /** What one process has of Redis. */
 interface Connections {
@@ -48,7 +50,8 @@ async function connect(url: string, federation: string): Promise<Connections> {
   }
   const common = { connection: { url, ...again, maxRetriesPerRequest: null }, prefix: "kinglet" };
   const name = `rounds-${federation}`;
-  const queue = new Queue(name, { ...common, defaultJobOptions: { removeOnComplete: true, removeOnFail: true } });
+  const defaultJobOptions = { removeOnComplete: true, removeOnFail: true };
+  const queue = new Queue(name, { ...common, defaultJobOptions, streams: { events: { maxLen: KEPT_EVENTS } } });
   // A look that lost its lock is another process's by now; whatever it was, it is looked again.
   queue.on("error", () => {});
   const makeWorker = (look: () => Promise<void>): Worker => {

@@ -121,12 +121,6 @@ export async function endSteps(queries: Queries, round: number): Promise<void> {
   await queries.run("DELETE FROM secure_shares WHERE round = ?", [round]);
 }
 
-/** The update of a client that was shut out is not added up, unless the survivors are named already: then the sum is known with it alone. */
-export async function leaveOut(queries: Queries, round: number, client: number): Promise<void> {
-  const before = "EXISTS (SELECT round FROM secure_rounds WHERE round = ? AND step = 'update')";
-  await queries.run(`DELETE FROM secure_answers WHERE round = ? AND client = ? AND step = 'update' AND ${before}`, [round, client, round]);
-}
-
 /** What the store knows of rounds of secure aggregation. */
 export class SecureStore {
   private readonly database: Database;

@@ -1,33 +1,19 @@
 import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync } from "node:fs";
 import { chown, mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import type { TestContext } from "vitest";
+import { findTool, requireTool } from "../../boards/index.ts";
+import { needTools } from "../../boards/tool-gate.ts";
 import { freePort } from "./process-testing.ts";
 
-/** Debian keeps the server's programs beside the path, by version. */
-function postgresFolder(): string | undefined {
-  const root = "/usr/lib/postgresql";
-  const versions = existsSync(root) ? readdirSync(root).sort((a, b) => Number(b) - Number(a)) : [];
-  return versions.map((version) => join(root, version, "bin")).find((folder) => existsSync(join(folder, "initdb")));
-}
+const SERVERS = ["postgres", "redis-server"] as const;
 
-const hasRedis = (): boolean => spawnSync("redis-server", ["--version"]).status === 0;
+export const hasServers = (): boolean => SERVERS.every((id) => findTool(id) !== null);
 
-const missingServers = (): string[] => [...(postgresFolder() === undefined ? ["postgresql"] : []), ...(hasRedis() ? [] : ["redis-server"])];
-
-export const hasServers = (): boolean => missingServers().length === 0;
-
-/** Skips a test where PostgreSQL or Redis is not installed; in CI (`CI` is set) that is a failure. */
-export function needServers(context: TestContext): void {
-  const missing = missingServers();
-  if (missing.length === 0) return;
-  const reason = `needs ${missing.join(" and ")}, which this machine does not have`;
-  if (process.env["CI"]) throw new Error(`${reason}; in CI nothing may be missing`);
-  context.skip(reason);
-}
+/** Skips a test where PostgreSQL or Redis is not installed, as `needTools` does. */
+export const needServers = (context: TestContext): void => needTools(context, ...SERVERS);
 
 /** A server in a process of its own, which a test may stop and start again. */
 export interface TestServer {
@@ -84,7 +70,8 @@ async function begun({ folder, url, launch, isReady, signal }: Launch): Promise<
 
 /** A new PostgreSQL. */
 export async function newPostgres(): Promise<TestServer> {
-  const bin = postgresFolder()!;
+  const postgres = requireTool("postgres");
+  const bin = dirname(postgres);
   const user = postgresUser();
   const folder = await mkdtemp(join(tmpdir(), "kinglet-postgres-"));
   if (user.uid !== undefined) await chown(folder, user.uid, user.gid!);
@@ -99,7 +86,7 @@ export async function newPostgres(): Promise<TestServer> {
   return await begun({
     folder,
     url: `postgres://kinglet@127.0.0.1:${port}/postgres`,
-    launch: () => spawn(join(bin, "postgres"), args, { ...user, cwd: folder, stdio: "ignore" }),
+    launch: () => spawn(postgres, args, { ...user, cwd: folder, stdio: "ignore" }),
     isReady: () => spawnSync(join(bin, "pg_isready"), ["-h", "127.0.0.1", "-p", String(port)]).status === 0,
     // "Immediate" shutdown: what was committed is recovered from the log, as after a crash. Its children would outlive a SIGKILL.
     signal: "SIGQUIT",
@@ -108,15 +95,16 @@ export async function newPostgres(): Promise<TestServer> {
 
 /** A new Redis that keeps nothing on the disk. */
 export async function newRedis(): Promise<TestServer> {
+  const redis = requireTool("redis-server");
   const folder = await mkdtemp(join(tmpdir(), "kinglet-redis-"));
   const port = await freePort();
   const args = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", folder];
   return await begun({
     folder,
     url: `redis://127.0.0.1:${port}`,
-    launch: () => spawn("redis-server", args, { stdio: "ignore" }),
+    launch: () => spawn(redis, args, { stdio: "ignore" }),
     isReady: () =>
-      spawnSync("redis-cli", ["-p", String(port), "ping"])
+      spawnSync(join(dirname(redis), "redis-cli"), ["-p", String(port), "ping"])
         .stdout?.toString()
         .trim() === "PONG",
     signal: "SIGKILL",

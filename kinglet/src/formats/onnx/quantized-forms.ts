@@ -1,4 +1,4 @@
-import { elementCount, sameShape } from "../../base/index.ts";
+import { elementCount, sameShape, mapInto } from "../../base/index.ts";
 import type { Attributes, Quantization, Value } from "../../graph/index.ts";
 import { quantizeMultiplier } from "../../ops/index.ts";
 import type { Maker } from "./importer.ts";
@@ -58,7 +58,7 @@ export function twinOf(site: Site, x: Value, q: Quantization): Value | null {
       : site.importer.builder.constant(
           `${x.name}_q`,
           { dtype: "int8", shape, quantization },
-          Int8Array.from(data as Uint8Array, (byte) => byte - 128),
+          mapInto(new Int8Array(data.length), data as Uint8Array, (byte) => byte - 128),
         );
   site.importer.markSigned(twin, scaled);
   return twin;

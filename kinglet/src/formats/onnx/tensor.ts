@@ -9,6 +9,7 @@ import {
   KingletError,
   type TypedArray,
   viewOf,
+  mapInto,
 } from "../../base/index.ts";
 import { ELEMENTS, elementName, type ElementType, type FloatFormat } from "./elements.ts";
 import type { SparseTensorProto, TensorProto } from "./proto.ts";
@@ -98,7 +99,7 @@ function fromRaw(raw: Uint8Array, element: ElementType, count: number, place: st
   if (element.name === "float16") return decodeFloat16(fromBytes("uint16", raw) as Uint16Array);
   if (element.name === "bfloat16") return decodeBfloat16(fromBytes("uint16", raw) as Uint16Array);
   if (element.float !== undefined) return narrow(element, raw);
-  if (element.name === "bool") return Uint8Array.from(raw, (byte) => (byte === 0 ? 0 : 1));
+  if (element.name === "bool") return mapInto(new Uint8Array(raw.length), raw, (byte) => (byte === 0 ? 0 : 1));
   return elementsOf(element.dtype, raw, count);
 }
 
@@ -127,7 +128,8 @@ function fromFields(tensor: TensorProto, element: ElementType, count: number, pl
   };
   if (element.bits < 8) return narrow(element, unpack(decoded(new Uint8Array(stored)), element.bits, count));
   if (element.name === "float16") return decodeFloat16(decoded(new Uint16Array(count)));
-  if (element.float !== undefined) return Float32Array.from(decoded(new Uint16Array(count)), (code) => decodeFloat(code, element.float!));
+  if (element.float !== undefined)
+    return mapInto(new Float32Array(count), decoded(new Uint16Array(count)), (code) => decodeFloat(code, element.float!));
   return decoded(allocate(element.dtype, count));
 }
 

@@ -1,4 +1,4 @@
-import { type DType, decodeFloat16, dtypeBytes, elementCount, fromBytes, type TypedArray } from "../../base/index.ts";
+import { type DType, decodeFloat16, dtypeBytes, elementCount, fromBytes, type TypedArray, mapInto } from "../../base/index.ts";
 import type { Quantization, ValueType } from "../../graph/index.ts";
 import type { FlatFile, Table } from "./flatfile.ts";
 import { QUANTIZATION, type StoredType, TENSOR, TENSOR_TYPES } from "./schema.ts";
@@ -100,7 +100,7 @@ function unpackInt4(bytes: Uint8Array, length: number): Int8Array {
 
 function unpack(stored: StoredType, dtype: DType, bytes: Uint8Array, length: number): TypedArray {
   if (stored === "int4") return unpackInt4(bytes, length);
-  if (stored === "bool") return Uint8Array.from(bytes, (byte) => (byte === 0 ? 0 : 1));
+  if (stored === "bool") return mapInto(new Uint8Array(bytes.length), bytes, (byte) => (byte === 0 ? 0 : 1));
   return fromBytes(dtype, bytes);
 }
 

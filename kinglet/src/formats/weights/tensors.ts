@@ -29,7 +29,7 @@ export function decodeFloats(dtype: string, bytes: Uint8Array): Float32Array | n
     case "float32":
       return fromBytes("float32", bytes) as Float32Array;
     case "float64":
-      return Float32Array.from(fromBytes("float64", bytes) as Float64Array);
+      return new Float32Array(fromBytes("float64", bytes) as Float64Array);
     case "float16":
       return decodeFloat16(fromBytes("uint16", bytes) as Uint16Array);
     case "bfloat16":

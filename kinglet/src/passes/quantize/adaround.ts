@@ -1,4 +1,4 @@
-import { Xorshift32 } from "../../base/index.ts";
+import { Xorshift32, mapInto } from "../../base/index.ts";
 
 /** One output channel's rounding problem, in units of its weight scale. */
 export interface RoundingProblem {
@@ -122,7 +122,7 @@ export function adaRound(problem: RoundingProblem, options: AdaRoundOptions = {}
     }
     choice.step(gradients);
   }
-  const chosen = Int8Array.from(floors, (floor, k) => floor + (rectified(choice.values[k]!) >= 0.5 ? 1 : 0));
-  const nearest = Int8Array.from(weights, (w) => clip(Math.sign(w) * Math.round(Math.abs(w)), -limit, limit));
+  const chosen = mapInto(new Int8Array(floors.length), floors, (floor, k) => floor + (rectified(choice.values[k]!) >= 0.5 ? 1 : 0));
+  const nearest = mapInto(new Int8Array(weights.length), weights, (w) => clip(Math.sign(w) * Math.round(Math.abs(w)), -limit, limit));
   return roundingError(problem, chosen) < roundingError(problem, nearest) ? chosen : nearest;
 }

@@ -83,7 +83,7 @@ export class Edits {
   of(value: Value): Float64Array {
     const known = this.contents.get(value.id);
     if (known !== undefined) return known;
-    const made = Float64Array.from(value.data as Float32Array);
+    const made = new Float64Array(value.data as Float32Array);
     this.contents.set(value.id, made);
     return made;
   }
@@ -91,7 +91,7 @@ export class Edits {
   /** The graph with the new contents, and nodes changed by `change`. */
   apply(graph: Graph, change: (node: Node) => Node = (node) => node): Graph {
     const changed = new Map(
-      graph.values.map((value) => [value, this.contents.has(value.id) ? { ...value, data: Float32Array.from(this.contents.get(value.id)!) } : value]),
+      graph.values.map((value) => [value, this.contents.has(value.id) ? { ...value, data: new Float32Array(this.contents.get(value.id)!) } : value]),
     );
     const nodes = graph.nodes.map((node) => ({ ...change(node), inputs: node.inputs.map((value) => (value === null ? null : changed.get(value)!)) }));
     return { ...graph, values: [...changed.values()], nodes };

@@ -159,7 +159,7 @@ function emitLayer(layer: TileLayer, each: (body: (place: Place) => void) => voi
 
 function weightTable(k: KernelBuilder, packed: Weights, tile: Tile): TileWeights {
   const bytes = packed instanceof Int16Array && tile.pixels === 1 && packed.every((w) => w >= -128 && w <= 127);
-  if (bytes) return { buffer: k.constant("weights", "i8", Int8Array.from(packed)), bytes };
+  if (bytes) return { buffer: k.constant("weights", "i8", new Int8Array(packed)), bytes };
   return { buffer: k.constant("weights", weightType(packed), packed), bytes };
 }
 

@@ -1,4 +1,4 @@
-import type { TypedArray } from "../../base/index.ts";
+import { mapInto, type TypedArray } from "../../base/index.ts";
 import type { Node, Value } from "../../graph/index.ts";
 import { type Buffer, constant, type Expr, i32, type KernelBuilder, type Layout, vector, vectorLoad } from "../../loops/index.ts";
 import { type Activation, attributesOf, floatBounds, inputOf, type MultiplierRule, outputOf, rangeOfDType, resultBounds } from "../../ops/index.ts";
@@ -72,7 +72,8 @@ export interface WeightForm {
 
 function centredWeights(w: Value): Int16Array {
   const zero = w.quantization?.zeroPoints[0] ?? 0;
-  return Int16Array.from(w.data as Int8Array, (value) => value - zero);
+  const data = w.data as Int8Array;
+  return mapInto(new Int16Array(data.length), data, (value) => value - zero);
 }
 
 /** All sums that a channel can reach with any input. */
@@ -230,7 +231,7 @@ function dotMath(node: Node, weights: Int16Array, form: WeightForm, requantizati
   });
   return {
     group: 4,
-    weights: Int8Array.from(weights),
+    weights: new Int8Array(weights),
     sum: "i32x4",
     lanes: "i8x16",
     multiplyAdd: (sum, a, b) => vector("i32x4.add_dot_u8_s8", [a, b, sum]),
