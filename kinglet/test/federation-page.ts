@@ -4,7 +4,7 @@ import { type FederationMember, membersSamples } from "./federation-data.ts";
 
 /** A page takes part with its own samples. */
 export async function joinHere(url: string, token: string, member: FederationMember): Promise<Participation> {
-  return await join(url, { token, data: membersSamples(member), memoryLimit: 2 ** 20, store: pageStore(`member ${member.index}`) });
+  return await join(url, { token, data: membersSamples(member), memoryLimit: 2 ** 20, store: pageStore(token) });
 }
 
 /** What a page's store gives back of what a store before it has saved. */

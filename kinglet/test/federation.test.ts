@@ -194,6 +194,7 @@ test("three pages, two Node clients and a Cortex-M4 train one model, bit for bit
   const executablePath = needBrowser(context);
   needTools(context, ...coreTools(coreById("cortex-m4")));
   await withPages(executablePath, async (browser, site) => {
+    expect(await inPage(browser, site, "keptHere")).toEqual([[3], null, null]);
     const plain = await federated(PLAN, MEMBERS, browser, site);
     expect(await inPage(browser, site, "keptHere")).toEqual([[3], null, null]);
     expect(plain.memberOf.size).toBe(MEMBERS.length);

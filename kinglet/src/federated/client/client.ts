@@ -152,7 +152,7 @@ class ClientRounds {
     const { api, membership, description } = client;
     this.begun = client;
     this.run = run;
-    if (description.secure !== undefined) this.secure = new SecureParticipation(api, membership.identity, description.secure, run.patiently);
+    if (description.secure !== undefined) this.secure = new SecureParticipation(api, membership, description.secure, run.patiently);
     const openSocket = run.options.transport === "poll" ? undefined : run.platform.openSocket;
     this.connection = new Connection(api, membership, openSocket, (round) => {
       if (this.current?.round === round) this.current.stop.abort();

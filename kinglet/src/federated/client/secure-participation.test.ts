@@ -38,7 +38,7 @@ async function round(lie: (shown: Shown) => void = () => {}) {
     shares: async () => shown.shares,
     survivors: async () => ({ round: ROUND, survivors: shown.survivors }),
   };
-  const participation = new SecureParticipation(api, IDENTITY, RULES, (work) => work());
+  const participation = new SecureParticipation(api, { identity: IDENTITY }, RULES, (work) => work());
   await participation.begin(task("keys"), { delta: new Float32Array(LENGTH), samples: 5, steps: 1 });
   return { participation, said };
 }

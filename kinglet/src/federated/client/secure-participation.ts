@@ -10,8 +10,9 @@ import {
   type Task,
 } from "../protocol/index.ts";
 import { SecureClient, type SecureRules, thresholdOf, weightedNumbers } from "../secure/index.ts";
-import type { CoordinatorApi, Identity } from "./api.ts";
+import type { CoordinatorApi } from "./api.ts";
 import type { Learned } from "./learner.ts";
+import type { Member } from "./transport.ts";
 
 /** What a client knows of a round that goes on; it lies nowhere else, and whoever loses it has dropped out. */
 interface Going {
@@ -32,21 +33,21 @@ type Patiently = <T>(work: () => Promise<T>) => Promise<T>;
  */
 export class SecureParticipation {
   private readonly api: StepApi;
-  private readonly identity: Identity;
+  private readonly member: Member;
   private readonly rules: SecureRules;
   private readonly patiently: Patiently;
   private going: Going | undefined;
 
-  constructor(api: StepApi, identity: Identity, rules: SecureRules, patiently: Patiently) {
+  constructor(api: StepApi, member: Member, rules: SecureRules, patiently: Patiently) {
     this.api = api;
-    this.identity = identity;
+    this.member = member;
     this.rules = rules;
     this.patiently = patiently;
   }
 
   /** The first step of a round, for which the client has trained. */
   async begin({ round, version }: Task, learned: Learned): Promise<void> {
-    const secure = new SecureClient(this.identity.client, round);
+    const secure = new SecureClient(this.member.identity.client, round);
     this.going = { round, version, secure, learned, count: 0 };
     await this.say(round, "keys", keysMessage(secure.advertise()));
   }
@@ -72,12 +73,12 @@ export class SecureParticipation {
   private async say(round: number, step: Exclude<SecureStep, "update">, message: object): Promise<void> {
     // Once: shares are drawn at random, and the same message must come when it is sent again.
     const text = JSON.stringify(message);
-    await this.patiently(() => this.api.answerStep(this.identity, round, step, text));
+    await this.patiently(() => this.api.answerStep(this.member.identity, round, step, text));
   }
 
   private async share(going: Going): Promise<undefined> {
     const { round, secure } = going;
-    const { group } = await this.patiently(() => this.api.group(this.identity, round));
+    const { group } = await this.patiently(() => this.api.group(this.member.identity, round));
     const threshold = thresholdOf(this.rules, group.length);
     const shares = await secure.share(
       group.map(({ client, ...keys }) => advertisementOf(client, keys)),
@@ -88,15 +89,15 @@ export class SecureParticipation {
   }
 
   private async send({ round, version, secure, learned, count }: Going): Promise<number> {
-    const shares = await this.patiently(() => this.api.shares(this.identity, round));
-    const { masked } = secure.mask(weightedNumbers(learned, this.rules, count), sealedSharesOf(this.identity.client, shares));
+    const shares = await this.patiently(() => this.api.shares(this.member.identity, round));
+    const { masked } = secure.mask(weightedNumbers(learned, this.rules, count), sealedSharesOf(this.member.identity.client, shares));
     const frame = encodeUpdate({ round, version, samples: 0, steps: 0, delta: bytesOf(masked) }, { kind: "masked" });
-    await this.patiently(() => this.api.submit(this.identity, round, frame));
+    await this.patiently(() => this.api.submit(this.member.identity, round, frame));
     return frame.length;
   }
 
   private async reveal({ round, secure }: Going): Promise<undefined> {
-    const { survivors } = await this.patiently(() => this.api.survivors(this.identity, round));
+    const { survivors } = await this.patiently(() => this.api.survivors(this.member.identity, round));
     await this.say(round, "revelation", revelationMessage(secure.reveal(survivors)));
     this.going = undefined;
   }

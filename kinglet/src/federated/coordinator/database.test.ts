@@ -110,6 +110,30 @@ describe.each(["SQLite", "PostgreSQL"] as const)("%s", (kind) => {
     await two.close();
   });
 
+  test("of whom is shut out a masked update is left out until the survivors are named", async () => {
+    const two = await KINDS[kind]();
+    const [store] = two.stores;
+    const database = two.databases[0]!;
+    const members = new Members(database);
+    for (const nonce of ["n1", "n2", "n3"]) await store.enrol({ id: "token", uses: 9 }, nonce, 0);
+    const about = { version: 0, opened: 0, deadline: 9, wanted: 3, selected: 3, ready: 3 };
+    const { round } = (await store.beginRound({ ...about, isSecure: true, clients: [1, 2, 3] }))!;
+    for (const client of [1, 2, 3])
+      for (const step of ["keys", "update"])
+        await database.run("INSERT INTO secure_answers (round, step, client, digest) VALUES (?, ?, ?, 'd')", [round, step, client]);
+    const of = async (step: string): Promise<unknown[]> =>
+      (await database.all("SELECT client FROM secure_answers WHERE step = ? ORDER BY client", [step])).map(({ client }) => client);
+    await database.run("UPDATE secure_rounds SET step = 'update'");
+    await members.expel(1, 1);
+    await database.run("UPDATE secure_rounds SET step = 'revelation'");
+    await members.expel(2, 1);
+    expect([await of("keys"), await of("update")]).toEqual([
+      [1, 2, 3],
+      [2, 3],
+    ]);
+    await two.close();
+  });
+
   test("a transaction happens whole or not at all; numbers and bytes are kept", async () => {
     const two = await KINDS[kind]();
     const [database] = two.databases as [Database];
