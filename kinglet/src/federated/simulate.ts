@@ -3,15 +3,32 @@ import { type Dataset, gaussian, randomAt, unit } from "../data/browser.ts";
 import type { Graph } from "../graph/index.ts";
 import { type Evaluation, evaluateOn } from "../train/browser.ts";
 import { type ClientMemories, clientsInMemory } from "./client-memory.ts";
-import { correctionOf, sentUpdate } from "./client-round.ts";
+import { type ClientMemory, correctionOf, type Sending, sentUpdate } from "./client-round.ts";
 import type { Compression } from "./compression.ts";
-import { LocalTrainer, type LocalTraining } from "./local.ts";
+import { LocalTrainer, type LocalStart, type LocalTraining, type OnStep } from "./local.ts";
 import type { Privacy } from "./privacy.ts";
 import { afterMean, beginningState, checkMean, privacySpent, Round, type RoundState } from "./round.ts";
 import { type SecureAggregation, type SecureMean, secureMean } from "./secure-mean.ts";
 import { drawClients, selectClients } from "./selection.ts";
 import type { Strategy } from "./strategy.ts";
 import type { ClientUpdate } from "./update.ts";
+
+/** What a client is asked for in a round. */
+export interface ClientOrder {
+  readonly client: number;
+  /** Of its samples. */
+  readonly positions: Int32Array;
+  readonly start: LocalStart;
+}
+
+/** Whoever trains the clients of a simulation. */
+export interface ClientTraining {
+  /**
+   * What each client learned, in the orders' order. Orders may be taken ahead of that; those of a round have the same parameters, as one object.
+   * @throws KingletError what training throws, `interrupted` once given up.
+   */
+  train<O extends ClientOrder>(orders: AsyncIterable<O>): AsyncIterable<readonly [O, ClientUpdate]>;
+}
 
 export interface SimulationOptions {
   readonly strategy: Strategy;
@@ -28,6 +45,10 @@ export interface SimulationOptions {
   readonly secure?: SecureAggregation;
   /** Where clients remember their control variates and what compression left; by default in this process's memory. */
   readonly memories?: ClientMemories;
+  /** Who trains clients; by default this process. */
+  readonly training?: ClientTraining;
+  /** Told after each step that this process takes for a client. */
+  readonly onStep?: OnStep;
   /** What clients do to their updates before they send them: for trying attacks. */
   readonly tamper?: (update: ClientUpdate, round: number) => ClientUpdate;
   /** Samples that the network is judged on. */
@@ -59,6 +80,12 @@ export interface Simulation {
   readonly parameters: Float32Array;
   readonly reports: readonly RoundReport[];
   readonly evaluation: Evaluation;
+}
+
+/** An order, with what its client remembers and how it will send its update. */
+interface Asked extends ClientOrder {
+  readonly before: ClientMemory;
+  readonly sending: Sending;
 }
 
 /** What a round gave, before anybody judges it. */
@@ -105,17 +132,36 @@ class Simulator {
     this.parameters = this.trainer.initialParameters();
   }
 
-  private async update(client: number, round: number): Promise<{ update: ClientUpdate; bytes: number }> {
-    const { seed = 1, compression = UNCOMPRESSED, tamper, strategy, local, rateDecay = 1 } = this.options;
-    const before = await this.memories.recall(client);
-    const corrected = strategy.control === true ? { correction: correctionOf(this.state.control, before, this.trainer.length) } : {};
-    const place = { seed: seed * 1_000_003 + client, round, rate: local.rate * rateDecay ** (round - 1), ...corrected };
-    const trained = await this.trainer.train(this.dataset, this.clients[client]!, client, { parameters: this.parameters, ...place });
-    const learned = tamper === undefined ? trained : tamper(trained, round);
-    const { sent, control, memory } = sentUpdate(learned, before, { compression, ...place });
-    await this.memories.keep(client, memory);
-    const update = { ...learned, delta: sent.update, ...(control === undefined ? {} : { control }) };
-    return { update, bytes: sent.bytes.length + FLOAT_BYTES * (control?.length ?? 0) };
+  private async *orders(selected: readonly number[], round: number): AsyncGenerator<Asked> {
+    const { seed = 1, compression = UNCOMPRESSED, strategy, local, rateDecay = 1 } = this.options;
+    const rate = local.rate * rateDecay ** (round - 1);
+    for (const client of selected) {
+      const before = await this.memories.recall(client);
+      const corrected = strategy.control === true ? { correction: correctionOf(this.state.control, before, this.trainer.length) } : {};
+      const place = { seed: seed * 1_000_003 + client, round, rate, ...corrected };
+      const start = { parameters: this.parameters, ...place };
+      yield { client, positions: this.clients[client]!, start, before, sending: { compression, ...place } };
+    }
+  }
+
+  private async *trainHere<O extends ClientOrder>(orders: AsyncIterable<O>): AsyncGenerator<readonly [O, ClientUpdate]> {
+    for await (const order of orders) {
+      const { positions, client, start } = order;
+      yield [order, await this.trainer.train(this.dataset, positions, client, start, this.options.onStep)];
+    }
+  }
+
+  /** What the coordinator gets of a round's clients, in their order. */
+  private async *updates(selected: readonly number[], round: number): AsyncGenerator<{ update: ClientUpdate; bytes: number }> {
+    const { tamper, training } = this.options;
+    const orders = this.orders(selected, round);
+    for await (const [{ client, before, sending }, trained] of training?.train(orders) ?? this.trainHere(orders)) {
+      const learned = tamper === undefined ? trained : tamper(trained, round);
+      const { sent, control, memory } = sentUpdate(learned, before, sending);
+      await this.memories.keep(client, memory);
+      const update = { ...learned, delta: sent.update, ...(control === undefined ? {} : { control }) };
+      yield { update, bytes: sent.bytes.length + FLOAT_BYTES * (control?.length ?? 0) };
+    }
   }
 
   async round(round: number): Promise<RoundOutcome> {
@@ -129,8 +175,7 @@ class Simulator {
       noise: () => gaussian(random),
     });
     let bytes = 0;
-    for (const client of selected) {
-      const { update, bytes: sent } = await this.update(client, round);
+    for await (const { update, bytes: sent } of this.updates(selected, round)) {
       combining.add(update);
       bytes += sent;
     }
@@ -140,7 +185,7 @@ class Simulator {
 
   private async secureRound(selected: readonly number[], round: number, secure: SecureAggregation): Promise<RoundOutcome> {
     const updates: ClientUpdate[] = [];
-    for (const client of selected) updates.push((await this.update(client, round)).update);
+    for await (const { update } of this.updates(selected, round)) updates.push(update);
     const dropping = randomAt(DROPPING, this.options.seed ?? 1, round);
     const about = { round, mostSamples: this.clients.reduce((most, { length }) => Math.max(most, length), 0), random: () => unit(dropping) };
     const { delta, bytes, survivors, seconds }: SecureMean = await secureMean(updates, secure, about);
@@ -164,7 +209,7 @@ class Simulator {
 }
 
 /**
- * Federated learning on one machine. The same seed gives the same network, bit for bit.
+ * Federated learning on one machine, or on those that `training` reaches. The same seed gives the same network, bit for bit.
  * @param clients the positions that each client holds.
  * @throws KingletError `misuse` for options that make no sense, `check-failed` where the privacy budget allows no round, what training throws.
  */
