@@ -29,7 +29,7 @@ export interface LocalStart {
 }
 
 /** Told after each of a round's steps; training waits for what it promises. */
-export type OnStep = (done: number, steps: number) => void | Promise<void>;
+export type OnStep = (done: number, steps: number) => unknown;
 
 /** A client's training step, loaded once for many rounds and, in a simulation, for many clients. Nothing of one round is left in the next. */
 export class LocalTrainer {
