@@ -100,30 +100,15 @@ export async function writeResults(path: string, file: SweepFile): Promise<void>
 /** The best first. */
 export function resultsTable(results: readonly SweepResult[], until: number | undefined): string {
   const right = (title: string) => ({ title, align: "right" as const });
-  const columns = [
-    { title: "Strategy" },
-    ...["Epochs", "Batch", "Rate", "Seed", "Best", "Rounds"].map(right),
-    ...(until === undefined ? [] : [right(`To ${percent(until)}`)]),
-    right("Bytes"),
-    { title: "" },
-  ];
+  const goal = until === undefined ? [] : [right(`To ${percent(until)}`)];
+  const failures = results.some(({ failed }) => failed !== undefined) ? [{ title: "" }] : [];
+  const columns = [{ title: "Strategy" }, ...["Epochs", "Batch", "Rate", "Seed", "Best", "Rounds"].map(right), ...goal, right("Bytes"), ...failures];
   const rows = [...results]
     .sort((a, b) => b.best - a.best)
-    .map((result) => {
-      const { strategy, epochs, batch, rate, seed, best, rounds, reached, bytes, failed } = result;
-      const figures = failed === undefined ? [percent(best), count(rounds)] : ["–", "–"];
-      const goal = until === undefined ? [] : [reached === null ? "–" : count(reached)];
-      return [
-        strategy,
-        count(epochs),
-        count(batch),
-        String(rate),
-        String(seed),
-        ...figures,
-        ...goal,
-        failed === undefined ? count(bytes) : "–",
-        failed ?? "",
-      ];
+    .map(({ strategy, epochs, batch, rate, seed, best, rounds, reached, bytes, failed }) => {
+      const choice = [strategy, count(epochs), count(batch), String(rate), String(seed)];
+      const figures = [percent(best), count(rounds), ...goal.map(() => (reached === null ? "–" : count(reached))), count(bytes)];
+      return [...choice, ...(failed === undefined ? figures : figures.map(() => "–")), ...failures.map(() => failed ?? "")];
     });
   return formatTable(columns, rows);
 }
