@@ -151,6 +151,17 @@ test("without a worker that is told, and stopping leaves nothing behind", async 
   expect(await leftKeys(url)).toEqual([]);
 });
 
+test("a Redis that was emptied ends a run with words", async (context) => {
+  const { url } = needRedis(context, redis);
+  const waiting = queued(url, {});
+  const ended = expect(waiting).rejects.toThrow(/Redis has lost what lay there/);
+  const client = await connectRedis(url);
+  while ((await client.exists("kinglet:runs")) === 0) await new Promise((done) => setTimeout(done, 20));
+  await client.flushall();
+  client.disconnect();
+  await ended;
+});
+
 test("what fails in a worker fails as it does here", async (context) => {
   const { url } = needRedis(context, redis);
   const plan = { local: { ...tinyTask(dataset).plan.local, rate: 1e38 } };
