@@ -1,8 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtemp, rm } from "node:fs/promises";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { type Dataset, splitDataset } from "../../kinglet/src/data/index.ts";
 import {
@@ -16,6 +14,7 @@ import {
   type SimulationTask,
   STRATEGIES,
 } from "../../kinglet/src/federated/index.ts";
+import { startRedis } from "../../kinglet/src/federated/queue/redis-testing.ts";
 import { twoLayers } from "./mnist.ts";
 import { percent, progress, type Result, type Row, withMnist } from "./row.ts";
 
@@ -40,52 +39,80 @@ function taskOn(dataset: Dataset): SimulationTask {
   };
 }
 
-async function timed(name: string, work: () => Promise<Simulation>): Promise<{ result: Simulation; seconds: number }> {
-  const start = performance.now();
-  const result = await work();
-  const seconds = (performance.now() - start) / 1000;
-  progress(`queue, ${name}: ${seconds.toFixed(1)} s, ${percent(result.evaluation.accuracy)}`);
-  return { result, seconds };
+const TICKS_PER_SECOND = 100;
+
+/** Processor time that these processes have taken so far. */
+function processorSeconds(ids: readonly number[]): number {
+  const ticks = ids.map((id) => {
+    // The name of the program, in parentheses, may have spaces.
+    const fields = readFileSync(`/proc/${id}/stat`, "utf8").split(") ")[1]!.split(" ");
+    return Number(fields[11]) + Number(fields[12]);
+  });
+  return ticks.reduce((sum, each) => sum + each, 0) / TICKS_PER_SECOND;
 }
 
-/** A Redis and workers, as a person would start them, while `use` runs. */
-async function withWorkers<T>(folder: string, use: (url: string) => Promise<T>): Promise<T> {
-  const made = await mkdtemp(join(tmpdir(), "kinglet-queue-"));
-  const url = join(made, "redis.sock");
-  const processes: ChildProcess[] = [spawn("redis-server", ["--port", "0", "--unixsocket", url, "--save", "", "--dir", made], { stdio: "ignore" })];
+interface Timed {
+  readonly result: Simulation;
+  readonly seconds: number;
+  readonly processor: number;
+}
+
+async function timed(name: string, processes: readonly number[], work: () => Promise<Simulation>): Promise<Timed> {
+  const [start, before] = [performance.now(), processorSeconds(processes)];
+  const result = await work();
+  const [seconds, processor] = [(performance.now() - start) / 1000, processorSeconds(processes) - before];
+  progress(`queue, ${name}: ${seconds.toFixed(1)} s, of processors ${processor.toFixed(1)} s, ${percent(result.evaluation.accuracy)}`);
+  return { result, seconds, processor };
+}
+
+/** Workers, as a person would start them, while `use` runs. */
+async function withWorkers<T>(url: string, folder: string, use: (ids: readonly number[]) => Promise<T>): Promise<T> {
+  const workers: ChildProcess[] = [];
   try {
     const kinglet = fileURLToPath(new URL("../../kinglet/bin/kinglet.js", import.meta.url));
-    await new Promise((done) => setTimeout(done, 1000));
     for (let i = 0; i < WORKERS; i++) {
       const worker = spawn(process.execPath, [kinglet, "federate", "work", url, "--data", folder], { stdio: ["ignore", "ignore", "pipe"] });
-      processes.push(worker);
+      workers.push(worker);
       // Its first line says that it waits for work.
       await once(worker.stderr!, "data");
     }
-    return await use(url);
+    return await use(workers.map(({ pid }) => pid!));
   } finally {
-    for (const each of processes) each.kill();
-    await rm(made, { recursive: true, force: true });
+    for (const worker of workers) worker.kill();
+  }
+}
+
+async function queued(task: SimulationTask, dataset: Dataset, folder: string): Promise<Timed & { readonly redisBytes: number }> {
+  const redis = await startRedis();
+  if (redis === null) throw new Error("this row needs redis-server");
+  try {
+    return await withWorkers(redis.url, folder, async (ids) => {
+      const queue = await JobQueue.open(redis.url, await samplesId(dataset, "MNIST"), packClients(task));
+      try {
+        const training = new QueuedClients(queue);
+        const result = await timed(`${WORKERS} workers`, [process.pid, ...ids], () => simulateTask(task, dataset, { training, signal: never }));
+        return { ...result, redisBytes: await redis.peakBytes() };
+      } finally {
+        await queue.close();
+      }
+    });
+  } finally {
+    await redis.close();
   }
 }
 
 async function measure(dataset: Dataset, folder: string): Promise<Result> {
   const task = taskOn(dataset);
-  const alone = await timed("one process", () => simulateTask(task, dataset, { signal: never }));
-  const together = await withWorkers(folder, async (url) => {
-    const queue = await JobQueue.open(url, await samplesId(dataset, "MNIST"), packClients(task));
-    try {
-      return await timed(`${WORKERS} workers`, () => simulateTask(task, dataset, { training: new QueuedClients(queue), signal: never }));
-    } finally {
-      await queue.close();
-    }
-  });
+  const alone = await timed("one process", [process.pid], () => simulateTask(task, dataset, { signal: never }));
+  const together = await queued(task, dataset, folder);
   const met = alone.result.parameters.every((x, i) => Object.is(x, together.result.parameters[i]));
+  const told = ({ seconds, processor }: Timed): string => `${seconds.toFixed(0)} s (of processors ${processor.toFixed(0)} s)`;
+  const { redisBytes } = together;
   return {
     goal: "the same bits",
-    got: `${met ? "the same" : "others"}; ${alone.seconds.toFixed(1)} s in one process, ${together.seconds.toFixed(1)} s with ${WORKERS} workers`,
+    got: `${met ? "the same" : "others"}; ${told(alone)} in one process, ${told(together)} with ${WORKERS} workers, ${Math.round(redisBytes / 1e6)} MB of Redis`,
     met,
-    figures: { alone: alone.seconds, together: together.seconds, accuracy: together.result.evaluation.accuracy },
+    figures: { alone: told(alone), together: told(together), redisBytes, accuracy: together.result.evaluation.accuracy },
   };
 }
 

@@ -11,6 +11,8 @@ import { connectRedis } from "./redis.ts";
 export interface TestRedis {
   /** Where it is. */
   readonly url: string;
+  /** The most memory that it has taken. */
+  peakBytes(): Promise<number>;
   close(): Promise<void>;
 }
 
@@ -36,6 +38,12 @@ export async function startRedis(): Promise<TestRedis | null> {
   await answering(url, server);
   return {
     url,
+    peakBytes: async () => {
+      const redis = await connectRedis(url);
+      const memory = await redis.info("memory");
+      redis.disconnect();
+      return Number(/used_memory_peak:(\d+)/.exec(memory)![1]);
+    },
     close: async () => {
       server.kill();
       if (server.exitCode === null) await once(server, "exit");
