@@ -99,6 +99,7 @@ const PROCESS_MS = 300_000;
 test("what a killed worker had at hand is another one's, with the same bits", { timeout: PROCESS_MS }, async (context) => {
   const { url } = needRedis(context, redis);
   const plan = { strategy: STRATEGIES.scaffold, compression: { kind: "topK", share: 0.2 } } as const;
+  const alone = await here(plan);
   const script = fileURLToPath(new URL("./worker-process-testing.ts", import.meta.url));
   const child = spawn(process.execPath, ["--import", "tsx", script, url, "5", "150"], { stdio: ["ignore", "pipe", "inherit"] });
   let told = "";
@@ -112,7 +113,7 @@ test("what a killed worker had at hand is another one's, with the same bits", { 
   const client = await connectRedis(url);
   expect(await client.llen(`kinglet:samples-${(await samplesId(dataset, "")).digest}:active`)).toBe(1);
   client.disconnect();
-  const use = async (): Promise<void> => expect((await simulation).parameters).toEqual((await here(plan)).parameters);
+  const use = async (): Promise<void> => expect((await simulation).parameters).toEqual(alone.parameters);
   await withWorkers(url, [dataset], use, { patienceMs: 1000 });
   expect(await leftKeys(url)).toEqual([]);
 });
