@@ -19,10 +19,11 @@ export function clouds(seed: number): Dataset {
   return datasetFromArrays({ data, shape: [INPUTS], labels, classes: CLASSES });
 }
 
-/** The same, but reading takes a while. */
-export function slowClouds(seed: number, ms: number): Dataset {
+/** The same, but reading takes a while, and is told. */
+export function slowClouds(seed: number, ms: number, onRead: () => void = () => {}): Dataset {
   const dataset = clouds(seed);
   const read = async (first: number, count: number, into: Uint8Array): Promise<void> => {
+    onRead();
     await new Promise((done) => setTimeout(done, ms));
     const samples = await dataset.read(Int32Array.from({ length: count }, (_, i) => first + i));
     into.set(new Uint8Array(samples.buffer));

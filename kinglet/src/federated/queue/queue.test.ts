@@ -101,13 +101,12 @@ test("what a killed worker had at hand is another one's, with the same bits", { 
   const plan = { strategy: STRATEGIES.scaffold, compression: { kind: "topK", share: 0.2 } } as const;
   const alone = await here(plan);
   const script = fileURLToPath(new URL("./worker-process-testing.ts", import.meta.url));
-  const child = spawn(process.execPath, ["--import", "tsx", script, url, "5", "150"], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(process.execPath, ["--import", "tsx", script, url, "5", "700"], { stdio: ["ignore", "pipe", "inherit"] });
   let told = "";
   child.stdout.on("data", (data: Buffer) => (told += data.toString()));
   const simulation = queued(url, plan);
-  await until(() => told.includes("worked"));
-  // Its next client takes three reads of 150 ms.
-  await new Promise((done) => setTimeout(done, 200));
+  // It has done one job, and is in the middle of the next.
+  await until(() => /worked\n.*reading/s.test(told));
   child.kill("SIGKILL");
   await once(child, "exit");
   const client = await connectRedis(url);

@@ -3,9 +3,11 @@ import { slowClouds } from "./queue-testing.ts";
 import { work } from "./worker.ts";
 
 const [url, seed, ms] = process.argv.slice(2) as [string, string, string];
-await work(url, slowClouds(Number(seed), Number(ms)), {
+const say = (what: string): void => void process.stdout.write(`${what}\n`);
+const dataset = slowClouds(Number(seed), Number(ms), () => say("reading"));
+await work(url, dataset, {
   name: "clouds",
   patienceMs: 1000,
   signal: new AbortController().signal,
-  onEvent: ({ event }) => void process.stdout.write(`${event}\n`),
+  onEvent: ({ event }) => say(event),
 });
