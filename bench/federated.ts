@@ -1,12 +1,13 @@
 // `npm run bench:federated -- DATA [--json] [ROW…]`: the rows of McMahan et al. 2017 on MNIST, rules against clients that turn their updates
-// round, very many clients, and a federation of people who wear watches. DATA holds MNIST's four idx files (packed or not; or a folder
+// round, very many clients, workers at a queue, and a federation of people who wear watches. DATA holds MNIST's four idx files (packed or not; or a folder
 // `image` does) and WISDM's archive of arrays, wisdm51-watch.npz (or a folder `motion` does).
 import { MANY_ROW } from "./federated/many.ts";
 import { MNIST_ROWS } from "./federated/mnist.ts";
+import { QUEUE_ROW } from "./federated/queue.ts";
 import { WISDM_ROW } from "./federated/wisdm.ts";
 import { figure, terminal, verdict } from "./table.ts";
 
-const ROWS = [MANY_ROW, ...MNIST_ROWS, WISDM_ROW];
+const ROWS = [MANY_ROW, ...MNIST_ROWS, QUEUE_ROW, WISDM_ROW];
 
 const args = process.argv.slice(2);
 const [data, ...wanted] = args.filter((arg) => !arg.startsWith("-"));

@@ -33,7 +33,7 @@ export async function withData<Result>(
   folder: string,
   places: readonly string[],
   options: ImportOptions,
-  use: (dataset: Dataset) => Promise<Result>,
+  use: (dataset: Dataset, folder: string) => Promise<Result>,
 ): Promise<Result> {
   const place = places.map((each) => join(folder, each)).find((each) => existsSync(each)) ?? folder;
   const made = await mkdtemp(join(tmpdir(), "kinglet-federated-"));
@@ -41,7 +41,7 @@ export async function withData<Result>(
     await importData([place], join(made, "data"), options);
     const dataset = await openDataset(join(made, "data"));
     try {
-      return await use(dataset);
+      return await use(dataset, join(made, "data"));
     } finally {
       await dataset.close();
     }
@@ -51,6 +51,6 @@ export async function withData<Result>(
 }
 
 /** MNIST's four idx files, packed or not. */
-export async function withMnist<Result>(folder: string, use: (dataset: Dataset) => Promise<Result>): Promise<Result> {
+export async function withMnist<Result>(folder: string, use: (dataset: Dataset, folder: string) => Promise<Result>): Promise<Result> {
   return await withData(folder, ["image"], { only: "*images-idx3*" }, use);
 }

@@ -62,7 +62,7 @@ function eventText(event: ClientEvent): string {
 }
 
 /** A project's data set, or a data set's own folder. */
-async function dataFolder(folder: string): Promise<string> {
+export async function dataFolder(folder: string): Promise<string> {
   const inProject = join(folder, PROJECT_DATA);
   return (await stat(inProject).catch(() => null)) === null ? folder : inProject;
 }

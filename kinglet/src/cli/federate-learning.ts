@@ -81,11 +81,33 @@ export function secureOf({ secure, threshold }: LearningOptions): Partial<Pick<S
   return secure === undefined ? undefined : threshold === undefined ? {} : { threshold };
 }
 
-export function learningFlags(command: Command): Command {
+/** What a sweep takes several values of. */
+export const SWEPT = ["strategy", "epochs", "batch", "rate", "seed"] as const satisfies readonly (keyof LearningOptions)[];
+export type Swept = (typeof SWEPT)[number];
+
+type Parser = (text: string) => unknown;
+
+/** Each of the values between commas, once. */
+function each(parse: Parser): Parser {
+  return (text) => [...new Set(text.split(",").map(parse))];
+}
+
+function strategyNamed(text: string): string {
+  if (Object.hasOwn(STRATEGIES, text)) return text;
+  throw new InvalidArgumentError(`Possible are ${Object.keys(STRATEGIES).join(", ")}.`);
+}
+
+/** @param several for a sweep: values are lists. */
+export function learningFlags(command: Command, several = false): Command {
+  const read = (parse: Parser): Parser => (several ? each(parse) : parse);
+  const first = <T>(value: T): T | T[] => (several ? [value] : value);
+  const strategy = new Option("--strategy <name>", "how clients and coordinator learn")
+    .choices(Object.keys(STRATEGIES))
+    .argParser(read(strategyNamed));
   return command
     .option("--rounds <n>", "how many there are", positive, 50)
     .addOption(new Option("--share <share>", "of the clients in a round").argParser(above(0, 1, false)).default(0.1))
-    .addOption(new Option("--strategy <name>", "how clients and coordinator learn").choices(Object.keys(STRATEGIES)).default("fedavg"))
+    .addOption(strategy.default(first("fedavg")))
     .addOption(
       new Option(
         "--combine <rule>",
@@ -94,9 +116,9 @@ export function learningFlags(command: Command): Command {
           "nearest (Multi-Krum); bulyan:BAD",
       ).argParser(combination),
     )
-    .option("--epochs <n>", "passes over a client's samples in a round", positive, 1)
-    .option("--batch <n>", "samples of a step", positive, 10)
-    .addOption(new Option("--rate <rate>", "of the clients' gradient descent").argParser(above(0, 1e3, false)).default(0.1))
+    .addOption(new Option("--epochs <n>", "passes over a client's samples in a round").argParser(read(positive)).default(first(1)))
+    .addOption(new Option("--batch <n>", "samples of a step").argParser(read(positive)).default(first(10)))
+    .addOption(new Option("--rate <rate>", "of the clients' gradient descent").argParser(read(above(0, 1e3, false))).default(first(0.1)))
     .option("--compress <how>", "how updates travel: none, 8bit, 4bit or top:SHARE", "none")
     .addOption(new Option("--clip <length>", "privacy: updates are shortened to this").argParser(above(0, Number.MAX_VALUE, false)))
     .addOption(new Option("--noise <factor>", "privacy: noise on their sum, in such lengths").argParser(above(0, 1e6, true)))
@@ -108,5 +130,5 @@ export function learningFlags(command: Command): Command {
         above(0.5, 0.99, true),
       ),
     )
-    .addOption(new Option("--seed <n>", "instead of the configuration's").argParser(above(0, 2 ** 32 - 1, true)));
+    .addOption(new Option("--seed <n>", "instead of the configuration's").argParser(read(above(0, 2 ** 32 - 1, true))));
 }

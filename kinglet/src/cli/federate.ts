@@ -1,44 +1,36 @@
 import { join } from "node:path";
-import { type Command, Option } from "commander";
-import { KingletError } from "../base/index.ts";
-import { augmentsOf, type Dataset } from "../data/index.ts";
+import type { Command } from "commander";
+import { augmentsOf } from "../data/index.ts";
 import {
-  ClientFile,
-  type Compression,
-  type LocalTraining,
+  JobQueue,
   ownSamples,
-  type Partition,
-  partition,
+  packClients,
   personalAccuracy,
   personalise,
   type PersonalReport,
-  type Privacy,
+  QueuedClients,
   type RoundReport,
-  type SecureAggregation,
-  simulate,
+  samplesId,
   type Simulation,
+  simulateTask,
+  type SimulationTask,
 } from "../federated/index.ts";
 import { writeKinglet } from "../formats/index.ts";
-import {
-  CONFIG_FILE,
-  loadConfig,
-  measureFeatures,
-  type ProjectConfig,
-  projectData,
-  projectNetwork,
-  projectSplit,
-  readStartWeights,
-} from "../project/index.ts";
+import { CONFIG_FILE, loadConfig, projectData } from "../project/index.ts";
 import { renderFederation, sparkline } from "../report/index.ts";
 import { positive } from "./arguments.ts";
 import { addAdministration } from "./federate-admin.ts";
 import { addJoin } from "./federate-join.ts";
-import { above, compressionOf, type LearningOptions, learningFlags, privacyOf, secureOf, strategyOf } from "./federate-learning.ts";
+import { learningFlags } from "./federate-learning.ts";
 import { addServe } from "./federate-serve.ts";
+import { addSweep } from "./federate-sweep.ts";
+import { type Manner, mannerOf, planOf, simulationFlags, type SimulationFlags, stageOf } from "./federate-task.ts";
+import { addWork, queueHooks } from "./federate-work.ts";
 import { writeFiles } from "./files.ts";
 import { bytes, count, plain, plural } from "./format.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
 import { FEDERATED_FILE, projectName } from "./project-files.ts";
+import type { Project } from "./project-step.ts";
 import { percent } from "./train-text.ts";
 import { version } from "./version.ts";
 
@@ -46,36 +38,12 @@ import { version } from "./version.ts";
 const ROUNDS_FILE = "federation.json";
 const PAGE_FILE = "federation.html";
 
-interface SimulateCliOptions extends CommonOptions, LearningOptions {
-  readonly clients: number;
-  readonly split: string;
-  readonly dropOut?: number;
+interface SimulateCliOptions extends CommonOptions, SimulationFlags {
   readonly personalise?: number;
-  readonly until?: number;
-  readonly decay: number;
 }
 
 /** Of a client's samples where the others judge a head of its own. */
 const LEARNED_SHARE = 0.75;
-
-/** What the words ask of a simulation. */
-interface Manner {
-  readonly split: Partition;
-  readonly compression: Compression;
-  readonly privacy?: Privacy;
-  readonly secure?: SecureAggregation;
-}
-
-/** "iid", "label:2", "dirichlet:0.5" or "group". */
-function partitionOf(text: string, clients: number): Partition {
-  const [kind, value] = text.split(":") as [string, string?];
-  const number = Number(value);
-  if (kind === "iid" && value === undefined) return { kind, clients };
-  if (kind === "group" && value === undefined) return { kind };
-  if (kind === "label" && Number.isInteger(number) && number >= 1) return { kind, clients, perClient: number };
-  if (kind === "dirichlet" && number > 0) return { kind, clients, alpha: number };
-  throw new KingletError("misuse", `--split is ${text}; possible are iid, label:N, dirichlet:ALPHA and group`);
-}
 
 /** Lines as rounds come: all on a terminal that draws anew, else each as it is. */
 class RoundDisplay {
@@ -123,12 +91,10 @@ function spreadText(clients: readonly Int32Array[]): string {
   return `${count(clients.length)} clients hold ${least === most ? count(least) : `${count(least)} to ${count(most)}`} samples each`;
 }
 
-/** Where a simulation takes place, and what its words mean. */
-interface Stage {
-  readonly folder: string;
-  readonly config: ProjectConfig;
-  readonly dataset: Dataset;
-  readonly how: Manner;
+/** What a simulation tells, and what ends it. */
+interface Hooks {
+  readonly onRound: (report: RoundReport) => void;
+  readonly signal: AbortSignal;
 }
 
 /** What a simulation gave; `people` where clients got heads of their own. */
@@ -138,52 +104,41 @@ interface Outcome {
   readonly people?: readonly PersonalReport[];
 }
 
-async function run({ folder, config, dataset, how }: Stage, options: SimulateCliOptions, io: Io): Promise<Outcome> {
-  const split = projectSplit(config, dataset);
-  const judged = split.test.length > 0 ? split.test : split.validation;
-  if (judged.length === 0) throw new KingletError("bad-input", "the data set has no test part to judge the network on");
-  const { labels, groups } = dataset.index;
-  const held = partition({ positions: split.train, labels, groups }, how.split, config.seed);
-  const own = options.personalise === undefined ? undefined : held.map((positions) => ownSamples(dataset, positions, LEARNED_SHARE));
-  const clients = own?.map(({ learned }) => learned) ?? held;
-  const network = projectNetwork(config, dataset.info, await measureFeatures(config, dataset, split.train), await readStartWeights(folder, config));
-  io.err(`${spreadText(clients)}; ${count(judged.length)} judge the network\n`);
+/** Simulates here, or with those who work at a queue. */
+async function withWorkers(
+  task: SimulationTask,
+  { folder, dataset }: Project,
+  options: SimulateCliOptions,
+  io: Io,
+  hooks: Hooks,
+): Promise<Simulation> {
+  if (options.queue === undefined) return await simulateTask(task, dataset, hooks);
+  const samples = await samplesId(dataset, projectName(folder));
+  const queue = await JobQueue.open(options.queue, samples, packClients(task), queueHooks(options.queue, io, hooks.signal));
+  try {
+    return await simulateTask(task, dataset, { ...hooks, training: new QueuedClients(queue) });
+  } finally {
+    await queue.close();
+  }
+}
+
+async function run(project: Project, how: Manner, options: SimulateCliOptions, io: Io): Promise<Outcome> {
+  const { config, dataset } = project;
+  const stage = await stageOf(project, how.split);
+  const own = options.personalise === undefined ? undefined : stage.clients.map((positions) => ownSamples(dataset, positions, LEARNED_SHARE));
+  const clients = own?.map(({ learned }) => learned) ?? stage.clients;
+  const plan = planOf(config, how, options);
+  io.err(`${spreadText(clients)}; ${count(stage.test.length)} judge the network\n`);
   const display = new RoundDisplay(io, options.rounds);
   const stop = new AbortController();
   const quiet = io.onStop?.(() => stop.abort());
-  const local: LocalTraining = {
-    optimizer: { kind: "sgd", momentum: 0 },
-    epochs: options.epochs,
-    batchSize: options.batch,
-    rate: options.rate,
-    augment: augmentsOf(config.augmentation),
-  };
-  const memories = await ClientFile.open();
   try {
-    const result = await simulate(network, dataset, clients, {
-      strategy: strategyOf(options),
-      local,
-      memories,
-      rounds: options.rounds,
-      share: options.share,
-      rateDecay: options.decay,
-      seed: config.seed,
-      compression: how.compression,
-      ...(how.privacy === undefined ? {} : { privacy: how.privacy }),
-      ...(how.secure === undefined ? {} : { secure: how.secure }),
-      ...(options.until === undefined ? {} : { until: options.until }),
-      test: judged,
-      onRound: (report) => display.round(report),
-      signal: stop.signal,
-    });
+    const hooks = { onRound: (report: RoundReport) => display.round(report), signal: stop.signal };
+    const result = await withWorkers({ ...stage, clients, plan }, project, options, io, hooks);
     if (own === undefined) return { result, clients: clients.length };
-    return {
-      result,
-      clients: clients.length,
-      people: await personalise(result.network, dataset, own, { ...local, epochs: options.personalise! }, config.seed),
-    };
+    const local = { ...plan.local, augment: augmentsOf(config.augmentation), epochs: options.personalise! };
+    return { result, clients: clients.length, people: await personalise(result.network, dataset, own, local, config.seed) };
   } finally {
-    await memories.close();
     display.end();
     quiet?.();
   }
@@ -195,25 +150,13 @@ function personalText(people: readonly PersonalReport[]): string {
   return `On the samples that ${count(people.length)} clients kept back, ${percent(before)} are right, and ${percent(after)} with last layers of their own.`;
 }
 
-/** @throws KingletError `misuse` for words that make no sense together. */
-function mannerOf(options: SimulateCliOptions): Manner {
-  if (options.dropOut !== undefined && options.secure === undefined) throw new KingletError("misuse", "--drop-out needs --secure");
-  const [privacy, secure] = [privacyOf(options), secureOf(options)];
-  return {
-    split: partitionOf(options.split, options.clients),
-    compression: compressionOf(options.compress),
-    ...(privacy === undefined ? {} : { privacy }),
-    ...(secure === undefined ? {} : { secure: { ...secure, dropOut: options.dropOut ?? 0 } }),
-  };
-}
-
 async function simulateProject(given: string | undefined, options: SimulateCliOptions, io: Io): Promise<void> {
   const how = mannerOf(options);
   const folder = given ?? io.folder ?? ".";
   const config = { ...(await loadConfig(folder)), ...(options.seed === undefined ? {} : { seed: options.seed }) };
   const dataset = await projectData(folder);
   try {
-    const { result, clients, people } = await run({ folder, config, dataset, how }, options, io);
+    const { result, clients, people } = await run({ folder, config, dataset }, how, options, io);
     const { accuracy, samples } = result.evaluation;
     const personal = people === undefined || people.length === 0 ? {} : { personal: personalAccuracy(people) };
     const summary = { folder, clients, rounds: result.reports, accuracy, samples, ...personal };
@@ -245,29 +188,29 @@ Examples:
   kinglet federate simulate --split group --personalise 20
   kinglet federate simulate --combine krum:2:5
   kinglet federate simulate --secure --drop-out 0.05
+  kinglet federate simulate --clients 10000 --queue redis://host:6379
   kinglet federate simulate --compress 4bit --clip 1 --noise 0.8 --budget 8`;
 
 export function addFederate(program: Command, io: Io): void {
   const federate = program.command("federate").description("Learns from data that stays where it is.");
-  learningFlags(
-    federate
-      .command("simulate")
-      .description("Plays a federation on this machine: many clients with parts of a project's data, who share updates and no samples.")
-      .argument("[dir]", `the project's folder, with ${CONFIG_FILE} (default: this folder)`)
-      .option("--clients <n>", "how many there are", positive, 100)
-      .option("--split <how>", "how samples are spread: iid, label:N classes each, dirichlet:ALPHA, or group (a client for each person)", "iid"),
+  simulationFlags(
+    learningFlags(
+      federate
+        .command("simulate")
+        .description("Plays a federation on this machine: many clients with parts of a project's data, who share updates and no samples.")
+        .argument("[dir]", `the project's folder, with ${CONFIG_FILE} (default: this folder)`),
+    ),
   )
-    .addOption(new Option("--drop-out <share>", "with --secure: probability of a client to leave in a round").argParser(above(0, 1, true)))
     .option(
       "--personalise <epochs>",
       "then each client trains a last layer of its own, and is judged on a quarter of its samples that it kept back",
       positive,
     )
-    .addOption(new Option("--decay <factor>", "what the rate is multiplied by after each round").argParser(above(0, 1, false)).default(1))
-    .addOption(new Option("--until <share>", "ends once so many answers are right").argParser(above(0, 1, false)))
     .option("--json", "one JSON document on stdout")
     .addHelpText("after", EXAMPLES)
     .action((folder: string | undefined, options: SimulateCliOptions) => simulateProject(folder, options, io));
+  addSweep(federate, io);
+  addWork(federate, io);
   addServe(federate, io);
   addJoin(federate, io);
   addAdministration(federate, io);

@@ -4,4 +4,5 @@ export * from "./client/index.ts";
 export { join } from "./client/index.ts";
 export * from "./coordinator/index.ts";
 export * from "./device/index.ts";
+export * from "./queue/index.ts";
 export { ClientFile } from "./client-file.ts";

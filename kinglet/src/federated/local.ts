@@ -28,8 +28,8 @@ export interface LocalStart {
   readonly round: number;
 }
 
-/** Told after each of a round's steps. */
-export type OnStep = (done: number, steps: number) => void;
+/** Told after each of a round's steps; training waits for what it promises. */
+export type OnStep = (done: number, steps: number) => unknown;
 
 /** A client's training step, loaded once for many rounds and, in a simulation, for many clients. Nothing of one round is left in the next. */
 export class LocalTrainer {
@@ -135,7 +135,7 @@ export class LocalTrainer {
       };
       for await (const batch of batches(dataset, positions, options)) {
         this.step(batch, client, rate);
-        onStep?.(++done, steps);
+        await onStep?.(++done, steps);
       }
     }
     const after = this.vector(this.session.save().variables);

@@ -3,15 +3,41 @@ import { type Dataset, gaussian, randomAt, unit } from "../data/browser.ts";
 import type { Graph } from "../graph/index.ts";
 import { type Evaluation, evaluateOn } from "../train/browser.ts";
 import { type ClientMemories, clientsInMemory } from "./client-memory.ts";
-import { correctionOf, sentUpdate } from "./client-round.ts";
+import { type ClientMemory, correctionOf, type Sending, sentUpdate } from "./client-round.ts";
 import type { Compression } from "./compression.ts";
-import { LocalTrainer, type LocalTraining } from "./local.ts";
+import { LocalTrainer, type LocalStart, type LocalTraining, type OnStep } from "./local.ts";
 import type { Privacy } from "./privacy.ts";
 import { afterMean, beginningState, checkSecure, privacySpent, Round, type RoundState } from "./round.ts";
 import { type SecureAggregation, type SecureMean, secureMean } from "./secure-mean.ts";
 import { drawClients, selectClients } from "./selection.ts";
 import type { Strategy } from "./strategy.ts";
 import type { ClientUpdate } from "./update.ts";
+
+/** What a client is asked for in a round. */
+export interface ClientOrder {
+  readonly client: number;
+  /** Of its samples. */
+  readonly positions: Int32Array;
+  readonly start: LocalStart;
+}
+
+/** What a client learned; null where its training ended in what are no numbers. @throws what else training throws. */
+export async function learnedOrNull(learning: Promise<ClientUpdate>): Promise<ClientUpdate | null> {
+  return await learning.catch((error: unknown) => {
+    if (!(error instanceof KingletError && error.code === "check-failed")) throw error;
+    return null;
+  });
+}
+
+/** Whoever trains the clients of a simulation. */
+export interface ClientTraining {
+  /**
+   * What each client learned, in the orders' order; null where that are no numbers (`learnedOrNull`). Orders may be taken ahead of that; those of a
+   * round have the same parameters, as one object.
+   * @throws KingletError what else training throws, `interrupted` once given up.
+   */
+  train<O extends ClientOrder>(orders: AsyncIterable<O>): AsyncIterable<readonly [O, ClientUpdate | null]>;
+}
 
 export interface SimulationOptions {
   readonly strategy: Strategy;
@@ -28,6 +54,10 @@ export interface SimulationOptions {
   readonly secure?: SecureAggregation;
   /** Where clients remember their control variates and what compression left; by default in this process's memory. */
   readonly memories?: ClientMemories;
+  /** Who trains clients; by default this process. */
+  readonly training?: ClientTraining;
+  /** Told after each step that this process takes for a client. */
+  readonly onStep?: OnStep;
   /** What clients do to their updates before they send them: for trying attacks. */
   readonly tamper?: (update: ClientUpdate, round: number) => ClientUpdate;
   /** Samples that the network is judged on. */
@@ -61,6 +91,12 @@ export interface Simulation {
   readonly parameters: Float32Array;
   readonly reports: readonly RoundReport[];
   readonly evaluation: Evaluation;
+}
+
+/** An order, with what its client remembers and how it will send its update. */
+interface Asked extends ClientOrder {
+  readonly before: ClientMemory;
+  readonly sending: Sending;
 }
 
 /** What a round gave, before anybody judges it. */
@@ -105,33 +141,46 @@ class Simulator {
     this.parameters = this.trainer.initialParameters();
   }
 
-  private async update(client: number, round: number): Promise<{ update: ClientUpdate; bytes: number }> {
-    const { seed = 1, compression = UNCOMPRESSED, tamper, strategy, local, rateDecay = 1 } = this.options;
-    const before = await this.memories.recall(client);
-    const corrected = strategy.control === true ? { correction: correctionOf(this.state.control, before, this.trainer.length) } : {};
-    const place = { seed: seed * 1_000_003 + client, round, rate: local.rate * rateDecay ** (round - 1), ...corrected };
-    const trained = await this.trainer.train(this.dataset, this.clients[client]!, client, { parameters: this.parameters, ...place });
-    const learned = tamper === undefined ? trained : tamper(trained, round);
-    const { sent, control, memory } = sentUpdate(learned, before, { compression, ...place });
-    await this.memories.keep(client, memory);
-    const update = { ...learned, delta: sent.update, ...(control === undefined ? {} : { control }) };
-    return { update, bytes: sent.bytes.length + FLOAT_BYTES * (control?.length ?? 0) };
+  private async *orders(selected: readonly number[], round: number): AsyncGenerator<Asked> {
+    const { seed = 1, compression = UNCOMPRESSED, strategy, local, rateDecay = 1 } = this.options;
+    const rate = local.rate * rateDecay ** (round - 1);
+    for (const client of selected) {
+      const before = await this.memories.recall(client);
+      const corrected = strategy.control === true ? { correction: correctionOf(this.state.control, before, this.trainer.length) } : {};
+      const place = { seed: seed * 1_000_003 + client, round, rate, ...corrected };
+      const start = { parameters: this.parameters, ...place };
+      yield { client, positions: this.clients[client]!, start, before, sending: { compression, ...place } };
+    }
+  }
+
+  private async *trainHere<O extends ClientOrder>(orders: AsyncIterable<O>): AsyncGenerator<readonly [O, ClientUpdate | null]> {
+    for await (const order of orders) {
+      const { positions, client, start } = order;
+      yield [order, await learnedOrNull(this.trainer.train(this.dataset, positions, client, start, this.options.onStep))];
+    }
   }
 
   /**
-   * Has a round's clients train one after the other, and gives how many dropped out: as before a coordinator, a client whose training ends in
-   * what are no numbers sends nothing.
+   * What the coordinator gets of a round's clients, in their order, and how many of them dropped out: as before a coordinator, a client whose
+   * training ends in what are no numbers sends nothing.
    * @throws KingletError `check-failed` where all did.
    */
   private async updates(selected: readonly number[], round: number, take: (update: ClientUpdate, bytes: number) => void): Promise<number> {
+    const { tamper, training } = this.options;
+    const orders = this.orders(selected, round);
     let dropped = 0;
-    for (const client of selected) {
-      const sent = await this.update(client, round).catch((error: unknown) => {
-        if (!(error instanceof KingletError && error.code === "check-failed")) throw error;
-        return undefined;
-      });
-      if (sent === undefined) dropped++;
-      else take(sent.update, sent.bytes);
+    for await (const [{ client, before, sending }, trained] of training?.train(orders) ?? this.trainHere(orders)) {
+      if (trained === null) {
+        dropped++;
+        continue;
+      }
+      const learned = tamper === undefined ? trained : tamper(trained, round);
+      const { sent, control, memory } = sentUpdate(learned, before, sending);
+      await this.memories.keep(client, memory);
+      take(
+        { ...learned, delta: sent.update, ...(control === undefined ? {} : { control }) },
+        sent.bytes.length + FLOAT_BYTES * (control?.length ?? 0),
+      );
     }
     if (dropped > 0 && dropped === selected.length)
       throw new KingletError("check-failed", `no client of round ${round} could learn: their losses are not numbers any more`, {
@@ -189,7 +238,7 @@ class Simulator {
 }
 
 /**
- * Federated learning on one machine. The same seed gives the same network, bit for bit.
+ * Federated learning on one machine, or on those that `training` reaches. The same seed gives the same network, bit for bit.
  * @param clients the positions that each client holds.
  * @throws KingletError `misuse` for options that make no sense, `check-failed` where the privacy budget allows no round, what training throws.
  */

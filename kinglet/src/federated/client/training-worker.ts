@@ -2,6 +2,7 @@ import { elementCount, KingletError } from "../../base/index.ts";
 import { augmentsOf, type Dataset } from "../../data/browser.ts";
 import { readKinglet } from "../../formats/browser.ts";
 import type { Graph } from "../../graph/index.ts";
+import { type Failure, failureOf } from "../failure.ts";
 import { LocalTrainer, type LocalStart } from "../local.ts";
 import type { Description } from "../protocol/index.ts";
 import type { Learned } from "./learner.ts";
@@ -26,19 +27,11 @@ export interface WorkerFacts {
   readonly memoryBytes: number;
 }
 
-/** An error as it crosses to another thread. */
-export type Failure = Pick<KingletError, "code" | "message" | "hint">;
-
 export type FromWorker =
   | { readonly kind: "opened"; readonly facts: WorkerFacts }
   | { readonly kind: "step"; readonly done: number; readonly steps: number }
   | { readonly kind: "learned"; readonly learned: Learned }
   | { readonly kind: "failed"; readonly failure: Failure };
-
-function failureOf(error: unknown): Failure {
-  if (error instanceof KingletError) return { code: error.code, message: error.message, hint: error.hint };
-  return { code: "internal", message: error instanceof Error ? error.message : String(error), hint: undefined };
-}
 
 function checkShape({ info: { shape } }: Dataset, { inputs }: Graph): void {
   const expected = inputs[0]!.shape.slice(1);

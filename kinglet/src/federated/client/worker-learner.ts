@@ -1,4 +1,5 @@
 import { KingletError } from "../../base/index.ts";
+import { errorOf } from "../failure.ts";
 import type { LocalStart, OnStep } from "../local.ts";
 import type { Learned, Learner } from "./learner.ts";
 import type { FromWorker, ToWorker, TrainingOrder, WorkerFacts } from "./training-worker.ts";
@@ -91,10 +92,8 @@ function exchanged<D>(thread: WorkerThread<D>, message: ToWorker<D>, signal?: Ab
     thread.listen(
       (heard) => {
         if (heard.kind === "step") onStep?.(heard.done, heard.steps);
-        else if (heard.kind === "failed") {
-          const { code, message: text, hint } = heard.failure;
-          fail(new KingletError(code, text, hint === undefined ? {} : { hint }));
-        } else done(heard);
+        else if (heard.kind === "failed") fail(errorOf(heard.failure));
+        else done(heard);
       },
       (why) => fail(new KingletError("unsupported", `the worker that trains is gone: ${why}`)),
     );

@@ -115,3 +115,12 @@ export async function newRedis(): Promise<TestServer> {
     signal: "SIGKILL",
   });
 }
+
+/** A new Redis, where it is installed. */
+export const newRedisIfThere = async (): Promise<TestServer | null> => (findTool("redis-server") === null ? null : await newRedis());
+
+/** The Redis, or the end of a test that needs one. */
+export function needRedis(context: TestContext, redis: TestServer | null): TestServer {
+  needTools(context, "redis-server");
+  return redis!;
+}
