@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { KingletError } from "../base/index.ts";
-import { type Compression, type Privacy, STRATEGIES } from "../federated/index.ts";
+import { checkPrivacy, type Compression, type Privacy, STRATEGIES } from "../federated/index.ts";
 import { positive } from "./arguments.ts";
 
 /** How a federation learns, simulated or real. */
@@ -38,11 +38,13 @@ export function compressionOf(text: string): Compression {
   throw new KingletError("misuse", `--compress is ${text}; possible are none, 8bit, 4bit and top:SHARE`);
 }
 
-/** What the words ask of privacy. @throws KingletError `misuse` for half of it. */
-export function privacyOf({ clip, noise, budget, delta }: LearningOptions): Privacy | undefined {
+/** What the words ask of privacy. @throws KingletError `misuse` for half of it, or beside a strategy that it is not counted for. */
+export function privacyOf({ clip, noise, budget, delta, strategy }: LearningOptions): Privacy | undefined {
   if ((clip === undefined) !== (noise === undefined)) throw new KingletError("misuse", "privacy needs both --clip and --noise");
   if (budget !== undefined && noise === undefined) throw new KingletError("misuse", "a budget needs --clip and --noise");
-  return clip === undefined || noise === undefined ? undefined : { clip, noise, delta, ...(budget === undefined ? {} : { budget }) };
+  const privacy = clip === undefined || noise === undefined ? undefined : { clip, noise, delta, ...(budget === undefined ? {} : { budget }) };
+  checkPrivacy(STRATEGIES[strategy], privacy);
+  return privacy;
 }
 
 export function learningFlags(command: Command): Command {

@@ -3,6 +3,7 @@ import { type Command, Option } from "commander";
 import { KingletError } from "../base/index.ts";
 import { augmentsOf, type Dataset } from "../data/index.ts";
 import {
+  checkSimulation,
   ClientFile,
   type Compression,
   type LocalTraining,
@@ -121,7 +122,7 @@ class RoundDisplay {
 function spreadText(clients: readonly Int32Array[]): string {
   const sizes = clients.map(({ length }) => length);
   const [least, most] = [Math.min(...sizes), Math.max(...sizes)];
-  return `${count(clients.length)} clients hold ${least === most ? count(least) : `${count(least)} to ${count(most)}`} samples each`;
+  return `${plural(clients.length, "client")} ${clients.length === 1 ? "holds" : "hold"} ${least === most ? count(least) : `${count(least)} to ${count(most)}`} samples each`;
 }
 
 /** Where a simulation takes place, and what its words mean. */
@@ -200,12 +201,14 @@ function personalText(people: readonly PersonalReport[]): string {
 function mannerOf(options: SimulateCliOptions): Manner {
   if (options.dropOut !== undefined && options.secure === undefined) throw new KingletError("misuse", "--drop-out needs --secure");
   const privacy = privacyOf(options);
-  return {
+  const how = {
     split: partitionOf(options.split, options.clients),
     compression: compressionOf(options.compress),
     ...(privacy === undefined ? {} : { privacy }),
     ...(options.secure === undefined ? {} : { secure: { dropOut: options.dropOut ?? 0 } }),
   };
+  checkSimulation({ share: options.share, strategy: STRATEGIES[options.strategy], ...how });
+  return how;
 }
 
 async function simulateProject(given: string | undefined, options: SimulateCliOptions, io: Io): Promise<void> {
@@ -231,7 +234,7 @@ async function simulateProject(given: string | undefined, options: SimulateCliOp
         `After ${plural(result.reports.length, "round")} ${percent(accuracy)} of ${count(samples)} samples are right; clients sent ${bytes(sent)} in all.`,
         ...(people === undefined ? [] : [personalText(people)]),
         `Written: ${plain(join(folder, FEDERATED_FILE))}, ${plain(join(folder, ROUNDS_FILE))}, ${plain(join(folder, PAGE_FILE))}`,
-        `Next: kinglet quantize ${plain(join(folder, FEDERATED_FILE))} --calibrate SAMPLES --out model.int8.kinglet, kinglet compile`,
+        `Next: ${folder === "." ? "" : `cd ${plain(folder)}, `}kinglet quantize ${FEDERATED_FILE}, kinglet compile`,
       ].join("\n"),
     );
   } finally {

@@ -69,8 +69,11 @@ const JUDGED_AT_ONCE = 32;
 const FLOAT_BYTES = 4;
 const UNCOMPRESSED: Compression = { kind: "none" };
 
+/** What may contradict itself before anything is read. */
+type SimulationPlan = Pick<SimulationOptions, "share" | "rateDecay" | "strategy" | "secure" | "privacy" | "compression">;
+
 /** @throws KingletError `misuse` for options that make no sense together. */
-function checkOptions({ share, rateDecay = 1, strategy, secure, privacy, compression = UNCOMPRESSED }: SimulationOptions): void {
+export function checkSimulation({ share, rateDecay = 1, strategy, secure, privacy, compression = UNCOMPRESSED }: SimulationPlan): void {
   if (!(rateDecay > 0 && rateDecay <= 1))
     throw new KingletError("misuse", `rates are multiplied by a number above 0 and at most 1, not by ${rateDecay}`);
   if (!(share > 0 && share <= 1)) throw new KingletError("misuse", `the share of clients in a round is ${share}; it is above 0 and at most 1`);
@@ -170,7 +173,7 @@ class Simulator {
  */
 export async function simulate(network: Graph, dataset: Dataset, clients: readonly Int32Array[], options: SimulationOptions): Promise<Simulation> {
   const { rounds, share, privacy, until, signal } = options;
-  checkOptions(options);
+  checkSimulation(options);
   const simulator = new Simulator(network, dataset, clients, options);
   const reports: RoundReport[] = [];
   let evaluation: Evaluation | undefined;
