@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { KingletError } from "../base/index.ts";
-import { checkPrivacy, type Compression, type Privacy, STRATEGIES } from "../federated/index.ts";
+import { checkPrivacy, type Compression, type Privacy, STRATEGIES, type Strategy } from "../federated/index.ts";
 import { positive } from "./arguments.ts";
 
 /** How a federation learns, simulated or real. */
@@ -17,6 +17,7 @@ export interface LearningOptions {
   readonly noise?: number;
   readonly budget?: number;
   readonly delta: number;
+  readonly devices?: true;
 }
 
 /** An option's number from `least`, or above it, to `most`. */
@@ -38,12 +39,23 @@ export function compressionOf(text: string): Compression {
   throw new KingletError("misuse", `--compress is ${text}; possible are none, 8bit, 4bit and top:SHARE`);
 }
 
+/** The strategy by its name. @throws KingletError `misuse` for one that asks more of clients than microcontrollers do. */
+export function strategyOf({ strategy: name, devices }: LearningOptions): Strategy {
+  const strategy: Strategy = STRATEGIES[name];
+  if (devices === true && (strategy.proximal !== undefined || strategy.control === true))
+    throw new KingletError("misuse", `microcontrollers learn by plain gradient descent, and ${name} adds to it`, {
+      hint: "Leave out --devices, or take another strategy.",
+    });
+  return strategy;
+}
+
 /** What the words ask of privacy. @throws KingletError `misuse` for half of it, or beside a strategy that it is not counted for. */
-export function privacyOf({ clip, noise, budget, delta, strategy }: LearningOptions): Privacy | undefined {
+export function privacyOf(options: LearningOptions): Privacy | undefined {
+  const { clip, noise, budget, delta } = options;
   if ((clip === undefined) !== (noise === undefined)) throw new KingletError("misuse", "privacy needs both --clip and --noise");
   if (budget !== undefined && noise === undefined) throw new KingletError("misuse", "a budget needs --clip and --noise");
   const privacy = clip === undefined || noise === undefined ? undefined : { clip, noise, delta, ...(budget === undefined ? {} : { budget }) };
-  checkPrivacy(STRATEGIES[strategy], privacy);
+  checkPrivacy(strategyOf(options), privacy);
   return privacy;
 }
 
@@ -55,6 +67,7 @@ export function learningFlags(command: Command): Command {
     .option("--epochs <n>", "passes over a client's samples in a round", positive, 1)
     .option("--batch <n>", "samples of a step", positive, 10)
     .addOption(new Option("--rate <rate>", "of the clients' gradient descent").argParser(above(0, 1e3, false)).default(0.1))
+    .option("--devices", "microcontrollers take part: batch normalization is folded into the layers before, and no sample is augmented")
     .option("--compress <how>", "how updates travel: none, 8bit, 4bit or top:SHARE", "none")
     .addOption(new Option("--clip <length>", "privacy: updates are shortened to this").argParser(above(0, Number.MAX_VALUE, false)))
     .addOption(new Option("--noise <factor>", "privacy: noise on their sum, in such lengths").argParser(above(0, 1e6, true)))

@@ -7,10 +7,10 @@ import {
   DEFAULT_RULES,
   type FederationPlan,
   type LogEvent,
+  networkForDevices,
   openSqlite,
   type RoundRules,
   serveFederation,
-  STRATEGIES,
 } from "../federated/index.ts";
 import {
   CONFIG_FILE,
@@ -24,7 +24,7 @@ import {
 } from "../project/index.ts";
 import { positive, whole } from "./arguments.ts";
 import { FEDERATION_FOLDER, projectKeysOrNew } from "./federate-keys.ts";
-import { above, compressionOf, type LearningOptions, learningFlags, privacyOf } from "./federate-learning.ts";
+import { above, compressionOf, type LearningOptions, learningFlags, privacyOf, strategyOf } from "./federate-learning.ts";
 import { writeFiles } from "./files.ts";
 import { bytes, count, plain, plural } from "./format.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
@@ -69,12 +69,14 @@ async function startingNetwork(
 async function planOf(folder: string, options: ServeOptions): Promise<FederationPlan> {
   const [compression, privacy] = [compressionOf(options.compress), privacyOf(options)];
   const config = { ...(await loadConfig(folder)), ...(options.seed === undefined ? {} : { seed: options.seed }) };
+  const { network, classes } = await startingNetwork(folder, config, options.model);
   return {
     name: projectName(folder),
-    ...(await startingNetwork(folder, config, options.model)),
+    network: options.devices === true ? networkForDevices(network) : network,
+    classes,
     local: { optimizer: { kind: "sgd", momentum: 0 }, epochs: options.epochs, batchSize: options.batch, rate: options.rate },
-    augmentation: { ...config.augmentation },
-    strategy: STRATEGIES[options.strategy],
+    augmentation: options.devices === true ? {} : { ...config.augmentation },
+    strategy: strategyOf(options),
     compression,
     ...(privacy === undefined ? {} : { privacy }),
     seed: config.seed,

@@ -7,6 +7,7 @@ import {
   ClientFile,
   type Compression,
   type LocalTraining,
+  networkForDevices,
   ownSamples,
   type Partition,
   partition,
@@ -18,7 +19,6 @@ import {
   type SecureAggregation,
   simulate,
   type Simulation,
-  STRATEGIES,
 } from "../federated/index.ts";
 import { writeKinglet } from "../formats/index.ts";
 import {
@@ -35,7 +35,7 @@ import { renderFederation, sparkline } from "../report/index.ts";
 import { positive } from "./arguments.ts";
 import { addAdministration } from "./federate-admin.ts";
 import { addJoin } from "./federate-join.ts";
-import { above, compressionOf, type LearningOptions, learningFlags, privacyOf } from "./federate-learning.ts";
+import { above, compressionOf, type LearningOptions, learningFlags, privacyOf, strategyOf } from "./federate-learning.ts";
 import { addServe } from "./federate-serve.ts";
 import { writeFiles } from "./files.ts";
 import { bytes, count, plain, plural } from "./format.ts";
@@ -148,7 +148,8 @@ async function run({ folder, config, dataset, how }: Stage, options: SimulateCli
   const held = partition({ positions: split.train, labels, groups }, how.split, config.seed);
   const own = options.personalise === undefined ? undefined : held.map((positions) => ownSamples(dataset, positions, LEARNED_SHARE));
   const clients = own?.map(({ learned }) => learned) ?? held;
-  const network = projectNetwork(config, dataset.info, await measureFeatures(config, dataset, split.train), await readStartWeights(folder, config));
+  const whole = projectNetwork(config, dataset.info, await measureFeatures(config, dataset, split.train), await readStartWeights(folder, config));
+  const network = options.devices === true ? networkForDevices(whole) : whole;
   io.err(`${spreadText(clients)}; ${count(judged.length)} judge the network\n`);
   const display = new RoundDisplay(io, options.rounds);
   const stop = new AbortController();
@@ -158,12 +159,12 @@ async function run({ folder, config, dataset, how }: Stage, options: SimulateCli
     epochs: options.epochs,
     batchSize: options.batch,
     rate: options.rate,
-    augment: augmentsOf(config.augmentation),
+    augment: options.devices === true ? [] : augmentsOf(config.augmentation),
   };
   const memories = await ClientFile.open();
   try {
     const result = await simulate(network, dataset, clients, {
-      strategy: STRATEGIES[options.strategy],
+      strategy: strategyOf(options),
       local,
       memories,
       rounds: options.rounds,
@@ -207,7 +208,7 @@ function mannerOf(options: SimulateCliOptions): Manner {
     ...(privacy === undefined ? {} : { privacy }),
     ...(options.secure === undefined ? {} : { secure: { dropOut: options.dropOut ?? 0 } }),
   };
-  checkSimulation({ share: options.share, strategy: STRATEGIES[options.strategy], ...how });
+  checkSimulation({ share: options.share, strategy: strategyOf(options), ...how });
   return how;
 }
 
@@ -247,6 +248,7 @@ Examples:
   kinglet federate simulate --clients 100 --rounds 50 --split label:2
   kinglet federate simulate --split group --strategy fedprox --epochs 5
   kinglet federate simulate --split group --personalise 20
+  kinglet federate simulate --split group --devices
   kinglet federate simulate --secure --drop-out 0.05
   kinglet federate simulate --compress 4bit --clip 1 --noise 0.8 --budget 8`;
 
