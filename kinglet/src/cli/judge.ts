@@ -156,7 +156,7 @@ function classTable(verdicts: readonly Verdict[], classes: readonly string[]): s
 export function verdictLine({ network }: Verdict): string {
   const { name, accuracy, samples, confusion, file, fileBytes, weightBytes } = network;
   const mistakes = samples - confusion.reduce((sum, row, c) => sum + row[c]!, 0);
-  return `  ${name.padEnd(14)} ${percent(accuracy).padStart(7)} right, ${plural(mistakes, "mistake")}; ${bytes(weightBytes)} of constants; ${plain(file)}, ${bytes(fileBytes)}`;
+  return `  ${name.padEnd(17)} ${percent(accuracy).padStart(7)} right, ${plural(mistakes, "mistake")}; ${bytes(weightBytes)} of constants; ${plain(file)}, ${bytes(fileBytes)}`;
 }
 
 export function verdictText(verdicts: readonly Verdict[], jury: Jury): string {

@@ -1,5 +1,5 @@
 import { KingletError } from "../../base/index.ts";
-import type { Graph } from "../../graph/index.ts";
+import { type Graph, withoutUnused } from "../../graph/index.ts";
 import { prepareForQuantization } from "../../passes/index.ts";
 
 /** Whether what is learned of a network has running statistics in it, which a device does not learn. */
@@ -19,5 +19,5 @@ export function networkForDevices(network: Graph): Graph {
       place: network.name,
       hint: "Choose a network without it, such as mlp.",
     });
-  return folded;
+  return withoutUnused(folded);
 }
