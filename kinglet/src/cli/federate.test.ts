@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -6,7 +6,7 @@ import { inventedFrame, TestClient } from "../federated/coordinator/coordinator-
 import { readKinglet, writeKinglet } from "../formats/index.ts";
 import { mlp } from "../zoo/index.ts";
 import { main } from "./main.ts";
-import { commandsIn, type Ran } from "./testing.ts";
+import { commandsIn, onSmallDisk, type Ran } from "./testing.ts";
 
 let [folder, project] = ["", ""];
 beforeAll(async () => {
@@ -104,6 +104,22 @@ test("a project is served, watched, paused, exported, and goes on where it was",
   expect(events).toEqual(expect.arrayContaining(["enrolled", "round begun", "round closed", "paused", "finished"]));
   // What the store began with holds.
   await expect(serve("--strategy", "fedadam")).rejects.toThrow(/began with another strategy/);
+});
+
+test("commands that want a project's first key at once find the same one, and a full disk leaves none", async (context) => {
+  const token = async (at: string): Promise<Ran> => await kinglet("federate", "token", at, "--json");
+  const all = await Promise.all(Array.from({ length: 8 }, () => token(join(folder, "new"))));
+  expect(new Set(all.map(({ out }) => (JSON.parse(out) as { key: string }).key)).size).toBe(1);
+  expect(await readdir(join(folder, "new/.kinglet"))).toEqual(["federation.key"]);
+  const disk = join(folder, "disk");
+  await onSmallDisk(context, disk, 64, async () => {
+    await mkdir(join(disk, ".kinglet"));
+    await writeFile(join(disk, "other"), new Uint8Array(2 ** 16)).catch(() => {});
+    expect((await token(disk)).err).toMatch(/the disk is full/);
+    await rm(join(disk, "other"));
+    expect((await token(disk)).code).toBe(0);
+    expect(await readdir(join(disk, ".kinglet"))).toEqual(["federation.key"]);
+  });
 });
 
 test("wrong words and addresses are told", async () => {
