@@ -83,6 +83,9 @@ async function planOf(folder: string, options: ServeOptions): Promise<Federation
   };
 }
 
+/** What a person may do once there is nothing left to learn: clients that come are told so until somebody ends it. */
+const AFTERWARDS = `clients are told; Ctrl-C ends and writes ${FEDERATED_FILE}, kinglet federate export takes it from elsewhere`;
+
 /** One line for what a person wants to see; refusals and enrolments are for the log. */
 function eventText(event: LogEvent, goal: number): string | null {
   const { round, version, updates, bytes: sent, ms, why, message } = event;
@@ -94,7 +97,7 @@ function eventText(event: LogEvent, goal: number): string | null {
     case "round given up":
       return `round ${round}: given up, ${why}`;
     case "finished":
-      return `finished with version ${version}: ${why}`;
+      return `finished with version ${version}: ${why}; ${AFTERWARDS}`;
     case "round failed":
     case "failed":
       return `something failed: ${message}`;
@@ -150,7 +153,12 @@ async function serveProject(given: string | undefined, options: ServeOptions, io
     });
     const { length } = coordinator.model.form;
     io.err(`${plain(plan.name)}, ${count(length)} parameters, listens on port ${server.port}; its key is ${keys.publicKey}\n`);
-    io.err("kinglet federate token makes tokens for its clients; Ctrl-C ends, and the same command goes on\n");
+    const before = await coordinator.status();
+    io.err(
+      before.state === "finished"
+        ? `it has finished with version ${before.version}; ${AFTERWARDS}\n`
+        : "kinglet federate token makes tokens for its clients; Ctrl-C ends, and the same command goes on\n",
+    );
     await stopAsked(io);
     io.err("stopping\n");
     await server.stop();

@@ -252,8 +252,16 @@ Examples:
   kinglet federate simulate --secure --drop-out 0.05
   kinglet federate simulate --compress 4bit --clip 1 --noise 0.8 --budget 8`;
 
+const STEPS = `
+One machine plays all:
+  kinglet federate simulate
+A real federation, from a project's folder and from where the samples are:
+  kinglet federate serve --port 8080
+  kinglet federate token
+  kinglet federate join http://host:8080 --data ./mine --token TOKEN`;
+
 export function addFederate(program: Command, io: Io): void {
-  const federate = program.command("federate").description("Learns from data that stays where it is.");
+  const federate = program.command("federate").description("Learns from data that stays where it is.").addHelpText("after", STEPS);
   learningFlags(
     federate
       .command("simulate")
