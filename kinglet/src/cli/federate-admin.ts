@@ -2,7 +2,7 @@ import { randomBytes } from "node:crypto";
 import { resolve } from "node:path";
 import type { Command } from "commander";
 import { KingletError } from "../base/index.ts";
-import { checkedJson, projectOf, Refusal, RefusalMessage, sign, StatusAnswer } from "../federated/index.ts";
+import { checkedJson, coordinatorUrl, projectOf, refusalOf, sign, StatusAnswer } from "../federated/index.ts";
 import { formatTable } from "../report/index.ts";
 import { positive } from "./arguments.ts";
 import { projectKeys, projectKeysOrNew } from "./federate-keys.ts";
@@ -37,18 +37,17 @@ interface RemoteOptions extends CommonOptions {
 
 /** Asks a coordinator, as the holder of its project's key. @throws KingletError `bad-input` where nobody answers, Refusal where it refuses. */
 async function ask(url: string, path: string, method: "GET" | "POST", folder: string): Promise<Uint8Array> {
+  const address = coordinatorUrl(url);
   const { publicKey, secretKey } = await projectKeys(folder);
   const token = sign("admin", { project: projectOf(publicKey), expires: Date.now() + ADMIN_MS }, secretKey);
   let response: Response;
   try {
-    response = await fetch(new URL(path, url), { method, headers: { authorization: `Bearer ${token}` } });
+    response = await fetch(`${address}${path}`, { method, headers: { authorization: `Bearer ${token}` } });
   } catch {
     throw new KingletError("bad-input", "no coordinator answers there", { place: url, hint: "An address is like http://host:8080." });
   }
-  const bytes = new Uint8Array(await response.arrayBuffer());
-  if (response.ok) return bytes;
-  const { code, message } = checkedJson(RefusalMessage, new TextDecoder().decode(bytes), "the answer").error;
-  throw new Refusal(code, message);
+  if (!response.ok) throw await refusalOf(response);
+  return new Uint8Array(await response.arrayBuffer());
 }
 
 function roundsText(rounds: StatusAnswer["rounds"]): string {

@@ -128,6 +128,8 @@ test("wrong words and addresses are told", async () => {
   expect((await kinglet("federate", "serve", "--spare", "0.5")).code).toBe(2);
   expect((await kinglet("federate", "serve", "--most-samples", "0")).code).toBe(2);
   expect((await kinglet("federate", "status", "http://127.0.0.1:1")).err).toMatch(/no coordinator answers there/);
+  for (const words of [["status"], ["export"], ["join", "--data", project]])
+    expect(await kinglet("federate", ...words, "localhost:8080")).toMatchObject({ code: 2, err: expect.stringMatching(/no coordinator's address/) });
   expect((await commandsIn({ folder })("federate", "status", "http://127.0.0.1:1")).err).toMatch(/has no key yet/);
 });
 
@@ -149,6 +151,7 @@ test(
     );
     expect((await stat(join(folder, "one.json"))).mode & 0o777).toBe(0o600);
     expect((await joins("new.json")).err).toMatch(/needs an enrolment token/);
+    expect((await joins("new.json", "--token", token.slice(0, -1))).err).toMatch(/the enrolment token is refused: .*\s+Copy all of/);
     // It is still enrolled.
     expect((await joins("one.json", "--memory", "100")).err).toMatch(/a training step needs \d+ bytes, and 100 are allowed/);
     expect((await joins("one.json", "--only", "often")).code).toBe(2);

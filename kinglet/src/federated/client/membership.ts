@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { KingletError } from "../../base/index.ts";
-import { checkedJson, EnrolAnswer, openSigned, Refusal } from "../protocol/index.ts";
+import { checkedJson, EnrolAnswer, openSigned, Refusal, type RefusalReason } from "../protocol/index.ts";
 import type { CoordinatorApi, Identity } from "./api.ts";
 
 /** A place for a short text that outlives the program, so that a client stays the same one. */
@@ -15,8 +15,20 @@ export interface MembershipOptions {
   readonly store?: IdentityStore;
 }
 
+const TOKEN_REASONS: readonly RefusalReason[] = ["malformed", "unauthorized", "expired", "wrong-project", "used-up"];
+
 /** The identity, and the newest version that this client has seen. */
 const Kept = v.object({ ...EnrolAnswer.entries, newest: v.number() });
+
+/** Whatever is wrong with a token, its owner can only ask for another one. */
+function refusedToken(error: unknown): never {
+  if (!(error instanceof Refusal) || !TOKEN_REASONS.includes(error.reason)) throw error;
+  throw new Refusal(
+    error.reason,
+    `the enrolment token is refused: ${error.message}`,
+    "Copy all of what kinglet federate token printed, or ask for another one.",
+  );
+}
 
 /** Who this client is in its project, from one run to the next. */
 export class Membership {
@@ -50,7 +62,7 @@ export class Membership {
   ): Promise<Membership> {
     if (token === undefined) throw new KingletError("misuse", "a client that is new needs an enrolment token");
     const nonce = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-    const membership = new Membership(await patiently(() => api.enrol(token, nonce)), 0, store);
+    const membership = new Membership(await patiently(() => api.enrol(token, nonce)).catch(refusedToken), 0, store);
     await membership.keep();
     return membership;
   }
