@@ -151,9 +151,8 @@ async function serveProject(given: string | undefined, options: ServeOptions, io
       ...(host === undefined ? {} : { host }),
       ...(behindProxy === true ? { behindProxy } : {}),
     });
-    const { length } = coordinator.model.form;
+    const [{ length }, before] = [coordinator.model.form, await coordinator.status()];
     io.err(`${plain(plan.name)}, ${count(length)} parameters, listens on port ${server.port}; its key is ${keys.publicKey}\n`);
-    const before = await coordinator.status();
     io.err(
       before.state === "finished"
         ? `it has finished with version ${before.version}; ${AFTERWARDS}\n`

@@ -94,6 +94,7 @@ test("a project is served, watched, paused, exported, and goes on where it was",
   expect(await clients[0]!.task(20)).toEqual({ finished: { version: 2 } });
   expect((await kinglet("federate", "export", second.url, "--out", "out.kinglet")).code).toBe(0);
   const exported = await readFile(join(project, "out.kinglet"));
+  expect((await kinglet("federate", "export", second.url, "--out", "nowhere/out.kinglet")).err).toMatch(/nowhere\/out\.kinglet: there is no such/);
   expect((await second.stop()).err).toMatch(/finished with version 2: all rounds are done; clients are told; Ctrl-C ends and writes/);
   expect(await readFile(join(project, "model.federated.kinglet"))).toEqual(exported);
   expect((await (await serve(...words)).stop()).err).toMatch(/it has finished with version 2; clients are told/);
