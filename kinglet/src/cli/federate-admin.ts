@@ -3,6 +3,7 @@ import { resolve } from "node:path";
 import type { Command } from "commander";
 import { KingletError } from "../base/index.ts";
 import { checkedJson, coordinatorUrl, projectOf, refusalOf, sign, StatusAnswer } from "../federated/index.ts";
+import { isProject } from "../project/index.ts";
 import { formatTable } from "../report/index.ts";
 import { positive } from "./arguments.ts";
 import { projectKeys, projectKeysOrNew } from "./federate-keys.ts";
@@ -21,7 +22,14 @@ interface TokenOptions extends CommonOptions {
 }
 
 async function makeToken(given: string | undefined, { uses, days, ...common }: TokenOptions, io: Io): Promise<void> {
-  const { publicKey, secretKey } = await projectKeysOrNew(given ?? io.folder ?? ".");
+  const folder = given ?? io.folder ?? ".";
+  // A key of its own in a folder that was mistyped would enrol nobody.
+  if (!(await isProject(folder)))
+    throw new KingletError("bad-input", "there is no project here", {
+      place: folder,
+      hint: "Type it in the folder that kinglet federate serve works in.",
+    });
+  const { publicKey, secretKey } = await projectKeysOrNew(folder);
   const expires = Date.now() + days * DAY_MS;
   const project = projectOf(publicKey);
   const token = sign("enrolment", { project, id: randomBytes(16).toString("hex"), uses, expires }, secretKey);

@@ -110,12 +110,17 @@ test("a project is served, watched, paused, exported, and goes on where it was",
 
 test("commands that want a project's first key at once find the same one, and a full disk leaves none", async (context) => {
   const token = async (at: string): Promise<Ran> => await kinglet("federate", "token", at, "--json");
+  expect((await token(join(folder, "new"))).err).toMatch(/there is no project here/);
+  const config = "export default {};";
+  await mkdir(join(folder, "new"));
+  await writeFile(join(folder, "new/kinglet.config.ts"), config);
   const all = await Promise.all(Array.from({ length: 8 }, () => token(join(folder, "new"))));
   expect(new Set(all.map(({ out }) => (JSON.parse(out) as { key: string }).key)).size).toBe(1);
   expect(await readdir(join(folder, "new/.kinglet"))).toEqual(["federation.key"]);
   const disk = join(folder, "disk");
   await onSmallDisk(context, disk, 64, async () => {
     await mkdir(join(disk, ".kinglet"));
+    await writeFile(join(disk, "kinglet.config.ts"), config);
     await writeFile(join(disk, "other"), new Uint8Array(2 ** 16)).catch(() => {});
     expect((await token(disk)).err).toMatch(/the disk is full/);
     await rm(join(disk, "other"));
