@@ -9,7 +9,7 @@ import { readHistory } from "./history.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
 import { judge, type Jury, juryOf, trainingPage, type Verdict, verdictText } from "./judge.ts";
 import { loadModel } from "./model.ts";
-import { exists, floatFile, isOlder, MODEL_FILE, projectName, QUANTIZED_FILE, REPORT_FILE } from "./project-files.ts";
+import { exists, FEDERATED_FILE, floatFile, isOlder, MODEL_FILE, projectName, QUANTIZED_FILE, REPORT_FILE } from "./project-files.ts";
 
 interface EvaluateOptions extends CommonOptions {
   readonly data?: string;
@@ -27,17 +27,17 @@ async function findJury(folder: string, data: string | undefined): Promise<Jury>
   return test.length > 0 ? { dataset, positions: test, name: "test part" } : { dataset, positions: all, name: "whole data set" };
 }
 
-/** The models of a project: float, pruned and int8 where they were made. */
+/** The models of a project, those that were made: trained, pruned, of a federation, int8. */
 async function projectModels(folder: string, io: Io): Promise<string[]> {
-  const whole = join(folder, MODEL_FILE);
-  if (!(await exists(whole)))
-    throw new KingletError("bad-input", `there is no ${MODEL_FILE} here`, { place: folder, hint: "kinglet train makes it; or name a model." });
   const now = await floatFile(folder);
-  const floats = now === MODEL_FILE ? [whole] : [whole, join(folder, now)];
-  const quantized = join(folder, QUANTIZED_FILE);
-  if (!(await exists(quantized))) return floats;
-  if (await isOlder(quantized, floats.at(-1)!)) io.err(`${QUANTIZED_FILE} is older than ${now}: kinglet quantize makes it anew\n`);
-  return [...floats, quantized];
+  const names = new Set([MODEL_FILE, now, FEDERATED_FILE, QUANTIZED_FILE]);
+  const found: string[] = [];
+  for (const name of names) if (await exists(join(folder, name))) found.push(name);
+  if (found.length === 0)
+    throw new KingletError("bad-input", `there is no ${MODEL_FILE} here`, { place: folder, hint: "kinglet train makes it; or name a model." });
+  if (found.includes(QUANTIZED_FILE) && (await isOlder(join(folder, QUANTIZED_FILE), join(folder, now))))
+    io.err(`${QUANTIZED_FILE} is older than ${now}: kinglet quantize makes it anew\n`);
+  return found.map((name) => join(folder, name));
 }
 
 async function evaluateModels(models: readonly string[], jury: Jury, ofProject: string | null, options: EvaluateOptions, io: Io): Promise<void> {
@@ -77,7 +77,7 @@ export function addEvaluate(program: Command, io: Io): void {
   program
     .command("evaluate")
     .description("How well a classifier does on samples it has not seen: accuracy, confusion, every class; float and int8 side by side.")
-    .argument("[model]", "a .tflite or .kinglet file (default: the project's, float and int8)")
+    .argument("[model]", "a .tflite or .kinglet file (default: all of the project's)")
     .option("--data <dir>", "a data set: its test part, or all of it (default: the project's test part)")
     .option("--json", "one JSON document on stdout")
     .addHelpText("after", "\nExamples:\n  kinglet evaluate\n  kinglet evaluate model.tflite --data words/")

@@ -1,7 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { resolve } from "node:path";
 import type { Command } from "commander";
+import { KingletError } from "../base/index.ts";
 import { checkedJson, projectOf, sign, StatusAnswer } from "../federated/index.ts";
+import { isProject } from "../project/index.ts";
 import { formatTable } from "../report/index.ts";
 import { positive } from "./arguments.ts";
 import { projectKeysOrNew } from "./federate-keys.ts";
@@ -20,7 +22,14 @@ interface TokenOptions extends CommonOptions {
 }
 
 async function makeToken(given: string | undefined, { uses, days, ...common }: TokenOptions, io: Io): Promise<void> {
-  const { publicKey, secretKey } = await projectKeysOrNew(given ?? io.folder ?? ".");
+  const folder = given ?? io.folder ?? ".";
+  // A key of its own in a folder that was mistyped would enrol nobody.
+  if (!(await isProject(folder)))
+    throw new KingletError("bad-input", "there is no project here", {
+      place: folder,
+      hint: "Type it in the folder that kinglet federate serve works in.",
+    });
+  const { publicKey, secretKey } = await projectKeysOrNew(folder);
   const expires = Date.now() + days * DAY_MS;
   const project = projectOf(publicKey);
   const id = randomBytes(16).toString("hex");

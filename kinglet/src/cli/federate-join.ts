@@ -9,6 +9,7 @@ import {
   type ClientOptions,
   type Conditions,
   fileStore,
+  hasBatchNorm,
   join as joinFederation,
   joinForDevice,
   openSerialPort,
@@ -115,6 +116,7 @@ async function firmwareCommand(path: string, options: FirmwareCliOptions, io: Io
   answer(io, options, { model: path, id: made.id, parameters: made.parameters, arenaBytes, out: options.out, files }, () =>
     [
       `It learns ${count(made.parameters)} numbers in ${bytes(arenaBytes)} of RAM.`,
+      ...(hasBatchNorm(graph) ? ["Batch normalization is folded in it; kinglet federate serve --devices does so for all clients."] : []),
       `Written: ${plain(options.out)}. Your code gives the serial line (kinglet_link.h) and the samples (${made.id}_client.h), and calls ${made.id}_client().`,
     ].join("\n"),
   );
@@ -152,7 +154,7 @@ export function addJoin(federate: Command, io: Io): void {
   federate
     .command("firmware")
     .description("Writes C for a device that takes part through a gateway: kinglet federate join --serial.")
-    .argument("<model>", "the federation's network, a .kinglet file")
+    .argument("<model>", "the federation's network, as kinglet federate export writes it")
     .requiredOption("--out <dir>", "folder to write; replaced only if Kinglet made it")
     .option("--board <name>", "check that it fits this board and build for its processor")
     .option("--name <id>", "start of all names in the output (default: the network's name)")

@@ -1,4 +1,5 @@
-import { mkdir, open, readFile, stat } from "node:fs/promises";
+import { randomBytes } from "node:crypto";
+import { link, mkdir, open, readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { KingletError } from "../base/index.ts";
 import { newProjectKeys, type ProjectKeys, publicKeyOf } from "../federated/index.ts";
@@ -29,18 +30,26 @@ export async function projectKeys(folder: string): Promise<ProjectKeys> {
   return { secretKey, publicKey: publicKeyOf(secretKey) };
 }
 
+/** A whole key takes its place at once, or none does; whoever comes second finds the first one's. */
+async function writeNewKey(path: string): Promise<void> {
+  const fresh = `${path}.${randomBytes(4).toString("hex")}.tmp`;
+  const file = await open(fresh, "wx", 0o600);
+  try {
+    await file.writeFile(`${newProjectKeys().secretKey}\n`);
+    await file.sync();
+    await link(fresh, path).catch((error: NodeJS.ErrnoException) => (error.code === "EEXIST" ? undefined : Promise.reject(error)));
+  } finally {
+    await file.close();
+    await rm(fresh);
+  }
+}
+
 /** The same; new ones where there are none. */
 export async function projectKeysOrNew(folder: string): Promise<ProjectKeys> {
   const path = join(folder, FEDERATION_FOLDER, KEY_FILE);
-  if (await exists(path)) return await projectKeys(folder);
-  const keys = newProjectKeys();
-  await mkdir(join(folder, FEDERATION_FOLDER), { recursive: true });
-  const file = await open(path, "wx", 0o600);
-  try {
-    await file.writeFile(`${keys.secretKey}\n`);
-    await file.sync();
-  } finally {
-    await file.close();
+  if (!(await exists(path))) {
+    await mkdir(join(folder, FEDERATION_FOLDER), { recursive: true });
+    await writeNewKey(path);
   }
-  return keys;
+  return await projectKeys(folder);
 }

@@ -1,6 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { KingletError } from "../base/index.ts";
-import { type Combination, type Compression, type Privacy, type SecureRules, STRATEGIES, type Strategy } from "../federated/index.ts";
+import { checkPrivacy, type Combination, type Compression, type Privacy, type SecureRules, STRATEGIES, type Strategy } from "../federated/index.ts";
 import { positive } from "./arguments.ts";
 
 /** How a federation learns, simulated or real. */
@@ -20,6 +20,7 @@ export interface LearningOptions {
   readonly delta: number;
   readonly secure?: true;
   readonly threshold?: number;
+  readonly devices?: true;
 }
 
 /** An option's number from `least`, or above it, to `most`. */
@@ -54,11 +55,6 @@ function combination(text: string): Combination {
   return rule;
 }
 
-/** The strategy of this name, with another rule where one is given. */
-export function strategyOf({ strategy, combine }: LearningOptions): Strategy {
-  return combine === undefined ? STRATEGIES[strategy] : { ...STRATEGIES[strategy], combination: combine };
-}
-
 /** "none", "8bit", "4bit" or "top:0.01". */
 export function compressionOf(text: string): Compression {
   if (text === "none") return { kind: "none" };
@@ -68,11 +64,28 @@ export function compressionOf(text: string): Compression {
   throw new KingletError("misuse", `--compress is ${text}; possible are none, 8bit, 4bit and top:SHARE`);
 }
 
-/** What the words ask of privacy. @throws KingletError `misuse` for half of it. */
-export function privacyOf({ clip, noise, budget, delta }: LearningOptions): Privacy | undefined {
+/**
+ * The strategy of this name, with another rule where one is given.
+ * @throws KingletError `misuse` for one that asks more of clients than microcontrollers do.
+ */
+export function strategyOf({ strategy: name, combine, devices }: LearningOptions): Strategy {
+  const named: Strategy = STRATEGIES[name];
+  const strategy = combine === undefined ? named : { ...named, combination: combine };
+  if (devices === true && (strategy.proximal !== undefined || strategy.control === true))
+    throw new KingletError("misuse", `microcontrollers learn by plain gradient descent, and ${name} adds to it`, {
+      hint: "Leave out --devices, or take another strategy.",
+    });
+  return strategy;
+}
+
+/** What the words ask of privacy. @throws KingletError `misuse` for half of it, or beside a strategy that it is not counted for. */
+export function privacyOf(options: LearningOptions): Privacy | undefined {
+  const { clip, noise, budget, delta } = options;
   if ((clip === undefined) !== (noise === undefined)) throw new KingletError("misuse", "privacy needs both --clip and --noise");
   if (budget !== undefined && noise === undefined) throw new KingletError("misuse", "a budget needs --clip and --noise");
-  return clip === undefined || noise === undefined ? undefined : { clip, noise, delta, ...(budget === undefined ? {} : { budget }) };
+  const privacy = clip === undefined || noise === undefined ? undefined : { clip, noise, delta, ...(budget === undefined ? {} : { budget }) };
+  checkPrivacy(strategyOf(options), privacy);
+  return privacy;
 }
 
 /** What the words ask of secure aggregation. @throws KingletError `misuse` for half of it. */
@@ -119,6 +132,7 @@ export function learningFlags(command: Command, several = false): Command {
     .addOption(new Option("--epochs <n>", "passes over a client's samples in a round").argParser(read(positive)).default(first(1)))
     .addOption(new Option("--batch <n>", "samples of a step").argParser(read(positive)).default(first(10)))
     .addOption(new Option("--rate <rate>", "of the clients' gradient descent").argParser(read(above(0, 1e3, false))).default(first(0.1)))
+    .option("--devices", "microcontrollers take part: batch normalization is folded into the layers before, and no sample is augmented")
     .option("--compress <how>", "how updates travel: none, 8bit, 4bit or top:SHARE", "none")
     .addOption(new Option("--clip <length>", "privacy: updates are shortened to this").argParser(above(0, Number.MAX_VALUE, false)))
     .addOption(new Option("--noise <factor>", "privacy: noise on their sum, in such lengths").argParser(above(0, 1e6, true)))

@@ -7,6 +7,7 @@ import {
   DEFAULT_SECURE_RULES,
   type FederationPlan,
   type LogEvent,
+  networkForDevices,
   openStore,
   type RoundRules,
   type SecureRules,
@@ -78,11 +79,13 @@ function secureRulesOf(said: Partial<SecureRules>, { minimum, mostSamples }: Ser
 async function planOf(folder: string, options: ServeOptions): Promise<FederationPlan> {
   const [compression, privacy, secure] = [compressionOf(options.compress), privacyOf(options), secureOf(options)];
   const config = { ...(await loadConfig(folder)), ...(options.seed === undefined ? {} : { seed: options.seed }) };
+  const { network, classes } = await startingNetwork(folder, config, options.model);
   return {
     name: projectName(folder),
-    ...(await startingNetwork(folder, config, options.model)),
+    network: options.devices === true ? networkForDevices(network) : network,
+    classes,
     local: { optimizer: { kind: "sgd", momentum: 0 }, epochs: options.epochs, batchSize: options.batch, rate: options.rate },
-    augmentation: { ...config.augmentation },
+    augmentation: options.devices === true ? {} : { ...config.augmentation },
     strategy: strategyOf(options),
     compression,
     ...(privacy === undefined ? {} : { privacy }),
@@ -90,6 +93,9 @@ async function planOf(folder: string, options: ServeOptions): Promise<Federation
     seed: config.seed,
   };
 }
+
+/** What a person may do once there is nothing left to learn: clients that come are told so until somebody ends it. */
+const AFTERWARDS = `clients are told; Ctrl-C ends and writes ${FEDERATED_FILE}, kinglet federate export takes it from elsewhere`;
 
 /** One line for what a person wants to see; refusals and enrolments are for the log. */
 function eventText(event: LogEvent, goal: number): string | null {
@@ -104,7 +110,7 @@ function eventText(event: LogEvent, goal: number): string | null {
     case "round given up":
       return `round ${round}: given up, ${why}`;
     case "finished":
-      return `finished with version ${version}: ${why}`;
+      return `finished with version ${version}: ${why}; ${AFTERWARDS}`;
     case "redis lost":
       return `Redis is away: ${message}`;
     case "redis reached":
@@ -163,9 +169,13 @@ async function serveProject(given: string | undefined, options: ServeOptions, io
       ...(host === undefined ? {} : { host }),
       ...(behindProxy === true ? { behindProxy } : {}),
     });
-    const { length } = coordinator.model.form;
+    const [{ length }, before] = [coordinator.model.form, await coordinator.status()];
     io.err(`${plain(plan.name)}, ${count(length)} parameters, listens on port ${server.port}; its key is ${keys.publicKey}\n`);
-    io.err("kinglet federate token makes tokens for its clients; Ctrl-C ends, and the same command goes on\n");
+    io.err(
+      before.state === "finished"
+        ? `it has finished with version ${before.version}; ${AFTERWARDS}\n`
+        : "kinglet federate token makes tokens for its clients; Ctrl-C ends, and the same command goes on\n",
+    );
     await stopAsked(io);
     io.err("stopping\n");
     await server.stop();

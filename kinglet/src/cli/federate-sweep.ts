@@ -115,7 +115,7 @@ class Sweep {
     const config = { ...this.project.config, seed: combination.seed };
     const how = mannerOf(options);
     // A seed's network and clients are the same for all that else is tried.
-    const stage = this.stages.get(config.seed) ?? stageOf({ folder, config, dataset }, how.split);
+    const stage = this.stages.get(config.seed) ?? stageOf({ folder, config, dataset }, how);
     this.stages.set(config.seed, stage);
     return { ...(await stage), plan: planOf(config, how, options) };
   }

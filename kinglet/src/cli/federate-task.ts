@@ -1,7 +1,9 @@
 import { type Command, Option } from "commander";
 import { KingletError } from "../base/index.ts";
 import {
+  checkSimulation,
   type Compression,
+  networkForDevices,
   type Partition,
   partition,
   type Privacy,
@@ -30,6 +32,8 @@ export interface Manner {
   readonly compression: Compression;
   readonly privacy?: Privacy;
   readonly secure?: SecureAggregation;
+  /** Whether microcontrollers take part. */
+  readonly devices: boolean;
 }
 
 /** "iid", "label:2", "dirichlet:0.5" or "group". */
@@ -47,22 +51,26 @@ function partitionOf(text: string, clients: number): Partition {
 export function mannerOf(options: SimulationFlags): Manner {
   if (options.dropOut !== undefined && options.secure === undefined) throw new KingletError("misuse", "--drop-out needs --secure");
   const [privacy, secure] = [privacyOf(options), secureOf(options)];
-  return {
+  const how = {
     split: partitionOf(options.split, options.clients),
     compression: compressionOf(options.compress),
     ...(privacy === undefined ? {} : { privacy }),
     ...(secure === undefined ? {} : { secure: { ...secure, dropOut: options.dropOut ?? 0 } }),
+    devices: options.devices === true,
   };
+  checkSimulation({ share: options.share, rateDecay: options.decay, strategy: strategyOf(options), ...how });
+  return how;
 }
 
 /** Where a project's simulation takes place. @throws KingletError `bad-input` without samples to judge the network on. */
-export async function stageOf({ folder, config, dataset }: Project, split: Partition): Promise<Omit<SimulationTask, "plan">> {
+export async function stageOf({ folder, config, dataset }: Project, { split, devices }: Manner): Promise<Omit<SimulationTask, "plan">> {
   const { train, validation, test } = projectSplit(config, dataset);
   const judged = test.length > 0 ? test : validation;
   if (judged.length === 0) throw new KingletError("bad-input", "the data set has no test part to judge the network on");
   const { labels, groups } = dataset.index;
+  const network = projectNetwork(config, dataset.info, await measureFeatures(config, dataset, train), await readStartWeights(folder, config));
   return {
-    network: projectNetwork(config, dataset.info, await measureFeatures(config, dataset, train), await readStartWeights(folder, config)),
+    network: devices ? networkForDevices(network) : network,
     clients: partition({ positions: train, labels, groups }, split, config.seed),
     test: judged,
   };
@@ -73,7 +81,7 @@ export function planOf({ seed, augmentation }: ProjectConfig, how: Manner, optio
   return {
     strategy: strategyOf(options),
     local: { optimizer: { kind: "sgd", momentum: 0 }, epochs: options.epochs, batchSize: options.batch, rate: options.rate },
-    augmentation: { ...augmentation },
+    augmentation: how.devices ? {} : { ...augmentation },
     rounds: options.rounds,
     share: options.share,
     rateDecay: options.decay,

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
@@ -8,7 +8,7 @@ import { openSqlite } from "../federated/index.ts";
 import { readKinglet, writeKinglet } from "../formats/index.ts";
 import { mlp } from "../zoo/index.ts";
 import { main } from "./main.ts";
-import { commandsIn, type Ran } from "./testing.ts";
+import { commandsIn, onSmallDisk, type Ran } from "./testing.ts";
 
 let [folder, project] = ["", ""];
 beforeAll(async () => {
@@ -98,8 +98,10 @@ test("a project is served, watched, paused, exported, and goes on where it was",
   expect(await clients[0]!.task(20)).toEqual({ finished: { version: 2 } });
   expect((await kinglet("federate", "export", second.url, "--out", "out.kinglet")).code).toBe(0);
   const exported = await readFile(join(project, "out.kinglet"));
-  await second.stop();
+  expect((await kinglet("federate", "export", second.url, "--out", "nowhere/out.kinglet")).err).toMatch(/nowhere\/out\.kinglet: there is no such/);
+  expect((await second.stop()).err).toMatch(/finished with version 2: all rounds are done; clients are told; Ctrl-C ends and writes/);
   expect(await readFile(join(project, "model.federated.kinglet"))).toEqual(exported);
+  expect((await (await serve(...words)).stop()).err).toMatch(/it has finished with version 2; clients are told/);
   expect(readKinglet(exported, "out.kinglet").metadata).toMatchObject({ labels: "down\nup" });
   const events = (await readFile(join(folder, "log.jsonl"), "utf8"))
     .trim()
@@ -162,6 +164,27 @@ test("a token is revoked, and a client expelled", async () => {
   await federation.stop();
 });
 
+test("commands that want a project's first key at once find the same one, and a full disk leaves none", async (context) => {
+  const token = async (at: string): Promise<Ran> => await kinglet("federate", "token", at, "--json");
+  expect((await token(join(folder, "new"))).err).toMatch(/there is no project here/);
+  const config = "export default {};";
+  await mkdir(join(folder, "new"));
+  await writeFile(join(folder, "new/kinglet.config.ts"), config);
+  const all = await Promise.all(Array.from({ length: 8 }, () => token(join(folder, "new"))));
+  expect(new Set(all.map(({ out }) => (JSON.parse(out) as { key: string }).key)).size).toBe(1);
+  expect(await readdir(join(folder, "new/.kinglet"))).toEqual(["federation.key"]);
+  const disk = join(folder, "disk");
+  await onSmallDisk(context, disk, 64, async () => {
+    await mkdir(join(disk, ".kinglet"));
+    await writeFile(join(disk, "kinglet.config.ts"), config);
+    await writeFile(join(disk, "other"), new Uint8Array(2 ** 16)).catch(() => {});
+    expect((await token(disk)).err).toMatch(/the disk is full/);
+    await rm(join(disk, "other"));
+    expect((await token(disk)).code).toBe(0);
+    expect(await readdir(join(disk, ".kinglet"))).toEqual(["federation.key"]);
+  });
+});
+
 test("wrong words and addresses are told", async () => {
   expect((await kinglet("federate", "serve", "--queue", "redis://127.0.0.1")).err).toMatch(/a file is for one process[\s\S]*--store postgres:/);
   expect((await kinglet("federate", "serve", "--store", "postgres://127.0.0.1/x")).err).toMatch(/need a Redis to work together[\s\S]*--queue/);
@@ -174,6 +197,8 @@ test("wrong words and addresses are told", async () => {
   );
   expect((await kinglet("federate", "serve", "--most-samples", "0")).code).toBe(2);
   expect((await kinglet("federate", "status", "http://127.0.0.1:1")).err).toMatch(/no coordinator answers there/);
+  for (const words of [["status"], ["export"], ["join", "--data", project]])
+    expect(await kinglet("federate", ...words, "localhost:8080")).toMatchObject({ code: 2, err: expect.stringMatching(/no coordinator's address/) });
   expect((await commandsIn({ folder })("federate", "status", "http://127.0.0.1:1")).err).toMatch(/has no key yet/);
 });
 
@@ -212,6 +237,7 @@ test(
     );
     expect((await stat(join(folder, "one.json"))).mode & 0o777).toBe(0o600);
     expect((await joins("new.json")).err).toMatch(/needs an enrolment token/);
+    expect((await joins("new.json", "--token", token.slice(0, -1))).err).toMatch(/the enrolment token is refused: .*\s+Copy all of/);
     // It is still enrolled.
     expect((await joins("one.json", "--memory", "100")).err).toMatch(/a training step needs \d+ bytes, and 100 are allowed/);
     expect((await joins("one.json", "--only", "often")).code).toBe(2);

@@ -88,7 +88,7 @@ class RoundDisplay {
 function spreadText(clients: readonly Int32Array[]): string {
   const sizes = clients.map(({ length }) => length);
   const [least, most] = [Math.min(...sizes), Math.max(...sizes)];
-  return `${count(clients.length)} clients hold ${least === most ? count(least) : `${count(least)} to ${count(most)}`} samples each`;
+  return `${plural(clients.length, "client")} ${clients.length === 1 ? "holds" : "hold"} ${least === most ? count(least) : `${count(least)} to ${count(most)}`} samples each`;
 }
 
 /** What a simulation tells, and what ends it. */
@@ -124,7 +124,7 @@ async function withWorkers(
 
 async function run(project: Project, how: Manner, options: SimulateCliOptions, io: Io): Promise<Outcome> {
   const { config, dataset } = project;
-  const stage = await stageOf(project, how.split);
+  const stage = await stageOf(project, how);
   const own = options.personalise === undefined ? undefined : stage.clients.map((positions) => ownSamples(dataset, positions, LEARNED_SHARE));
   const clients = own?.map(({ learned }) => learned) ?? stage.clients;
   const plan = planOf(config, how, options);
@@ -136,7 +136,7 @@ async function run(project: Project, how: Manner, options: SimulateCliOptions, i
     const hooks = { onRound: (report: RoundReport) => display.round(report), signal: stop.signal };
     const result = await withWorkers({ ...stage, clients, plan }, project, options, io, hooks);
     if (own === undefined) return { result, clients: clients.length };
-    const local = { ...plan.local, augment: augmentsOf(config.augmentation), epochs: options.personalise! };
+    const local = { ...plan.local, augment: augmentsOf(plan.augmentation), epochs: options.personalise! };
     return { result, clients: clients.length, people: await personalise(result.network, dataset, own, local, config.seed) };
   } finally {
     display.end();
@@ -173,7 +173,7 @@ async function simulateProject(given: string | undefined, options: SimulateCliOp
         `After ${plural(result.reports.length, "round")} ${percent(accuracy)} of ${count(samples)} samples are right; clients sent ${bytes(sent)} in all.`,
         ...(people === undefined ? [] : [personalText(people)]),
         `Written: ${plain(join(folder, FEDERATED_FILE))}, ${plain(join(folder, ROUNDS_FILE))}, ${plain(join(folder, PAGE_FILE))}`,
-        `Next: kinglet quantize ${plain(join(folder, FEDERATED_FILE))} --calibrate SAMPLES --out model.int8.kinglet, kinglet compile`,
+        `Next: ${folder === "." ? "" : `cd ${plain(folder)}, `}kinglet quantize ${FEDERATED_FILE}, kinglet compile`,
       ].join("\n"),
     );
   } finally {
@@ -187,12 +187,21 @@ Examples:
   kinglet federate simulate --split group --strategy fedprox --epochs 5
   kinglet federate simulate --split group --personalise 20
   kinglet federate simulate --combine krum:2:5
+  kinglet federate simulate --split group --devices
   kinglet federate simulate --secure --drop-out 0.05
   kinglet federate simulate --clients 10000 --queue redis://host:6379
   kinglet federate simulate --compress 4bit --clip 1 --noise 0.8 --budget 8`;
 
+const STEPS = `
+One machine plays all:
+  kinglet federate simulate
+A real federation, from a project's folder and from where the samples are:
+  kinglet federate serve --port 8080
+  kinglet federate token
+  kinglet federate join http://host:8080 --data ./mine --token TOKEN`;
+
 export function addFederate(program: Command, io: Io): void {
-  const federate = program.command("federate").description("Learns from data that stays where it is.");
+  const federate = program.command("federate").description("Learns from data that stays where it is.").addHelpText("after", STEPS);
   simulationFlags(
     learningFlags(
       federate

@@ -4,15 +4,18 @@ import { open, rename, rm } from "node:fs/promises";
 /** Writes a file beside its place, for `rename` to bring there once everything else is written, too. */
 async function writeBeside(path: string, contents: string | Uint8Array): Promise<string> {
   const beside = `${path}.${randomBytes(4).toString("hex")}.tmp`;
-  const file = await open(beside, "wx");
   try {
-    await file.writeFile(contents);
-    await file.sync();
+    const file = await open(beside, "wx");
+    try {
+      await file.writeFile(contents);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
   } catch (error) {
     await rm(beside, { force: true });
-    throw error;
-  } finally {
-    await file.close();
+    // Nobody knows the file beside by its name.
+    throw Object.assign(error as Error, { path });
   }
   return beside;
 }

@@ -8,7 +8,7 @@ import { formatTable, type JudgedNetwork, type NetworkStep, renderTraining, type
 import { classFigures, type Evaluation, evaluateOn } from "../train/index.ts";
 import { trainableParametersOf } from "../ops/index.ts";
 import { bytes, count, plain, plural } from "./format.ts";
-import { PRUNED_FILE } from "./project-files.ts";
+import { FEDERATED_FILE, PRUNED_FILE } from "./project-files.ts";
 import { percent } from "./train-text.ts";
 import { spectrograms } from "./spectrogram.ts";
 import { version } from "./version.ts";
@@ -42,11 +42,14 @@ export function constantBytes(graph: Graph): number {
   return [...constants].reduce((sum, data) => sum + (data?.byteLength ?? 0), 0);
 }
 
-/** The type that most of a network computes in; a project's pruned network says that it is one. */
+/** What a project calls networks that are not the trained one. */
+const FORMS: Readonly<Record<string, string>> = { [PRUNED_FILE]: " pruned", [FEDERATED_FILE]: " federated" };
+
+/** The type that most of a network computes in, and which of a project's networks it is. */
 function formOf(graph: Graph, file: string): string {
   const layers = graph.nodes.filter(({ op }) => op === "conv2d" || op === "fullyConnected" || op === "depthwiseConv2d");
   const type = layers.at(-1)?.outputs[0]?.dtype ?? graph.outputs[0]!.dtype;
-  return file === PRUNED_FILE ? `${type} pruned` : type;
+  return `${type}${FORMS[file] ?? ""}`;
 }
 
 function checkFits(graph: Graph, { info }: Dataset, path: string): void {
@@ -153,7 +156,7 @@ function classTable(verdicts: readonly Verdict[], classes: readonly string[]): s
 export function verdictLine({ network }: Verdict): string {
   const { name, accuracy, samples, confusion, file, fileBytes, weightBytes } = network;
   const mistakes = samples - confusion.reduce((sum, row, c) => sum + row[c]!, 0);
-  return `  ${name.padEnd(14)} ${percent(accuracy).padStart(7)} right, ${plural(mistakes, "mistake")}; ${bytes(weightBytes)} of constants; ${plain(file)}, ${bytes(fileBytes)}`;
+  return `  ${name.padEnd(17)} ${percent(accuracy).padStart(7)} right, ${plural(mistakes, "mistake")}; ${bytes(weightBytes)} of constants; ${plain(file)}, ${bytes(fileBytes)}`;
 }
 
 export function verdictText(verdicts: readonly Verdict[], jury: Jury): string {

@@ -29,6 +29,7 @@ Examples:
   kinglet init my-words --from sound
   kinglet data import recordings/ --window 16000
   kinglet train
+  kinglet federate simulate --clients 20 --split label:2
 
 Exit codes: 0 done, 1 a failed check or a refused file, 2 misuse.
 kinglet COMMAND --help tells everything about a command.`;

@@ -23,8 +23,9 @@ export async function exists(path: string): Promise<boolean> {
   );
 }
 
-/** Whether the first file was written before the second. */
+/** Whether the first file was written before the second, if there is such a one. */
 export async function isOlder(path: string, than: string): Promise<boolean> {
+  if (!(await exists(than))) return false;
   const [first, second] = await Promise.all([stat(path), stat(than)]);
   return first.mtimeMs < second.mtimeMs;
 }

@@ -51,7 +51,10 @@ export async function finishStep(
   for (const { graph, file } of before) verdicts.push(await judge(graph, join(folder, file), jury));
   const verdict = await judge(made.graph, join(folder, made.file), jury, bytes.length);
   const step = await withProgress(io, "measuring on the board's core", () => stepOf(made.graph, verdict, jury, config, details));
-  const steps = withStep(await readHistory(folder), step);
+  const history = await readHistory(folder);
+  // Steps of another network are none of this one's.
+  const known = before.every(({ file }) => history.some((each) => each.file === file));
+  const steps = withStep(known ? history : [], step);
   verdicts.push(verdict);
   const files = new Map<string, string | Uint8Array>([
     [made.file, bytes],

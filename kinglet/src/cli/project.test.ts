@@ -169,11 +169,34 @@ test("a federation learns from the project's data, and says what it cannot play"
     [["--drop-out", "0.1"], /needs --secure/],
     [["--clients", "4", "--secure", "--strategy", "median"], /the mean of updates alone/],
     [["--clients", "1000"], /cannot be spread.*\s+Simulate fewer clients/],
+    [["--split", "group"], /samples without a group.*\s+Import it with --group/],
   ] as const) {
     const refused = await kinglet("federate", "simulate", ...wrong);
     expect(refused.code, wrong.join(" ")).toBe(2);
     expect(refused.err).toMatch(why);
   }
+  // What contradicts itself is refused where there is nothing to read.
+  const nowhere = commandsIn({ folder });
+  for (const [wrong, why] of [
+    [["--secure", "--strategy", "median"], /the mean of updates alone/],
+    [["--secure", "--compress", "8bit"], /cannot be compressed/],
+    [["--secure", "--clip", "1", "--noise", "1"], /one at a time/],
+    [["--strategy", "scaffold", "--clip", "1", "--noise", "1"], /counted for the mean/],
+  ] as const)
+    expect((await nowhere("federate", "simulate", ...wrong)).err).toMatch(why);
+});
+
+test("what a federation learned is quantized and compiled in a project where nothing was trained", async () => {
+  const other = join(folder, "federated");
+  await cp(project, other, { recursive: true });
+  for (const name of ["model.kinglet", "model.pruned.kinglet", "model.int8.kinglet", "training.json"]) await rm(join(other, name), { force: true });
+  const inOther = commandsIn({ folder: other });
+  expect((await inOther("compile")).err).toMatch(/there is no model.kinglet here/);
+  const quantized = await inOther("quantize", join(other, "model.federated.kinglet"), "--json");
+  expect(JSON.parse(quantized.out)).toMatchObject({ samples: 42, judged: { on: "test part" }, steps: [{ step: "quantized" }] });
+  const judged = JSON.parse((await inOther("evaluate", "--json")).out) as { networks: unknown[] };
+  expect(judged.networks).toMatchObject([{ name: "float32 federated" }, { name: "int8" }]);
+  expect((await inOther("compile")).code).toBe(0);
 });
 
 test("a trained network becomes firmware that learns, as much as there is memory for", async () => {

@@ -78,7 +78,7 @@ export async function quantizeAware(given: string | undefined, options: AwareOpt
     await checkTrained(folder);
     const file = await floatFile(folder);
     const { graph } = await loadModel(join(folder, file));
-    const samples = await projectCalibration(folder, graph, options.samples);
+    const samples = await projectCalibration(folder, { graph, file }, options.samples);
     const plan = planModel(graph, samples, options, io);
     await tellUntrained(plan, project, io);
     return { task: taskFor(graph, file, plan, samples, options), config: gentler(config, options, TRAINED_ON) };

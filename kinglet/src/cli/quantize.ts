@@ -1,10 +1,10 @@
-import { join } from "node:path";
+import { join, relative } from "node:path";
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { KingletError } from "../base/index.ts";
 import { REMEDIES, type Sample } from "../driver/index.ts";
 import type { Graph } from "../graph/index.ts";
 import { CALIBRATION_METHODS } from "../passes/index.ts";
-import { loadConfig, projectData } from "../project/index.ts";
+import { isProject, loadConfig, projectData } from "../project/index.ts";
 import { positive } from "./arguments.ts";
 import { readCalibration } from "./calibration.ts";
 import { bytes, plain, wrapText } from "./format.ts";
@@ -144,20 +144,19 @@ function resultJson({ path, out, made, before, after, fileBytes }: Told, options
   return JSON.parse(JSON.stringify(json, finite));
 }
 
-/** Where samples come from: named ones, or those of the project that is quantized. */
-async function calibrationOf(project: string | null, graph: Graph, options: QuantizeCliOptions): Promise<Sample[]> {
+/** Where samples come from: named ones, or those of the project. */
+async function calibrationOf(project: string | null, path: string, graph: Graph, options: QuantizeCliOptions): Promise<Sample[]> {
   if (options.activations === "float") return [];
-  if (options.calibrate === undefined) return await projectCalibration(project!, graph, options.samples);
-  return await readCalibration(options.calibrate, graph, options.samples);
+  if (options.calibrate !== undefined) return await readCalibration(options.calibrate, graph, options.samples);
+  return await projectCalibration(project!, { graph, file: relative(project!, path) }, options.samples);
 }
 
-/** The network that a project is at; its result is a step of the project where it takes its usual place. */
-async function quantizeInProject(folder: string, options: QuantizeCliOptions, io: Io): Promise<void> {
-  const file = await floatFile(folder);
-  const path = join(folder, file);
+/** A network of a project, whose result takes its usual place there: a step of the project. */
+async function quantizeInProject(folder: string, path: string, options: QuantizeCliOptions, io: Io): Promise<void> {
+  const file = relative(folder, path);
   const { graph } = await loadModel(path, options);
   await checkModelFile(join(folder, QUANTIZED_FILE));
-  const made = quantizeModel(graph, await calibrationOf(folder, graph, options), options, io);
+  const made = quantizeModel(graph, await calibrationOf(folder, path, graph, options), options, io);
   const [config, dataset] = [await loadConfig(folder), await projectData(folder)];
   try {
     const details = { step: "quantized", noise: noiseOf(made.layers()) } as const;
@@ -174,25 +173,25 @@ async function quantizeInProject(folder: string, options: QuantizeCliOptions, io
 async function quantizeFile(path: string, project: string | null, options: QuantizeCliOptions, io: Io): Promise<void> {
   const { graph } = await loadModel(path, options);
   if (options.out !== undefined) await checkModelFile(options.out);
-  const made = quantizeModel(graph, await calibrationOf(project, graph, options), options, io);
+  const made = quantizeModel(graph, await calibrationOf(project, path, graph, options), options, io);
   const fileBytes = options.out === undefined ? undefined : await writeModelFile(options.out, made.graph);
   const told = toldOf(path, options.out, graph, made, fileBytes);
   answer(io, options, resultJson(told, options), () => resultText(told, options));
 }
 
-/** Without a model it is the project's, and so are the place of the result and the samples. */
+/** In a project the samples and the place of the result are its own, and the model where none is named. */
 async function quantize(given: string | undefined, options: QuantizeCliOptions, io: Io): Promise<void> {
   if (options.aware === true) return await quantizeAware(given, options, io);
   checkUntrained(options);
-  if (given !== undefined) {
-    checkOptions(options, true);
-    return await quantizeFile(given, null, options, io);
-  }
   const folder = io.folder ?? ".";
-  await checkTrained(folder);
-  checkOptions(options, false);
-  if (options.out === undefined) return await quantizeInProject(folder, options, io);
-  await quantizeFile(join(folder, await floatFile(folder)), folder, options, io);
+  if (given === undefined) await checkTrained(folder);
+  const project = (await isProject(folder)) ? folder : null;
+  checkOptions(options, project === null);
+  const path = given ?? join(folder, await floatFile(folder));
+  // A named model that is explained stays as it is.
+  const explained = given !== undefined && options.explain === true;
+  if (project !== null && options.out === undefined && !explained) return await quantizeInProject(project, path, options, io);
+  await quantizeFile(path, project, options, io);
 }
 
 /** All that can come out, and what helps. */
@@ -223,7 +222,7 @@ export function addQuantize(program: Command, io: Io): void {
   const command = program
     .command("quantize")
     .description("Makes an integer network of a floating-point one, and says what that costs.")
-    .argument("[model]", "a .tflite, .onnx or .kinglet file with floating-point layers (default: the project's)")
+    .argument("[model]", "a .tflite, .onnx or .kinglet file with floating-point layers (default: the one that the project is at)")
     .option("--calibrate <path>", "real samples: a .npy or .bin file, or a folder of them (default: the project's training part)")
     .option("--out <file>", `the model file to write, .kinglet, .tflite or .onnx (default in a project: ${QUANTIZED_FILE})`)
     .option("--samples <n>", "use at most so many samples", positive, 200)
@@ -243,7 +242,7 @@ export function addQuantize(program: Command, io: Io): void {
     .option("--json", "one JSON document on stdout, with every channel's figures")
     .addHelpText(
       "after",
-      `${FORMS}\nExamples:\n  kinglet quantize\n  kinglet quantize --aware --epochs 10 --rate 0.0005\n  kinglet quantize float.tflite --calibrate samples.npy --io int8 --out q.kinglet\n  kinglet quantize float.tflite --calibrate samples/ --explain\n  kinglet quantize float.tflite --activations float --out dynamic.kinglet`,
+      `${FORMS}\nExamples:\n  kinglet quantize\n  kinglet quantize model.federated.kinglet\n  kinglet quantize --aware --epochs 10 --rate 0.0005\n  kinglet quantize float.tflite --calibrate samples.npy --io int8 --out q.kinglet\n  kinglet quantize float.tflite --calibrate samples/ --explain\n  kinglet quantize float.tflite --activations float --out dynamic.kinglet`,
     )
     .action((path: string | undefined, options: QuantizeCliOptions) => quantize(path, options, io));
   trainingFlags(command.optionsGroup("With --aware:"));

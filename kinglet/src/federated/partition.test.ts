@@ -37,6 +37,12 @@ test("groups stay whole", () => {
   expect(parts({ kind: "group" }).map((part) => new Set(Array.from(part, (p) => groups[p])).size)).toEqual(new Array(17).fill(1));
 });
 
+test("samples without a group have no client", () => {
+  const unknown = { positions, labels, groups: groups.map((group, i) => (i === 100 ? -1 : group)) };
+  expect(() => partition(unknown, { kind: "group" })).toThrow(/without a group/);
+  expect(partition({ ...unknown, positions: positions.filter((i) => i !== 100) }, { kind: "group" })).toHaveLength(17);
+});
+
 test("more pieces than samples are refused", () => {
   expect(() => parts({ kind: "label", clients: 400, perClient: 2 })).toThrow(/cannot be spread/);
   expect(() => parts({ kind: "dirichlet", clients: 2, alpha: 0 })).toThrow(/α/);

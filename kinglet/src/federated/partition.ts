@@ -16,6 +16,7 @@ export type Partition =
 export interface Partitioned {
   readonly positions: Int32Array;
   readonly labels: ArrayLike<number>;
+  /** Negative where a sample has none. */
   readonly groups: ArrayLike<number>;
 }
 
@@ -77,13 +78,17 @@ function dirichlet({ positions, labels }: Partitioned, clients: number, alpha: n
 }
 
 function byGroup({ positions, groups }: Partitioned): Int32Array[] {
+  if (positions.some((position) => groups[position]! < 0))
+    throw new KingletError("misuse", "the data set has samples without a group, so nobody knows whose they are", {
+      hint: "Import it with --group, or spread samples another way: iid, label:N, dirichlet:ALPHA.",
+    });
   const found = [...new Set(Array.from(positions, (position) => groups[position]!))].sort((a, b) => a - b);
   return found.map((group) => positions.filter((position) => groups[position] === group));
 }
 
 /**
  * The positions that each client holds; clients without a sample are left out.
- * @throws KingletError `misuse` for numbers that cannot be, or where there are more pieces than samples.
+ * @throws KingletError `misuse` for numbers that cannot be, groups that are not known, or where there are more pieces than samples.
  */
 export function partition(samples: Partitioned, how: Partition, seed = 1): Int32Array[] {
   if (how.kind !== "group") {

@@ -18,10 +18,15 @@ export interface RoundState extends StrategyState {
   readonly clip: number;
 }
 
-/** Before the first round. @throws KingletError `misuse` for a strategy that privacy cannot be counted for. */
-export function beginningState({ strategy, privacy }: RoundPlan): RoundState {
+/** @throws KingletError `misuse` for a strategy that privacy cannot be counted for. */
+export function checkPrivacy(strategy: Strategy, privacy: Privacy | undefined): void {
   // Other rules, steps that differ and control variates would tell more than the noise hides.
   if (privacy !== undefined) checkMean(strategy, "privacy is counted for");
+}
+
+/** Before the first round. @throws what `checkPrivacy` throws. */
+export function beginningState({ strategy, privacy }: RoundPlan): RoundState {
+  checkPrivacy(strategy, privacy);
   return { server: new Map(), control: undefined, clip: privacy?.clip ?? 0 };
 }
 

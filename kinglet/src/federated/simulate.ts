@@ -107,8 +107,11 @@ const JUDGED_AT_ONCE = 32;
 const FLOAT_BYTES = 4;
 const UNCOMPRESSED: Compression = { kind: "none" };
 
+/** What may contradict itself before anything is read. */
+type SimulationPlan = Pick<SimulationOptions, "share" | "rateDecay" | "strategy" | "secure" | "privacy" | "compression">;
+
 /** @throws KingletError `misuse` for options that make no sense together. */
-function checkOptions(options: SimulationOptions): void {
+export function checkSimulation(options: SimulationPlan): void {
   const { share, rateDecay = 1, secure, compression = UNCOMPRESSED } = options;
   if (!(rateDecay > 0 && rateDecay <= 1))
     throw new KingletError("misuse", `rates are multiplied by a number above 0 and at most 1, not by ${rateDecay}`);
@@ -244,7 +247,7 @@ class Simulator {
  */
 export async function simulate(network: Graph, dataset: Dataset, clients: readonly Int32Array[], options: SimulationOptions): Promise<Simulation> {
   const { rounds, share, privacy, until, signal } = options;
-  checkOptions(options);
+  checkSimulation(options);
   const simulator = new Simulator(network, dataset, clients, options);
   const reports: RoundReport[] = [];
   let evaluation: Evaluation | undefined;

@@ -1,5 +1,5 @@
 import { bytesShort, count } from "./format.ts";
-import { htmlTable } from "./markup.ts";
+import { card } from "./markup.ts";
 import { renderPage } from "./page.ts";
 import { CHART_STYLE, roundCurve } from "./training-charts.ts";
 
@@ -29,17 +29,19 @@ export interface FederationReport {
 
 const percent = (share: number): string => `${(100 * share).toFixed(1)} %`;
 
-function figures({ rounds, samples, personal }: FederationReport): string {
+function figures({ rounds, clients, samples, personal }: FederationReport): string {
   const last = rounds.at(-1)!;
   const sent = rounds.reduce((sum, { bytes }) => sum + bytes, 0);
-  const rows = [
-    ["right answers", `${percent(last.accuracy)} of ${count(samples)} samples`],
-    ["rounds", count(rounds.length)],
-    ["clients sent", `${bytesShort(sent)} in all`],
-    ...(last.epsilon === undefined ? [] : [["privacy spent", `ε ${last.epsilon.toFixed(2)}`]]),
-    ...(personal === undefined ? [] : [["last layers of clients' own", `${percent(personal.before)} before, ${percent(personal.after)} after`]]),
+  const cards = [
+    card("Right answers", percent(last.accuracy), `of ${count(samples)} samples that no client holds`),
+    card("Rounds", count(rounds.length), `the last with ${count(last.clients)} of ${count(clients)} clients`),
+    card("Clients sent", bytesShort(sent), `${count(sent)} bytes in all`),
+    ...(last.epsilon === undefined ? [] : [card("Privacy spent", `ε ${last.epsilon.toFixed(2)}`, "by all rounds together")]),
+    ...(personal === undefined
+      ? []
+      : [card("With last layers of their own", percent(personal.after), `of what clients kept back; ${percent(personal.before)} without`)]),
   ];
-  return htmlTable("Key figures", [{ title: "What" }, { title: "Figure", number: true }], rows);
+  return `<dl class="cards">${cards.join("")}</dl>`;
 }
 
 function curves({ rounds }: FederationReport): string {

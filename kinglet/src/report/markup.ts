@@ -27,6 +27,11 @@ export function bar(part: number, whole: number, className = ""): string {
   return `<span class="bar ${className}" aria-hidden="true"><i style="width:${cssPercent(Math.min(part, whole), whole)}"></i></span>`;
 }
 
+/** A figure with its name above and a note below, for a list of the class "cards"; all three are HTML already. */
+export function card(title: string, figure: string, note: string): string {
+  return `<div class="card"><dt>${title}</dt><dd><strong>${figure}</strong><span>${note}</span></dd></div>`;
+}
+
 export interface HtmlColumn {
   readonly title: string;
   readonly number?: boolean;

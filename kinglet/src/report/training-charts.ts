@@ -2,10 +2,11 @@ import type { CurvePoint } from "./training-types.ts";
 
 /** What a page with charts needs beside the common style. */
 export const CHART_STYLE = `
-.charts { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 380px), 1fr)); gap: 12px; }
+.charts { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 380px), 1fr)); gap: 12px; }
 .chart { margin: 0; background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 12px 14px 4px; }
 figcaption { font-size: .9rem; color: var(--quiet); margin-bottom: .3em; }
 svg text { font-size: 11px; fill: var(--quiet); font-variant-numeric: tabular-nums; }
+@media (max-width: 519px) { svg text { font-size: 15px; } .chart svg { overflow: visible; } }
 .curve { fill: none; stroke-width: 2; stroke-linejoin: round; } .curve.train, .curve.line0 { stroke: var(--bar2); } .curve.judge, .curve.line1 { stroke: var(--bar4); } .curve.line2 { stroke: var(--accent); }
 circle.train { fill: var(--bar2); } circle.judge { fill: var(--bar4); } .key.train { background: var(--bar2); } .key.judge { background: var(--bar4); }
 `;

@@ -1,5 +1,5 @@
 import { bytesShort, count, countShort } from "./format.ts";
-import { escapeHtml, htmlTable } from "./markup.ts";
+import { card, escapeHtml, htmlTable } from "./markup.ts";
 import { renderPage, type Section } from "./page.ts";
 import { CHART_STYLE } from "./training-charts.ts";
 import { mistakeCards } from "./training-mistakes.ts";
@@ -18,10 +18,6 @@ td .cell { display: block; margin: -7px -14px; padding: 7px 14px; }
 `;
 
 const percent = (share: number | null): string => (share === null ? "–" : `${(100 * share).toFixed(1)} %`);
-
-function card(title: string, figure: string, note: string): string {
-  return `<div class="card"><dt>${title}</dt><dd><strong>${figure}</strong><span>${note}</span></dd></div>`;
-}
 
 function cards({ judged, steps, parameters, classes, judgedOn }: TrainingReport): string {
   const [first, last] = [judged[0]!, judged.at(-1)!];

@@ -1,4 +1,5 @@
 import type * as v from "valibot";
+import { KingletError } from "../../base/index.ts";
 import {
   AcceptedAnswer,
   checkedJson,
@@ -70,8 +71,15 @@ async function bytesOfAnswer(response: Response, most: number): Promise<Uint8Arr
   return all;
 }
 
+/** An address as a person types it, without a slash at its end. @throws KingletError `misuse` where it is none. */
+export function coordinatorUrl(text: string): string {
+  const protocol = URL.canParse(text) ? new URL(text).protocol : "";
+  if (protocol === "http:" || protocol === "https:") return text.replace(/\/+$/, "");
+  throw new KingletError("misuse", "this is no coordinator's address", { place: text, hint: "An address is like http://host:8080." });
+}
+
 /** What an answer that is none of success says; without words of a coordinator it is somebody else, or one that is not whole. */
-async function refusalOf(response: Response): Promise<Refusal> {
+export async function refusalOf(response: Response): Promise<Refusal> {
   const text = new TextDecoder().decode(await bytesOfAnswer(response, 1 << 16));
   try {
     const { error } = checkedJson(RefusalMessage, text, "the answer");
@@ -91,9 +99,9 @@ export class CoordinatorApi {
   private readonly base: string;
   private readonly signal: AbortSignal;
 
-  /** @param url with or without a slash at its end. */
+  /** @throws what `coordinatorUrl` throws. */
   constructor(url: string, signal: AbortSignal) {
-    this.base = url.replace(/\/+$/, "");
+    this.base = coordinatorUrl(url);
     this.signal = signal;
   }
 

@@ -1,6 +1,6 @@
 import * as v from "valibot";
 import { KingletError } from "../../base/index.ts";
-import { checkedJson, type Credential, CREDENTIAL_MS, EnrolAnswer, openSigned, Refusal } from "../protocol/index.ts";
+import { checkedJson, type Credential, CREDENTIAL_MS, EnrolAnswer, openSigned, Refusal, type RefusalReason } from "../protocol/index.ts";
 import type { CoordinatorApi, Identity } from "./api.ts";
 import type { ClientStore } from "./store.ts";
 
@@ -9,6 +9,8 @@ export interface MembershipOptions {
   readonly token?: string;
   readonly store?: ClientStore;
 }
+
+const TOKEN_REASONS: readonly RefusalReason[] = ["malformed", "unauthorized", "expired", "wrong-project", "used-up", "revoked"];
 
 /** The identity, and the newest version that this client has seen. */
 const Kept = v.object({ ...EnrolAnswer.entries, newest: v.number() });
@@ -20,6 +22,16 @@ type Patiently = <T>(work: () => Promise<T>) => Promise<T>;
 export function neededToken({ token }: MembershipOptions): string {
   if (token === undefined) throw new KingletError("misuse", "a client that is new needs an enrolment token");
   return token;
+}
+
+/** Whatever is wrong with a token, its owner can only ask for another one. */
+function refusedToken(error: unknown): never {
+  if (!(error instanceof Refusal) || !TOKEN_REASONS.includes(error.reason)) throw error;
+  throw new Refusal(
+    error.reason,
+    `the enrolment token is refused: ${error.message}`,
+    "Copy all of what kinglet federate token printed, or ask for another one.",
+  );
 }
 
 /** Who this client is in its project, from one run to the next. */
@@ -56,7 +68,7 @@ export class Membership {
   static async enrol(api: CoordinatorApi, options: MembershipOptions, patiently: Patiently): Promise<Membership> {
     const token = neededToken(options);
     const nonce = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
-    const membership = new Membership(await patiently(() => api.enrol(token, nonce)), 0, options.store);
+    const membership = new Membership(await patiently(() => api.enrol(token, nonce)).catch(refusedToken), 0, options.store);
     await membership.keep();
     return membership;
   }

@@ -37,6 +37,12 @@ function isPassing(error: unknown): boolean {
   return !(error instanceof KingletError);
 }
 
+/** `fetch` itself says no more than that it failed; of an address with several numbers Node gives only a code. */
+function reasonOf(error: unknown): string {
+  const { message, code } = ((error as Error).cause ?? error) as NodeJS.ErrnoException;
+  return message || code || "nobody answers";
+}
+
 /** Tries until it succeeds, is refused for good, or a person wants to stop. @param onTrouble told before each wait. */
 export async function patiently<T>(work: () => Promise<T>, signal: AbortSignal, onTrouble: (why: string, waitMs: number) => void): Promise<T> {
   for (let failures = 0; ; failures++) {
@@ -47,7 +53,7 @@ export async function patiently<T>(work: () => Promise<T>, signal: AbortSignal, 
       checkStop(signal);
       if (!isPassing(error)) throw error;
       const waitMs = backOffMs(failures);
-      onTrouble(error instanceof Error ? error.message : String(error), waitMs);
+      onTrouble(reasonOf(error), waitMs);
       await pause(waitMs, signal);
     }
   }

@@ -8,6 +8,7 @@ import { MOST_PAYLOAD_BYTES } from "./framing.ts";
 import { layoutOf } from "./layout.ts";
 import { DeviceLink, type LinkOptions, type SerialLine } from "./link.ts";
 import { headBytes, type Message, MESSAGES } from "./messages.ts";
+import { hasBatchNorm } from "./network.ts";
 
 /** Samples that a device learns from between two answers: few, so that it is never long silent. */
 const LESSON_SAMPLES = 8;
@@ -25,12 +26,16 @@ export function oneByOne(local: LocalTraining): LocalTraining {
 }
 
 /** @throws KingletError `unsupported` for what firmware does not do. */
-function checkForDevice({ optimizer, proximal, clipNorm, dropout, normalization, augment }: LocalTraining): void {
+function checkForDevice(network: Graph, { optimizer, proximal, clipNorm, dropout, normalization, augment }: LocalTraining): void {
   const plain = optimizer.kind === "sgd" && (optimizer.momentum ?? 0.9) === 0 && (optimizer.weightDecay ?? 0) === 0;
   const other = [proximal ?? 0, clipNorm ?? 0, dropout ?? 0].some((x) => x !== 0) || normalization !== undefined || (augment?.length ?? 0) > 0;
   if (!plain || other)
     throw new KingletError("unsupported", "a device learns by plain gradient descent alone", {
-      hint: "The federation asks for momentum, decay, clipping, dropout, a proximal term, normalization or augmentation, which its firmware does not have.",
+      hint: "The federation asks for momentum, decay, clipping, dropout, a proximal term, normalization or augmentation: serve it with --devices.",
+    });
+  if (hasBatchNorm(network))
+    throw new KingletError("unsupported", "the federation's network has batch normalization, which a device does not learn", {
+      hint: "Serve it with --devices: then it is folded for all clients.",
     });
 }
 
@@ -52,13 +57,13 @@ export class DeviceLearner implements Learner {
 
   /**
    * Greets the device.
-   * @throws KingletError `unsupported` for training that firmware does not do; `bad-input` where the firmware is of another network or has no
+   * @throws KingletError `unsupported` for a network or training that firmware does not do; `bad-input` where the firmware is of another network or has no
    * sample; `check-failed` where nobody answers.
    */
   static async open(line: SerialLine, network: Graph, local: LocalTraining, options: LinkOptions = {}): Promise<DeviceLearner> {
     const link = new DeviceLink(line, options);
     try {
-      checkForDevice(local);
+      checkForDevice(network, local);
       const about = await link.ask("hello", {}, "about");
       const expected = layoutOf(deviceLearning(network).step);
       if (about.layout !== expected.fingerprint || about.parameters !== expected.length)

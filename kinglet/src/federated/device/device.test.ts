@@ -1,15 +1,19 @@
 import { expect, test } from "vitest";
-import { Xorshift32 } from "../../base/index.ts";
+import { bytesOf, elementCount, fromBytes, Xorshift32 } from "../../base/index.ts";
 import { compileAndRunHost, coreById, startOnCore } from "../../boards/index.ts";
 import { coreTools, needTools } from "../../boards/tool-gate.ts";
 import { datasetFromArrays } from "../../data/index.ts";
-import { dsCnn, mlp } from "../../zoo/index.ts";
+import { execute } from "../../driver/index.ts";
+import { writeKinglet } from "../../formats/index.ts";
+import { type Graph, GraphBuilder, type Value } from "../../graph/index.ts";
+import { applyOp } from "../../ops/index.ts";
+import { mlp } from "../../zoo/index.ts";
 import { LocalTrainer, type LocalTraining } from "../local.ts";
 import { deviceLearning } from "../../train/index.ts";
 import { layoutOf } from "./layout.ts";
 import { encodeFrame, type Frame, FrameReader } from "./framing.ts";
 import { decodeMessage, DEVICE_REFUSALS, encodeMessage, type Message, type MessageName, MESSAGES } from "./messages.ts";
-import { clientFirmware, DeviceLearner, emulatedMain, oneByOne, samplesSource, type SerialLine } from "./index.ts";
+import { clientFirmware, DeviceLearner, emulatedMain, networkForDevices, oneByOne, samplesSource, type SerialLine } from "./index.ts";
 
 const [SAMPLES, INPUTS, CLASSES] = [20, 6, 3];
 const random = new Xorshift32(11);
@@ -20,7 +24,7 @@ const positions = Int32Array.from({ length: SAMPLES }, (_, i) => i);
 const network = mlp({ inputs: INPUTS, hidden: [40], classes: CLASSES });
 const LOCAL: LocalTraining = { optimizer: { kind: "sgd", momentum: 0 }, epochs: 2, batchSize: 4, rate: 0.4 };
 
-async function started(): Promise<SerialLine> {
+async function started(network: Graph): Promise<SerialLine> {
   const { id, sources } = clientFirmware(network, { id: "net", board: "nucleo-l4r5zi" });
   const samples = { "samples.c": samplesSource(id, { features, labels }), "main.c": emulatedMain(id) };
   return await startOnCore({ core: "cortex-m4", sources: { ...sources, ...samples } });
@@ -50,7 +54,7 @@ function noisy(line: SerialLine): SerialLine & { readonly harm: () => number } {
 
 test("an emulated Cortex-M4 behind a noisy line learns rounds as a trainer of this machine does, bit for bit", async (context) => {
   needTools(context, ...coreTools(coreById("cortex-m4")));
-  const line = noisy(await started());
+  const line = noisy(await started(network));
   const learner = await DeviceLearner.open(line, network, LOCAL, { patienceMs: 200, tries: 50 });
   try {
     const trainer = new LocalTrainer(network, oneByOne(LOCAL));
@@ -174,9 +178,63 @@ test("thousands of senseless questions do a device no harm", async (context) => 
   expect(await answers(script.frames)).toHaveLength(script.frames.length);
 });
 
-test("batch normalization, and memory that is too small, are refused", () => {
-  expect(() => clientFirmware(dsCnn({ variant: "digits", size: [8, 8], classes: CLASSES }))).toThrow(/batch normalization/);
+test("memory that is too small is refused", () => {
   expect(() => clientFirmware(network, { ram: 1000 })).toThrow(/bytes, and there are 1000/);
+});
+
+/** A layer, its normalization with statistics that are not the first ones, and classes. */
+function normalized(): Graph {
+  const b = new GraphBuilder("normalized");
+  const floats = (name: string, shape: number[], low = -1): Value =>
+    b.constant(
+      name,
+      { dtype: "float32", shape },
+      Float32Array.from({ length: elementCount(shape) }, () => low + ((1 - low) * (random.float() + 1)) / 2),
+    );
+  const x = b.input("x", { dtype: "float32", shape: [1, INPUTS] });
+  const [sums] = applyOp(b, "fullyConnected", [x, floats("w", [8, INPUTS]), null], { activation: "none" }, "dense");
+  const norm = [floats("scale", [8], 0.5), floats("offset", [8]), floats("mean", [8]), floats("variance", [8], 0.2)];
+  const [hidden] = applyOp(b, "batchNorm", [sums!, ...norm], { epsilon: 1e-3, activation: "relu" }, "norm");
+  b.output(applyOp(b, "fullyConnected", [hidden!, floats("w2", [CLASSES, 8]), floats("b2", [CLASSES])], { activation: "none" }, "logits")[0]!);
+  return b.build();
+}
+
+test("batch normalization is folded for all clients: an emulated Cortex-M4 learns what a trainer of this machine does", async (context) => {
+  const given = normalized();
+  const folded = networkForDevices(given);
+  const trainer = new LocalTrainer(folded, oneByOne(LOCAL));
+  expect(trainer.length).toBe(8 * INPUTS + 8 + 8 * CLASSES + CLASSES);
+  expect(clientFirmware(given).parameters).toBe(trainer.length);
+  expect(writeKinglet(folded).length).toBeLessThan(writeKinglet(given).length);
+  const answers = async (network: Graph): Promise<Float32Array> => {
+    const { outputs } = await execute(network, "plain", [[bytesOf(features.slice(0, INPUTS))]]);
+    return fromBytes("float32", outputs[0]![0]!) as Float32Array;
+  };
+  const before = await answers(given);
+  (await answers(folded)).forEach((x, i) => expect(x).toBeCloseTo(before[i]!, 5));
+  await expect(
+    DeviceLearner.open(
+      answering(() => undefined),
+      given,
+      LOCAL,
+    ),
+  ).rejects.toThrow(/batch normalization/);
+  needTools(context, ...coreTools(coreById("cortex-m4")));
+  const learner = await DeviceLearner.open(await started(given), folded, LOCAL);
+  try {
+    const start = { parameters: trainer.initialParameters(), seed: 77, round: 1 };
+    expect({ client: 5, ...(await learner.train(start)) }).toEqual(await trainer.train(dataset, positions, 5, start));
+  } finally {
+    await learner.close();
+  }
+});
+
+test("a normalization without a layer before it is refused", () => {
+  const b = new GraphBuilder("bare");
+  const ones = (name: string): Value => b.constant(name, { dtype: "float32", shape: [2] }, Float32Array.of(1, 1));
+  const x = b.input("x", { dtype: "float32", shape: [1, 2] });
+  b.output(applyOp(b, "batchNorm", [x, ones("a"), ones("b"), ones("c"), ones("d")], { epsilon: 1e-3, activation: "none" }, "norm")[0]!);
+  expect(() => networkForDevices(b.build())).toThrow(/no layer before it/);
 });
 
 /** A device that is there only in words. */

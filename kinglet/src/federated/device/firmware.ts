@@ -7,6 +7,7 @@ import { deviceLearning, type TrainingStep } from "../../train/index.ts";
 import { clientSource } from "./client-c.ts";
 import { layoutOf } from "./layout.ts";
 import { LINK_SOURCE, linkHeader } from "./link-c.ts";
+import { networkForDevices } from "./network.ts";
 
 /** Samples that lie in a device's flash: rows of `features`, as the network takes them, and their classes. */
 export interface DeviceSamples {
@@ -53,15 +54,12 @@ function placesOf(step: TrainingStep, { program, plan }: Compiled): { offset: nu
 
 /**
  * The firmware of a client that learns a whole float network, one sample at a time, and speaks over a serial line with a
- * `DeviceLearner`. Its samples never leave it: no message could carry one.
- * @throws KingletError `unsupported` for networks with batch normalization, which a device folds; `does-not-fit`; what compiling throws.
+ * `DeviceLearner`. Its samples never leave it: no message could carry one. Batch normalization is folded; the weights are the federation's
+ * in any case, which has to fold it too (`networkForDevices`).
+ * @throws KingletError `does-not-fit`; what `networkForDevices` and compiling throw.
  */
 export function clientFirmware(network: Graph, options: ClientFirmwareOptions = {}): ClientFirmware {
-  if (network.nodes.some(({ op }) => op === "batchNorm"))
-    throw new KingletError("unsupported", "a device does not learn batch normalization, so its parameters are not the federation's", {
-      hint: "Give prepareForQuantization(network) to the federation: it folds them into the layers before.",
-    });
-  const { step, learnsAfter } = deviceLearning(network);
+  const { step, learnsAfter } = deviceLearning(networkForDevices(network));
   const compiled = compiledStep(step, learnsAfter, options);
   const id = options.id ?? libraryId(network.name);
   const places = placesOf(step, compiled);

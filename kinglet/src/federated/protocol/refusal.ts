@@ -37,8 +37,9 @@ export type RefusalReason = keyof typeof REFUSALS;
 export class Refusal extends KingletError {
   readonly reason: RefusalReason;
 
-  constructor(reason: RefusalReason, message: string) {
-    super("bad-input", message);
+  /** @param hint for the person whose message it was; it does not travel. */
+  constructor(reason: RefusalReason, message: string, hint?: string) {
+    super("bad-input", message, hint === undefined ? {} : { hint });
     this.name = "Refusal";
     this.reason = reason;
   }
