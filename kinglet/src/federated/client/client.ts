@@ -6,7 +6,7 @@ import { CoordinatorApi } from "./api.ts";
 import { type Conditions, type Readings, unmetConditions } from "./conditions.ts";
 import { Connection, type TransportChoice } from "./connection.ts";
 import type { Learned, Learner } from "./learner.ts";
-import { Membership, type MembershipOptions, neededToken } from "./membership.ts";
+import { Membership, type MembershipOptions, neededToken, refusedToken } from "./membership.ts";
 import type { Unheard } from "./memory-file.ts";
 import { checkStop, patiently, pause } from "./patience.ts";
 import { RoundMemory } from "./round-memory.ts";
@@ -104,7 +104,8 @@ async function begun(url: string, make: MakeLearner, run: Run): Promise<Begun> {
   const api = new CoordinatorApi(url, run.signal);
   const kept = await Membership.kept(options);
   const who = kept?.identity ?? { token: neededToken(options) };
-  const description = await patient(() => api.description(who));
+  const asked = patient(() => api.description(who));
+  const description = await (kept === null ? asked.catch(refusedToken) : asked);
   const network = await patient(() => api.network(who, description));
   // Before it enrols: whoever cannot learn from its samples must not use up a place.
   const learner = await make(network, description);

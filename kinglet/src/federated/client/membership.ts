@@ -25,7 +25,7 @@ export function neededToken({ token }: MembershipOptions): string {
 }
 
 /** Whatever is wrong with a token, its owner can only ask for another one. */
-function refusedToken(error: unknown): never {
+export function refusedToken(error: unknown): never {
   if (!(error instanceof Refusal) || !TOKEN_REASONS.includes(error.reason)) throw error;
   throw new Refusal(
     error.reason,

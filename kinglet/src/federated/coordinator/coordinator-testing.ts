@@ -60,6 +60,10 @@ export function securePlan(more: Partial<FederationPlan> = {}): FederationPlan {
 export const ALL_AT_ONCE: RoundRules = { ...DEFAULT_RULES, rounds: 3, share: 1, spare: 1, seconds: 60, restSeconds: 0 };
 
 /** A coordinator with its server, in this process. */
+const FREE = { perSecond: 1e6, burst: 1e6 };
+/** For tests whose clients say more than others do. */
+export const UNLIMITED = { client: FREE, address: FREE } as const satisfies Partial<Limits>;
+
 export interface Running {
   readonly url: string;
   readonly coordinator: Coordinator;

@@ -217,7 +217,9 @@ testBoth("paused, no round begins; the privacy budget ends the federation", asyn
   const { length } = running.coordinator.model.form;
   await running.coordinator.pause();
   expect(await Promise.all(clients.map((client) => client.task(0.3)))).toEqual([null, null]);
-  expect(await statusOf(running.url, KEYS)).toMatchObject({ state: "paused", epsilon: 0, clients: { enrolled: 2, ready: 2 } });
+  // Processes tell each other who is ready every second.
+  const paused = { state: "paused", epsilon: 0, clients: { enrolled: 2, ready: 2 } };
+  await expect.poll(async () => await statusOf(running.url, KEYS), PATIENTLY).toMatchObject(paused);
   await running.coordinator.resume();
   for (;;) {
     const answers = await Promise.all(clients.map((client) => client.task(20)));

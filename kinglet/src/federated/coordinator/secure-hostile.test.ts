@@ -4,7 +4,18 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { bytesOf, Xorshift32 } from "../../base/index.ts";
 import { encodeUpdate, MOST_SECURE_BYTES, SECURE_STEPS, type SecureStep, type Task } from "../protocol/index.ts";
-import { ALL_AT_ONCE, enrolAll, enrolmentToken, inventedFrame, KEYS, securePlan, startFederation, statusOf, tasksOf } from "./coordinator-testing.ts";
+import {
+  ALL_AT_ONCE,
+  enrolAll,
+  enrolmentToken,
+  inventedFrame,
+  KEYS,
+  securePlan,
+  startFederation,
+  statusOf,
+  tasksOf,
+  UNLIMITED,
+} from "./coordinator-testing.ts";
 import { FederatedModel } from "./model.ts";
 import { plainlyAfter, StepClient } from "./secure-testing.ts";
 
@@ -14,7 +25,6 @@ beforeAll(async () => {
 });
 afterAll(() => rm(folder, { recursive: true, force: true }));
 
-const FREE = { perSecond: 1e6, burst: 1e6 };
 const RULES = { ...ALL_AT_ONCE, ready: 4, rounds: 1, seconds: 3600, stepSeconds: 3600 };
 /** The last one drops out before its update, so that there is a key to reveal. */
 const CLIENTS = 4;
@@ -181,7 +191,7 @@ function wrong({ step, task, messages, tokens }: Stage, random: Xorshift32): Att
 }
 
 test("hostile messages in each step of secure aggregation change nothing of a round", async () => {
-  const running = await startFederation(join(folder, "hostile.db"), { plan: securePlan(), rules: RULES, limits: { client: FREE, address: FREE } });
+  const running = await startFederation(join(folder, "hostile.db"), { plan: securePlan(), rules: RULES, limits: UNLIMITED });
   const clients = await enrolAll(running.url, CLIENTS);
   const players = clients.map((client) => new StepClient(client, LENGTH));
   const random = new Xorshift32(11);

@@ -7,7 +7,7 @@ import { fromBytes } from "../../base/index.ts";
 import { SECURE_STEPS, type Task } from "../protocol/index.ts";
 import { STRATEGIES } from "../strategy.ts";
 import type { LogEvent } from "./hooks.ts";
-import { ALL_AT_ONCE, enrolAll, KEYS, securePlan, startFederation, statusOf, tasksOf, tinyPlan } from "./coordinator-testing.ts";
+import { ALL_AT_ONCE, enrolAll, KEYS, securePlan, startFederation, statusOf, tasksOf, tinyPlan, UNLIMITED } from "./coordinator-testing.ts";
 import { FederatedModel } from "./model.ts";
 import { freePort, startProcess } from "./process-testing.ts";
 import { type Dropping, plainlyAfter, playRound, StepClient } from "./secure-testing.ts";
@@ -30,7 +30,7 @@ async function begin(name: string) {
   let time = Date.now();
   const given: LogEvent[] = [];
   const log = (event: LogEvent): void => void (event.event === "round given up" && given.push(event));
-  const running = await startFederation(path, { plan: securePlan(), rules, hooks: { now: () => time, log } });
+  const running = await startFederation(path, { plan: securePlan(), rules, hooks: { now: () => time, log }, limits: UNLIMITED });
   const players = (await enrolAll(running.url, CLIENTS)).map((client) => new StepClient(client, LENGTH));
   const deadlineComes = async ({ deadline }: Task): Promise<void> => {
     time = Math.max(time, deadline + 1);
