@@ -95,7 +95,7 @@ function attackedRow(name: string, combination: Combination): Row {
 
 /** The rows of McMahan et al. 2017, and what rules do against clients that turn their updates round. */
 export const MNIST_ROWS: readonly Row[] = [
-  paperRow("2nn-iid", 0.97, { ...TWO_NN, split: IID, rounds: 87 }),
+  paperRow("2nn-iid", 0.97, { ...TWO_NN, split: IID, rate: 0.3, rounds: 87 }),
   paperRow("2nn-labels", 0.97, { ...TWO_NN, split: TWO_LABELS, rate: 0.1, rounds: 664 }),
   paperRow("cnn-iid", 0.99, { make: fedAvgCnn, split: IID, epochs: 5, rate: 0.1, share: 0.1, rounds: 20 }),
   attackedRow("attacked-mean", { kind: "mean" }),
