@@ -155,7 +155,8 @@ async function sockets(folder: string): Promise<SocketReport> {
 }
 
 const ROWS = {
-  crashes: (folder: string) => runWithCrashes({ folder, clients: 20, rounds: 50, kills: 10, deaths: 0.05, seed: 1 }),
+  crashes: (folder: string) =>
+    runWithCrashes({ store: join(folder, "crashes.db"), processes: 1, clients: 20, rounds: 50, kills: 10, deaths: 0.05, seed: 1 }),
   sockets,
   secure,
 } as const;

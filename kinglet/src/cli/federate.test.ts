@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { inventedFrame, TestClient } from "../federated/coordinator/coordinator-testing.ts";
+import { needServers, newPostgres, newRedis } from "../federated/coordinator/servers-testing.ts";
 import { readKinglet, writeKinglet } from "../formats/index.ts";
 import { mlp } from "../zoo/index.ts";
 import { main } from "./main.ts";
@@ -106,6 +107,29 @@ test("a project is served, watched, paused, exported, and goes on where it was",
   await expect(serve("--strategy", "fedadam")).rejects.toThrow(/began with another strategy/);
 });
 
+test("two processes serve one project, wherever its clients come", async (context) => {
+  needServers(context);
+  const [postgres, redis] = await Promise.all([newPostgres(), newRedis()]);
+  const words = ["--rounds", "1", "--share", "1", "--ready", "2", "--minimum", "2", "--store", postgres.url, "--queue", redis.url];
+  const processes = [await serve(...words), await serve(...words)];
+  const token = (await kinglet("federate", "token", "--uses", "2")).out.trim();
+  const clients = [await TestClient.enrol(processes[0]!.url, token), await TestClient.enrol(processes[1]!.url, token)];
+  const { length } = await clients[0]!.parameters(0);
+  const answers = await Promise.all(clients.map((client) => client.task(20)));
+  for (const [i, answer] of answers.entries()) {
+    // The other process takes it.
+    clients[i]!.url = processes[1 - i]!.url;
+    if (answer !== null && "task" in answer) await clients[i]!.submit(1, inventedFrame(answer.task, i, length));
+  }
+  expect(await clients[0]!.task(20)).toEqual({ finished: { version: 1 } });
+  await expect(serve(...words, "--seed", "99")).rejects.toThrow(/began with another .*seed/);
+  const stopped = await Promise.all(processes.map((each) => each.stop()));
+  for (const { out } of stopped) expect(out).toMatch(/^Version 1 of 1\. Written/);
+  // Whichever looked has said so.
+  expect(stopped.map(({ err }) => err).join("")).toMatch(/round 1: 2 of 2 ready clients asked\n[\s\S]*round 1: 2 updates, /);
+  await Promise.all([postgres.end(), redis.end()]);
+});
+
 test("secure aggregation as typed is what the project signs", async () => {
   const words = ["--secure", "--threshold", "0.6", "--most-samples", "50", "--store", join(folder, "secure.db")];
   const federation = await serve(...words);
@@ -119,6 +143,8 @@ test("secure aggregation as typed is what the project signs", async () => {
 });
 
 test("wrong words and addresses are told", async () => {
+  expect((await kinglet("federate", "serve", "--queue", "redis://127.0.0.1")).err).toMatch(/a file is for one process[\s\S]*--store postgres:/);
+  expect((await kinglet("federate", "serve", "--store", "postgres://127.0.0.1/x")).err).toMatch(/need a Redis to work together[\s\S]*--queue/);
   expect((await kinglet("federate", "serve", "--clip", "1")).err).toMatch(/privacy needs both --clip and --noise/);
   expect((await kinglet("federate", "serve", "--spare", "0.5")).code).toBe(2);
   expect((await kinglet("federate", "serve", "--most-samples", "0")).code).toBe(2);

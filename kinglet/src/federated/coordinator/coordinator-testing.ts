@@ -67,11 +67,10 @@ export interface Running {
   stop(): Promise<void>;
 }
 
+type StartOptions = Partial<CoordinatorOptions> & { readonly limits?: Partial<Limits>; readonly queue?: string };
+
 /** @param store a file, or with `queue` a database. */
-export async function startFederation(
-  store: string,
-  options: Partial<CoordinatorOptions> & { readonly limits?: Partial<Limits>; readonly queue?: string } = {},
-): Promise<Running> {
+export async function startFederation(store: string, options: StartOptions = {}): Promise<Running> {
   const events: LogEvent[] = [];
   const hooks = { log: (event: LogEvent): void => void events.push(event) };
   const { limits = {}, queue, ...more } = options;
@@ -83,6 +82,12 @@ export async function startFederation(
     await coordinator.close();
   };
   return { url: `http://127.0.0.1:${server.port}`, coordinator, events, stop };
+}
+
+/** Where a test's federations lie: `start` with the same store goes on with what is there. */
+export interface Place {
+  newStore(): string;
+  start(options?: StartOptions, store?: string): Promise<Running>;
 }
 
 const HOUR_MS = 3_600_000;

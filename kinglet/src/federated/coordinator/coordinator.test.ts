@@ -7,7 +7,6 @@ import { Xorshift32 } from "../../base/index.ts";
 import { datasetFromArrays } from "../../data/index.ts";
 import { readKinglet } from "../../formats/index.ts";
 import { LocalTrainer, newProjectKeys, partition, type ServerMessage, simulate, STRATEGIES, type Task } from "../index.ts";
-import type { CoordinatorOptions } from "./coordinator.ts";
 import type { LogEvent } from "./hooks.ts";
 import {
   adminToken,
@@ -19,70 +18,92 @@ import {
   INPUTS,
   inventedFrame,
   KEYS,
+  type Place,
   reasonOf,
-  type Running,
   startFederation,
   statusOf,
   tasksOf,
   TestClient,
   tinyPlan,
 } from "./coordinator-testing.ts";
+import { hasServers, needServers, newPostgres, newRedis, type TestServer } from "./servers-testing.ts";
 
 /** Machines may be busy. */
 const PATIENTLY = { timeout: 60_000 };
 
 let folder = "";
+let [postgres, redis]: (TestServer | undefined)[] = [];
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), "kinglet-coordinator-"));
+  if (hasServers()) [postgres, redis] = await Promise.all([newPostgres(), newRedis()]);
 });
-afterAll(() => rm(folder, { recursive: true, force: true }));
+afterAll(async () => {
+  await Promise.all([postgres?.end(), redis?.end()]);
+  await rm(folder, { recursive: true, force: true });
+});
 
-let files = 0;
-const nextPath = (): string => join(folder, `${files++}.db`);
-const start = (options: Partial<CoordinatorOptions> = {}, path = nextPath()): Promise<Running> => startFederation(path, options);
+let stores = 0;
+const inFiles: Place = {
+  newStore: () => join(folder, `${stores++}.db`),
+  start: (options = {}, store = inFiles.newStore()) => startFederation(store, options),
+};
+const inServers: Place = {
+  newStore: () => `${postgres!.url}?schema=t${stores++}`,
+  start: (options = {}, store = inServers.newStore()) => startFederation(store, { queue: redis!.url, ...options }),
+};
 
-test.each(["fedavg", "fedadam", "median"] as const)("%s over HTTP gives the simulation's model, bit for bit", async (name) => {
-  const random = new Xorshift32(5);
-  const labels = Array.from({ length: 60 }, (_, i) => i % CLASSES);
-  const data = Float32Array.from({ length: 60 * INPUTS }, () => random.float());
-  const dataset = datasetFromArrays({ data, shape: [INPUTS], labels, classes: ["a", "b", "c"] });
-  const positions = Int32Array.from({ length: 60 }, (_, i) => i);
-  const parts = partition({ positions, labels: dataset.index.labels, groups: dataset.index.groups }, { kind: "iid", clients: 3 });
-  const plan = tinyPlan({ strategy: STRATEGIES[name] });
-  const options = { strategy: plan.strategy, local: plan.local, rounds: 3, share: 1, test: positions };
-  const expected = await simulate(plan.network, dataset, parts, options);
-
-  const running = await start({ plan, rules: { ...ALL_AT_ONCE, ready: 3 } });
-  const clients = await enrolAll(running.url, 3);
-  const network = readKinglet(new Uint8Array(await (await clients[0]!.request("/v1/network")).arrayBuffer()), "network");
-  await Promise.all(
-    clients.map(async (client, i) => {
-      const trainer = new LocalTrainer(network, plan.local);
-      for (let answer = await client.task(20); answer !== null && "task" in answer; answer = await client.task(20)) {
-        const { round, version, seed } = answer.task;
-        // A simulation counts its clients from 0.
-        const begin = { parameters: await client.parameters(version), seed: seed - 1, round };
-        const { delta, samples, steps } = await trainer.train(dataset, parts[i]!, client.client, begin);
-        await client.submit(round, frameOf(answer.task, delta, samples, steps));
-      }
-    }),
-  );
-  expect(await clients[0]!.task(0)).toEqual({ finished: { version: 3 } });
-  expect(await clients[0]!.parameters(3)).toEqual(expected.parameters);
-  const exported = await fetch(`${running.url}/v1/export`, { headers: { authorization: `Bearer ${adminToken(KEYS)}` } });
-  expect(new Uint8Array(await exported.arrayBuffer())).toEqual(await running.coordinator.export());
-  expect(await statusOf(running.url, KEYS)).toMatchObject({
-    state: "finished",
-    version: 3,
-    rounds: [{ round: 3, answered: 3, status: "closed" }, {}, {}],
+/** The same for one process with a file and for one of several. */
+function testBoth(name: string, work: (place: Place) => Promise<void>): void {
+  test(name, () => work(inFiles));
+  test(`${name}, over PostgreSQL and Redis`, async (context) => {
+    needServers(context);
+    await work(inServers);
   });
-  await running.stop();
-});
+}
 
-test("a coordinator that comes back in the middle of a round goes on with it", async () => {
+for (const name of ["fedavg", "fedadam", "median"] as const)
+  testBoth(`${name} over HTTP gives the simulation's model, bit for bit`, async ({ start }) => {
+    const random = new Xorshift32(5);
+    const labels = Array.from({ length: 60 }, (_, i) => i % CLASSES);
+    const data = Float32Array.from({ length: 60 * INPUTS }, () => random.float());
+    const dataset = datasetFromArrays({ data, shape: [INPUTS], labels, classes: ["a", "b", "c"] });
+    const positions = Int32Array.from({ length: 60 }, (_, i) => i);
+    const parts = partition({ positions, labels: dataset.index.labels, groups: dataset.index.groups }, { kind: "iid", clients: 3 });
+    const plan = tinyPlan({ strategy: STRATEGIES[name] });
+    const options = { strategy: plan.strategy, local: plan.local, rounds: 3, share: 1, test: positions };
+    const expected = await simulate(plan.network, dataset, parts, options);
+
+    const running = await start({ plan, rules: { ...ALL_AT_ONCE, ready: 3 } });
+    const clients = await enrolAll(running.url, 3);
+    const network = readKinglet(new Uint8Array(await (await clients[0]!.request("/v1/network")).arrayBuffer()), "network");
+    await Promise.all(
+      clients.map(async (client, i) => {
+        const trainer = new LocalTrainer(network, plan.local);
+        for (let answer = await client.task(20); answer !== null && "task" in answer; answer = await client.task(20)) {
+          const { round, version, seed } = answer.task;
+          // A simulation counts its clients from 0.
+          const begin = { parameters: await client.parameters(version), seed: seed - 1, round };
+          const { delta, samples, steps } = await trainer.train(dataset, parts[i]!, client.client, begin);
+          await client.submit(round, frameOf(answer.task, delta, samples, steps));
+        }
+      }),
+    );
+    expect(await clients[0]!.task(0)).toEqual({ finished: { version: 3 } });
+    expect(await clients[0]!.parameters(3)).toEqual(expected.parameters);
+    const exported = await fetch(`${running.url}/v1/export`, { headers: { authorization: `Bearer ${adminToken(KEYS)}` } });
+    expect(new Uint8Array(await exported.arrayBuffer())).toEqual(await running.coordinator.export());
+    expect(await statusOf(running.url, KEYS)).toMatchObject({
+      state: "finished",
+      version: 3,
+      rounds: [{ round: 3, answered: 3, status: "closed" }, {}, {}],
+    });
+    await running.stop();
+  });
+
+testBoth("a coordinator that comes back in the middle of a round goes on with it", async ({ start, newStore }) => {
   const rules = { ...ALL_AT_ONCE, ready: 3, rounds: 1 };
-  const path = nextPath();
-  const first = await start({ rules }, path);
+  const store = newStore();
+  const first = await start({ rules }, store);
   const clients = await enrolAll(first.url, 3);
   const tasks = await tasksOf(clients);
   const { length } = first.coordinator.model.form;
@@ -90,7 +111,7 @@ test("a coordinator that comes back in the middle of a round goes on with it", a
   await Promise.all([0, 1].map((i) => clients[i]!.submit(1, frames[i]!)));
   await first.stop();
 
-  const second = await start({ rules }, path);
+  const second = await start({ rules }, store);
   for (const client of clients) client.url = second.url;
   expect((await clients[2]!.task(0)) as object).toMatchObject({ task: { round: 1, version: 0 } });
   // Whoever did not hear the answer sends again, and is counted once.
@@ -108,15 +129,15 @@ test("a coordinator that comes back in the middle of a round goes on with it", a
   await second.stop();
   await whole.stop();
 
-  await expect(start({ plan: tinyPlan({ seed: 9, strategy: STRATEGIES.fedadam }) }, path)).rejects.toThrow(/began with another strategy, seed/);
-  await expect(start({ keys: newProjectKeys() }, path)).rejects.toThrow(/began with another project/);
+  await expect(start({ plan: tinyPlan({ seed: 9, strategy: STRATEGIES.fedadam }) }, store)).rejects.toThrow(/began with another strategy, seed/);
+  await expect(start({ keys: newProjectKeys() }, store)).rejects.toThrow(/began with another project/);
   // More rounds are no other federation.
-  const longer = await start({ rules: { ...rules, rounds: 2 } }, path);
+  const longer = await start({ rules: { ...rules, rounds: 2 } }, store);
   expect((await statusOf(longer.url, KEYS)).state).toBe("learning");
   await longer.stop();
 });
 
-test("rounds end with enough updates, at their deadline, or without a version", async () => {
+testBoth("rounds end with enough updates, at their deadline, or without a version", async ({ start }) => {
   let time = Date.now();
   const events: LogEvent[] = [];
   const hooks = { now: () => time, log: (event: LogEvent) => void events.push(event) };
@@ -174,7 +195,7 @@ test("rounds end with enough updates, at their deadline, or without a version", 
   await running.stop();
 });
 
-test("a clock that is set back makes no round longer", async () => {
+testBoth("a clock that is set back makes no round longer", async ({ start }) => {
   let time = Date.now();
   const running = await start({ rules: { ...ALL_AT_ONCE, ready: 2, rounds: 1 }, hooks: { now: () => time } });
   const clients = await enrolAll(running.url, 2);
@@ -189,7 +210,7 @@ test("a clock that is set back makes no round longer", async () => {
   await running.stop();
 });
 
-test("paused, no round begins; the privacy budget ends the federation", async () => {
+testBoth("paused, no round begins; the privacy budget ends the federation", async ({ start }) => {
   const privacy = { clip: 1, noise: 1, delta: 1e-3, budget: 12 };
   const running = await start({ plan: tinyPlan({ privacy }), rules: { ...ALL_AT_ONCE, ready: 2, rounds: 50 } });
   const clients = await enrolAll(running.url, 2);
@@ -213,7 +234,7 @@ test("paused, no round begins; the privacy budget ends the federation", async ()
   await expect(start({ plan: tinyPlan({ privacy, strategy: STRATEGIES.median }) })).rejects.toThrow(/for the mean of updates alone/);
 });
 
-test("a credential of one store is none in another of the same project", async () => {
+testBoth("a credential of one store is none in another of the same project", async ({ start }) => {
   const before = await start();
   const [old] = await enrolAll(before.url, 1);
   expect((await old!.request("/v1/project")).status).toBe(200);
@@ -241,7 +262,7 @@ async function socket(url: string, ...said: readonly object[]): Promise<{ heard:
   return { heard, socket: opened, closed };
 }
 
-test("tasks are pushed to sockets, also to one that comes back, and who is not needed any more is told", async () => {
+testBoth("tasks are pushed to sockets, also to one that comes back, and who is not needed any more is told", async ({ start }) => {
   const running = await start({ rules: { ...ALL_AT_ONCE, ready: 2, share: 0.5, spare: 2, rounds: 1 } });
   const clients = await enrolAll(running.url, 2);
   const hello = ({ credential }: TestClient): object => ({ type: "hello", credential });
@@ -263,7 +284,7 @@ test("tasks are pushed to sockets, also to one that comes back, and who is not n
   expect(await a.closed).toBe(1012);
 });
 
-test("sockets that say anything else are closed", async () => {
+testBoth("sockets that say anything else are closed", async ({ start }) => {
   const running = await start();
   const [client] = await enrolAll(running.url, 1);
   const hello = { type: "hello", credential: client!.credential };
@@ -286,7 +307,7 @@ test("sockets that say anything else are closed", async () => {
   await running.stop();
 });
 
-test("health and metrics are open; the rest asks for a token of the right kind", async () => {
+testBoth("health and metrics are open; the rest asks for a token of the right kind", async ({ start }) => {
   const running = await start();
   const token = enrolmentToken(KEYS, { uses: 1 });
   const nonce = "ab".repeat(16);
@@ -297,7 +318,7 @@ test("health and metrics are open; the rest asks for a token of the right kind",
   expect(await reasonOf(TestClient.enrol(running.url, token))).toBe("used-up");
   expect(await reasonOf(TestClient.enrol(running.url, enrolmentToken(KEYS, { expires: Date.now() - 1 })))).toBe("expired");
   expect(await reasonOf(TestClient.enrol(running.url, enrolmentToken(newProjectKeys())))).toBe("wrong-project");
-  expect(await (await fetch(`${running.url}/healthz`)).json()).toEqual({ healthy: true });
+  expect(await (await fetch(`${running.url}/healthz`)).json()).toMatchObject({ healthy: true });
   const metrics = await (await fetch(`${running.url}/metrics`)).text();
   expect(metrics).toMatch(/^kinglet_clients_enrolled 2$/m);
   expect(metrics).toMatch(/^kinglet_messages_total\{kind="enrol",result="used-up"\} 1$/m);

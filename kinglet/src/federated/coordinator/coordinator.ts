@@ -33,6 +33,12 @@ export interface CoordinatorOptions {
   readonly join?: Join;
 }
 
+/** How a process is. Without its queue it still takes updates, and knows of no other process. */
+export interface Health {
+  readonly healthy: boolean;
+  readonly queue?: boolean;
+}
+
 const CREDENTIAL_MS = 365 * 24 * 3600 * 1000;
 /** Checking a signature takes milliseconds, and the same texts are shown again and again. */
 const MOST_KNOWN_TEXTS = 20_000;
@@ -94,6 +100,16 @@ export class Coordinator {
   async close(): Promise<void> {
     await this.processes.stop();
     await this.store.close();
+  }
+
+  /** Whether the store answers, and whether other processes, where there may be some, can be reached. */
+  async health(): Promise<Health> {
+    const store = await this.store.newestVersion().then(
+      () => true,
+      () => false,
+    );
+    const queue = this.processes.reached();
+    return { healthy: store, ...(queue === null ? {} : { queue }) };
   }
 
   /** Of clients to this process. */

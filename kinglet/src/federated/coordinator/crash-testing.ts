@@ -1,20 +1,22 @@
 import { createHash } from "node:crypto";
 import { once } from "node:events";
-import { join } from "node:path";
 import { Xorshift32 } from "../../base/index.ts";
 import { Refusal, type Task } from "../protocol/index.ts";
 import { ALL_AT_ONCE, enrolmentToken, inventedFrame, KEYS, patiently, sleep, TestClient, tinyPlan } from "./coordinator-testing.ts";
 import { FederatedModel } from "./model.ts";
-import { freePort, startProcess } from "./process-testing.ts";
-import { openSqlite } from "./sqlite.ts";
+import { openStore } from "./open-store.ts";
+import { freePort, type ProcessArguments, startProcess } from "./process-testing.ts";
 import type { Memory, StoredModel, StoredRound } from "./store.ts";
 
-export interface CrashOptions {
-  readonly folder: string;
+export interface CrashOptions extends Pick<ProcessArguments, "store" | "queue"> {
+  /** Processes of the coordinator; each message of a client goes to the next one, as a balancer has it. */
+  readonly processes: number;
   readonly clients: number;
   readonly rounds: number;
-  /** How often the coordinator is killed. */
+  /** How often one of them is killed. */
   readonly kills: number;
+  /** What else goes wrong, once each and in between. */
+  readonly troubles?: readonly (() => Promise<void>)[];
   /** Share of the tasks in which a client dies: before it sends, while it sends, or before it hears. */
   readonly deaths: number;
   readonly seed: number;
@@ -46,11 +48,37 @@ class Diary {
   deaths = 0;
 }
 
+/** A client of several processes, whose messages go to one after the other. */
+class WanderingClient {
+  readonly client: number;
+  private readonly lives: TestClient;
+  private readonly urls: readonly string[];
+  private sent = 0;
+
+  constructor(client: TestClient, urls: readonly string[]) {
+    this.client = client.client;
+    this.lives = client;
+    this.urls = urls;
+    this.sent = client.client;
+  }
+
+  next(): TestClient {
+    this.lives.url = this.urls[this.sent++ % this.urls.length]!;
+    return this.lives;
+  }
+}
+
 /** A client that answers each task, but sometimes dies; another life of it comes back and knows nothing. */
-async function live(client: TestClient, length: number, { deaths, seed }: CrashOptions, diary: Diary, onAcknowledged: () => void): Promise<void> {
+async function live(
+  client: WanderingClient,
+  length: number,
+  { deaths, seed }: CrashOptions,
+  diary: Diary,
+  onAcknowledged: () => void,
+): Promise<void> {
   const random = new Xorshift32(seed * 1000 + client.client);
   for (;;) {
-    const answer = await patiently(() => client.task(5));
+    const answer = await patiently(() => client.next().task(5));
     if (answer === null) continue;
     if ("finished" in answer) return;
     await answerTask(client, answer.task, random.int(0, 9999) < 10_000 * deaths ? random.int(0, 2) : null, length, diary, onAcknowledged);
@@ -58,7 +86,7 @@ async function live(client: TestClient, length: number, { deaths, seed }: CrashO
 }
 
 async function answerTask(
-  client: TestClient,
+  client: WanderingClient,
   task: Task,
   death: number | null,
   length: number,
@@ -73,6 +101,7 @@ async function answerTask(
   if (death !== null) {
     const gone = new AbortController();
     const sending = client
+      .next()
       .request(`/v1/rounds/${task.round}/update`, { method: "POST", body: new Uint8Array(frame), signal: gone.signal })
       .catch(() => null);
     // Dead while it sends, or just before it would have heard.
@@ -82,7 +111,7 @@ async function answerTask(
     return;
   }
   try {
-    await patiently(() => client.submit(task.round, frame));
+    await patiently(() => client.next().submit(task.round, frame));
     diary.acknowledged.push({ round: task.round, client: client.client, digest: digestOf(frame) });
     onAcknowledged();
   } catch (error) {
@@ -93,10 +122,10 @@ async function answerTask(
 
 /** What the store says was counted, compared with what clients know. */
 async function audit(
-  path: string,
+  { store, queue }: CrashOptions,
   diary: Diary,
 ): Promise<Pick<CrashReport, "closed" | "givenUp" | "acknowledged" | "lost" | "invented" | "sameModel">> {
-  const database = await openSqlite(path);
+  const { database } = await openStore(store, queue);
   const rounds = (await database.all("SELECT * FROM rounds ORDER BY round")) as unknown as StoredRound[];
   const tasks = await database.all("SELECT round, client, digest FROM tasks WHERE status = 'answered' ORDER BY round, client");
   const [stored] = await database.all("SELECT version, body FROM models ORDER BY version DESC LIMIT 1");
@@ -126,40 +155,50 @@ async function audit(
   };
 }
 
-/** A federation whose coordinator is killed and started again, and whose clients die, at moments that follow from the seed. */
+/** A federation whose coordinator's processes are killed and started again, and whose clients die, at moments that follow from the seed. */
 export async function runWithCrashes(options: CrashOptions): Promise<CrashReport> {
-  const { folder, clients: count, rounds, kills, seed } = options;
+  const { store, queue, processes, clients: count, rounds, kills, troubles = [], seed } = options;
   const start = performance.now();
-  const path = join(folder, "crashes.db");
   const rules = { ...ALL_AT_ONCE, rounds, share: 0.5, spare: 1.3, ready: Math.ceil(count / 2), seconds: 5 };
-  const args = { store: path, port: await freePort(), keys: KEYS, rules };
-  let child = await startProcess(args);
-  const url = `http://127.0.0.1:${args.port}`;
+  const place = { store, ...(queue === undefined ? {} : { queue }), keys: KEYS, rules };
+  const args: ProcessArguments[] = [];
+  for (let i = 0; i < processes; i++) args.push({ ...place, port: await freePort() });
+  const children = await Promise.all(args.map(startProcess));
+  const urls = args.map(({ port }) => `http://127.0.0.1:${port}`);
   const token = enrolmentToken(KEYS);
-  const clients = await Promise.all(Array.from({ length: count }, () => TestClient.enrol(url, token)));
-  const { length } = await clients[0]!.parameters(0);
+  const enrolled = await Promise.all(Array.from({ length: count }, (_, i) => TestClient.enrol(urls[i % processes]!, token)));
+  const { length } = await enrolled[0]!.parameters(0);
+  const clients = enrolled.map((client) => new WanderingClient(client, urls));
   const diary = new Diary();
   const random = new Xorshift32(seed);
   // After so many acknowledged updates each, while the next ones are on their way.
   const expected = Math.floor(rounds * Math.round(count * 0.5) * 0.7);
-  const moments = Array.from({ length: kills }, (_, i) => Math.floor(((i + random.int(0, 99) / 100) * expected) / kills)).reverse();
-  let killed = 0;
+  const events = kills + troubles.length;
+  const moments = Array.from({ length: events }, (_, i) => Math.floor(((i + random.int(0, 99) / 100) * expected) / events)).reverse();
+  const end = async (i: number): Promise<void> => {
+    children[i]!.kill("SIGKILL");
+    await once(children[i]!, "exit");
+  };
+  let [killed, happened] = [0, 0];
   let restarting: Promise<void> = Promise.resolve();
   const killAndRestart = async (): Promise<void> => {
+    const i = killed++ % processes;
+    await end(i);
+    children[i] = await startProcess(args[i]!);
+  };
+  /** Every other time something else, as long as there is something. */
+  const goWrong = async (): Promise<void> => {
     await sleep(random.int(0, 15));
-    child.kill("SIGKILL");
-    await once(child, "exit");
-    killed++;
-    child = await startProcess(args);
+    const trouble = happened++ % 2 === 1 ? troubles[(happened - 2) / 2] : undefined;
+    await (trouble ?? killAndRestart)();
   };
   const onAcknowledged = (): void => {
     if (moments.length === 0 || diary.acknowledged.length < moments.at(-1)!) return;
     moments.pop();
-    restarting = restarting.then(killAndRestart);
+    restarting = restarting.then(goWrong);
   };
   await Promise.all(clients.map((client) => live(client, length, options, diary, onAcknowledged)));
   await restarting;
-  child.kill("SIGKILL");
-  await once(child, "exit");
-  return { ...(await audit(path, diary)), kills: killed, deaths: diary.deaths, seconds: (performance.now() - start) / 1000 };
+  await Promise.all(children.map((_, i) => end(i)));
+  return { ...(await audit(options, diary)), kills: killed, deaths: diary.deaths, seconds: (performance.now() - start) / 1000 };
 }

@@ -215,17 +215,18 @@ describe.each(["SQLite", "PostgreSQL"] as const)("%s", (kind) => {
 /** Stands between a driver and its server, and may cut the line behind a commit: it is done, and nobody hears of it. */
 async function cutter(target: string): Promise<{ url: string; cutNext(): void; end(): void }> {
   const address = new URL(target);
+  const { hostname, port } = address;
   let cuts = false;
   const sockets: Socket[] = [];
   const proxy = createServer((near) => {
-    const far = connect(Number(address.port), address.hostname);
+    const far = connect(Number(port), hostname);
     sockets.push(near, far);
     for (const socket of [near, far]) socket.on("error", () => {});
     near.on("data", (data) => {
-      if (cuts && data.includes("COMMIT")) {
+      if (cuts && data.includes("COMMIT\0")) {
         cuts = false;
-        far.once("data", () => near.destroy());
         far.unpipe(near);
+        far.once("data", () => near.destroy()).resume();
       }
       far.write(data);
     });

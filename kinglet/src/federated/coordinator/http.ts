@@ -11,7 +11,7 @@ type Env = { Bindings: HttpBindings; Variables: { client: number } };
 
 const MOST_JSON_BYTES = 16 * 1024;
 const MOST_NUMBER = 2 ** 32 - 1;
-/** Metrics are open to everybody and take many statements: who asks more often hears the same again. */
+/** Health and metrics are open to everybody and take statements: who asks more often hears the same again. */
 const OPEN_STATUS_MS = 1000;
 
 function bearer(c: Context<Env>): string {
@@ -53,6 +53,7 @@ function remembered<T>(read: () => Promise<T>, ms: number): () => Promise<T> {
 export function federationApp(service: Service): Hono<Env> {
   const { coordinator, metrics } = service;
   const openStatus = remembered(() => coordinator.status(), OPEN_STATUS_MS);
+  const health = remembered(() => coordinator.health(), OPEN_STATUS_MS);
   const app = new Hono<Env>();
   const anyClient: MiddlewareHandler<Env> = async (c, next) => {
     const client = await coordinator.identify(bearer(c));
@@ -79,8 +80,13 @@ export function federationApp(service: Service): Hono<Env> {
     throw new Refusal("not-found", "there is nothing at this address");
   });
 
-  app.get("/healthz", (c) => c.json({ healthy: true }));
-  app.get("/metrics", async (c) => c.text(metrics.text(await openStatus()), 200, { "content-type": "text/plain; version=0.0.4" }));
+  app.get("/healthz", async (c) => {
+    const found = await health();
+    return c.json(found, found.healthy ? 200 : 503);
+  });
+  app.get("/metrics", async (c) =>
+    c.text(metrics.text(await openStatus(), coordinator.connections), 200, { "content-type": "text/plain; version=0.0.4" }),
+  );
 
   app.post("/v1/enrol", limited(MOST_JSON_BYTES), async (c) =>
     c.json(await coordinator.enrol(checkedJson(EnrolRequest, await c.req.text(), "the enrolment"))),

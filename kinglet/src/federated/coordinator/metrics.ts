@@ -8,7 +8,7 @@ const HELP = {
   kinglet_round_open: ["gauge", "Whether the newest round is open."],
   kinglet_clients_enrolled: ["gauge", "Clients that have enrolled."],
   kinglet_clients_ready: ["gauge", "Clients that would train now."],
-  kinglet_connections: ["gauge", "Sockets and waiting requests of clients."],
+  kinglet_connections: ["gauge", "Sockets and waiting requests of clients, to this process."],
   kinglet_epsilon: ["gauge", "The privacy spent so far."],
 } as const satisfies Readonly<Record<string, readonly [type: "counter" | "gauge", help: string]>>;
 
@@ -26,8 +26,8 @@ export class Metrics {
     this.counted.set(name, series.set(text, (series.get(text) ?? 0) + by));
   }
 
-  /** In Prometheus' text format, version 0.0.4. */
-  text({ version, clients, epsilon, rounds: [newest] }: StatusAnswer): string {
+  /** In Prometheus' text format, version 0.0.4. @param connections of this process: each is asked by itself. */
+  text({ version, clients, epsilon, rounds: [newest] }: StatusAnswer, connections: number): string {
     const one = (value: number): Map<string, number> => new Map([["", value]]);
     const all: Readonly<Record<keyof typeof HELP, ReadonlyMap<string, number>>> = {
       kinglet_messages_total: this.counted.get("kinglet_messages_total") ?? new Map(),
@@ -37,7 +37,7 @@ export class Metrics {
       kinglet_round_open: one(newest?.status === "open" ? 1 : 0),
       kinglet_clients_enrolled: one(clients.enrolled),
       kinglet_clients_ready: one(clients.ready),
-      kinglet_connections: one(clients.connections),
+      kinglet_connections: one(connections),
       kinglet_epsilon: epsilon === undefined || epsilon === null ? new Map() : one(epsilon),
     };
     return Object.entries(all)

@@ -7,6 +7,7 @@ import type { Database, Queries, Row, SqlValue } from "./database.ts";
 const SCHEMA = "kinglet";
 const CONNECTIONS = 10;
 const CONNECT_MS = 5000;
+const KEEP_ALIVE_MS = 10_000;
 /** A process that stands still in the middle of a transaction holds the others up for no longer. */
 const MOST_IDLE_MS = 120_000;
 /** Numbers of PostgreSQL's types. */
@@ -112,6 +113,7 @@ export async function openPostgres(url: string): Promise<Database> {
     connectionTimeoutMillis: CONNECT_MS,
     idle_in_transaction_session_timeout: MOST_IDLE_MS,
     keepAlive: true,
+    keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     // What is acknowledged is on the disk, whatever the server thinks of others' transactions.
     options: `-c search_path=${schema} -c synchronous_commit=on`,
     types: parserOf(library),

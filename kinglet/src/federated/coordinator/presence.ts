@@ -7,6 +7,8 @@ export type Listener = (message: ServerMessage) => void;
 export interface Seat {
   /** Whether the client would train now. */
   setReady(ready: boolean): void;
+  /** Tells this connection alone, whatever it has heard before. */
+  tell(message: ServerMessage): void;
   /** The connection is over; a client that asks again and again stays ready in between, for `graceMs`. */
   leave(graceMs?: number): void;
 }
@@ -31,11 +33,24 @@ export interface Presence {
   tellAll(message: ServerMessage): void;
 }
 
-interface Taken {
-  ready: boolean;
+class Taken {
+  ready = false;
   /** Of the last task that it was told (`placeOfTask`): one that is told again in case it was missed comes once. */
-  place: number;
-  readonly listener: Listener;
+  private place = 0;
+  private readonly listener: Listener;
+
+  constructor(listener: Listener) {
+    this.listener = listener;
+  }
+
+  tell(message: ServerMessage): void {
+    if (message.type === "task") this.place = placeOfTask(message.task);
+    this.listener(message);
+  }
+
+  tellOnce(message: ServerMessage): void {
+    if (message.type !== "task" || placeOfTask(message.task) > this.place) this.tell(message);
+  }
 }
 
 interface Place {
@@ -63,13 +78,14 @@ export class Seats implements Presence {
     if (place.seats.size >= MOST_SEATS) throw new Refusal("rate-limited", `client ${client} has ${MOST_SEATS} connections, the most that it may`);
     this.places.set(client, place);
     const key = {};
-    const seat: Taken = { ready: false, place: 0, listener };
+    const seat = new Taken(listener);
     place.seats.set(key, seat);
     return {
       setReady: (ready) => {
         seat.ready = ready;
         this.onChange(ready);
       },
+      tell: (message) => seat.tell(message),
       leave: (graceMs = 0) => {
         place.seats.delete(key);
         if (graceMs > 0) place.readyUntil = this.now() + graceMs;
@@ -95,14 +111,7 @@ export class Seats implements Presence {
   }
 
   tell(client: number, message: ServerMessage): void {
-    for (const seat of [...(this.places.get(client)?.seats.values() ?? [])]) {
-      if (message.type === "task") {
-        const place = placeOfTask(message.task);
-        if (place <= seat.place) continue;
-        seat.place = place;
-      }
-      seat.listener(message);
-    }
+    for (const seat of [...(this.places.get(client)?.seats.values() ?? [])]) seat.tellOnce(message);
   }
 
   tellAll(message: ServerMessage): void {

@@ -80,7 +80,7 @@ class ClientSocket {
     seat.setReady(message.type === "ready");
     if (message.type !== "ready") return;
     const answer = await this.service.coordinator.taskFor(client);
-    if (answer !== null) this.say("task" in answer ? { type: "task", task: answer.task } : { type: "finished", version: answer.finished.version });
+    if (answer !== null) seat.tell("task" in answer ? { type: "task", task: answer.task } : { type: "finished", version: answer.finished.version });
   }
 
   private async welcome(credential: string): Promise<void> {
