@@ -28,8 +28,9 @@ afterAll(() => rm(folder, { recursive: true, force: true }));
 const RULES = { ...ALL_AT_ONCE, ready: 4, rounds: 1, seconds: 3600, stepSeconds: 3600 };
 /** The last one drops out before its update, so that there is a key to reveal. */
 const CLIENTS = 4;
-const TURNS = 4;
-const { length: LENGTH } = new FederatedModel(securePlan(), KEYS).form;
+const TURNS = 2;
+const MODEL = new FederatedModel(securePlan(), KEYS);
+const LENGTH = MODEL.form.length;
 
 interface Attack {
   readonly path: string;
@@ -224,8 +225,7 @@ test("hostile messages in each step of secure aggregation change nothing of a ro
   }
   expect([...statuses].sort((a, b) => a - b)).toEqual([400, 403, 409, 410, 413]);
   expect(await clients[0]!.task(20)).toEqual({ finished: { version: 1 } });
-  const first = new FederatedModel(securePlan(), KEYS).first(0);
-  expect(await clients[0]!.parameters(1)).toEqual(plainlyAfter(first, 1, [1, 2, 3], CLIENTS));
+  expect(await clients[0]!.parameters(1)).toEqual(plainlyAfter(MODEL, MODEL.first(0), 1, [1, 2, 3], CLIENTS));
   await running.stop();
 });
 

@@ -31,9 +31,11 @@ interface Said {
   readonly body: Uint8Array;
 }
 
+const textOf = ({ body }: Pick<Said, "body">): string => new TextDecoder().decode(body);
+
 /** Keys that were checked when they came. */
-function keysOf({ body }: Kept): KeysMessage {
-  return checkedJson(KeysMessage, new TextDecoder().decode(body), "the keys");
+function keysOf(kept: Kept): KeysMessage {
+  return checkedJson(KeysMessage, textOf(kept), "the keys");
 }
 
 /** Refused unless `given` are just these clients, each once. */
@@ -60,20 +62,13 @@ export class SecureRequests {
     onAnswer();
   }
 
-  /** The JSON document of an answer. */
-  private document(step: SecureStep, { body }: Said): [string, string] {
-    return [new TextDecoder().decode(body), `the ${step}`];
-  }
-
-  /**
-   * Keeps what a client answers to a step. @throws Refusal for whatever is wrong with it, or with who sends it when.
-   */
+  /** Keeps what a client answers to a step. @throws Refusal for whatever is wrong with it, or with who sends it when. */
   async answer(step: SecureStep, said: Said): Promise<void> {
     await this[step](said);
   }
 
   private async keys(said: Said): Promise<void> {
-    const own = checkedJson(KeysMessage, ...this.document("keys", said));
+    const own = checkedJson(KeysMessage, textOf(said), "the keys");
     const { channelKey, maskKey } = advertisementOf(said.client, own);
     if (!isPublicKey(channelKey) || !isPublicKey(maskKey)) throw new Refusal("malformed", "the keys are no public keys");
     await this.keep("keys", said, async (read) => {
@@ -84,7 +79,7 @@ export class SecureRequests {
   }
 
   private async shares(said: Said): Promise<void> {
-    const { shares } = checkedJson(SharesMessage, ...this.document("shares", said));
+    const { shares } = checkedJson(SharesMessage, textOf(said), "the shares");
     const check: Check = async (read) => {
       const others = (await read.clients("keys")).filter((client) => client !== said.client);
       return unless(
@@ -106,7 +101,7 @@ export class SecureRequests {
   }
 
   private async revelation(said: Said): Promise<void> {
-    const { seedShares, keyShares } = checkedJson(RevelationMessage, ...this.document("revelation", said));
+    const { seedShares, keyShares } = checkedJson(RevelationMessage, textOf(said), "the revelation");
     const about = (shares: typeof seedShares): number[] => shares.map(({ client }) => client);
     await this.keep("revelation", said, async (read) => {
       const survivors = await read.clients("update");

@@ -15,8 +15,8 @@ import {
   type Task,
 } from "../protocol/index.ts";
 import { SecureClient, type SecureRules, thresholdOf, weightedMeanOfSum, weightedNumbers } from "../secure/index.ts";
-import { KEYS, patiently, securePlan, tasksOf, type TestClient } from "./coordinator-testing.ts";
-import { FederatedModel } from "./model.ts";
+import { patiently, securePlan, tasksOf, type TestClient } from "./coordinator-testing.ts";
+import type { FederatedModel } from "./model.ts";
 import type { StoredModel } from "./store.ts";
 
 const RULES: SecureRules = securePlan().secure!;
@@ -110,8 +110,7 @@ export async function playRound(
 }
 
 /** The version after a round, from the plain sum modulo 2^32 of the fixed-point numbers of those who sent theirs. */
-export function plainlyAfter(base: StoredModel, round: number, sent: readonly number[], group: number): Float32Array {
-  const model = new FederatedModel(securePlan(), KEYS);
+export function plainlyAfter(model: FederatedModel, base: StoredModel, round: number, sent: readonly number[], group: number): Float32Array {
   const { length } = model.form;
   const sum = new Uint32Array(length + 1);
   for (const client of sent)
