@@ -6,7 +6,7 @@ import { CoordinatorApi } from "./api.ts";
 import { type Conditions, type Readings, unmetConditions } from "./conditions.ts";
 import { Connection, type TransportChoice } from "./connection.ts";
 import type { Learned, Learner } from "./learner.ts";
-import { Membership, type MembershipOptions, neededToken, refusedToken } from "./membership.ts";
+import { Membership, type MembershipOptions, neededToken, refusedMember, refusedToken } from "./membership.ts";
 import type { Unheard } from "./memory-file.ts";
 import { checkStop, patiently, pause } from "./patience.ts";
 import { RoundMemory } from "./round-memory.ts";
@@ -71,6 +71,9 @@ function hasPassed(error: unknown): boolean {
   return error instanceof Refusal && PASSED.includes(error.reason);
 }
 
+/** Of who sends and not of what was sent: whether that had arrived before is as unknown as it was. */
+const OF_THE_CLIENT: readonly RefusalReason[] = ["unauthorized", "expired", "expelled"];
+
 function isLastStep({ step }: Task): boolean {
   return step === undefined || step === SECURE_STEPS.at(-1);
 }
@@ -104,8 +107,7 @@ async function begun(url: string, make: MakeLearner, run: Run): Promise<Begun> {
   const api = new CoordinatorApi(url, run.signal);
   const kept = await Membership.kept(options);
   const who = kept?.identity ?? { token: neededToken(options) };
-  const asked = patient(() => api.description(who));
-  const description = await (kept === null ? asked.catch(refusedToken) : asked);
+  const description = await patient(() => api.description(who)).catch(kept === null ? refusedToken : refusedMember);
   const network = await patient(() => api.network(who, description));
   // Before it enrols: whoever cannot learn from its samples must not use up a place.
   const learner = await make(network, description);
@@ -291,7 +293,7 @@ class ClientRounds {
     try {
       await this.run.patiently(() => api.submit(membership.identity, round, frame));
     } catch (error) {
-      if (hasPassed(error)) await memory.refused();
+      if (error instanceof Refusal && !OF_THE_CLIENT.includes(error.reason)) await memory.refused();
       throw error;
     }
     await memory.arrived();

@@ -34,6 +34,16 @@ export function refusedToken(error: unknown): never {
   );
 }
 
+/** A new token does not help a client that goes by who it was. */
+export function refusedMember(error: unknown): never {
+  if (!(error instanceof Refusal) || (error.reason !== "expelled" && error.reason !== "unauthorized")) throw error;
+  throw new Refusal(
+    error.reason,
+    error.message,
+    "A token enrols a new client where nothing is kept of this one: name another --identity, or remove its file.",
+  );
+}
+
 /** Who this client is in its project, from one run to the next. */
 export class Membership {
   private who: Identity;
