@@ -75,6 +75,9 @@ test("with too few left at any step the round is given up, and what was sent is 
     await expect.poll(() => given.at(-1), { timeout: 20_000 }).toMatchObject({ round: i + 1, why: `2 clients answered with their ${step}, too few` });
   }
   expect((await statusOf(running.url, KEYS)).version).toBe(0);
+  // Whoever answered some steps has no update in a version.
+  const { clients } = await running.coordinator.clients(0);
+  expect(clients.map(({ lastAnswered, answered }) => [lastAnswered, answered])).toEqual(players.map(() => [null, 0]));
   await running.stop();
   const database = await openSqlite(path);
   const left = await database.all("SELECT COUNT(body) AS bodies, COUNT(*) AS answers FROM secure_answers WHERE round <= ?", [SECURE_STEPS.length]);
