@@ -98,7 +98,7 @@ describe.each(["SQLite", "PostgreSQL"] as const)("%s", (kind) => {
       null,
     ]);
     let counted: number[] = [];
-    await store.closeRound(round, 10, async (frames) => {
+    await store.closeRound(round, 2, 10, async (frames) => {
       counted = await clientsOf(frames);
       return NEXT;
     });
@@ -107,6 +107,20 @@ describe.each(["SQLite", "PostgreSQL"] as const)("%s", (kind) => {
     expect(await reasonOf(store.enrol(token, "n4", 12))).toBe("revoked");
     const next = await store.beginRound({ version: 1, opened: 12, deadline: 99, wanted: 2, selected: 2, ready: 2, isSecure: false, clients: [2, 3] });
     expect(await store.counts(next!.round)).toMatchObject({ asked: 1, declined: 1 });
+    await two.close();
+  });
+
+  test("a round does not close without an update that its version needs, where who sent it is shut out meanwhile", async () => {
+    const two = await KINDS[kind]();
+    const [a, b] = two.stores;
+    for (const nonce of ["n1", "n2"]) await a.enrol({ id: "token", uses: 9 }, nonce, 0);
+    const round = await openRound(two, 2);
+    for (const client of [1, 2]) await a.accept(submission(client), 0);
+    await new Members(two.databases[0]!).expel(2, 1);
+    expect(await b.closeRound(round, 2, 2, async () => NEXT)).toBe(false);
+    expect(await a.openRound()).toMatchObject({ round: 1, status: "open" });
+    expect(await b.closeRound(round, 1, 2, async () => NEXT)).toBe(true);
+    expect(await a.newestVersion()).toBe(1);
     await two.close();
   });
 
@@ -196,7 +210,7 @@ describe.each(["SQLite", "PostgreSQL"] as const)("%s", (kind) => {
     const closes = await Promise.all(
       two.stores.map(async (store) => {
         let counted: number[] = [];
-        const closed = await store.closeRound(round, 1, async (frames) => {
+        const closed = await store.closeRound(round, 1, 1, async (frames) => {
           counted = await clientsOf(frames);
           await sleep(20);
           return NEXT;

@@ -165,14 +165,16 @@ export class RoundLoop implements Rounds {
   }
 
   private async closeRound(open: StoredRound, counts: RoundCounts): Promise<number> {
-    const { store, hooks } = this.around;
+    const { store, plan, rules, hooks } = this.around;
     const { answered, bytes } = counts;
+    // The sum of a secure round has all of its survivors, whoever is shut out meanwhile.
+    const least = plan.secure === undefined ? rules.minimum : 0;
     const left = await store.askedClients(open.round);
     const time = hooks.now();
     // Updates that cannot be combined never will be; any other trouble leaves the round as it is, for another try.
     let failure: KingletError | undefined;
     const closed = await this.nextVersion(open, time)
-      .then((make) => store.closeRound(open, time, make))
+      .then((make) => store.closeRound(open, least, time, make))
       .catch((error: unknown) => {
         if (!(error instanceof KingletError)) throw error;
         failure = error;
