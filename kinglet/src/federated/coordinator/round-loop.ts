@@ -166,7 +166,6 @@ export class RoundLoop implements Rounds {
 
   private async closeRound(open: StoredRound, counts: RoundCounts): Promise<number> {
     const { store, plan, rules, hooks } = this.around;
-    const { answered, bytes } = counts;
     // The sum of a secure round has all of its survivors, whoever is shut out meanwhile.
     const least = plan.secure === undefined ? rules.minimum : 0;
     const left = await store.askedClients(open.round);
@@ -182,12 +181,14 @@ export class RoundLoop implements Rounds {
       });
     if (failure !== undefined) return await this.giveUp(open, counts, failure.message);
     if (!closed) return AT_ONCE;
+    // As they are in the end; those of a secure round are its survivors', also of whom was shut out later.
+    const { answered, bytes } = await store.counts(open.round);
     hooks.log({
       event: "round closed",
       level: "info",
       ...about(open),
       version: open.version + 1,
-      updates: answered,
+      updates: open.step === null ? answered : (await store.secure.read(open.round).clients("update")).length,
       bytes,
       ms: time - open.opened,
     });
