@@ -219,7 +219,8 @@ export class RoundLoop implements Rounds {
     const now = hooks.now();
     const rested = await this.restedAt(now);
     if (now < rested) return rested;
-    const { ready } = await presence.everybody();
+    // Who was shut out may still sit there: what it was told can be lost.
+    const ready = await store.welcome((await presence.everybody()).ready);
     const sizes = sizeRules(plan, rules, ready.length);
     if (ready.length < Math.max(rules.ready, sizes.minimum)) return WHEN_WOKEN;
     const { wanted, selected } = roundSize(sizes, ready.length);

@@ -158,6 +158,12 @@ export class Store {
     return this.grouped((queries) => enrol(queries, token, nonce, now));
   }
 
+  /** Those of these clients that were not shut out. */
+  async welcome(clients: readonly number[]): Promise<number[]> {
+    const expelled = new Set((await this.database.all("SELECT client FROM expelled")).map(({ client }) => client));
+    return clients.filter((client) => !expelled.has(client));
+  }
+
   async clientCount(): Promise<number> {
     return (await this.one("SELECT COUNT(*) AS count FROM clients"))!["count"] as number;
   }
