@@ -2,7 +2,7 @@ import type { Database } from "./database.ts";
 
 /** Times are milliseconds since 1970. `BYTES` is the database's own type. */
 const TABLES: readonly string[] = [
-  // What must stay the same, and whether somebody paused.
+  // agreed: what must stay the same. federation: a name unlike all others'. paused: whether somebody did. finished: with which version.
   "CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
   // Clients of each enrolment token.
   "CREATE TABLE IF NOT EXISTS tokens (id TEXT PRIMARY KEY, used BIGINT NOT NULL)",
@@ -14,7 +14,7 @@ const TABLES: readonly string[] = [
   "CREATE TABLE IF NOT EXISTS models (version BIGINT PRIMARY KEY, manifest TEXT NOT NULL, body BYTES NOT NULL)",
   // What the coordinator's optimizer remembers, for the newest version.
   "CREATE TABLE IF NOT EXISTS memory (name TEXT PRIMARY KEY, data BYTES NOT NULL)",
-  // status: open, closed or given up. version: the one that clients begin with. wanted, selected, ready: numbers of clients. epsilon: after it.
+  // status: open, closed or given up. version: the one that clients begin with. wanted, selected, ready: numbers of clients.
   `CREATE TABLE IF NOT EXISTS rounds (round BIGINT PRIMARY KEY, version BIGINT NOT NULL, status TEXT NOT NULL, opened BIGINT NOT NULL,
     deadline BIGINT NOT NULL, ended BIGINT, wanted BIGINT NOT NULL, selected BIGINT NOT NULL, ready BIGINT NOT NULL)`,
   // status: asked, answered or declined; with secure aggregation of the step that the round is at, and out. frame: the update as it came, until its round is over; digest: its SHA-256.
