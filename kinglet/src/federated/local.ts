@@ -3,6 +3,7 @@ import { KingletError } from "../base/index.ts";
 import { type Graph, type Value, withConstants } from "../graph/index.ts";
 import { withBatch } from "../passes/index.ts";
 import { type SessionState, type StepOptions, type TrainingBatch, TrainingSession } from "../train/browser.ts";
+import type { Strategy } from "./strategy.ts";
 import type { ClientUpdate, Span } from "./update.ts";
 
 /** How clients train. */
@@ -14,6 +15,11 @@ export interface LocalTraining extends Omit<StepOptions, "loss" | "corrected" | 
   readonly rate: number;
   readonly augment?: readonly Augment[];
   readonly normalization?: Normalization;
+}
+
+/** How clients train, with what the strategy adds. */
+export function localTraining<L extends LocalTraining>({ local, strategy }: { readonly local: L; readonly strategy: Strategy }): L & LocalTraining {
+  return strategy.proximal === undefined ? local : { ...local, proximal: strategy.proximal };
 }
 
 /** What a client begins a round with. */

@@ -5,7 +5,7 @@ import { type Evaluation, evaluateOn } from "../train/browser.ts";
 import { type ClientMemories, clientsInMemory } from "./client-memory.ts";
 import { type ClientMemory, correctionOf, type Sending, sentUpdate } from "./client-round.ts";
 import type { Compression } from "./compression.ts";
-import { LocalTrainer, type LocalStart, type LocalTraining, type OnStep } from "./local.ts";
+import { LocalTrainer, type LocalStart, localTraining, type LocalTraining, type OnStep } from "./local.ts";
 import type { Privacy } from "./privacy.ts";
 import { afterMean, beginningState, checkSecure, privacySpent, Round, type RoundState } from "./round.ts";
 import { type SecureAggregation, type SecureMean, secureMean } from "./secure-mean.ts";
@@ -130,17 +130,13 @@ class Simulator {
   private readonly options: SimulationOptions;
 
   constructor(network: Graph, dataset: Dataset, clients: readonly Int32Array[], options: SimulationOptions) {
-    const { strategy, local, memories = clientsInMemory() } = options;
+    const { strategy, memories = clientsInMemory() } = options;
     this.memories = memories;
     this.state = beginningState(options);
     this.dataset = dataset;
     this.clients = clients;
     this.options = options;
-    this.trainer = new LocalTrainer(
-      network,
-      { ...local, ...(strategy.proximal === undefined ? {} : { proximal: strategy.proximal }) },
-      { corrected: strategy.control === true },
-    );
+    this.trainer = new LocalTrainer(network, localTraining(options), { corrected: strategy.control === true });
     this.parameters = this.trainer.initialParameters();
   }
 

@@ -1,7 +1,7 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import { CREDENTIAL_MS, openSigned } from "../protocol/index.ts";
 import {
@@ -93,16 +93,39 @@ test("nobody waits for whom a round began without: an open task, a long poll and
   await running.stop();
 });
 
-test("who was shut out while a round began is not waited for", async () => {
+test("no round is begun with who was shut out and still has a seat", async () => {
   const running = await startFederation(place("grace"), { rules: { ...ALL_AT_ONCE, ready: 2, rounds: 1 } });
-  const [a, b] = (await enrolAll(running.url, 2)) as [TestClient, TestClient];
-  // Between two polls it counts as ready.
+  const [a, b, c] = (await enrolAll(running.url, 3)) as [TestClient, TestClient, TestClient];
+  // Between two polls it counts as there.
   expect(await a.task(0)).toBeNull();
   await ask(running.url, `clients/${a.client}/expel`);
-  const [task] = await tasksOf([b]);
-  await b.submit(1, inventedFrame(task!, 2, running.coordinator.model.form.length));
+  expect(await b.task(1)).toBeNull();
+  const tasks = await tasksOf([b, c]);
+  for (const [i, client] of [b, c].entries()) await client.submit(1, inventedFrame(tasks[i]!, i, running.coordinator.model.form.length));
   expect(await b.task(20)).toEqual({ finished: { version: 1 } });
-  expect((await statusOf(running.url, KEYS)).rounds[0]).toMatchObject({ selected: 2, answered: 1, declined: 1 });
+  expect((await statusOf(running.url, KEYS)).rounds).toMatchObject([{ ready: 2, selected: 2, answered: 2, declined: 0 }]);
+  await running.stop();
+});
+
+test("who is shut out between its hello and its seat hears so", async () => {
+  const running = await startFederation(place("hello"));
+  const [client] = (await enrolAll(running.url, 1)) as [TestClient];
+  const { coordinator } = running;
+  const identify = coordinator.identify.bind(coordinator);
+  vi.spyOn(coordinator, "identify").mockImplementationOnce(async (credential) => {
+    const known = await identify(credential);
+    await coordinator.expel(known);
+    return known;
+  });
+  const socket = new WebSocket(`${running.url.replace("http", "ws")}/v1/socket`);
+  const heard: string[] = [];
+  socket.on("message", (data) => void heard.push(String(data)));
+  const closed = new Promise<number>((done) => socket.on("close", done));
+  await new Promise((done) => socket.on("open", done));
+  socket.send(JSON.stringify({ type: "hello", credential: client.credential }));
+  expect(await closed).toBe(1008);
+  expect(heard.at(-1)).toMatch(/"code":"expelled"/);
+  expect(coordinator.connections).toBe(0);
   await running.stop();
 });
 

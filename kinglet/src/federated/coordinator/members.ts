@@ -85,8 +85,12 @@ export class Members {
 
   /** Lets nobody enrol any more with the token of this id. Gives how many have enrolled with it. */
   async revoke(token: string, now: number): Promise<number> {
-    await this.database.run("INSERT INTO revoked (id, at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", [token, now]);
-    const [row] = await this.database.all("SELECT COUNT(*) AS count FROM clients WHERE token = ?", [token]);
-    return row!["count"] as number;
+    return await this.database.transaction(async (queries) => {
+      // An enrolment that has not seen this is done before.
+      await lockFederation(queries);
+      await queries.run("INSERT INTO revoked (id, at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", [token, now]);
+      const [row] = await queries.all("SELECT COUNT(*) AS count FROM clients WHERE token = ?", [token]);
+      return row!["count"] as number;
+    });
   }
 }

@@ -1,11 +1,11 @@
 import { bytesOf, fromBytes, KingletError } from "../../base/index.ts";
 import { readKinglet, writeKinglet } from "../../formats/browser.ts";
-import { LocalTrainer } from "../local.ts";
+import { LocalTrainer, localTraining } from "../local.ts";
 import { secureNoise } from "../privacy.ts";
 import { decodeUpdate, type Description, type ProjectKeys, projectOf, sha256Hex, sign, type UpdateForm, updateNumbers } from "../protocol/index.ts";
 import { afterMean, beginningState, checkSecure, Round, type RoundResult, type RoundState } from "../round.ts";
 import { checkSecureRules } from "../secure/index.ts";
-import { countedFor, type FederationPlan, localTraining, type RoundRules } from "./plan.ts";
+import { countedFor, type FederationPlan, type RoundRules } from "./plan.ts";
 import type { Frames, Memory, StoredModel, StoredRound } from "./store.ts";
 
 const CLIP = "clip";

@@ -91,8 +91,3 @@ export function countedFor(
   const counted = Math.min(samples, mostSamples);
   return { samples: counted, steps: Math.min(steps, epochs * batchCount(counted, { batchSize })) };
 }
-
-/** How clients train, with what the strategy adds. */
-export function localTraining({ local, strategy }: Pick<FederationPlan, "local" | "strategy">): Description["local"] & LocalTraining {
-  return strategy.proximal === undefined ? local : { ...local, proximal: strategy.proximal };
-}

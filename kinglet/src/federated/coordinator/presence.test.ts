@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
 import type { ServerMessage } from "../protocol/index.ts";
+import { ioredis } from "../peers.ts";
 import { reasonOf, sleep } from "./coordinator-testing.ts";
 import { oneProcess, type Processes, type Rounds } from "./processes.ts";
 import { overRedis } from "./redis.ts";
@@ -138,4 +139,32 @@ test("a Redis that forgets everything, or is gone for a while, is told everythin
   const [count, { reminded }] = [looks.count, looks];
   await expect.poll(() => looks.count > count && looks.reminded > reminded, PATIENTLY).toBe(true);
   await Promise.all([a.stop(), b.stop()]);
+});
+
+test("a process stops while Redis is away, and nothing of it comes back with it", async (context) => {
+  needServers(context);
+  const own = await newRedis();
+  const left = await overRedis(own.url)("left", hooks);
+  left.start(new Looks());
+  await own.kill();
+  await expect.poll(() => left.reached(), PATIENTLY).toBe(false);
+  await left.stop();
+  await own.start();
+  // A connection is tried again each second.
+  await sleep(3000);
+  const { Redis } = await ioredis();
+  const asking = new Redis(own.url);
+  expect(
+    String(await asking.client("LIST"))
+      .trim()
+      .split("\n"),
+  ).toHaveLength(1);
+  asking.disconnect();
+  await own.end();
+});
+
+test("a Redis that cannot be used is refused with the cause", async (context) => {
+  needServers(context);
+  await expect(overRedis("redis://127.0.0.1:1")("none", hooks)).rejects.toThrow(/cannot be used: .*ECONNREFUSED/);
+  await expect(overRedis(redis!.url.replace("//", "//nobody:wrong@"))("none", hooks)).rejects.toThrow(/cannot be used: .*(AUTH|WRONGPASS)/);
 });

@@ -32,21 +32,26 @@ interface Connections {
 /** Where news of a federation are said. */
 const channelOf = (federation: string): string => `kinglet:${federation}`;
 
+function unusable(why: string): KingletError {
+  return new KingletError("misuse", `Redis cannot be used: ${why}`, { hint: "Is it running, and the address right?" });
+}
+
 /** @throws KingletError `misuse` where Redis cannot be reached or does not let in, `missing-tool` without its packages. */
 async function connect(url: string, federation: string): Promise<Connections> {
   const [{ Redis }, { Queue, Worker }] = [await ioredis(), await bullmq()];
   const again = { retryStrategy: (tries: number) => Math.min(MOST_RETRY_MS, 50 * tries) };
   const redis = new Redis(url, { ...again, lazyConnect: true, maxRetriesPerRequest: 1, commandTimeout: COMMAND_MS, enableAutoPipelining: true });
   const subscriber = new Redis(url, { ...again, lazyConnect: true, maxRetriesPerRequest: null });
-  // Its trouble is the subscriber's, which tells.
-  redis.on("error", () => {});
+  // Why a connection ends is told here alone; later its trouble is the subscriber's, too, which tells.
+  let why: string | undefined;
+  for (const each of [redis, subscriber]) each.on("error", ({ message }: Error) => (why = message));
   try {
     await Promise.all([redis.connect(), subscriber.connect()]);
     await subscriber.subscribe(channelOf(federation));
   } catch (error) {
     redis.disconnect();
     subscriber.disconnect();
-    throw new KingletError("misuse", `Redis cannot be used: ${(error as Error).message}`, { hint: "Is it running, and the address right?" });
+    throw unusable(why ?? (error as Error).message);
   }
   const common = { connection: { url, ...again, maxRetriesPerRequest: null }, prefix: "kinglet" };
   const name = `rounds-${federation}`;
@@ -66,6 +71,14 @@ async function inTime(work: Promise<unknown>): Promise<void> {
   let timer: ReturnType<typeof setTimeout> | undefined;
   await Promise.race([work.catch(() => {}), new Promise((done) => (timer = setTimeout(done, PATIENCE_MS)))]);
   clearTimeout(timer);
+}
+
+/** Ends connections. Where Redis is away BullMQ would try for ever to reach it. */
+async function disconnect({ redis, subscriber, queue }: Connections): Promise<void> {
+  await inTime(queue.close());
+  queue.disconnect().catch(() => {});
+  redis.disconnect();
+  subscriber.disconnect();
 }
 
 /** One of several processes: presence and news over Redis, and looks as jobs of a queue, which any of them takes and only one at a time. */
@@ -158,11 +171,10 @@ class OneOfSeveral implements Processes {
   async stop(): Promise<void> {
     this.stopped = true;
     for (const timer of this.timers) clearInterval(timer);
-    const { redis, subscriber, queue } = this.connections;
-    await inTime(Promise.all([this.worker?.close(), this.presence.leave()]));
-    await inTime(queue.close());
-    redis.disconnect();
-    subscriber.disconnect();
+    await inTime(Promise.all([this.worker?.pause(), this.presence.leave()]));
+    // By force: what was under way has ended, or waits for a Redis that is away.
+    await inTime(Promise.resolve(this.worker?.close(true)));
+    await disconnect(this.connections);
   }
 }
 
@@ -171,8 +183,13 @@ export function overRedis(url: string): Join {
   return async (federation, hooks) => {
     const connections = await connect(url, federation);
     const presence = new SharedPresence(connections.redis, channelOf(federation), hooks.now);
-    const first = await presence.nobody();
-    await presence.say();
-    return new OneOfSeveral(connections, presence, first, hooks);
+    try {
+      const first = await presence.nobody();
+      await presence.say();
+      return new OneOfSeveral(connections, presence, first, hooks);
+    } catch (error) {
+      await disconnect(connections);
+      throw unusable((error as Error).message);
+    }
   };
 }

@@ -165,14 +165,15 @@ export class RoundLoop implements Rounds {
   }
 
   private async closeRound(open: StoredRound, counts: RoundCounts): Promise<number> {
-    const { store, hooks } = this.around;
-    const { answered, bytes } = counts;
+    const { store, plan, rules, hooks } = this.around;
+    // The sum of a secure round has all of its survivors, whoever is shut out meanwhile.
+    const least = plan.secure === undefined ? rules.minimum : 0;
     const left = await store.askedClients(open.round);
     const time = hooks.now();
     // Updates that cannot be combined never will be; any other trouble leaves the round as it is, for another try.
     let failure: KingletError | undefined;
     const closed = await this.nextVersion(open, time)
-      .then((make) => store.closeRound(open, time, make))
+      .then((make) => store.closeRound(open, least, time, make))
       .catch((error: unknown) => {
         if (!(error instanceof KingletError)) throw error;
         failure = error;
@@ -180,12 +181,14 @@ export class RoundLoop implements Rounds {
       });
     if (failure !== undefined) return await this.giveUp(open, counts, failure.message);
     if (!closed) return AT_ONCE;
+    // As they are in the end; those of a secure round are its survivors', also of whom was shut out later.
+    const { answered, bytes } = await store.counts(open.round);
     hooks.log({
       event: "round closed",
       level: "info",
       ...about(open),
       version: open.version + 1,
-      updates: answered,
+      updates: open.step === null ? answered : (await store.secure.read(open.round).clients("update")).length,
       bytes,
       ms: time - open.opened,
     });
@@ -216,7 +219,8 @@ export class RoundLoop implements Rounds {
     const now = hooks.now();
     const rested = await this.restedAt(now);
     if (now < rested) return rested;
-    const { ready } = await presence.everybody();
+    // Who was shut out may still sit there: what it was told can be lost.
+    const ready = await store.welcome((await presence.everybody()).ready);
     const sizes = sizeRules(plan, rules, ready.length);
     if (ready.length < Math.max(rules.ready, sizes.minimum)) return WHEN_WOKEN;
     const { wanted, selected } = roundSize(sizes, ready.length);

@@ -2,7 +2,7 @@ import type { Database } from "./database.ts";
 
 /** Times are milliseconds since 1970. `BYTES` is the database's own type. */
 const TABLES: readonly string[] = [
-  // What must stay the same, and whether somebody paused.
+  // agreed: what must stay the same. federation: a name unlike all others'. paused: whether somebody did. finished: with which version.
   "CREATE TABLE IF NOT EXISTS settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
   // Clients of each enrolment token.
   "CREATE TABLE IF NOT EXISTS tokens (id TEXT PRIMARY KEY, used BIGINT NOT NULL)",

@@ -113,10 +113,16 @@ export async function beginSteps(queries: Queries, round: number): Promise<void>
   await queries.run("INSERT INTO secure_rounds (round, step) VALUES (?, ?)", [round, SECURE_STEPS[0]]);
 }
 
-/** What a round that is over does not need: nobody shall add it up otherwise. Whoever was asked to reveal has its update in the sum. */
+/**
+ * What a round that is over does not need: nobody shall add it up otherwise. Whoever was asked to reveal has its update in the version; where there is
+ * none, nobody has answered more than a step.
+ */
 export async function endSteps(queries: Queries, round: number): Promise<void> {
-  const revealing = "EXISTS (SELECT round FROM secure_rounds WHERE round = ? AND step = 'revelation')";
-  await queries.run(`UPDATE tasks SET status = 'answered' WHERE round = ? AND status = 'asked' AND ${revealing}`, [round, round]);
+  await queries.run(
+    `UPDATE tasks SET status = CASE WHEN EXISTS (SELECT round FROM rounds WHERE round = ? AND status = 'closed') THEN 'answered' ELSE 'out' END
+      WHERE round = ? AND status IN ('asked', 'answered') AND EXISTS (SELECT round FROM secure_rounds WHERE round = ?)`,
+    [round, round, round],
+  );
   await queries.run("UPDATE secure_answers SET body = NULL WHERE round = ?", [round]);
   await queries.run("DELETE FROM secure_shares WHERE round = ?", [round]);
 }

@@ -30,7 +30,11 @@ async function begin(name: string) {
   const path = join(folder, `${name}.db`);
   let time = Date.now();
   const given: LogEvent[] = [];
-  const log = (event: LogEvent): void => void (event.event === "round given up" && given.push(event));
+  const closed: LogEvent[] = [];
+  const log = (event: LogEvent): void => {
+    if (event.event === "round given up") given.push(event);
+    if (event.event === "round closed") closed.push(event);
+  };
   const running = await startFederation(path, { plan: securePlan(), rules, hooks: { now: () => time, log }, limits: UNLIMITED });
   const players = (await enrolAll(running.url, CLIENTS)).map((client) => new StepClient(client, LENGTH));
   const deadlineComes = async ({ deadline }: Task): Promise<void> => {
@@ -38,7 +42,7 @@ async function begin(name: string) {
     // Whoever is told to go on looks what time it is.
     await running.coordinator.resume();
   };
-  return { path, running, players, deadlineComes, given };
+  return { path, running, players, deadlineComes, given, closed };
 }
 
 const at = (step: keyof Dropping, ...clients: number[]): [string, Dropping] => [
@@ -54,7 +58,7 @@ const SCENARIOS: Readonly<Record<string, readonly [string, Dropping][]>> = {
 };
 
 test.each(Object.keys(SCENARIOS))("the sum is the plain one of fixed-point numbers where %s, at whichever step", async (which) => {
-  const { running, players, deadlineComes } = await begin(which);
+  const { running, players, deadlineComes, closed } = await begin(which);
   for (const [i, [name, dropping]] of SCENARIOS[which]!.entries()) {
     const base = await running.coordinator.version(i);
     const sent = await playRound(players, dropping, deadlineComes);
@@ -64,6 +68,7 @@ test.each(Object.keys(SCENARIOS))("the sum is the plain one of fixed-point numbe
     expect(sent, name).toHaveLength(group - (dropping.shares?.length ?? 0) - (dropping.update?.length ?? 0));
     expect(fromBytes("float32", body), name).toEqual(plainlyAfter(MODEL, base, i + 1, sent, group));
     expect((await statusOf(running.url, KEYS)).rounds[0], name).toMatchObject({ answered: sent.length, status: "closed" });
+    await expect.poll(() => closed.at(-1), { message: name }).toMatchObject({ round: i + 1, updates: sent.length });
   }
   await running.stop();
 });
@@ -75,6 +80,9 @@ test("with too few left at any step the round is given up, and what was sent is 
     await expect.poll(() => given.at(-1), { timeout: 20_000 }).toMatchObject({ round: i + 1, why: `2 clients answered with their ${step}, too few` });
   }
   expect((await statusOf(running.url, KEYS)).version).toBe(0);
+  // Whoever answered some steps has no update in a version.
+  const { clients } = await running.coordinator.clients(0);
+  expect(clients.map(({ lastAnswered, answered }) => [lastAnswered, answered])).toEqual(players.map(() => [null, 0]));
   await running.stop();
   const database = await openSqlite(path);
   const left = await database.all("SELECT COUNT(body) AS bodies, COUNT(*) AS answers FROM secure_answers WHERE round <= ?", [SECURE_STEPS.length]);

@@ -103,6 +103,8 @@ class ClientSocket {
     this.client = client;
     this.seat = this.service.coordinator.sit(client, (heard) => this.tell(heard));
     this.say({ type: "welcome", client });
+    // Who was shut out before it had a seat was not told.
+    await this.service.coordinator.identify(credential);
   }
 
   /** Pings, or ends a connection that has not answered for long. */

@@ -158,6 +158,12 @@ export class Store {
     return this.grouped((queries) => enrol(queries, token, nonce, now));
   }
 
+  /** Those of these clients that were not shut out. */
+  async welcome(clients: readonly number[]): Promise<number[]> {
+    const expelled = new Set((await this.database.all("SELECT client FROM expelled")).map(({ client }) => client));
+    return clients.filter((client) => !expelled.has(client));
+  }
+
   async clientCount(): Promise<number> {
     return (await this.one("SELECT COUNT(*) AS count FROM clients"))!["count"] as number;
   }
@@ -257,15 +263,19 @@ export class Store {
 
   /**
    * Closes an open round: `work` makes the next version of its updates, which come in the order of the clients' numbers.
-   * Gives false where somebody else has closed it.
+   * Gives false, and changes nothing, where it is over already, or fewer than `least` answers are there by now: whoever is shut out has none any more.
    */
   async closeRound(
     { round }: StoredRound,
+    least: number,
     now: number,
     work: (frames: Frames) => Promise<{ readonly model: StoredModel; readonly memory: Memory }>,
   ): Promise<boolean> {
     return await this.database.transaction(async (queries) => {
-      if ((await queries.run("UPDATE rounds SET status = 'closed', ended = ? WHERE round = ? AND status = 'open'", [now, round])) === 0) return false;
+      await lockRound(queries, round);
+      const sql = `UPDATE rounds SET status = 'closed', ended = ? WHERE round = ? AND status = 'open'
+        AND (SELECT COUNT(*) FROM tasks WHERE tasks.round = rounds.round AND tasks.status = 'answered') >= ?`;
+      if ((await queries.run(sql, [now, round, least])) === 0) return false;
       const { model, memory } = await work(framesOf(queries, round));
       await addModel(queries, model);
       for (const [name, data] of memory)

@@ -1,8 +1,7 @@
 import { bytesOf, fromBytes } from "../../base/index.ts";
 import { augmentsOf, type Dataset } from "../../data/index.ts";
 import { readKinglet, writeKinglet } from "../../formats/index.ts";
-import { localTraining } from "../coordinator/plan.ts";
-import { LocalTrainer, type LocalStart, type OnStep } from "../local.ts";
+import { LocalTrainer, type LocalStart, localTraining, type OnStep } from "../local.ts";
 import { type ClientOrder, type ClientTraining, learnedOrNull } from "../simulate.ts";
 import type { ClientUpdate } from "../update.ts";
 import type { JobQueue } from "./job-queue.ts";
