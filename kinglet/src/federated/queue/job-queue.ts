@@ -55,7 +55,7 @@ export class JobQueue {
   private readonly options: JobQueueOptions;
   private readonly waiting = new Map<string, Waiting>();
   private readonly keys = new Set<string>();
-  private readonly stop = (): void => this.failAll(new KingletError("interrupted", "the work was stopped"));
+  private readonly stop = (): void => this.failAll(stopped());
   private watching: NodeJS.Timeout;
   private alone = false;
 
@@ -113,7 +113,7 @@ export class JobQueue {
    * @throws KingletError what the work throws; `interrupted` once stopped, given up or lost.
    */
   async submit<H>(kind: JobKind, name: string, input: Packed<unknown>, shared?: string): Promise<Packed<H>> {
-    if (this.options.signal?.aborted === true) this.stop();
+    if (this.options.signal?.aborted === true) throw stopped();
     const data: JobData = { run: this.run, name, ...(shared === undefined ? {} : { shared }) };
     const jobId = `${this.run}-${name}`;
     const worked = new Promise<void>((done, fail) => this.waiting.set(jobId, { done, fail }));
@@ -167,6 +167,10 @@ export class JobQueue {
     await this.queue.close();
     this.redis.disconnect();
   }
+}
+
+function stopped(): KingletError {
+  return new KingletError("interrupted", "the work was stopped");
 }
 
 function lost(): KingletError {

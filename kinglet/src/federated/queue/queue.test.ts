@@ -151,6 +151,15 @@ test("without a worker that is told, and stopping leaves nothing behind", async 
   expect(await leftKeys(url)).toEqual([]);
 });
 
+test("who was stopped before the first job waits for none", async (context) => {
+  const { url } = needRedis(context, redis);
+  await expect(queued(url, {}, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: "interrupted" });
+  const queue = await JobQueue.open(url, await samplesId(dataset, "clouds"), { header: {}, parts: [] }, { signal: AbortSignal.abort() });
+  await expect(queue.submit("simulation", "0", packTask(tinyTask(dataset)))).rejects.toMatchObject({ code: "interrupted" });
+  await queue.close();
+  expect(await leftKeys(url)).toEqual([]);
+});
+
 test("a Redis that was emptied ends a run with words", async (context) => {
   const { url } = needRedis(context, redis);
   const waiting = queued(url, {});
