@@ -87,6 +87,8 @@ test("a sweep tries every combination, can be stopped and gone on with, and is n
   const other = await kinglet(...words, "--share", "1");
   expect(other).toMatchObject({ code: 2, err: expect.stringMatching(/other settings[\s\S]*--out/) });
   expect((await kinglet("federate", "sweep", "--strategy", "fedavg,best")).code).toBe(2);
+  const contradiction = await kinglet("federate", "sweep", ...SMALL, "--share", "1", "--secure", "--strategy", "fedavg,scaffold");
+  expect(contradiction).toMatchObject({ code: 2, err: expect.stringMatching(/^(?!.*combinations)[\s\S]*for the mean of updates alone/) });
 });
 
 test("what fails is a result of its combination", async () => {

@@ -151,7 +151,10 @@ function settingsOf({ config }: Project, options: SweepCliOptions, { digest }: S
 
 async function sweepProject(given: string | undefined, options: SweepCliOptions, io: Io): Promise<void> {
   const folder = given ?? io.folder ?? ".";
-  const project = { folder, config: await loadConfig(folder), dataset: await projectData(folder) };
+  const config = await loadConfig(folder);
+  // Words that contradict each other are told now, not when their turn comes.
+  for (const combination of combinations(options, config)) mannerOf({ ...options, ...combination });
+  const project = { folder, config, dataset: await projectData(folder) };
   const stop = new AbortController();
   const quiet = io.onStop?.(() => stop.abort());
   try {
