@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { isDeepStrictEqual } from "node:util";
 import { KingletError } from "../base/index.ts";
 import type { RoundReport } from "../federated/index.ts";
 import { formatTable } from "../report/index.ts";
@@ -69,8 +70,8 @@ export async function readResults(path: string, settings: unknown): Promise<read
   } catch {
     throw other("this is no file of a sweep");
   }
-  if (JSON.stringify(file.settings) !== JSON.stringify(settings))
-    throw other("this holds results of other settings, samples or another version of Kinglet");
+  // Whatever the order of the words.
+  if (!isDeepStrictEqual(file.settings, settings)) throw other("this holds results of other settings, samples or another version of Kinglet");
   return file.results;
 }
 
