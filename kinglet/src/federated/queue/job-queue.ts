@@ -79,14 +79,22 @@ export class JobQueue {
   static async open(url: string, samples: SamplesId, common: Packed<unknown>, options: JobQueueOptions = {}): Promise<JobQueue> {
     const [{ Queue, QueueEvents }, redis] = [await bullmq(), await connectRedis(url)];
     const about = { connection: redis, prefix: PREFIX, skipVersionCheck: true };
-    const [seconds, micros] = await redis.time();
-    // Events from now on, by Redis' own clock: none is missed before the listener listens.
-    const lastEventId = `${Number(seconds) * 1000 + Math.floor(Number(micros) / 1000) - 1}`;
-    const queue = new Queue<JobData>(queueName(samples), { ...about, streams: { events: { maxLen: KEPT_EVENTS } } });
-    const jobs = new JobQueue(redis, queue, new QueueEvents(queueName(samples), { ...about, lastEventId }), options);
-    await jobs.put(runKey(jobs.run), pack(common.header, common.parts));
-    await redis.hset(RUNS, jobs.run, JSON.stringify(samples));
-    return jobs;
+    let jobs: JobQueue | undefined;
+    try {
+      const [seconds, micros] = await redis.time();
+      // Events from now on, by Redis' own clock: none is missed before the listener listens.
+      const lastEventId = `${Number(seconds) * 1000 + Math.floor(Number(micros) / 1000) - 1}`;
+      const queue = new Queue<JobData>(queueName(samples), { ...about, streams: { events: { maxLen: KEPT_EVENTS } } });
+      jobs = new JobQueue(redis, queue, new QueueEvents(queueName(samples), { ...about, lastEventId }), options);
+      await jobs.put(runKey(jobs.run), pack(common.header, common.parts));
+      await redis.hset(RUNS, jobs.run, JSON.stringify(samples));
+      return jobs;
+    } catch (error) {
+      // A process does not end while it is connected.
+      await jobs?.close().catch(() => {});
+      redis.disconnect();
+      throw error;
+    }
   }
 
   private async put(key: string, bytes: Buffer): Promise<void> {
@@ -157,15 +165,20 @@ export class JobQueue {
     clearTimeout(this.watching);
     this.options.signal?.removeEventListener("abort", this.stop);
     this.stop();
-    if (this.redis.status === "ready") {
-      const jobs = [...this.keys].filter((key) => key.endsWith(":in")).map((key) => key.slice(runKey(this.run, "").length, -":in".length));
-      for (const name of jobs) await this.queue.remove(`${this.run}-${name}`).catch(() => {});
-      await this.redis.del(...this.keys, ...jobs.map((name) => outputKey({ run: this.run, name })));
-      await this.redis.hdel(RUNS, this.run);
+    try {
+      if (this.redis.status === "ready") await this.clear();
+    } finally {
+      await this.events.close();
+      await this.queue.close();
+      this.redis.disconnect();
     }
-    await this.events.close();
-    await this.queue.close();
-    this.redis.disconnect();
+  }
+
+  private async clear(): Promise<void> {
+    const jobs = [...this.keys].filter((key) => key.endsWith(":in")).map((key) => key.slice(runKey(this.run, "").length, -":in".length));
+    for (const name of jobs) await this.queue.remove(`${this.run}-${name}`).catch(() => {});
+    await this.redis.del(...this.keys, ...jobs.map((name) => outputKey({ run: this.run, name })));
+    await this.redis.hdel(RUNS, this.run);
   }
 }
 

@@ -2,7 +2,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Dataset } from "../../data/index.ts";
+import { Dataset } from "../../data/index.ts";
 import type { Simulation } from "../simulate.ts";
 import { STRATEGIES } from "../strategy.ts";
 import { packClients, QueuedClients } from "./client-jobs.ts";
@@ -158,6 +158,25 @@ test("who was stopped before the first job waits for none", async (context) => {
   await expect(queue.submit("simulation", "0", packTask(tinyTask(dataset)))).rejects.toMatchObject({ code: "interrupted" });
   await queue.close();
   expect(await leftKeys(url)).toEqual([]);
+});
+
+test("who fails after connecting stays connected no more", async (context) => {
+  const { url } = needRedis(context, redis);
+  const client = await connectRedis(url);
+  const others = async (): Promise<number> => ((await client.client("LIST")) as string).trim().split("\n").length - 1;
+  const gone = async (): Promise<void> => {
+    while ((await others()) > 0) await new Promise((done) => setTimeout(done, 20));
+  };
+  await gone();
+  await client.acl("SETUSER", "reader", "on", ">word", "~*", "&*", "+@all", "-set");
+  const opening = JobQueue.open(url.replace("//", "//reader:word@"), await samplesId(dataset, "clouds"), { header: {}, parts: [] });
+  await expect(opening).rejects.toThrow(/NOPERM/);
+  await gone();
+  const fail = (): Promise<void> => Promise.reject(new Error("unreadable"));
+  const unreadable = new Dataset(dataset.info, dataset.index, { read: fail, close: async () => {} });
+  await expect(work(url, unreadable, { name: "clouds", signal: never })).rejects.toThrow(/unreadable/);
+  await gone();
+  client.disconnect();
 });
 
 test("a Redis that was emptied ends a run with words", async (context) => {
