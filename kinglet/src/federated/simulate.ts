@@ -110,10 +110,10 @@ const FLOAT_BYTES = 4;
 const UNCOMPRESSED: Compression = { kind: "none" };
 
 /** What may contradict itself before anything is read. */
-type SimulationPlan = Pick<SimulationOptions, "share" | "rateDecay" | "strategy" | "secure" | "privacy" | "compression">;
+type CheckedOptions = Pick<SimulationOptions, "share" | "rateDecay" | "strategy" | "secure" | "privacy" | "compression">;
 
 /** @throws KingletError `misuse` for options that make no sense together. */
-export function checkSimulation(options: SimulationPlan): void {
+export function checkSimulation(options: CheckedOptions): void {
   const { share, rateDecay = 1, secure, compression = UNCOMPRESSED } = options;
   if (!(rateDecay > 0 && rateDecay <= 1))
     throw new KingletError("misuse", `rates are multiplied by a number above 0 and at most 1, not by ${rateDecay}`);
