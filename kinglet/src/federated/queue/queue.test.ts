@@ -9,7 +9,7 @@ import { packClients, QueuedClients } from "./client-jobs.ts";
 import { JobQueue, type JobQueueOptions } from "./job-queue.ts";
 import { clouds, slowClouds, tinyTask } from "./queue-testing.ts";
 import { connectRedis, shownAddress } from "./redis.ts";
-import { needRedis, newRedisIfThere, type TestServer } from "../coordinator/servers-testing.ts";
+import { needRedis, newRedis, newRedisIfThere, type TestServer } from "../coordinator/servers-testing.ts";
 import { samplesId } from "./samples.ts";
 import { packTask, type SimulationPlan, simulateTask } from "./task.ts";
 import { work, type WorkEvent, type WorkOptions } from "./worker.ts";
@@ -158,6 +158,27 @@ test("who was stopped before the first job waits for none", async (context) => {
   await expect(queue.submit("simulation", "0", packTask(tinyTask(dataset)))).rejects.toMatchObject({ code: "interrupted" });
   await queue.close();
   expect(await leftKeys(url)).toEqual([]);
+});
+
+test("who is stopped while Redis is away waits for it no more", async (context) => {
+  needRedis(context, redis);
+  const own = await newRedis();
+  try {
+    const [stop, sharing] = [new AbortController(), new AbortController()];
+    const queue = await JobQueue.open(own.url, await samplesId(dataset, "clouds"), { header: {}, parts: [] }, { signal: sharing.signal });
+    let told = 0;
+    const waiting = queued(own.url, {}, { signal: stop.signal, onNoWorker: () => told++ });
+    await until(() => told > 0);
+    await own.kill();
+    stop.abort();
+    await expect(waiting).rejects.toMatchObject({ code: "interrupted" });
+    const shared = queue.share("round-1", new Uint8Array(8));
+    sharing.abort();
+    await expect(shared).rejects.toMatchObject({ code: "interrupted" });
+    await queue.close();
+  } finally {
+    await own.end();
+  }
 });
 
 test("who fails after connecting stays connected no more", async (context) => {
