@@ -81,12 +81,16 @@ test("a sweep tries every combination, can be stopped and gone on with, and is n
   expect(csv[0]).toBe("strategy,epochs,batch,rate,seed,rounds,best,last,reached,bytes,epsilon,failed");
   expect(csv).toHaveLength(5);
 
+  const swapped = ["--until", "0.99", "--share", "0.5", "--rounds", "3", "--clients", "4"];
+  expect((await kinglet("federate", "sweep", ...swapped, "--seed", "1,2", "--rate", "0.3,1000")).err).toMatch(/4 combinations, 4 done before/);
   const more = await kinglet(...words.map((word) => (word === "0.3,1000" ? "0.3,0.1" : word)), "--json");
   expect(more.err).toMatch(/4 combinations, 2 done before/);
   expect((JSON.parse(more.out) as SweepFile).results.map(({ rate }) => rate)).toEqual([0.3, 0.3, 0.1, 0.1]);
   const other = await kinglet(...words, "--share", "1");
   expect(other).toMatchObject({ code: 2, err: expect.stringMatching(/other settings[\s\S]*--out/) });
   expect((await kinglet("federate", "sweep", "--strategy", "fedavg,best")).code).toBe(2);
+  const contradiction = await kinglet("federate", "sweep", ...SMALL, "--share", "1", "--secure", "--strategy", "fedavg,scaffold");
+  expect(contradiction).toMatchObject({ code: 2, err: expect.stringMatching(/^(?!.*combinations)[\s\S]*for the mean of updates alone/) });
 });
 
 test("what fails is a result of its combination", async () => {

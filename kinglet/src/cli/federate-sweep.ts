@@ -11,8 +11,8 @@ import { answer, type CommonOptions, type Io } from "./io.ts";
 import { projectName } from "./project-files.ts";
 import type { Project } from "./project-step.ts";
 import {
-  type Combination,
-  combinationText,
+  type Choice,
+  choiceText,
   csvPath,
   failedResult,
   readResults,
@@ -39,11 +39,11 @@ interface SweepCliOptions extends CommonOptions, Omit<SimulationFlags, Swept> {
 const AHEAD = 32;
 
 /** Every combination; the last option changes fastest. */
-function combinations({ strategy, epochs, batch, rate, seed }: SweepCliOptions, config: ProjectConfig): Combination[] {
+function combinations({ strategy, epochs, batch, rate, seed }: SweepCliOptions, config: ProjectConfig): Choice[] {
   const values = { strategy, epochs, batch, rate, seed: seed ?? [config.seed] };
-  let all: Partial<Combination>[] = [{}];
+  let all: Partial<Choice>[] = [{}];
   for (const name of SWEPT) all = all.flatMap((some) => values[name].map((value) => ({ ...some, [name]: value })));
-  return all as Combination[];
+  return all as Choice[];
 }
 
 /** Whoever does a whole simulation. */
@@ -82,7 +82,7 @@ class Sweep {
   private readonly stages = new Map<number, ReturnType<typeof stageOf>>();
   private readonly done: Map<string, SweepResult>;
   private writing: Promise<void> = Promise.resolve();
-  readonly all: readonly Combination[];
+  readonly all: readonly Choice[];
 
   constructor(
     project: Project,
@@ -96,23 +96,23 @@ class Sweep {
     this.settings = file.settings;
     this.path = file.path;
     this.io = io;
-    this.done = new Map(before.map((result) => [combinationText(result), result]));
+    this.done = new Map(before.map((result) => [choiceText(result), result]));
     this.all = combinations(options, project.config);
   }
 
-  get todo(): Combination[] {
-    return this.all.filter((combination) => !this.done.has(combinationText(combination)));
+  get todo(): Choice[] {
+    return this.all.filter((choice) => !this.done.has(choiceText(choice)));
   }
 
   /** Those that were asked for, in their order. */
   get results(): SweepResult[] {
-    return this.all.map((combination) => this.done.get(combinationText(combination))!).filter((result) => result !== undefined);
+    return this.all.map((choice) => this.done.get(choiceText(choice))!).filter((result) => result !== undefined);
   }
 
-  private async task(combination: Combination): Promise<SimulationTask> {
+  private async task(choice: Choice): Promise<SimulationTask> {
     const { folder, dataset } = this.project;
-    const options = { ...this.options, ...combination };
-    const config = { ...this.project.config, seed: combination.seed };
+    const options = { ...this.options, ...choice };
+    const config = { ...this.project.config, seed: choice.seed };
     const how = mannerOf(options);
     // A seed's network and clients are the same for all that else is tried.
     const stage = this.stages.get(config.seed) ?? stageOf({ folder, config, dataset }, how);
@@ -121,29 +121,29 @@ class Sweep {
   }
 
   private async keep(result: SweepResult): Promise<void> {
-    this.done.set(combinationText(result), result);
+    this.done.set(choiceText(result), result);
     const told = result.failed ?? `best ${percent(result.best)} in ${plural(result.rounds, "round")}`;
-    this.io.err(`${count(this.all.length - this.todo.length)} of ${count(this.all.length)}: ${combinationText(result)}: ${told}\n`);
+    this.io.err(`${count(this.all.length - this.todo.length)} of ${count(this.all.length)}: ${choiceText(result)}: ${told}\n`);
     const file = { settings: this.settings, results: [...this.done.values()] };
     this.writing = this.writing.then(() => writeResults(this.path, file));
     await this.writing;
   }
 
   async run({ simulate, most }: Means): Promise<void> {
-    await atMost(most, this.todo, async (combination, place) => {
+    await atMost(most, this.todo, async (choice, place) => {
       try {
-        const reports = await simulate(await this.task(combination), place);
-        await this.keep(resultOf(combination, reports, this.options.until));
+        const reports = await simulate(await this.task(choice), place);
+        await this.keep(resultOf(choice, reports, this.options.until));
       } catch (error) {
         // A rate at which training bursts is a result of the sweep, too.
         if (!(error instanceof KingletError && error.code === "check-failed")) throw error;
-        await this.keep(failedResult(combination, error.message));
+        await this.keep(failedResult(choice, error.message));
       }
     });
   }
 }
 
-/** All that results rest on beside their combination. */
+/** All that results rest on beside their choice. */
 function settingsOf({ config }: Project, options: SweepCliOptions, { digest }: SamplesId): unknown {
   const { json: _json, queue: _queue, out: _out, strategy: _strategy, epochs: _epochs, batch: _batch, rate: _rate, seed: _seed, ...fixed } = options;
   return JSON.parse(JSON.stringify({ version: version(), samples: digest, ...fixed, config })) as unknown;
@@ -151,7 +151,10 @@ function settingsOf({ config }: Project, options: SweepCliOptions, { digest }: S
 
 async function sweepProject(given: string | undefined, options: SweepCliOptions, io: Io): Promise<void> {
   const folder = given ?? io.folder ?? ".";
-  const project = { folder, config: await loadConfig(folder), dataset: await projectData(folder) };
+  const config = await loadConfig(folder);
+  // Words that contradict each other are told now, not when their turn comes.
+  for (const choice of combinations(options, config)) mannerOf({ ...options, ...choice });
+  const project = { folder, config, dataset: await projectData(folder) };
   const stop = new AbortController();
   const quiet = io.onStop?.(() => stop.abort());
   try {

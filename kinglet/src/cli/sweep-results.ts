@@ -1,4 +1,5 @@
 import { readFile } from "node:fs/promises";
+import { isDeepStrictEqual } from "node:util";
 import { KingletError } from "../base/index.ts";
 import type { RoundReport } from "../federated/index.ts";
 import { formatTable } from "../report/index.ts";
@@ -8,10 +9,10 @@ import { count } from "./format.ts";
 import { percent } from "./train-text.ts";
 
 /** One choice of each of the options that are swept. */
-export type Combination = Required<Pick<LearningOptions, Swept>>;
+export type Choice = Required<Pick<LearningOptions, Swept>>;
 
-/** What a combination gave. */
-export interface SweepResult extends Combination {
+/** What a choice gave. */
+export interface SweepResult extends Choice {
   readonly rounds: number;
   /** Highest accuracy of a round, and that of the last one. */
   readonly best: number;
@@ -25,20 +26,20 @@ export interface SweepResult extends Combination {
   readonly failed?: string;
 }
 
-/** A sweep's file: results, and all that they rest on beside their combination. */
+/** A sweep's file: results, and all that they rest on beside their choice. */
 export interface SweepFile {
   readonly settings: unknown;
   readonly results: readonly SweepResult[];
 }
 
-export function combinationText(combination: Combination): string {
-  return SWEPT.map((name) => `${name} ${combination[name]}`).join(", ");
+export function choiceText(choice: Choice): string {
+  return SWEPT.map((name) => `${name} ${choice[name]}`).join(", ");
 }
 
-export function resultOf(combination: Combination, reports: readonly RoundReport[], until: number | undefined): SweepResult {
+export function resultOf(choice: Choice, reports: readonly RoundReport[], until: number | undefined): SweepResult {
   const { round, best, accuracy, epsilon } = reports.at(-1)!;
   return {
-    ...combination,
+    ...choice,
     rounds: round,
     best,
     last: accuracy,
@@ -48,8 +49,8 @@ export function resultOf(combination: Combination, reports: readonly RoundReport
   };
 }
 
-export function failedResult(combination: Combination, failed: string): SweepResult {
-  return { ...combination, rounds: 0, best: 0, last: 0, reached: null, bytes: 0, failed };
+export function failedResult(choice: Choice, failed: string): SweepResult {
+  return { ...choice, rounds: 0, best: 0, last: 0, reached: null, bytes: 0, failed };
 }
 
 /** What was done before under the same settings. @throws KingletError `misuse` where the file is of others. */
@@ -69,8 +70,8 @@ export async function readResults(path: string, settings: unknown): Promise<read
   } catch {
     throw other("this is no file of a sweep");
   }
-  if (JSON.stringify(file.settings) !== JSON.stringify(settings))
-    throw other("this holds results of other settings, samples or another version of Kinglet");
+  // Whatever the order of the words.
+  if (!isDeepStrictEqual(file.settings, settings)) throw other("this holds results of other settings, samples or another version of Kinglet");
   return file.results;
 }
 

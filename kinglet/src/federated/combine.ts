@@ -75,20 +75,21 @@ function scores(table: readonly (readonly number[])[], among: readonly number[],
 const KRUM_LEAST = (bad: number): number => 2 * bad + 3;
 const BULYAN_LEAST = (bad: number): number => 4 * bad + 3;
 
-function needs(rule: string, count: number, least: number, bad: number): void {
+/** @param code what too few are: a mistake of who asked for them, or what became of a round that some clients left. */
+function needs(rule: string, count: number, least: number, bad: number, code: "misuse" | "check-failed"): void {
   if (!Number.isInteger(bad) || bad < 0) throw new KingletError("misuse", `the number of bad updates is ${bad}`);
-  if (count < least) throw new KingletError("misuse", `${rule} that withstands ${bad} bad updates needs ${least} of them, and there are ${count}`);
+  if (count < least) throw new KingletError(code, `${rule} that withstands ${bad} bad updates needs ${least} of them, and there are ${count}`);
 }
 
-/** @throws KingletError `misuse` where a rule needs more than `count` updates. */
+/** Before a round. @throws KingletError `misuse` where a rule needs more than `count` updates. */
 export function checkEnough(rule: Combination, count: number): void {
-  if (rule.kind === "krum") needs("Krum", count, KRUM_LEAST(rule.bad), rule.bad);
-  if (rule.kind === "bulyan") needs("Bulyan", count, BULYAN_LEAST(rule.bad), rule.bad);
+  if (rule.kind === "krum") needs("Krum", count, KRUM_LEAST(rule.bad), rule.bad, "misuse");
+  if (rule.kind === "bulyan") needs("Bulyan", count, BULYAN_LEAST(rule.bad), rule.bad, "misuse");
 }
 
-/** Krum's scores: the smaller, the nearer a vector lies to most others. @throws KingletError `misuse` for fewer than 2 · bad + 3 vectors. */
+/** Krum's scores: the smaller, the nearer a vector lies to most others. @throws KingletError `check-failed` for fewer than 2 · bad + 3 vectors. */
 export function krumScores(vectors: readonly Float32Array[], bad: number): number[] {
-  needs("Krum", vectors.length, KRUM_LEAST(bad), bad);
+  needs("Krum", vectors.length, KRUM_LEAST(bad), bad, "check-failed");
   return scores(
     distances(vectors),
     vectors.map((_, i) => i),
@@ -115,7 +116,7 @@ function krum(vectors: readonly Float32Array[], weights: readonly number[], bad:
 
 /** n − 2·bad choices by Krum, then of each coordinate the mean of the n − 4·bad numbers that are nearest to the median. */
 function bulyan(vectors: readonly Float32Array[], bad: number): Float32Array {
-  needs("Bulyan", vectors.length, BULYAN_LEAST(bad), bad);
+  needs("Bulyan", vectors.length, BULYAN_LEAST(bad), bad, "check-failed");
   const table = distances(vectors);
   const left = vectors.map((_, i) => i);
   const chosen: Float32Array[] = [];
@@ -138,7 +139,7 @@ function aroundMedian(sorted: Float64Array, keep: number): number {
 /** Updates on their way to becoming one. */
 export interface Combining {
   add(update: ClientUpdate): void;
-  /** @throws KingletError `misuse` where there were too few for the rule, `bad-input` where they differ in length. */
+  /** @throws KingletError `check-failed` where there were too few for the rule, `bad-input` where they differ in length. */
   result(): Float32Array;
 }
 

@@ -165,6 +165,22 @@ test("a median withstands clients that turn their updates round, and a mean does
   expect(await run(STRATEGIES.fedavg)).toBeLessThan(0.8);
 });
 
+test("a rule that needs more clients than a round has is refused before it; where clients dropped out the simulation fails", async () => {
+  const krum = (bad: number): Strategy => ({ ...STRATEGIES.fedavg, combination: { kind: "krum", bad } });
+  const few = simulate(network(), dataset, clients(6), options(krum(2), { share: 1 }));
+  await expect(few).rejects.toMatchObject({ code: "misuse", message: expect.stringMatching(/needs 7 of them, and there are 6/) });
+  const training: SimulationOptions["training"] = {
+    async *train(orders) {
+      for await (const order of orders) {
+        const delta = new Float32Array(order.start.parameters.length);
+        yield [order, order.client < 2 ? null : { client: order.client, delta, samples: 1, steps: 1 }];
+      }
+    },
+  };
+  const left = simulate(network(), dataset, clients(6), options(krum(1), { share: 1, training }));
+  await expect(left).rejects.toMatchObject({ code: "check-failed", message: expect.stringMatching(/needs 5 of them, and there are 4/) });
+});
+
 test("a client whose loss is no number drops out, and the others go on; without any the simulation ends", async () => {
   const damaged = new Set([0, 3]);
   const data = Float32Array.from(await dataset.read(Array.from({ length: SAMPLES }, (_, i) => i)));
@@ -238,6 +254,13 @@ describe("secure aggregation", () => {
     const survivors = some.reports.map(({ secure }) => secure!.survivors);
     expect(Math.min(...survivors)).toBeLessThan(6);
     expect(some.evaluation.accuracy).toBeGreaterThan(0.9);
+  });
+
+  test("is for rounds of 2 to 255 clients", async () => {
+    const message = (count: number): RegExp => new RegExp(`2 to 255 clients in a round, and there are ${count}$`);
+    await expect(run({ secure: {}, share: 0.1 })).rejects.toMatchObject({ code: "misuse", message: expect.stringMatching(message(1)) });
+    const many = Array.from({ length: 256 }, () => positions.subarray(0, 1));
+    await expect(simulate(network(), dataset, many, options(STRATEGIES.fedavg, { share: 1, secure: {} }))).rejects.toThrow(message(256));
   });
 
   test("is for means of all numbers", async () => {

@@ -4,10 +4,12 @@ import type { Graph } from "../graph/index.ts";
 import { type Evaluation, evaluateOn } from "../train/browser.ts";
 import { type ClientMemories, clientsInMemory } from "./client-memory.ts";
 import { type ClientMemory, correctionOf, type Sending, sentUpdate } from "./client-round.ts";
+import { checkEnough } from "./combine.ts";
 import type { Compression } from "./compression.ts";
 import { LocalTrainer, type LocalStart, localTraining, type LocalTraining, type OnStep } from "./local.ts";
 import type { Privacy } from "./privacy.ts";
 import { afterMean, beginningState, checkSecure, privacySpent, Round, type RoundState } from "./round.ts";
+import { MOST_CLIENTS } from "./secure/index.ts";
 import { type SecureAggregation, type SecureMean, secureMean } from "./secure-mean.ts";
 import { drawClients, selectClients } from "./selection.ts";
 import type { Strategy } from "./strategy.ts";
@@ -108,15 +110,27 @@ const FLOAT_BYTES = 4;
 const UNCOMPRESSED: Compression = { kind: "none" };
 
 /** What may contradict itself before anything is read. */
-type SimulationPlan = Pick<SimulationOptions, "share" | "rateDecay" | "strategy" | "secure" | "privacy" | "compression">;
+type CheckedOptions = Pick<SimulationOptions, "share" | "rateDecay" | "strategy" | "secure" | "privacy" | "compression">;
 
 /** @throws KingletError `misuse` for options that make no sense together. */
-export function checkSimulation(options: SimulationPlan): void {
+export function checkSimulation(options: CheckedOptions): void {
   const { share, rateDecay = 1, secure, compression = UNCOMPRESSED } = options;
   if (!(rateDecay > 0 && rateDecay <= 1))
     throw new KingletError("misuse", `rates are multiplied by a number above 0 and at most 1, not by ${rateDecay}`);
   if (!(share > 0 && share <= 1)) throw new KingletError("misuse", `the share of clients in a round is ${share}; it is above 0 and at most 1`);
   if (secure !== undefined) checkSecure(options, compression);
+}
+
+/** @throws KingletError `misuse` where rounds have too few clients for what is to be done with their updates, or too many. */
+function checkRoundSize({ strategy, share, seed = 1, privacy, secure }: SimulationOptions, clients: number): void {
+  // Each comes by itself: nobody knows how many there will be.
+  if (privacy !== undefined) return;
+  const { length: count } = selectClients(clients, share, seed, 1);
+  checkEnough(strategy.combination, count);
+  if (secure !== undefined && (count < 2 || count > MOST_CLIENTS))
+    throw new KingletError("misuse", `secure aggregation adds up 2 to ${MOST_CLIENTS} clients in a round, and there are ${count}`, {
+      hint: "Another share of the clients, or another number of them, gives other rounds.",
+    });
 }
 
 /** One process plays all clients and the coordinator: rounds of selection, local training, combination and judgement. */
@@ -212,7 +226,7 @@ class Simulator {
     const updates: ClientUpdate[] = [];
     const dropped = await this.updates(selected, round, (update) => updates.push(update));
     // Nobody hides a single update.
-    if (dropped > 0 && updates.length < 2) return { clients: selected.length, dropped, bytes: 0, secure: { survivors: 0, seconds: 0 } };
+    if (updates.length < 2) return { clients: selected.length, dropped, bytes: 0, secure: { survivors: 0, seconds: 0 } };
     const dropping = randomAt(DROPPING, this.options.seed ?? 1, round);
     const about = { round, mostSamples: this.clients.reduce((most, { length }) => Math.max(most, length), 0), random: () => unit(dropping) };
     const { delta, bytes, survivors, seconds }: SecureMean = await secureMean(updates, secure, about);
@@ -244,6 +258,7 @@ class Simulator {
 export async function simulate(network: Graph, dataset: Dataset, clients: readonly Int32Array[], options: SimulationOptions): Promise<Simulation> {
   const { rounds, share, privacy, until, signal } = options;
   checkSimulation(options);
+  checkRoundSize(options, clients.length);
   const simulator = new Simulator(network, dataset, clients, options);
   const reports: RoundReport[] = [];
   let evaluation: Evaluation | undefined;

@@ -54,8 +54,10 @@ export class JobQueue {
   private readonly events: QueueEvents;
   private readonly options: JobQueueOptions;
   private readonly waiting = new Map<string, Waiting>();
+  /** What ends each thing that is being done at Redis. */
+  private readonly ends = new Set<Waiting["fail"]>();
   private readonly keys = new Set<string>();
-  private readonly stop = (): void => this.failAll(new KingletError("interrupted", "the work was stopped"));
+  private readonly stop = (): void => this.failAll(stopped());
   private watching: NodeJS.Timeout;
   private alone = false;
 
@@ -79,14 +81,22 @@ export class JobQueue {
   static async open(url: string, samples: SamplesId, common: Packed<unknown>, options: JobQueueOptions = {}): Promise<JobQueue> {
     const [{ Queue, QueueEvents }, redis] = [await bullmq(), await connectRedis(url)];
     const about = { connection: redis, prefix: PREFIX, skipVersionCheck: true };
-    const [seconds, micros] = await redis.time();
-    // Events from now on, by Redis' own clock: none is missed before the listener listens.
-    const lastEventId = `${Number(seconds) * 1000 + Math.floor(Number(micros) / 1000) - 1}`;
-    const queue = new Queue<JobData>(queueName(samples), { ...about, streams: { events: { maxLen: KEPT_EVENTS } } });
-    const jobs = new JobQueue(redis, queue, new QueueEvents(queueName(samples), { ...about, lastEventId }), options);
-    await jobs.put(runKey(jobs.run), pack(common.header, common.parts));
-    await redis.hset(RUNS, jobs.run, JSON.stringify(samples));
-    return jobs;
+    let jobs: JobQueue | undefined;
+    try {
+      const [seconds, micros] = await redis.time();
+      // Events from now on, by Redis' own clock: none is missed before the listener listens.
+      const lastEventId = `${Number(seconds) * 1000 + Math.floor(Number(micros) / 1000) - 1}`;
+      const queue = new Queue<JobData>(queueName(samples), { ...about, streams: { events: { maxLen: KEPT_EVENTS } } });
+      jobs = new JobQueue(redis, queue, new QueueEvents(queueName(samples), { ...about, lastEventId }), options);
+      await jobs.put(runKey(jobs.run), pack(common.header, common.parts));
+      await redis.hset(RUNS, jobs.run, JSON.stringify(samples));
+      return jobs;
+    } catch (error) {
+      // A process does not end while it is connected.
+      await jobs?.close().catch(() => {});
+      redis.disconnect();
+      throw error;
+    }
   }
 
   private async put(key: string, bytes: Buffer): Promise<void> {
@@ -95,17 +105,32 @@ export class JobQueue {
   }
 
   private async drop(key: string): Promise<void> {
-    this.keys.delete(key);
     await this.redis.del(key);
+    this.keys.delete(key);
   }
 
-  /** Puts there what many jobs read. */
+  /** Does it unless the run ends before: as long as Redis is away, it gives no answer. @throws KingletError as `submit` does. */
+  private async unlessEnded<T>(work: () => Promise<T>): Promise<T> {
+    if (this.options.signal?.aborted === true) throw stopped();
+    let end: Waiting["fail"] = () => {};
+    const ended = new Promise<never>((_, fail) => (end = fail));
+    this.ends.add(end);
+    try {
+      return await Promise.race([work(), ended]);
+    } finally {
+      this.ends.delete(end);
+    }
+  }
+
+  /** Puts there what many jobs read. @throws KingletError `interrupted` once stopped or lost. */
   async share(name: string, bytes: Uint8Array): Promise<void> {
-    await this.put(runKey(this.run, name), Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength));
+    const buffer = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    await this.unlessEnded(() => this.put(runKey(this.run, name), buffer));
   }
 
+  /** @throws KingletError `interrupted` once stopped or lost; `close` removes it then. */
   async unshare(name: string): Promise<void> {
-    await this.drop(runKey(this.run, name));
+    await this.unlessEnded(() => this.drop(runKey(this.run, name)));
   }
 
   /**
@@ -113,7 +138,10 @@ export class JobQueue {
    * @throws KingletError what the work throws; `interrupted` once stopped, given up or lost.
    */
   async submit<H>(kind: JobKind, name: string, input: Packed<unknown>, shared?: string): Promise<Packed<H>> {
-    if (this.options.signal?.aborted === true) this.stop();
+    return await this.unlessEnded(() => this.worked<H>(kind, name, input, shared));
+  }
+
+  private async worked<H>(kind: JobKind, name: string, input: Packed<unknown>, shared: string | undefined): Promise<Packed<H>> {
     const data: JobData = { run: this.run, name, ...(shared === undefined ? {} : { shared }) };
     const jobId = `${this.run}-${name}`;
     const worked = new Promise<void>((done, fail) => this.waiting.set(jobId, { done, fail }));
@@ -135,6 +163,7 @@ export class JobQueue {
   }
 
   private failAll(error: KingletError): void {
+    for (const end of this.ends) end(error);
     for (const { fail } of this.waiting.values()) fail(error);
   }
 
@@ -157,16 +186,27 @@ export class JobQueue {
     clearTimeout(this.watching);
     this.options.signal?.removeEventListener("abort", this.stop);
     this.stop();
-    if (this.redis.status === "ready") {
-      const jobs = [...this.keys].filter((key) => key.endsWith(":in")).map((key) => key.slice(runKey(this.run, "").length, -":in".length));
-      for (const name of jobs) await this.queue.remove(`${this.run}-${name}`).catch(() => {});
-      await this.redis.del(...this.keys, ...jobs.map((name) => outputKey({ run: this.run, name })));
-      await this.redis.hdel(RUNS, this.run);
+    try {
+      if (this.redis.status === "ready") await this.clear();
+    } finally {
+      const closed = Promise.all([this.events.close(), this.queue.close()]);
+      // Of a connection that is broken nothing tells that it is closed.
+      if (this.redis.status === "ready") await closed;
+      else closed.catch(() => {});
+      this.redis.disconnect();
     }
-    await this.events.close();
-    await this.queue.close();
-    this.redis.disconnect();
   }
+
+  private async clear(): Promise<void> {
+    const jobs = [...this.keys].filter((key) => key.endsWith(":in")).map((key) => key.slice(runKey(this.run, "").length, -":in".length));
+    for (const name of jobs) await this.queue.remove(`${this.run}-${name}`).catch(() => {});
+    await this.redis.del(...this.keys, ...jobs.map((name) => outputKey({ run: this.run, name })));
+    await this.redis.hdel(RUNS, this.run);
+  }
+}
+
+function stopped(): KingletError {
+  return new KingletError("interrupted", "the work was stopped");
 }
 
 function lost(): KingletError {

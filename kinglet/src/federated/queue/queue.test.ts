@@ -2,14 +2,14 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { Dataset } from "../../data/index.ts";
+import { Dataset } from "../../data/index.ts";
 import type { Simulation } from "../simulate.ts";
 import { STRATEGIES } from "../strategy.ts";
 import { packClients, QueuedClients } from "./client-jobs.ts";
 import { JobQueue, type JobQueueOptions } from "./job-queue.ts";
 import { clouds, slowClouds, tinyTask } from "./queue-testing.ts";
 import { connectRedis, shownAddress } from "./redis.ts";
-import { needRedis, newRedisIfThere, type TestServer } from "../coordinator/servers-testing.ts";
+import { needRedis, newRedis, newRedisIfThere, type TestServer } from "../coordinator/servers-testing.ts";
 import { samplesId } from "./samples.ts";
 import { packTask, type SimulationPlan, simulateTask } from "./task.ts";
 import { work, type WorkEvent, type WorkOptions } from "./worker.ts";
@@ -151,6 +151,55 @@ test("without a worker that is told, and stopping leaves nothing behind", async 
   expect(await leftKeys(url)).toEqual([]);
 });
 
+test("who was stopped before the first job waits for none", async (context) => {
+  const { url } = needRedis(context, redis);
+  await expect(queued(url, {}, { signal: AbortSignal.abort() })).rejects.toMatchObject({ code: "interrupted" });
+  const queue = await JobQueue.open(url, await samplesId(dataset, "clouds"), { header: {}, parts: [] }, { signal: AbortSignal.abort() });
+  await expect(queue.submit("simulation", "0", packTask(tinyTask(dataset)))).rejects.toMatchObject({ code: "interrupted" });
+  await queue.close();
+  expect(await leftKeys(url)).toEqual([]);
+});
+
+test("who is stopped while Redis is away waits for it no more", async (context) => {
+  needRedis(context, redis);
+  const own = await newRedis();
+  try {
+    const [stop, sharing] = [new AbortController(), new AbortController()];
+    const queue = await JobQueue.open(own.url, await samplesId(dataset, "clouds"), { header: {}, parts: [] }, { signal: sharing.signal });
+    let told = 0;
+    const waiting = queued(own.url, {}, { signal: stop.signal, onNoWorker: () => told++ });
+    await until(() => told > 0);
+    await own.kill();
+    stop.abort();
+    await expect(waiting).rejects.toMatchObject({ code: "interrupted" });
+    const shared = queue.share("round-1", new Uint8Array(8));
+    sharing.abort();
+    await expect(shared).rejects.toMatchObject({ code: "interrupted" });
+    await queue.close();
+  } finally {
+    await own.end();
+  }
+});
+
+test("who fails after connecting stays connected no more", async (context) => {
+  const { url } = needRedis(context, redis);
+  const client = await connectRedis(url);
+  const others = async (): Promise<number> => ((await client.client("LIST")) as string).trim().split("\n").length - 1;
+  const gone = async (): Promise<void> => {
+    while ((await others()) > 0) await new Promise((done) => setTimeout(done, 20));
+  };
+  await gone();
+  await client.acl("SETUSER", "reader", "on", ">word", "~*", "&*", "+@all", "-set");
+  const opening = JobQueue.open(url.replace("//", "//reader:word@"), await samplesId(dataset, "clouds"), { header: {}, parts: [] });
+  await expect(opening).rejects.toThrow(/NOPERM/);
+  await gone();
+  const fail = (): Promise<void> => Promise.reject(new Error("unreadable"));
+  const unreadable = new Dataset(dataset.info, dataset.index, { read: fail, close: async () => {} });
+  await expect(work(url, unreadable, { name: "clouds", signal: never })).rejects.toThrow(/unreadable/);
+  await gone();
+  client.disconnect();
+});
+
 test("a Redis that was emptied ends a run with words", async (context) => {
   const { url } = needRedis(context, redis);
   const waiting = queued(url, {});
@@ -189,8 +238,22 @@ test("a whole simulation is a job, too; a worker that is stopped gives it back",
   expect(await leftKeys(url)).toEqual([]);
 });
 
+test.each([
+  ["redis://host:6379/2", "redis://host:6379/2"],
+  ["redis://me:secret@host:6379", "redis://host:6379"],
+  ["rediss://:se@cr:et@host/1?password=secret", "rediss://host/1"],
+  ["redis://host?password=secret", "redis://host"],
+  ["redis://host?password=se@cret", "redis://…"],
+  ["redis://me:1/secret@host", "redis://…"],
+  ["redis://me:se/cret@host", "redis://…"],
+  ["redis://me:se#cret@host", "redis://…"],
+  ["me:secret@host:6379", "…"],
+  ["/run/a@b/redis.sock?password=secret", "/run/a@b/redis.sock"],
+])("the address %s is shown as %s", (address, shown) => {
+  expect(shownAddress(address)).toBe(shown);
+});
+
 test("addresses that are none, and where nobody answers, are told without a password", async () => {
-  expect(shownAddress("redis://me:secret@host:6379")).toBe("redis://host:6379");
   await expect(connectRedis("http://host")).rejects.toMatchObject({ code: "misuse" });
   await expect(connectRedis("redis://:secret@127.0.0.1:1")).rejects.toMatchObject({ code: "bad-input", place: "redis://127.0.0.1:1" });
 });

@@ -18,9 +18,14 @@ export const FORGOTTEN_MS = 3_600_000;
 
 const [FIRST_MS, AGAIN_MS] = [10_000, 1000];
 
-/** An address as it may be shown, without a password. */
+/** An address as it may be shown, without a password: before the host, or among the options after it. */
 export function shownAddress(url: string): string {
-  return url.replace(/^(\w+:\/\/)[^@/]*@/, "$1");
+  if (url.startsWith("/") || !url.includes("@")) return url.replace(/\?.*$/s, "");
+  const [scheme = ""] = /^\w+:\/\//.exec(url) ?? [];
+  const { host, pathname, search, hash } = URL.canParse(url) ? new URL(url) : { host: "", pathname: "", search: "", hash: "" };
+  // With an @ behind what reads as the host, that may be a part of a password.
+  const isPlain = host !== "" && ![pathname, search, hash].some((part) => part.includes("@"));
+  return `${scheme}${isPlain ? `${host}${pathname}` : "…"}`;
 }
 
 /**

@@ -58,7 +58,11 @@ export async function work(url: string, dataset: Dataset, options: WorkOptions):
   const { name, signal, patienceMs = 30_000 } = options;
   const tell = (event: WorkEvent): void => options.onEvent?.(event);
   const [{ Worker, WaitingError }, redis] = [await bullmq(), await connectRedis(url)];
-  const own = await samplesId(dataset, name);
+  const own = await samplesId(dataset, name).catch((error: unknown) => {
+    // A process does not end while it is connected.
+    redis.disconnect();
+    throw error;
+  });
   const bench = new Workbench(redis, dataset);
   let jobs = 0;
   const process = async (job: Job<JobData, void, JobKind>, token?: string): Promise<void> => {
