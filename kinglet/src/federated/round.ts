@@ -92,7 +92,7 @@ export class Round {
     this.updates.add(update);
   }
 
-  /** @throws KingletError what the strategy's rule throws, such as `misuse` for too few updates. */
+  /** @throws KingletError what the strategy's rule throws, such as `check-failed` for too few updates. */
   finish(): RoundResult {
     const { plan, parameters, state, about, updates } = this;
     if (updates instanceof PrivateSum) {
