@@ -98,7 +98,7 @@ const TOOLS: { readonly [Id in ToolId]: Tool } = {
   },
   "redis-server": {
     names: ["redis-server"],
-    adds: "carries what the processes of a coordinator say to each other",
+    adds: "carries what the processes of a coordinator say to each other, and the work of a simulation over several machines",
     install: { debian: "apt install redis-server", macos: "brew install redis", windows: "use WSL and apt install redis-server" },
   },
 };

@@ -4,7 +4,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { WebSocket } from "ws";
 import { KingletError } from "../../base/index.ts";
 import { datasetFromArrays, type SamplesInMemory } from "../../data/index.ts";
 import { ALL_AT_ONCE, enrolmentToken, INPUTS, KEYS, startFederation, tinyPlan } from "../coordinator/coordinator-testing.ts";
@@ -14,10 +13,11 @@ import { newProjectKeys, openSigned, projectOf, sign } from "../protocol/index.t
 import { STRATEGIES } from "../strategy.ts";
 import { type ClientEvent, type ClientOptions, type Platform, takePart } from "./client.ts";
 import type { Learner } from "./learner.ts";
+import { openSocket } from "./node.ts";
+import type { Socket } from "./transport.ts";
 import { join } from "./node.ts";
 import { startThread } from "./node-thread.ts";
 import { storeInMemory } from "./store-testing.ts";
-import type { Socket } from "./transport.ts";
 import { WorkerLearner } from "./worker-learner.ts";
 
 const folder = mkdtempSync(joinPath(tmpdir(), "kinglet-clients-"));
@@ -33,7 +33,7 @@ const DATA: SamplesInMemory = {
 const LENGTH = new LocalTrainer(tinyPlan().network, tinyPlan().local).length;
 
 const PLATFORM: Platform = {
-  openSocket: async (url) => new WebSocket(url) as unknown as Socket,
+  openSocket,
   readings: { charging: async () => undefined, unmetered: async () => undefined, idle: async () => undefined },
 };
 

@@ -40,8 +40,11 @@ async function idle(): Promise<boolean | undefined> {
   return process.platform === "win32" ? undefined : loadavg()[0]! < availableParallelism() / 2;
 }
 
+/** The sockets of `ws` are like those of pages, though their types are not. */
+export const openSocket = async (url: string): Promise<Socket> => new WebSocket(url, { perMessageDeflate: false }) as unknown as Socket;
+
 const NODE: Platform = {
-  openSocket: async (url) => new WebSocket(url, { perMessageDeflate: false }) as unknown as Socket,
+  openSocket,
   // No system call tells what a connection costs.
   readings: { charging, unmetered: async () => undefined, idle },
 };

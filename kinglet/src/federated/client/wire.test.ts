@@ -3,7 +3,6 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join as joinPath } from "node:path";
 import { afterAll, expect, test } from "vitest";
-import { WebSocket } from "ws";
 import { fromBytes, Xorshift32 } from "../../base/index.ts";
 import { datasetFromArrays } from "../../data/index.ts";
 import {
@@ -28,8 +27,8 @@ import { simulate } from "../simulate.ts";
 import { STRATEGIES } from "../strategy.ts";
 import { type ClientEvent, type Platform, takePart } from "./client.ts";
 import type { Learner } from "./learner.ts";
+import { openSocket } from "./node.ts";
 import { storeInMemory } from "./store-testing.ts";
-import type { Socket } from "./transport.ts";
 
 const folder = mkdtempSync(joinPath(tmpdir(), "kinglet-wire-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -48,7 +47,7 @@ const parts = partition({ positions, labels, groups }, { kind: "dirichlet", clie
 const mostSamples = Math.max(...parts.map(({ length }) => length));
 
 const PLATFORM: Platform = {
-  openSocket: async (url) => new WebSocket(url) as unknown as Socket,
+  openSocket,
   readings: { charging: async () => undefined, unmetered: async () => undefined, idle: async () => undefined },
 };
 
