@@ -1,6 +1,15 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { KingletError } from "../base/index.ts";
-import { checkPrivacy, type Combination, type Compression, type Privacy, type SecureRules, STRATEGIES, type Strategy } from "../federated/index.ts";
+import {
+  checkPrivacy,
+  type Combination,
+  type Compression,
+  type FederationPlan,
+  type Privacy,
+  type SecureRules,
+  STRATEGIES,
+  type Strategy,
+} from "../federated/index.ts";
 import { positive } from "./arguments.ts";
 
 /** How a federation learns, simulated or real. */
@@ -12,6 +21,8 @@ export interface LearningOptions {
   readonly epochs: number;
   readonly batch: number;
   readonly rate: number;
+  readonly decay: number;
+  readonly average?: number;
   readonly seed?: number;
   readonly compress: string;
   readonly clip?: number;
@@ -68,14 +79,22 @@ export function compressionOf(text: string): Compression {
  * The strategy of this name, with another rule where one is given.
  * @throws KingletError `misuse` for one that asks more of clients than microcontrollers do.
  */
-export function strategyOf({ strategy: name, combine, devices }: LearningOptions): Strategy {
-  const named: Strategy = STRATEGIES[name];
-  const strategy = combine === undefined ? named : { ...named, combination: combine };
+export function strategyOf({ strategy: name, combine, average, devices }: LearningOptions): Strategy {
+  const strategy: Strategy = {
+    ...STRATEGIES[name],
+    ...(combine === undefined ? {} : { combination: combine }),
+    ...(average === undefined ? {} : { averageDecay: average }),
+  };
   if (devices === true && (strategy.proximal !== undefined || strategy.control === true))
     throw new KingletError("misuse", `microcontrollers learn by plain gradient descent, and ${name} adds to it`, {
       hint: "Leave out --devices, or take another strategy.",
     });
   return strategy;
+}
+
+/** How clients train. */
+export function localOf({ epochs, batch, rate, decay }: LearningOptions): FederationPlan["local"] {
+  return { optimizer: { kind: "sgd", momentum: 0 }, epochs, batchSize: batch, rate, ...(decay === 1 ? {} : { rateDecay: decay }) };
 }
 
 /** What the words ask of privacy. @throws KingletError `misuse` for half of it, or beside a strategy that it is not counted for. */
@@ -132,6 +151,13 @@ export function learningFlags(command: Command, several = false): Command {
     .addOption(new Option("--epochs <n>", "passes over a client's samples in a round").argParser(read(positive)).default(first(1)))
     .addOption(new Option("--batch <n>", "samples of a step").argParser(read(positive)).default(first(10)))
     .addOption(new Option("--rate <rate>", "of the clients' gradient descent").argParser(read(above(0, 1e3, false))).default(first(0.1)))
+    .addOption(new Option("--decay <factor>", "what the rate is multiplied by after each version").argParser(above(0, 1, false)).default(1))
+    .addOption(
+      new Option(
+        "--average <share>",
+        "judges and exports a moving average of the versions, of which a round keeps this share (0.8 to 0.95): steadier where clients differ",
+      ).argParser(above(0, 0.999, false)),
+    )
     .option("--devices", "microcontrollers take part: batch normalization is folded into the layers before, and no sample is augmented")
     .option("--compress <how>", "how updates travel: none, 8bit, 4bit or top:SHARE", "none")
     .addOption(new Option("--clip <length>", "privacy: updates are shortened to this").argParser(above(0, Number.MAX_VALUE, false)))

@@ -25,7 +25,7 @@ import {
 } from "../project/index.ts";
 import { positive, whole } from "./arguments.ts";
 import { FEDERATION_FOLDER, projectKeysOrNew } from "./federate-keys.ts";
-import { above, compressionOf, type LearningOptions, learningFlags, privacyOf, secureOf, strategyOf } from "./federate-learning.ts";
+import { above, compressionOf, type LearningOptions, learningFlags, localOf, privacyOf, secureOf, strategyOf } from "./federate-learning.ts";
 import { writeFiles } from "./files.ts";
 import { bytes, count, plain, plural } from "./format.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
@@ -84,7 +84,7 @@ async function planOf(folder: string, options: ServeOptions): Promise<Federation
     name: projectName(folder),
     network: options.devices === true ? networkForDevices(network) : network,
     classes,
-    local: { optimizer: { kind: "sgd", momentum: 0 }, epochs: options.epochs, batchSize: options.batch, rate: options.rate },
+    local: localOf(options),
     augmentation: options.devices === true ? {} : { ...config.augmentation },
     strategy: strategyOf(options),
     compression,

@@ -13,7 +13,7 @@ import {
 } from "../federated/index.ts";
 import { measureFeatures, type ProjectConfig, projectNetwork, projectSplit, readStartWeights } from "../project/index.ts";
 import { positive } from "./arguments.ts";
-import { above, compressionOf, type LearningOptions, privacyOf, secureOf, strategyOf } from "./federate-learning.ts";
+import { above, compressionOf, type LearningOptions, localOf, privacyOf, secureOf, strategyOf } from "./federate-learning.ts";
 import type { Project } from "./project-step.ts";
 
 /** What a simulation is told beside how it learns. */
@@ -22,7 +22,6 @@ export interface SimulationFlags extends LearningOptions {
   readonly split: string;
   readonly dropOut?: number;
   readonly until?: number;
-  readonly decay: number;
   readonly queue?: string;
 }
 
@@ -58,7 +57,7 @@ export function mannerOf(options: SimulationFlags): Manner {
     ...(secure === undefined ? {} : { secure: { ...secure, dropOut: options.dropOut ?? 0 } }),
     devices: options.devices === true,
   };
-  checkSimulation({ share: options.share, rateDecay: options.decay, strategy: strategyOf(options), ...how });
+  checkSimulation({ share: options.share, strategy: strategyOf(options), ...how });
   return how;
 }
 
@@ -80,11 +79,10 @@ export async function stageOf({ folder, config, dataset }: Project, { split, dev
 export function planOf({ seed, augmentation }: ProjectConfig, how: Manner, options: SimulationFlags): SimulationPlan {
   return {
     strategy: strategyOf(options),
-    local: { optimizer: { kind: "sgd", momentum: 0 }, epochs: options.epochs, batchSize: options.batch, rate: options.rate },
+    local: localOf(options),
     augmentation: how.devices ? {} : { ...augmentation },
     rounds: options.rounds,
     share: options.share,
-    rateDecay: options.decay,
     seed,
     compression: how.compression,
     ...(how.privacy === undefined ? {} : { privacy: how.privacy }),
@@ -99,7 +97,6 @@ export function simulationFlags(command: Command): Command {
     .option("--clients <n>", "how many there are", positive, 100)
     .option("--split <how>", "how samples are spread: iid, label:N classes each, dirichlet:ALPHA, or group (a client for each person)", "iid")
     .addOption(new Option("--drop-out <share>", "with --secure: probability of a client to leave in a round").argParser(above(0, 1, true)))
-    .addOption(new Option("--decay <factor>", "what the rate is multiplied by after each round").argParser(above(0, 1, false)).default(1))
     .addOption(new Option("--until <share>", "ends once so many answers are right").argParser(above(0, 1, false)))
     .option("--queue <url>", "lets workers at this Redis train, as redis://host:6379 (kinglet federate work)");
 }

@@ -1,4 +1,5 @@
 import { type Compressed, type Compression, compress } from "./compression.ts";
+import type { LocalTraining } from "./local.ts";
 import type { ClientUpdate } from "./update.ts";
 
 /** What a client keeps from round to round. */
@@ -14,6 +15,11 @@ export function correctionOf(common: Float32Array | undefined, { control }: Clie
   const difference = common?.slice() ?? new Float32Array(length);
   if (control !== undefined) for (let i = 0; i < length; i++) difference[i]! -= control[i]!;
   return difference;
+}
+
+/** The rate of clients that begin with this version. */
+export function rateAt({ rate, rateDecay = 1 }: Pick<LocalTraining, "rate" | "rateDecay">, version: number): number {
+  return rate * rateDecay ** version;
 }
 
 /** How a client sends what it learned. */

@@ -13,6 +13,8 @@ export interface LocalTraining extends Omit<StepOptions, "loss" | "corrected" | 
   /** Samples of a step. */
   readonly batchSize: number;
   readonly rate: number;
+  /** What `rate` is multiplied by for each version that the federation has made; 1 where it is not said. */
+  readonly rateDecay?: number;
   readonly augment?: readonly Augment[];
   readonly normalization?: Normalization;
 }
@@ -27,7 +29,7 @@ export interface LocalStart {
   readonly parameters: Float32Array;
   /** What is added to each gradient; SCAFFOLD only. */
   readonly correction?: Float32Array;
-  /** Instead of the training's. */
+  /** In this round (`rateAt`), instead of the training's. */
   readonly rate?: number;
   /** The place of the order of its samples: such as seed, round and client. */
   readonly seed: number;
@@ -51,8 +53,10 @@ export class LocalTrainer {
    * @throws KingletError `does-not-fit`; what `trainingStep` and compiling throw.
    */
   constructor(network: Graph, training: LocalTraining, options: { readonly corrected?: boolean; readonly memoryLimit?: number } = {}) {
-    const { epochs, batchSize, rate, augment, normalization, ...step } = training;
+    const { epochs, batchSize, rate, rateDecay = 1, augment, normalization, ...step } = training;
     if (!(Number.isInteger(epochs) && epochs >= 1)) throw new KingletError("misuse", `${epochs} local epochs are not a number of epochs`);
+    if (!(rateDecay > 0 && rateDecay <= 1))
+      throw new KingletError("misuse", `rates are multiplied by a number above 0 and at most 1, not by ${rateDecay}`);
     this.training = training;
     this.network = withBatch(network, batchSize);
     const { memoryLimit = Number.POSITIVE_INFINITY, ...corrected } = options;

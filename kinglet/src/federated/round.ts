@@ -1,4 +1,5 @@
 import { KingletError } from "../base/index.ts";
+import { checkAverage, WeightAverage } from "../train/browser.ts";
 import { privacyLoss } from "./accountant.ts";
 import type { Compression } from "./compression.ts";
 import { type Noise, type Privacy, PrivateSum } from "./privacy.ts";
@@ -14,6 +15,10 @@ export interface RoundPlan {
 
 /** What the coordinator remembers from round to round. */
 export interface RoundState extends StrategyState {
+  /** How many rounds gave a version so far. */
+  readonly version: number;
+  /** The moving average of the versions, for strategies that keep one; undefined before the first round. */
+  readonly average: Float32Array | undefined;
   /** The length to which updates are shortened next; 0 without privacy. */
   readonly clip: number;
 }
@@ -24,10 +29,11 @@ export function checkPrivacy(strategy: Strategy, privacy: Privacy | undefined): 
   if (privacy !== undefined) checkMean(strategy, "privacy is counted for");
 }
 
-/** Before the first round. @throws what `checkPrivacy` throws. */
+/** Before the first round. @throws what `checkPrivacy` and `checkAverage` throw. */
 export function beginningState({ strategy, privacy }: RoundPlan): RoundState {
   checkPrivacy(strategy, privacy);
-  return { server: new Map(), control: undefined, clip: privacy?.clip ?? 0 };
+  if (strategy.averageDecay !== undefined) checkAverage(strategy.averageDecay);
+  return { server: new Map(), control: undefined, version: 0, average: undefined, clip: privacy?.clip ?? 0 };
 }
 
 /** @throws KingletError `misuse` for a strategy that wants more of updates than their mean. */
@@ -100,18 +106,34 @@ export class Round {
       return afterMean(plan.strategy, parameters, delta, { ...state, clip }, about.statistics);
     }
     const next = updates.finish(parameters, state);
-    return { parameters: next.parameters, state: { ...next.state, clip: state.clip } };
+    return nextVersion(plan.strategy, parameters, { parameters: next.parameters, state: { ...state, ...next.state } });
   }
 }
 
 /** The parameters after a round whose mean is known already: by privacy or secure aggregation. */
 export function afterMean(
-  { server }: Strategy,
+  strategy: Strategy,
   parameters: Float32Array,
   mean: Float32Array,
   state: RoundState,
   statistics: readonly Span[],
 ): RoundResult {
-  const step = serverStep(server, parameters, mean, state.server, statistics);
-  return { parameters: step.parameters, state: { ...state, server: step.state } };
+  const step = serverStep(strategy.server, parameters, mean, state.server, statistics);
+  return nextVersion(strategy, parameters, { parameters: step.parameters, state: { ...state, server: step.state } });
+}
+
+const VERSIONS = "versions";
+
+/** Counts the version, and moves the average of versions on, which begins at `before`. */
+function nextVersion({ averageDecay }: Strategy, before: Float32Array, { parameters, state }: RoundResult): RoundResult {
+  const version = state.version + 1;
+  if (averageDecay === undefined) return { parameters, state: { ...state, version } };
+  const average = new WeightAverage(averageDecay, new Map([[VERSIONS, state.average ?? before]]));
+  average.add(version, () => parameters);
+  return { parameters, state: { ...state, version, average: average.weights.get(VERSIONS) } };
+}
+
+/** What a federation is judged by and gives back after a round. */
+export function federatedWeights({ parameters, state }: RoundResult): Float32Array {
+  return state.average ?? parameters;
 }

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { Xorshift32 } from "../base/index.ts";
 import { type Dataset, datasetFromArrays } from "../data/index.ts";
-import { TrainingSession } from "../train/index.ts";
+import { evaluateOn, TrainingSession } from "../train/index.ts";
 import { dsCnn, mlp } from "../zoo/index.ts";
 import {
   ClientFile,
@@ -272,9 +272,38 @@ describe("secure aggregation", () => {
 
 test("clients' rate decays round by round", async () => {
   const reach = async (rounds: number, rateDecay: number): Promise<Float32Array> =>
-    (await simulate(network(), dataset, clients(6), options(STRATEGIES.scaffold, { rounds, rateDecay }))).parameters;
+    (await simulate(network(), dataset, clients(6), options(STRATEGIES.scaffold, { rounds, local: { ...LOCAL, rateDecay } }))).parameters;
   const [one, two, slow] = [await reach(1, 1), await reach(2, 1), await reach(2, 1e-4)];
   const distance = (a: Float32Array, b: Float32Array): number => Math.hypot(...a.map((x, i) => x - b[i]!));
   expect(distance(one, slow)).toBeLessThan(1e-3 * distance(one, two));
   await expect(reach(1, 2)).rejects.toThrow(/rates are multiplied/);
+});
+
+describe("a moving average of versions", () => {
+  const strategy: Strategy = { ...STRATEGIES.fedavg, averageDecay: 0.9 };
+  const run = async (rounds: number, how: Strategy): Promise<Float32Array> =>
+    (await simulate(network(), dataset, clients(6), options(how, { rounds }))).parameters;
+
+  test("is what is given back and judged; clients begin with the last version all the same", async () => {
+    let expected = start(LOCAL).parameters;
+    for (let round = 1; round <= 3; round++) {
+      const version = await run(round, STRATEGIES.fedavg);
+      const kept = (1 + round) / (10 + round);
+      expected = expected.map((average, i) => kept * average + (1 - kept) * version[i]!);
+    }
+    const averaged = await simulate(network(), dataset, clients(6), options(strategy));
+    expect(averaged.parameters).toEqual(expected);
+    expect(averaged.evaluation).toEqual(await evaluateOn(averaged.network, dataset, test_));
+  });
+
+  test("goes on with secure aggregation and with privacy", async () => {
+    for (const more of [{ secure: { clip: 1 } }, { privacy: { clip: 1, noise: 0.1, delta: 1e-5 } }]) {
+      const of = async (how: Strategy) => (await simulate(network(), dataset, clients(6), options(how, { share: 1, ...more }))).parameters;
+      expect(await of(strategy)).not.toEqual(await of(STRATEGIES.fedavg));
+    }
+  });
+
+  test("keeps a share below 1", async () => {
+    await expect(run(1, { ...STRATEGIES.fedavg, averageDecay: 1 })).rejects.toThrow(/the average keeps 1/);
+  });
 });

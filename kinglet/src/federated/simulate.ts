@@ -3,12 +3,12 @@ import { type Dataset, gaussian, randomAt, unit } from "../data/browser.ts";
 import type { Graph } from "../graph/index.ts";
 import { type Evaluation, evaluateOn } from "../train/browser.ts";
 import { type ClientMemories, clientsInMemory } from "./client-memory.ts";
-import { type ClientMemory, correctionOf, type Sending, sentUpdate } from "./client-round.ts";
+import { type ClientMemory, correctionOf, rateAt, type Sending, sentUpdate } from "./client-round.ts";
 import { checkEnough } from "./combine.ts";
 import type { Compression } from "./compression.ts";
 import { LocalTrainer, type LocalStart, localTraining, type LocalTraining, type OnStep } from "./local.ts";
 import type { Privacy } from "./privacy.ts";
-import { afterMean, beginningState, checkSecure, privacySpent, Round, type RoundState } from "./round.ts";
+import { afterMean, beginningState, checkSecure, federatedWeights, privacySpent, Round, type RoundState } from "./round.ts";
 import { MOST_CLIENTS } from "./secure/index.ts";
 import { type SecureAggregation, type SecureMean, secureMean } from "./secure-mean.ts";
 import { drawClients, selectClients } from "./selection.ts";
@@ -47,8 +47,6 @@ export interface SimulationOptions {
   readonly rounds: number;
   /** Share of the clients in a round; at least one is. With privacy the probability of each to be in it. */
   readonly share: number;
-  /** What clients' rate is multiplied by after each round; by default 1. */
-  readonly rateDecay?: number;
   readonly seed?: number;
   readonly compression?: Compression;
   readonly privacy?: Privacy;
@@ -62,7 +60,7 @@ export interface SimulationOptions {
   readonly onStep?: OnStep;
   /** What clients do to their updates before they send them: for trying attacks. */
   readonly tamper?: (update: ClientUpdate, round: number) => ClientUpdate;
-  /** Samples that the network is judged on. */
+  /** Samples that the network is judged on: the last version, or the strategy's average of versions. */
   readonly test: Int32Array;
   readonly onRound?: (report: RoundReport) => void;
   /** Ends the simulation once a round's accuracy has reached this. */
@@ -110,13 +108,11 @@ const FLOAT_BYTES = 4;
 const UNCOMPRESSED: Compression = { kind: "none" };
 
 /** What may contradict itself before anything is read. */
-type CheckedOptions = Pick<SimulationOptions, "share" | "rateDecay" | "strategy" | "secure" | "privacy" | "compression">;
+type CheckedOptions = Pick<SimulationOptions, "share" | "strategy" | "secure" | "privacy" | "compression">;
 
 /** @throws KingletError `misuse` for options that make no sense together. */
 export function checkSimulation(options: CheckedOptions): void {
-  const { share, rateDecay = 1, secure, compression = UNCOMPRESSED } = options;
-  if (!(rateDecay > 0 && rateDecay <= 1))
-    throw new KingletError("misuse", `rates are multiplied by a number above 0 and at most 1, not by ${rateDecay}`);
+  const { share, secure, compression = UNCOMPRESSED } = options;
   if (!(share > 0 && share <= 1)) throw new KingletError("misuse", `the share of clients in a round is ${share}; it is above 0 and at most 1`);
   if (secure !== undefined) checkSecure(options, compression);
 }
@@ -155,8 +151,8 @@ class Simulator {
   }
 
   private async *orders(selected: readonly number[], round: number): AsyncGenerator<Asked> {
-    const { seed = 1, compression = UNCOMPRESSED, strategy, local, rateDecay = 1 } = this.options;
-    const rate = local.rate * rateDecay ** (round - 1);
+    const { seed = 1, compression = UNCOMPRESSED, strategy, local } = this.options;
+    const rate = rateAt(local, this.state.version);
     for (const client of selected) {
       const before = await this.memories.recall(client);
       const corrected = strategy.control === true ? { correction: correctionOf(this.state.control, before, this.trainer.length) } : {};
@@ -236,9 +232,14 @@ class Simulator {
     return { clients: selected.length, dropped, bytes, secure: { survivors, seconds } };
   }
 
+  private weights(): Float32Array {
+    const { parameters, state } = this;
+    return federatedWeights({ parameters, state });
+  }
+
   async judge(): Promise<Evaluation> {
     return await evaluateOn(
-      this.trainer.networkWith(this.parameters, JUDGED_AT_ONCE),
+      this.trainer.networkWith(this.weights(), JUDGED_AT_ONCE),
       this.dataset,
       this.options.test,
       this.options.local.normalization,
@@ -246,7 +247,8 @@ class Simulator {
   }
 
   result(): Pick<Simulation, "network" | "parameters"> {
-    return { network: this.trainer.networkWith(this.parameters, 1), parameters: this.parameters };
+    const parameters = this.weights();
+    return { network: this.trainer.networkWith(parameters, 1), parameters };
   }
 }
 

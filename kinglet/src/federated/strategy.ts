@@ -15,6 +15,12 @@ export interface Strategy {
    * for none. The rule that combines sees them by step.
    */
   readonly normalizedSteps?: { readonly momentum: number };
+  /**
+   * The coordinator keeps a moving average of the versions, of which a round keeps this share, and gives it back instead of the last one (Polyak &
+   * Juditsky 1992): versions of clients that differ go up and down from round to round, and their average does not. At the beginning it keeps less, as
+   * `StepOptions.averageDecay` does. Clients begin with the last version all the same.
+   */
+  readonly averageDecay?: number;
 }
 
 const MEAN: Combination = { kind: "mean" };

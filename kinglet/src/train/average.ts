@@ -1,14 +1,19 @@
 import { KingletError } from "../base/index.ts";
 
+/** @throws KingletError `misuse` for a share that makes no sense. */
+export function checkAverage(decay: number): void {
+  if (!(decay >= 0 && decay < 1)) throw new KingletError("misuse", `the average keeps ${decay}; it is a share from 0 to below 1`);
+}
+
 /** A moving average of what a training changes. */
 export class WeightAverage {
   /** The averages, by name. */
   readonly weights: ReadonlyMap<string, Float32Array>;
   private readonly decay: number;
 
-  /** @throws KingletError `misuse` for a share that makes no sense. */
+  /** @throws what `checkAverage` throws. */
   constructor(decay: number, initial: ReadonlyMap<string, Float32Array>) {
-    if (!(decay >= 0 && decay < 1)) throw new KingletError("misuse", `the average keeps ${decay}; it is a share from 0 to below 1`);
+    checkAverage(decay);
     this.decay = decay;
     this.weights = new Map([...initial].map(([name, data]) => [name, data.slice()]));
   }

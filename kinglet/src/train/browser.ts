@@ -1,4 +1,5 @@
 // What of this room needs no files, and so works in a page, too.
+export * from "./average.ts";
 export * from "./aware.ts";
 export * from "./evaluate.ts";
 export * from "./fit.ts";

@@ -1,5 +1,5 @@
 import { bytesOf, KingletError } from "../../base/index.ts";
-import { correctionOf, sentUpdate } from "../client-round.ts";
+import { correctionOf, rateAt, sentUpdate } from "../client-round.ts";
 import type { LocalStart } from "../local.ts";
 import { type Description, encodeUpdate, placeOfTask, Refusal, type RefusalReason, SECURE_STEPS, type Task } from "../protocol/index.ts";
 import { CoordinatorApi } from "./api.ts";
@@ -274,11 +274,11 @@ class ClientRounds {
     await membership.saw(version);
     this.run.tell({ event: "training", round, version });
     const correction = description.control ? { correction: correctionOf(control, memory.memory, parameters.length) } : {};
-    const place = { seed, round, ...correction };
+    const place = { seed, round, rate: rateAt(description.local, version), ...correction };
     const learned = await this.trained({ parameters, ...place }, signal);
     if (learned === undefined) return;
     if (this.secure !== undefined) return await this.secure.begin(task, learned);
-    const how = { compression: description.compression, rate: description.local.rate, ...place };
+    const how = { compression: description.compression, ...place };
     const { sent, control: moved, memory: after } = sentUpdate(learned, memory.memory, how);
     const { samples, steps } = learned;
     const update = { round, version, samples, steps, delta: sent.bytes, ...(moved === undefined ? {} : { control: bytesOf(moved) }) };

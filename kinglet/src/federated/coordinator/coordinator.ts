@@ -23,7 +23,7 @@ import { privacySpent } from "../round.ts";
 import type { Database } from "./database.ts";
 import type { Hooks } from "./hooks.ts";
 import { expulsion, Members } from "./members.ts";
-import { FederatedModel } from "./model.ts";
+import { AVERAGE, FederatedModel } from "./model.ts";
 import { checkRules, type FederationPlan, type RoundRules } from "./plan.ts";
 import type { Listener, Seat } from "./presence.ts";
 import { type Join, oneProcess, type Processes } from "./processes.ts";
@@ -263,9 +263,10 @@ export class Coordinator {
     this.processes.wake();
   }
 
-  /** The newest version as a `.kinglet` file. */
+  /** The newest version, or the average up to it where the strategy keeps one, as a `.kinglet` file. */
   async export(): Promise<Uint8Array> {
-    return this.model.export(await this.version(await this.store.newestVersion()));
+    const { model, remembered } = await this.store.newest(AVERAGE);
+    return this.model.export(model, remembered);
   }
 
   async status(): Promise<StatusAnswer> {

@@ -10,12 +10,16 @@ import type { Frames, Memory, StoredModel, StoredRound } from "./store.ts";
 
 const CLIP = "clip";
 const SERVER = "server/";
+/** The moving average of versions, in `Memory`. */
+export const AVERAGE = "average";
 
 /** A version, and what the coordinator remembers with it. */
 export interface NextVersion {
   readonly model: StoredModel;
   readonly memory: Memory;
 }
+
+const numbersOf = (bytes: Uint8Array): Float32Array => fromBytes("float32", bytes) as Float32Array;
 
 /** What a federation learns: from updates to signed versions of its model. It keeps nothing from one version to the next. */
 export class FederatedModel {
@@ -71,15 +75,17 @@ export class FederatedModel {
   }
 
   private parametersOf({ body }: StoredModel): Float32Array {
-    return fromBytes("float32", body.subarray(0, 4 * this.form.length)) as Float32Array;
+    return numbersOf(body.subarray(0, 4 * this.form.length));
   }
 
-  private stateOf({ body }: StoredModel, memory: Memory): RoundState {
+  private stateOf({ version, body }: StoredModel, memory: Memory): RoundState {
     const server = [...memory].filter(([name]) => name.startsWith(SERVER));
-    const clip = memory.get(CLIP);
+    const [clip, average] = [memory.get(CLIP), memory.get(AVERAGE)];
     return {
-      server: new Map(server.map(([name, data]) => [name.slice(SERVER.length), fromBytes("float32", data) as Float32Array])),
-      control: this.form.control ? (fromBytes("float32", body.subarray(4 * this.form.length)) as Float32Array) : undefined,
+      version,
+      average: average === undefined ? undefined : numbersOf(average),
+      server: new Map(server.map(([name, data]) => [name.slice(SERVER.length), numbersOf(data)])),
+      control: this.form.control ? numbersOf(body.subarray(4 * this.form.length)) : undefined,
       clip: clip === undefined ? beginningState(this.plan).clip : (fromBytes("float64", clip) as Float64Array)[0]!,
     };
   }
@@ -101,31 +107,29 @@ export class FederatedModel {
       const decoded = decodeUpdate(frame, this.form);
       combining.add({ client, ...countedFor(decoded, this.plan.local, about.mostSamples), ...updateNumbers(decoded, this.form) });
     }
-    return this.following(base, combining.finish(), about.time);
+    return this.following(combining.finish(), about.time);
   }
 
   /** The version after a round whose mean is known. */
   afterMean(base: StoredModel, memory: Memory, mean: Float32Array, time: number): NextVersion {
-    return this.following(
-      base,
-      afterMean(this.plan.strategy, this.parametersOf(base), mean, this.stateOf(base, memory), this.trainer.statistics),
-      time,
-    );
+    return this.following(afterMean(this.plan.strategy, this.parametersOf(base), mean, this.stateOf(base, memory), this.trainer.statistics), time);
   }
 
-  private following(base: StoredModel, { parameters, state }: RoundResult, time: number): NextVersion {
+  private following({ parameters, state }: RoundResult, time: number): NextVersion {
     // What is remembered, too: one square that is infinite would hold its parameter still for ever.
+    const { average } = state;
     if (![parameters, state.control ?? [], ...state.server.values()].every((numbers) => numbers.every(Number.isFinite)))
       throw new KingletError("check-failed", "the updates of a round make numbers that are not finite");
     const kept = [...state.server].map(([name, data]): [string, Uint8Array] => [SERVER + name, bytesOf(data)]);
+    if (average !== undefined) kept.push([AVERAGE, bytesOf(average)]);
     return {
-      model: this.stored(base.version + 1, parameters, state.control, time),
+      model: this.stored(state.version, parameters, state.control, time),
       memory: new Map([...kept, [CLIP, bytesOf(Float64Array.of(state.clip))]]),
     };
   }
 
-  /** A version as a `.kinglet` file. */
-  export(model: StoredModel): Uint8Array {
-    return writeKinglet(this.trainer.networkWith(this.parametersOf(model), 1));
+  /** A version, or the average up to it where the strategy keeps one, as a `.kinglet` file. */
+  export(model: StoredModel, average: Uint8Array | null): Uint8Array {
+    return writeKinglet(this.trainer.networkWith(average === null ? this.parametersOf(model) : numbersOf(average), 1));
   }
 }

@@ -177,6 +177,14 @@ export class Store {
     return row === undefined ? null : (row as unknown as StoredModel);
   }
 
+  /** The newest version, and what is remembered for it under this name. */
+  async newest(name: string): Promise<{ readonly model: StoredModel; readonly remembered: Uint8Array | null }> {
+    // One statement, since between two a round may close.
+    const sql = `SELECT version, manifest, body, (SELECT data FROM memory WHERE name = ?) AS remembered FROM models ORDER BY version DESC LIMIT 1`;
+    const { remembered, ...model } = (await this.one(sql, [name]))!;
+    return { model: model as unknown as StoredModel, remembered: remembered as Uint8Array | null };
+  }
+
   async memory(): Promise<Memory> {
     const rows = await this.database.all("SELECT name, data FROM memory");
     return new Map(rows.map(({ name, data }) => [name as string, data as Uint8Array]));

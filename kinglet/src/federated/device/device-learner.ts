@@ -49,7 +49,7 @@ export class DeviceLearner implements Learner {
 
   private constructor(link: DeviceLink, local: LocalTraining, about: Message<"about">) {
     this.link = link;
-    this.local = oneByOne(local);
+    this.local = local;
     this.length = about.parameters;
     this.samples = about.samples;
     this.memoryBytes = about.memory;
@@ -94,22 +94,22 @@ export class DeviceLearner implements Learner {
     return new Float32Array(all.buffer);
   }
 
-  private async epoch(order: Int32Array, signal: AbortSignal | undefined): Promise<void> {
+  private async epoch(order: Int32Array, rate: number, signal: AbortSignal | undefined): Promise<void> {
     for (let at = 0; at < order.length; at += LESSON_SAMPLES) {
       if (signal?.aborted === true) throw new KingletError("interrupted", "the training was given up");
       const positions = Uint16Array.from(order.subarray(at, at + LESSON_SAMPLES));
-      await this.link.ask("learn", { rate: this.local.rate, tail: bytesOf(positions) }, "done");
+      await this.link.ask("learn", { rate, tail: bytesOf(positions) }, "done");
     }
   }
 
-  async train({ parameters, correction, seed, round }: LocalStart, signal?: AbortSignal): Promise<Learned> {
+  async train({ parameters, correction, rate: given = this.local.rate, seed, round }: LocalStart, signal?: AbortSignal): Promise<Learned> {
     if (correction !== undefined) throw new KingletError("unsupported", "a device keeps no control variates (SCAFFOLD)");
     if (parameters.length !== this.length)
       throw new KingletError("bad-input", `${parameters.length} parameters do not fit a device with ${this.length}`);
-    const { epochs } = this.local;
+    const { epochs, rate } = oneByOne({ ...this.local, rate: given });
     await this.write(parameters);
     const positions = Int32Array.from({ length: this.samples }, (_, i) => i);
-    for (let epoch = 0; epoch < epochs; epoch++) await this.epoch(epochOrder(positions, seed, round * epochs + epoch), signal);
+    for (let epoch = 0; epoch < epochs; epoch++) await this.epoch(epochOrder(positions, seed, round * epochs + epoch), rate, signal);
     const after = await this.read();
     const delta = after.map((x, i) => x - parameters[i]!);
     if (!delta.every(Number.isFinite)) throw new KingletError("check-failed", "what the device learned is no number any more");

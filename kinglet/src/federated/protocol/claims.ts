@@ -66,6 +66,7 @@ const Local = v.strictObject({
   epochs: whole(1),
   batchSize: whole(1),
   rate: positive,
+  rateDecay: v.exactOptional(v.pipe(positive, v.maxValue(1))),
   clipNorm: v.exactOptional(positive),
   dropout: v.exactOptional(share),
   statisticsDecay: v.exactOptional(share),

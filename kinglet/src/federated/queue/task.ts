@@ -10,7 +10,7 @@ import { turns } from "./turns.ts";
 
 /** A simulation's options as far as they are data. */
 export interface SimulationPlan
-  extends Pick<SimulationOptions, "strategy" | "rounds" | "share" | "rateDecay" | "seed" | "compression" | "privacy" | "secure" | "until"> {
+  extends Pick<SimulationOptions, "strategy" | "rounds" | "share" | "seed" | "compression" | "privacy" | "secure" | "until"> {
   readonly local: Description["local"];
   /** Changes of samples by name (`Augmentation` of a project). */
   readonly augmentation: Readonly<Record<string, number>>;
