@@ -61,10 +61,13 @@ test("an emulated Cortex-M4 behind a noisy line learns rounds as a trainer of th
     expect(learner.length).toBe(trainer.length);
     expect(learner.samples).toBe(SAMPLES);
     let parameters = trainer.initialParameters();
-    for (const round of [1, 2]) {
+    for (const [round, rate] of [
+      [1, LOCAL.rate],
+      [2, LOCAL.rate / 2],
+    ] as const) {
       const start = { parameters, seed: 77, round };
-      const learned = await learner.train(start);
-      expect({ client: 5, ...learned }).toEqual(await trainer.train(dataset, positions, 5, start));
+      const learned = await learner.train({ ...start, rate });
+      expect({ client: 5, ...learned }).toEqual(await trainer.train(dataset, positions, 5, { ...start, ...oneByOne({ ...LOCAL, rate }) }));
       parameters = parameters.map((x, i) => x + learned.delta[i]!);
     }
     expect(line.harm()).toBeGreaterThan(5);
