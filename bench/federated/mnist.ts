@@ -97,7 +97,7 @@ function attackedRow(name: string, combination: Combination): Row {
 export const MNIST_ROWS: readonly Row[] = [
   paperRow("2nn-iid", 0.97, { ...TWO_NN, split: IID, rate: 0.3, rounds: 87 }),
   paperRow("2nn-labels", 0.97, { ...TWO_NN, split: TWO_LABELS, rate: 0.1, rounds: 664 }),
-  paperRow("cnn-iid", 0.99, { make: fedAvgCnn, split: IID, epochs: 5, rate: 0.1, share: 0.1, rounds: 20 }),
+  paperRow("cnn-iid", 0.99, { make: fedAvgCnn, split: IID, epochs: 5, rate: 0.2, share: 0.1, rounds: 20 }),
   attackedRow("attacked-mean", { kind: "mean" }),
   attackedRow("attacked-median", { kind: "median" }),
   attackedRow("attacked-trimmed", { kind: "trimmedMean", cut: 0.3 }),

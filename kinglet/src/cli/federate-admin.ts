@@ -11,6 +11,7 @@ import { addMembers } from "./federate-members.ts";
 import { ask, keysFor, type RemoteOptions } from "./federate-remote.ts";
 import { writeFiles } from "./files.ts";
 import { count, plain, plural } from "./format.ts";
+import { percent } from "./train-text.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
 import { FEDERATED_FILE } from "./project-files.ts";
 
@@ -44,6 +45,7 @@ async function makeToken(given: string | undefined, { uses, days, ...common }: T
 
 function roundsText(rounds: StatusAnswer["rounds"]): string {
   const right = { align: "right" } as const;
+  const judged = rounds.some(({ accuracy }) => accuracy !== undefined);
   const columns = [
     { title: "Round", ...right },
     { title: "From version", ...right },
@@ -52,6 +54,7 @@ function roundsText(rounds: StatusAnswer["rounds"]): string {
     { title: "Answered", ...right },
     { title: "Bytes", ...right },
     { title: "Seconds", ...right },
+    ...(judged ? [{ title: "Right", ...right }] : []),
     { title: "" },
   ];
   const rows = rounds.map((round) => [
@@ -62,16 +65,18 @@ function roundsText(rounds: StatusAnswer["rounds"]): string {
     count(round.answered),
     count(round.bytes),
     round.ended === null ? "" : ((round.ended - round.opened) / 1000).toFixed(1),
+    ...(judged ? [round.accuracy === undefined ? "" : percent(round.accuracy)] : []),
     round.status === "closed" ? "" : round.status,
   ]);
   return formatTable(columns, rows);
 }
 
-function statusText({ name, project, state, version, goal, clients, epsilon, rounds }: StatusAnswer): string {
+function statusText({ name, project, state, version, goal, clients, epsilon, judged, rounds }: StatusAnswer): string {
   return [
     `${plain(name)} (project ${project}): ${state}, version ${version} of ${goal}`,
     `${plural(clients.enrolled, "client")} enrolled, ${clients.ready} ready, ${plural(clients.connections, "connection")}`,
     ...(epsilon === undefined ? [] : [`privacy spent: ε ${epsilon === null ? "without bound" : epsilon.toFixed(2)}`]),
+    ...(judged === undefined ? [] : [`version ${judged.version} is right in ${percent(judged.accuracy)}`]),
     ...(rounds.length === 0 ? ["no round yet"] : ["", roundsText(rounds)]),
   ].join("\n");
 }

@@ -31,6 +31,7 @@ import { bytes, count, plain, plural } from "./format.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
 import { loadModel } from "./model.ts";
 import { FEDERATED_FILE, projectName } from "./project-files.ts";
+import { percent } from "./train-text.ts";
 
 const STORE_FILE = "federation.db";
 
@@ -105,6 +106,10 @@ function eventText(event: LogEvent, goal: number): string | null {
       return `round ${round}: ${count(Number(event["selected"]))} of ${plural(Number(event["ready"]), "ready client")} asked`;
     case "round closed":
       return `round ${round}: ${plural(Number(updates), "update")}, ${bytes(Number(sent))}, ${(Number(ms) / 1000).toFixed(1)} s; version ${version} of ${goal}`;
+    case "judged":
+      return `version ${version}: ${percent(Number(event["accuracy"]))} right`;
+    case "not judged":
+      return `a version could not be judged: ${message}`;
     case "expelled":
       return `client ${event["client"]}: expelled`;
     case "round given up":

@@ -24,6 +24,9 @@ export function localTraining<L extends LocalTraining>({ local, strategy }: { re
   return strategy.proximal === undefined ? local : { ...local, proximal: strategy.proximal };
 }
 
+/** Samples in a batch where versions are judged. */
+export const JUDGED_AT_ONCE = 32;
+
 /** What a client begins a round with. */
 export interface LocalStart {
   readonly parameters: Float32Array;

@@ -6,7 +6,7 @@ import { type ClientMemories, clientsInMemory } from "./client-memory.ts";
 import { type ClientMemory, correctionOf, rateAt, type Sending, sentUpdate } from "./client-round.ts";
 import { checkEnough } from "./combine.ts";
 import type { Compression } from "./compression.ts";
-import { LocalTrainer, type LocalStart, localTraining, type LocalTraining, type OnStep } from "./local.ts";
+import { JUDGED_AT_ONCE, LocalTrainer, type LocalStart, localTraining, type LocalTraining, type OnStep } from "./local.ts";
 import type { Privacy } from "./privacy.ts";
 import { afterMean, beginningState, checkSecure, federatedWeights, privacySpent, Round, type RoundState } from "./round.ts";
 import { MOST_CLIENTS } from "./secure/index.ts";
@@ -103,7 +103,6 @@ interface Asked extends ClientOrder {
 type RoundOutcome = Pick<RoundReport, "clients" | "dropped" | "bytes" | "secure">;
 
 const [NOISE, DROPPING] = [0x6e6f69, 0x64726f];
-const JUDGED_AT_ONCE = 32;
 const FLOAT_BYTES = 4;
 const UNCOMPRESSED: Compression = { kind: "none" };
 

@@ -50,13 +50,24 @@ export class WorkerLearner<D> implements Learner {
   }
 
   async train(start: LocalStart, signal?: AbortSignal): Promise<Learned> {
+    const answer = await this.asked({ kind: "train", start }, signal);
+    if (answer.kind !== "learned") throw new KingletError("internal", `a worker answers a training with "${answer.kind}"`);
+    return answer.learned;
+  }
+
+  /** The share of the samples that a network with these parameters is right about. @throws KingletError what evaluating throws. */
+  async judge(parameters: Float32Array): Promise<number> {
+    const answer = await this.asked({ kind: "judge", parameters });
+    if (answer.kind !== "judged") throw new KingletError("internal", `a worker answers a judgement with "${answer.kind}"`);
+    return answer.accuracy;
+  }
+
+  private async asked(message: ToWorker<D>, signal?: AbortSignal): Promise<FromWorker> {
     if (signal?.aborted === true) throw givenUp();
     this.running ??= await opened(this.start(), this.order);
     const { thread } = this.running;
     try {
-      const answer = await exchanged(thread, { kind: "train", start }, signal, this.onStep);
-      if (answer.kind !== "learned") throw new KingletError("internal", `a worker answers a training with "${answer.kind}"`);
-      return answer.learned;
+      return await exchanged(thread, message, signal, this.onStep);
     } catch (error) {
       await this.close();
       throw error;

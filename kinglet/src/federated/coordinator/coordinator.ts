@@ -23,13 +23,14 @@ import { privacySpent } from "../round.ts";
 import type { Database } from "./database.ts";
 import type { Hooks } from "./hooks.ts";
 import { expulsion, Members } from "./members.ts";
+import { Judging, type JudgedOn } from "./judging.ts";
 import { AVERAGE, FederatedModel } from "./model.ts";
 import { checkRules, type FederationPlan, type RoundRules } from "./plan.ts";
 import type { Listener, Seat } from "./presence.ts";
 import { type Join, oneProcess, type Processes } from "./processes.ts";
 import { RoundLoop, taskOf } from "./round-loop.ts";
 import { SecureRequests } from "./secure-requests.ts";
-import { Store, type StoredModel, type StoredRound } from "./store.ts";
+import { type Judgement, Store, type StoredModel, type StoredRound } from "./store.ts";
 
 export interface CoordinatorOptions {
   readonly plan: FederationPlan;
@@ -38,6 +39,8 @@ export interface CoordinatorOptions {
   readonly hooks?: Partial<Hooks>;
   /** How it works together with other processes over the same database; by default there are none. */
   readonly join?: Join;
+  /** Versions are judged on it. */
+  readonly judgedOn?: JudgedOn;
 }
 
 /** How a process is. Without its queue it still takes updates, and knows of no other process. */
@@ -65,19 +68,21 @@ export class Coordinator {
   private readonly members: Members;
   private readonly hooks: Hooks;
   private readonly processes: Processes;
+  private readonly judging: Judging | undefined;
   private readonly known = new Map<string, Claims<"credential" | "enrolment">>();
 
   private constructor(
     options: CoordinatorOptions,
-    parts: { model: FederatedModel; store: Store; members: Members; processes: Processes; hooks: Hooks },
+    parts: { model: FederatedModel; store: Store; members: Members; processes: Processes; judging: Judging | undefined; hooks: Hooks },
   ) {
-    const { model, store, members, processes, hooks } = parts;
+    const { model, store, members, processes, judging, hooks } = parts;
     this.options = options;
     this.model = model;
     this.store = store;
     this.members = members;
     this.hooks = hooks;
     this.processes = processes;
+    this.judging = judging;
     this.description = sign("description", model.description, options.keys.secretKey);
     const around = { store: store.secure, form: model.form, now: hooks.now, onAnswer: () => processes.wake() };
     this.secure = options.plan.secure === undefined ? undefined : new SecureRequests(around);
@@ -90,6 +95,7 @@ export class Coordinator {
   static async open(database: Database, options: CoordinatorOptions): Promise<Coordinator> {
     const hooks: Hooks = { now: Date.now, log: () => {}, ...options.hooks };
     let processes: Processes | undefined;
+    let judging: Judging | undefined;
     try {
       checkRules(options.rules);
       // Of fewer updates a round would never become a version.
@@ -100,11 +106,14 @@ export class Coordinator {
       // A federation that was to go on for longer by now is not finished.
       if ((await store.newestVersion()) < options.rules.rounds) await store.forget("finished");
       processes = await (options.join ?? oneProcess)(await store.federation(), hooks);
-      const { plan, rules } = options;
-      await new RoundLoop({ store, model, processes, plan, rules, hooks }).begin();
-      return new Coordinator(options, { model, store, members: new Members(database), processes, hooks });
+      const { plan, rules, judgedOn } = options;
+      if (judgedOn !== undefined) judging = await Judging.open({ store, model, hooks }, judgedOn);
+      const onVersion = (): void => judging?.wake();
+      await new RoundLoop({ store, model, processes, plan, rules, hooks, onVersion }).begin();
+      return new Coordinator(options, { model, store, members: new Members(database), processes, judging, hooks });
     } catch (error) {
       await processes?.stop();
+      await judging?.stop();
       await database.close();
       throw error;
     }
@@ -112,6 +121,7 @@ export class Coordinator {
 
   async close(): Promise<void> {
     await this.processes.stop();
+    await this.judging?.stop();
     await this.store.close();
   }
 
@@ -266,7 +276,7 @@ export class Coordinator {
   /** The newest version, or the average up to it where the strategy keeps one, as a `.kinglet` file. */
   async export(): Promise<Uint8Array> {
     const { model, remembered } = await this.store.newest(AVERAGE);
-    return this.model.export(model, remembered);
+    return this.model.export(this.model.weightsOf(model, remembered));
   }
 
   async status(): Promise<StatusAnswer> {
@@ -276,6 +286,7 @@ export class Coordinator {
     // Where the other processes cannot be asked: who is here.
     const { ready, connections } = await presence.everybody().catch(() => presence.here());
     const [version, closed, rounds] = [await store.newestVersion(), await store.closedRounds(), await store.rounds(REPORTED_ROUNDS)];
+    const judgements = await store.judgements(REPORTED_ROUNDS);
     const finished = (await store.setting("finished")) !== null;
     const paused = (await store.setting("paused")) === "true";
     const { project, name } = this.model.description;
@@ -287,13 +298,16 @@ export class Coordinator {
       state: finished ? "finished" : paused ? "paused" : "learning",
       clients: { enrolled: await store.clientCount(), ready: ready.length, connections },
       ...(plan.privacy === undefined ? {} : { epsilon: privacySpent(plan.privacy, closed.share, closed.count) }),
-      rounds: await Promise.all(rounds.map((round) => this.reportOf(round))),
+      ...(judgements.length === 0 ? {} : { judged: judgements[0]! }),
+      rounds: await Promise.all(rounds.map((round) => this.reportOf(round, judgements))),
     };
   }
 
-  private async reportOf(stored: StoredRound): Promise<StatusAnswer["rounds"][number]> {
+  private async reportOf(stored: StoredRound, judgements: readonly Judgement[]): Promise<StatusAnswer["rounds"][number]> {
     const { round, version, status, opened, deadline, ended, wanted, selected, ready } = stored;
     const { answered, declined, bytes } = await this.store.counts(round);
-    return { round, version, status, opened, deadline, ended, wanted, selected, ready, answered, declined, bytes };
+    const judged = status === "closed" ? judgements.find((each) => each.version === version + 1) : undefined;
+    const report = { round, version, status, opened, deadline, ended, wanted, selected, ready, answered, declined, bytes };
+    return judged === undefined ? report : { ...report, accuracy: judged.accuracy };
   }
 }

@@ -10,6 +10,7 @@ const HELP = {
   kinglet_clients_enrolled: ["gauge", "Clients that have enrolled."],
   kinglet_clients_ready: ["gauge", "Clients that would train now."],
   kinglet_connections: ["gauge", "Sockets and waiting requests of clients, to this process."],
+  kinglet_accuracy: ["gauge", "The share of right answers of the newest version that was judged."],
   kinglet_epsilon: ["gauge", "The privacy spent so far."],
 } as const satisfies Readonly<Record<string, readonly [type: "counter" | "gauge", help: string]>>;
 
@@ -28,7 +29,7 @@ export class Metrics {
   }
 
   /** In Prometheus' text format, version 0.0.4. @param connections of this process: each is asked by itself. */
-  text({ version, clients, epsilon, rounds: [newest] }: StatusAnswer, connections: number): string {
+  text({ version, clients, epsilon, judged, rounds: [newest] }: StatusAnswer, connections: number): string {
     const one = (value: number): Map<string, number> => new Map([["", value]]);
     const all: Readonly<Record<keyof typeof HELP, ReadonlyMap<string, number>>> = {
       kinglet_messages_total: this.counted.get("kinglet_messages_total") ?? new Map(),
@@ -40,6 +41,7 @@ export class Metrics {
       kinglet_clients_enrolled: one(clients.enrolled),
       kinglet_clients_ready: one(clients.ready),
       kinglet_connections: one(connections),
+      kinglet_accuracy: judged === undefined ? new Map() : one(judged.accuracy),
       kinglet_epsilon: epsilon === undefined || epsilon === null ? new Map() : one(epsilon),
     };
     return Object.entries(all)

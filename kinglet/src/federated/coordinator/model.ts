@@ -128,8 +128,13 @@ export class FederatedModel {
     };
   }
 
-  /** A version, or the average up to it where the strategy keeps one, as a `.kinglet` file. */
-  export(model: StoredModel, average: Uint8Array | null): Uint8Array {
-    return writeKinglet(this.trainer.networkWith(average === null ? this.parametersOf(model) : numbersOf(average), 1));
+  /** What a federation is judged by and gives back: a version, or the average up to it where the strategy keeps one. */
+  weightsOf(model: StoredModel, average: Uint8Array | null): Float32Array {
+    return average === null ? this.parametersOf(model) : numbersOf(average);
+  }
+
+  /** Such weights as a `.kinglet` file. */
+  export(weights: Float32Array): Uint8Array {
+    return writeKinglet(this.trainer.networkWith(weights, 1));
   }
 }

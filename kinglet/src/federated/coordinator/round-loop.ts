@@ -62,6 +62,8 @@ interface Around {
   readonly plan: FederationPlan;
   readonly rules: RoundRules;
   readonly hooks: Hooks;
+  /** Told of each version that was made here. */
+  readonly onVersion: () => void;
 }
 
 /** When to look again: at once, or once somebody wakes it. */
@@ -193,6 +195,7 @@ export class RoundLoop implements Rounds {
       ms: time - open.opened,
     });
     this.tellClosed(open, left);
+    this.around.onVersion();
     return AT_ONCE;
   }
 

@@ -12,6 +12,8 @@ const TABLES: readonly string[] = [
   "CREATE TABLE IF NOT EXISTS revoked (id TEXT PRIMARY KEY, at BIGINT NOT NULL)",
   // body: parameters and, for SCAFFOLD, the common control variate.
   "CREATE TABLE IF NOT EXISTS models (version BIGINT PRIMARY KEY, manifest TEXT NOT NULL, body BYTES NOT NULL)",
+  // The share of right answers of versions that were judged.
+  "CREATE TABLE IF NOT EXISTS judgements (version BIGINT PRIMARY KEY, accuracy DOUBLE PRECISION NOT NULL)",
   // What the coordinator's optimizer remembers, for the newest version.
   "CREATE TABLE IF NOT EXISTS memory (name TEXT PRIMARY KEY, data BYTES NOT NULL)",
   // status: open, closed or given up. version: the one that clients begin with. wanted, selected, ready: numbers of clients.

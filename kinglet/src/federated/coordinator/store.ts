@@ -16,6 +16,12 @@ export interface StoredModel {
   readonly body: Uint8Array;
 }
 
+/** The share of right answers of a version. */
+export interface Judgement {
+  readonly version: number;
+  readonly accuracy: number;
+}
+
 /** A round's updates as they came, in the order of the clients' numbers. */
 export type Frames = AsyncIterable<{ readonly client: number; readonly frame: Uint8Array }>;
 
@@ -73,6 +79,7 @@ export class Store {
   readonly secure: SecureStore;
   private readonly database: Database;
   private waiting: Waiting[] = [];
+  private asked: { readonly version: number; readonly model: Promise<StoredModel | null> } | undefined;
 
   private constructor(database: Database) {
     this.database = database;
@@ -172,7 +179,19 @@ export class Store {
     return (await this.one("SELECT MAX(version) AS version FROM models"))!["version"] as number;
   }
 
-  async model(version: number): Promise<StoredModel | null> {
+  /** A version never changes, and all clients of a round want the same one: the last that was asked for is read once. */
+  model(version: number): Promise<StoredModel | null> {
+    if (this.asked?.version === version) return this.asked.model;
+    const asked = { version, model: this.readModel(version) };
+    this.asked = asked;
+    const forget = (): void => {
+      if (this.asked === asked) this.asked = undefined;
+    };
+    asked.model.then((model) => (model === null ? forget() : undefined), forget);
+    return asked.model;
+  }
+
+  private async readModel(version: number): Promise<StoredModel | null> {
     const row = await this.one("SELECT version, manifest, body FROM models WHERE version = ?", [version]);
     return row === undefined ? null : (row as unknown as StoredModel);
   }
@@ -183,6 +202,17 @@ export class Store {
     const sql = `SELECT version, manifest, body, (SELECT data FROM memory WHERE name = ?) AS remembered FROM models ORDER BY version DESC LIMIT 1`;
     const { remembered, ...model } = (await this.one(sql, [name]))!;
     return { model: model as unknown as StoredModel, remembered: remembered as Uint8Array | null };
+  }
+
+  /** Keeps how a version was judged. */
+  async judged(version: number, accuracy: number): Promise<void> {
+    await this.database.run("INSERT INTO judgements (version, accuracy) VALUES (?, ?) ON CONFLICT (version) DO NOTHING", [version, accuracy]);
+  }
+
+  /** The newest versions that were judged, newest first. */
+  async judgements(most: number): Promise<Judgement[]> {
+    const rows = await this.database.all("SELECT version, accuracy FROM judgements ORDER BY version DESC LIMIT ?", [most]);
+    return rows.map(({ version, accuracy }) => ({ version: version as number, accuracy: accuracy as number }));
   }
 
   async memory(): Promise<Memory> {

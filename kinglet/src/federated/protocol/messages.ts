@@ -97,6 +97,8 @@ export const ExpelAnswer = v.object({ expelled: ClientReport });
 export const RevokeAnswer = v.object({ token: TokenId, enrolled: whole(0) });
 export type RevokeAnswer = v.InferOutput<typeof RevokeAnswer>;
 
+const Share = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
+
 const RoundReport = v.object({
   round: whole(1),
   /** That clients began with. */
@@ -113,6 +115,8 @@ const RoundReport = v.object({
   declined: whole(0),
   /** What clients sent. */
   bytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+  /** The share of right answers of the version that it gave, where it was judged. */
+  accuracy: v.exactOptional(Share),
 });
 
 /** GET /v1/status, for the holder of an `admin` token. */
@@ -127,6 +131,8 @@ export const StatusAnswer = v.object({
   clients: v.object({ enrolled: whole(0), ready: whole(0), connections: whole(0) }),
   /** The privacy spent so far; null is infinitely much. */
   epsilon: v.exactOptional(v.nullable(v.number())),
+  /** The newest version that the coordinator has judged on samples of its own. */
+  judged: v.exactOptional(v.object({ version: whole(0), accuracy: Share })),
   /** The last ones, newest first. */
   rounds: v.array(RoundReport),
 });
