@@ -1,4 +1,4 @@
-import { createWriteStream } from "node:fs";
+import { createWriteStream, existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
 import {
@@ -6,6 +6,7 @@ import {
   DEFAULT_RULES,
   DEFAULT_SECURE_RULES,
   type FederationPlan,
+  type JudgedOn,
   type LogEvent,
   networkForDevices,
   openStore,
@@ -15,8 +16,10 @@ import {
 } from "../federated/index.ts";
 import {
   CONFIG_FILE,
+  judgedPart,
   loadConfig,
   measureFeatures,
+  PROJECT_DATA,
   type ProjectConfig,
   projectData,
   projectNetwork,
@@ -47,6 +50,7 @@ interface ServeOptions extends CommonOptions, LearningOptions {
   readonly mostSamples: number;
   readonly deadline: number;
   readonly stepDeadline: number;
+  readonly judge: boolean;
   readonly behindProxy?: boolean;
   readonly log?: string;
 }
@@ -70,6 +74,19 @@ async function startingNetwork(
   }
 }
 
+/** The part of the project's data that versions are judged on; none without data, or without such a part. */
+async function judgedOn(folder: string, config: ProjectConfig): Promise<JudgedOn | undefined> {
+  const data = join(folder, PROJECT_DATA);
+  if (!existsSync(data)) return undefined;
+  const dataset = await projectData(folder);
+  try {
+    const positions = judgedPart(projectSplit(config, dataset));
+    return positions.length === 0 ? undefined : { data: { folder: data }, positions };
+  } finally {
+    await dataset.close();
+  }
+}
+
 /** Of the sum of two updates each of both clients knows the other's. */
 const LEAST_ADDED = 3;
 
@@ -77,9 +94,8 @@ function secureRulesOf(said: Partial<SecureRules>, { minimum, mostSamples }: Ser
   return { ...DEFAULT_SECURE_RULES, minimum: Math.max(LEAST_ADDED, minimum), mostSamples, ...said };
 }
 
-async function planOf(folder: string, options: ServeOptions): Promise<FederationPlan> {
+async function planOf(folder: string, config: ProjectConfig, options: ServeOptions): Promise<FederationPlan> {
   const [compression, privacy, secure] = [compressionOf(options.compress), privacyOf(options), secureOf(options)];
-  const config = { ...(await loadConfig(folder)), ...(options.seed === undefined ? {} : { seed: options.seed }) };
   const { network, classes } = await startingNetwork(folder, config, options.model);
   return {
     name: projectName(folder),
@@ -153,7 +169,9 @@ async function serveProject(given: string | undefined, options: ServeOptions, io
   const { rounds, share, ready, minimum, spare, mostSamples, deadline, stepDeadline } = options;
   const times = { seconds: deadline, stepSeconds: stepDeadline };
   const rules: RoundRules = { ...DEFAULT_RULES, rounds, share, ready, minimum, spare, mostSamples, ...times };
-  const plan = await planOf(folder, options);
+  const config = { ...(await loadConfig(folder)), ...(options.seed === undefined ? {} : { seed: options.seed }) };
+  const plan = await planOf(folder, config, options);
+  const judging = options.judge ? await judgedOn(folder, config) : undefined;
   const keys = await projectKeysOrNew(folder);
   const store = options.store ?? join(folder, FEDERATION_FOLDER, STORE_FILE);
   const log = options.log === undefined ? undefined : logTo(options.log, io);
@@ -165,7 +183,14 @@ async function serveProject(given: string | undefined, options: ServeOptions, io
     },
   };
   const { database, ...together } = await openStore(store, options.queue);
-  const coordinator = await Coordinator.open(database, { plan, rules, keys, hooks, ...together });
+  const coordinator = await Coordinator.open(database, {
+    plan,
+    rules,
+    keys,
+    hooks,
+    ...together,
+    ...(judging === undefined ? {} : { judgedOn: judging }),
+  });
   try {
     const { port, behindProxy, host } = options;
     const server = await serveFederation(coordinator, {
@@ -229,6 +254,7 @@ export function addServe(federate: Command, io: Io): void {
         .argParser(above(0, 1e6, false))
         .default(DEFAULT_RULES.stepSeconds),
     )
+    .option("--no-judge", "tries no version on the test part of the project's data")
     .option("--behind-proxy", "take clients' addresses from X-Forwarded-For")
     .option("--log <file>", "a line of JSON for each event is added to it")
     .option("--json", "one JSON document on stdout at the end")

@@ -11,7 +11,7 @@ import {
   type SimulationPlan,
   type SimulationTask,
 } from "../federated/index.ts";
-import { measureFeatures, type ProjectConfig, projectNetwork, projectSplit, readStartWeights } from "../project/index.ts";
+import { judgedPart, measureFeatures, type ProjectConfig, projectNetwork, projectSplit, readStartWeights } from "../project/index.ts";
 import { positive } from "./arguments.ts";
 import { above, compressionOf, type LearningOptions, localOf, privacyOf, secureOf, strategyOf } from "./federate-learning.ts";
 import type { Project } from "./project-step.ts";
@@ -63,8 +63,9 @@ export function mannerOf(options: SimulationFlags): Manner {
 
 /** Where a project's simulation takes place. @throws KingletError `bad-input` without samples to judge the network on. */
 export async function stageOf({ folder, config, dataset }: Project, { split, devices }: Manner): Promise<Omit<SimulationTask, "plan">> {
-  const { train, validation, test } = projectSplit(config, dataset);
-  const judged = test.length > 0 ? test : validation;
+  const parts = projectSplit(config, dataset);
+  const { train } = parts;
+  const judged = judgedPart(parts);
   if (judged.length === 0) throw new KingletError("bad-input", "the data set has no test part to judge the network on");
   const { labels, groups } = dataset.index;
   const network = projectNetwork(config, dataset.info, await measureFeatures(config, dataset, train), await readStartWeights(folder, config));

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
 import { inventedFrame, TestClient } from "../federated/coordinator/coordinator-testing.ts";
 import { needServers, newPostgres, newRedis } from "../federated/coordinator/servers-testing.ts";
-import { openSqlite } from "../federated/index.ts";
+import { openSqlite, type StatusAnswer } from "../federated/index.ts";
 import { readKinglet, writeKinglet } from "../formats/index.ts";
 import { mlp } from "../zoo/index.ts";
 import { main } from "./main.ts";
@@ -37,7 +37,7 @@ interface Serving {
 }
 
 /** `federate serve` as typed, until it listens. */
-async function serve(...argv: string[]): Promise<Serving> {
+async function serveAndJudge(...argv: string[]): Promise<Serving> {
   let [out, err] = ["", ""];
   let stop: () => void = () => {};
   let listening: (port: string) => void = () => {};
@@ -64,9 +64,11 @@ async function serve(...argv: string[]): Promise<Serving> {
   };
 }
 
+const serve = (...argv: string[]): Promise<Serving> => serveAndJudge("--no-judge", ...argv);
+
 test("a project is served, watched, paused, exported, and goes on where it was", async () => {
   const words = ["--rounds", "2", "--share", "1", "--ready", "2", "--log", join(folder, "log.jsonl")];
-  const first = await serve(...words);
+  const first = await serveAndJudge(...words);
   const token = await kinglet("federate", "token", "--uses", "2", "--days", "1");
   expect(token.err).toMatch(/enrols 2 clients until/);
   expect((await stat(join(project, ".kinglet/federation.key"))).mode & 0o777).toBe(0o600);
@@ -79,16 +81,19 @@ test("a project is served, watched, paused, exported, and goes on where it was",
   const { length } = await clients[0]!.parameters(0);
   await round(length);
   await expect
-    .poll(async () => (JSON.parse((await kinglet("federate", "status", first.url, "--json")).out) as { version: number }).version, {
+    .poll(async () => (JSON.parse((await kinglet("federate", "status", first.url, "--json")).out) as StatusAnswer).judged?.version, {
       timeout: 60_000,
     })
     .toBe(1);
-  expect((await kinglet("federate", "pause", first.url)).out).toMatch(/paused, version 1 of 2\n2 clients enrolled[\s\S]*Round {2}From version/);
+  expect((await kinglet("federate", "pause", first.url)).out).toMatch(
+    /paused, version 1 of 2\n2 clients enrolled.*\nversion 1 is right in [\d.]+ %\n\nRound {2}From version.*Seconds +Right/,
+  );
   const listed = await kinglet("federate", "clients", first.url);
   expect(listed.out).toMatch(/Client {2}Token {2,}Enrolled {3,}Last round {2}Answered {2}Declined\n[\s\S]*1 {2}[0-9a-f]{32} {2}\S+ +1 +1 +0/);
   const stopped = await first.stop();
   expect(stopped).toMatchObject({ code: 0 });
-  expect(stopped.err).toMatch(/round 1: 2 of 2 ready clients asked\nround 1: 2 updates, [\d,]+ bytes, .*; version 1 of 2/);
+  expect(stopped.err).toMatch(/round 1: 2 of 2 ready clients asked\nround 1: 2 updates, [\d,]+ bytes, .*; version 1 of 2\n/);
+  expect(stopped.err).toMatch(/version 0: [\d.]+ % right\n[\s\S]*version 1: [\d.]+ % right\n/);
   expect(stopped.out).toMatch(/^Version 1 of 2\. Written: .*model\.federated\.kinglet/);
 
   const second = await serve(...words);

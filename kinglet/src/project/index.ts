@@ -1,5 +1,6 @@
 export { checkConfig, CONFIG_FILE, type Features, NETWORK_NAMES, type ProjectConfig } from "./config.ts";
 export {
+  judgedPart,
   learn,
   type Learned,
   type LearnOptions,

@@ -68,6 +68,11 @@ export function projectSplit(config: ProjectConfig, dataset: Dataset): Split {
   return splitDataset(dataset, config.split);
 }
 
+/** What a federation is judged on: the test part or, without one, that which is kept for validation. */
+export function judgedPart({ validation, test }: Split): Int32Array {
+  return test.length > 0 ? test : validation;
+}
+
 /** The data set of a project. @throws KingletError `bad-input` where there is none */
 export async function projectData(folder: string): Promise<Dataset> {
   return await openDataset(join(folder, PROJECT_DATA));
