@@ -13,6 +13,7 @@ import {
   simulateTask,
   type SimulationTask,
   STRATEGIES,
+  ThreadClients,
 } from "../../kinglet/src/federated/index.ts";
 import { newRedis } from "../../kinglet/src/federated/coordinator/servers-testing.ts";
 import { connectRedis } from "../../kinglet/src/federated/queue/redis.ts";
@@ -109,20 +110,30 @@ async function queued(task: SimulationTask, dataset: Dataset, folder: string): P
   }
 }
 
+async function threaded(task: SimulationTask, dataset: Dataset, folder: string): Promise<Timed> {
+  const training = await ThreadClients.open(task, dataset.info.classes, { folder }, WORKERS);
+  try {
+    return await timed(`${WORKERS} threads`, [process.pid], () => simulateTask(task, dataset, { training, signal: never }));
+  } finally {
+    await training.close();
+  }
+}
+
 async function measure(dataset: Dataset, folder: string): Promise<Result> {
   const task = taskOn(dataset);
   const alone = await timed("one process", [process.pid], () => simulateTask(task, dataset, { signal: never }));
+  const threads = await threaded(task, dataset, folder);
   const together = await queued(task, dataset, folder);
-  const met = alone.result.parameters.every((x, i) => Object.is(x, together.result.parameters[i]));
+  const met = [threads, together].every(({ result }) => alone.result.parameters.every((x, i) => Object.is(x, result.parameters[i])));
   const told = ({ seconds, processor }: Timed): string => `${seconds.toFixed(0)} s (of processors ${processor.toFixed(0)} s)`;
   const { redisBytes } = together;
   return {
     goal: "the same bits",
-    got: `${met ? "the same" : "others"}; ${told(alone)} in one process, ${told(together)} with ${WORKERS} workers, ${Math.round(redisBytes / 1e6)} MB of Redis`,
+    got: `${met ? "the same" : "others"}; ${told(alone)} in one thread, ${told(threads)} in ${WORKERS}, ${told(together)} with ${WORKERS} workers, ${Math.round(redisBytes / 1e6)} MB of Redis`,
     met,
-    figures: { alone: told(alone), together: told(together), redisBytes, accuracy: together.result.evaluation.accuracy },
+    figures: { alone: told(alone), threads: told(threads), together: told(together), redisBytes, accuracy: together.result.evaluation.accuracy },
   };
 }
 
-/** What a queue costs and brings where all processes share one machine. Needs redis-server. */
+/** What threads and a queue cost and bring where all processes share one machine. Needs redis-server. */
 export const QUEUE_ROW: Row = { name: "queue", measure: async (data) => await withMnist(data, measure) };

@@ -1,5 +1,6 @@
 import { join } from "node:path";
 import type { Command } from "commander";
+import { KingletError } from "../base/index.ts";
 import { augmentsOf } from "../data/index.ts";
 import {
   JobQueue,
@@ -14,11 +15,13 @@ import {
   type Simulation,
   simulateTask,
   type SimulationTask,
+  ThreadClients,
 } from "../federated/index.ts";
 import { writeKinglet } from "../formats/index.ts";
-import { CONFIG_FILE, loadConfig, projectData } from "../project/index.ts";
+import { MOST_THREADS } from "../loops/index.ts";
+import { CONFIG_FILE, loadConfig, PROJECT_DATA, projectData } from "../project/index.ts";
 import { renderFederation, sparkline } from "../report/index.ts";
-import { positive } from "./arguments.ts";
+import { positive, whole } from "./arguments.ts";
 import { addAdministration } from "./federate-admin.ts";
 import { addJoin } from "./federate-join.ts";
 import { learningFlags } from "./federate-learning.ts";
@@ -40,6 +43,7 @@ const PAGE_FILE = "federation.html";
 
 interface SimulateCliOptions extends CommonOptions, SimulationFlags {
   readonly personalise?: number;
+  readonly threads: number;
 }
 
 /** Of a client's samples where the others judge a head of its own. */
@@ -104,7 +108,7 @@ interface Outcome {
   readonly people?: readonly PersonalReport[];
 }
 
-/** Simulates here, or with those who work at a queue. */
+/** Simulates here, in threads, or with those who work at a queue. */
 async function withWorkers(
   task: SimulationTask,
   { folder, dataset }: Project,
@@ -112,7 +116,17 @@ async function withWorkers(
   io: Io,
   hooks: Hooks,
 ): Promise<Simulation> {
-  if (options.queue === undefined) return await simulateTask(task, dataset, hooks);
+  const { threads } = options;
+  if (options.queue === undefined) {
+    if (threads === 1) return await simulateTask(task, dataset, hooks);
+    const data = { folder: join(folder, PROJECT_DATA) };
+    const training = await ThreadClients.open(task, dataset.info.classes, data, threads, hooks.signal);
+    try {
+      return await simulateTask(task, dataset, { ...hooks, training });
+    } finally {
+      await training.close();
+    }
+  }
   const samples = await samplesId(dataset, projectName(folder));
   const queue = await JobQueue.open(options.queue, samples, packClients(task), queueHooks(options.queue, io, hooks.signal));
   try {
@@ -152,6 +166,10 @@ function personalText(people: readonly PersonalReport[]): string {
 
 async function simulateProject(given: string | undefined, options: SimulateCliOptions, io: Io): Promise<void> {
   const how = mannerOf(options);
+  if (options.queue !== undefined && options.threads > 1)
+    throw new KingletError("misuse", "--threads is for clients of this process, and with --queue others train", {
+      hint: "Start kinglet federate work as often as the machine has cores.",
+    });
   const folder = given ?? io.folder ?? ".";
   const config = { ...(await loadConfig(folder)), ...(options.seed === undefined ? {} : { seed: options.seed }) };
   const dataset = await projectData(folder);
@@ -215,6 +233,7 @@ export function addFederate(program: Command, io: Io): void {
       "then each client trains a last layer of its own, and is judged on a quarter of its samples that it kept back",
       positive,
     )
+    .option("--threads <n>", "clients that train at once, each with memory of its own; the outcome is the same", whole(1, MOST_THREADS), 1)
     .option("--json", "one JSON document on stdout")
     .addHelpText("after", EXAMPLES)
     .action((folder: string | undefined, options: SimulateCliOptions) => simulateProject(folder, options, io));

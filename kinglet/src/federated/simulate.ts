@@ -41,6 +41,27 @@ export interface ClientTraining {
   train<O extends ClientOrder>(orders: AsyncIterable<O>): AsyncIterable<readonly [O, ClientUpdate | null]>;
 }
 
+/** Trains clients ahead of whoever takes what they learned, in the orders' order; at most so many are on their way at once. */
+export async function* trainAhead<O extends ClientOrder>(
+  orders: AsyncIterable<O>,
+  most: number,
+  train: (order: O) => Promise<ClientUpdate>,
+): AsyncGenerator<readonly [O, ClientUpdate | null]> {
+  const asked: { readonly order: O; readonly learned: Promise<ClientUpdate | null> }[] = [];
+  const first = async (): Promise<readonly [O, ClientUpdate | null]> => {
+    const { order, learned } = asked.shift()!;
+    return [order, await learned];
+  };
+  for await (const order of orders) {
+    const learned = learnedOrNull(train(order));
+    // Awaited in its turn; a failure of an earlier one may come first.
+    learned.catch(() => {});
+    asked.push({ order, learned });
+    if (asked.length === most) yield await first();
+  }
+  while (asked.length > 0) yield await first();
+}
+
 export interface SimulationOptions {
   readonly strategy: Strategy;
   readonly local: LocalTraining;

@@ -11,7 +11,7 @@ import type { Learned } from "./learner.ts";
 /** What a worker trains, and on what: `data` says where its samples are. */
 export interface TrainingOrder<D> {
   readonly network: Uint8Array;
-  readonly description: Description;
+  readonly description: Pick<Description, "local" | "augmentation" | "control" | "classes">;
   readonly data: D;
   /** Those of the samples that count; by default all. */
   readonly positions?: Int32Array;
@@ -22,7 +22,8 @@ export interface TrainingOrder<D> {
 /** What is said to a worker that trains, and what it says. */
 export type ToWorker<D> =
   | { readonly kind: "open"; readonly order: TrainingOrder<D> }
-  | { readonly kind: "train"; readonly start: LocalStart }
+  /** @param positions instead of the order's. */
+  | { readonly kind: "train"; readonly start: LocalStart; readonly positions?: Int32Array }
   | { readonly kind: "judge"; readonly parameters: Float32Array };
 
 /** What a worker has ready. */
@@ -75,9 +76,11 @@ export function trainingWorker<D>(
     if (opened === undefined) throw new KingletError("internal", "a worker was asked for something before it was opened");
     return opened;
   };
-  const train = async (start: LocalStart): Promise<Learned> => {
+  const train = async (start: LocalStart, given: Int32Array | undefined): Promise<Learned> => {
     const { trainer, dataset, positions } = inOrder();
-    const { client: _own, ...learned } = await trainer.train(dataset, positions, 0, start, (done, steps) => post({ kind: "step", done, steps }));
+    const { client: _own, ...learned } = await trainer.train(dataset, given ?? positions, 0, start, (done, steps) =>
+      post({ kind: "step", done, steps }),
+    );
     return learned;
   };
   const judge = async (parameters: Float32Array): Promise<number> => {
@@ -87,7 +90,7 @@ export function trainingWorker<D>(
   return async (message) => {
     try {
       if (message.kind === "open") post({ kind: "opened", facts: await begin(message.order) });
-      else if (message.kind === "train") post({ kind: "learned", learned: await train(message.start) });
+      else if (message.kind === "train") post({ kind: "learned", learned: await train(message.start, message.positions) });
       else post({ kind: "judged", accuracy: await judge(message.parameters) });
     } catch (error) {
       post({ kind: "failed", failure: failureOf(error) });

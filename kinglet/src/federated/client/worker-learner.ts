@@ -49,8 +49,9 @@ export class WorkerLearner<D> implements Learner {
     return this.facts.memoryBytes;
   }
 
-  async train(start: LocalStart, signal?: AbortSignal): Promise<Learned> {
-    const answer = await this.asked({ kind: "train", start }, signal);
+  /** @param positions of samples, instead of the order's. */
+  async train(start: LocalStart, signal?: AbortSignal, positions?: Int32Array): Promise<Learned> {
+    const answer = await this.asked({ kind: "train", start, ...(positions === undefined ? {} : { positions }) }, signal);
     if (answer.kind !== "learned") throw new KingletError("internal", `a worker answers a training with "${answer.kind}"`);
     return answer.learned;
   }
@@ -66,12 +67,16 @@ export class WorkerLearner<D> implements Learner {
     if (signal?.aborted === true) throw givenUp();
     this.running ??= await opened(this.start(), this.order);
     const { thread } = this.running;
+    let answer: FromWorker;
     try {
-      return await exchanged(thread, message, signal, this.onStep);
+      answer = await exchanged(thread, message, signal, this.onStep);
     } catch (error) {
       await this.close();
       throw error;
     }
+    // What it could not do leaves it as it was.
+    if (answer.kind === "failed") throw errorOf(answer.failure);
+    return answer;
   }
 
   async close(): Promise<void> {
@@ -84,6 +89,7 @@ export class WorkerLearner<D> implements Learner {
 async function opened<D>(thread: WorkerThread<D>, order: TrainingOrder<D>): Promise<Running<D>> {
   try {
     const answer = await exchanged(thread, { kind: "open", order });
+    if (answer.kind === "failed") throw errorOf(answer.failure);
     if (answer.kind !== "opened") throw new KingletError("internal", `a worker answers its order with "${answer.kind}"`);
     return { thread, facts: answer.facts };
   } catch (error) {
@@ -96,18 +102,24 @@ function givenUp(): KingletError {
   return new KingletError("interrupted", "the training was given up");
 }
 
-/** Says something, and gives the answer. */
-function exchanged<D>(thread: WorkerThread<D>, message: ToWorker<D>, signal?: AbortSignal, onStep?: OnStep): Promise<FromWorker> {
-  return new Promise((done, fail) => {
-    signal?.addEventListener("abort", () => fail(givenUp()), { once: true });
-    thread.listen(
-      (heard) => {
-        if (heard.kind === "step") onStep?.(heard.done, heard.steps);
-        else if (heard.kind === "failed") fail(errorOf(heard.failure));
-        else done(heard);
-      },
-      (why) => fail(new KingletError("unsupported", `the worker that trains is gone: ${why}`)),
-    );
-    thread.post(message);
-  });
+/** Says something, and gives the answer. @throws KingletError `interrupted` once given up, `unsupported` where the thread is gone. */
+async function exchanged<D>(thread: WorkerThread<D>, message: ToWorker<D>, signal?: AbortSignal, onStep?: OnStep): Promise<FromWorker> {
+  let giveUp = (): void => {};
+  try {
+    return await new Promise((done, fail) => {
+      giveUp = () => fail(givenUp());
+      signal?.addEventListener("abort", giveUp);
+      thread.listen(
+        (heard) => {
+          if (heard.kind === "step") onStep?.(heard.done, heard.steps);
+          else done(heard);
+        },
+        (why) => fail(new KingletError("unsupported", `the worker that trains is gone: ${why}`)),
+      );
+      thread.post(message);
+    });
+  } finally {
+    // A signal may outlive thousands of rounds.
+    signal?.removeEventListener("abort", giveUp);
+  }
 }

@@ -2,7 +2,7 @@ import { bytesOf, fromBytes } from "../../base/index.ts";
 import { augmentsOf, type Dataset } from "../../data/index.ts";
 import { readKinglet, writeKinglet } from "../../formats/index.ts";
 import { LocalTrainer, type LocalStart, localTraining, type OnStep } from "../local.ts";
-import { type ClientOrder, type ClientTraining, learnedOrNull } from "../simulate.ts";
+import { type ClientOrder, type ClientTraining, trainAhead } from "../simulate.ts";
 import type { ClientUpdate } from "../update.ts";
 import type { JobQueue } from "./job-queue.ts";
 import type { Packed } from "./packed.ts";
@@ -46,27 +46,19 @@ export class QueuedClients implements ClientTraining {
 
   /** All of one round: its parameters lie in Redis once. */
   async *train<O extends ClientOrder>(orders: AsyncIterable<O>): AsyncGenerator<readonly [O, ClientUpdate | null]> {
-    const asked: { readonly order: O; readonly learned: Promise<ClientUpdate | null> }[] = [];
-    let shared: string | undefined;
-    const first = async (): Promise<readonly [O, ClientUpdate | null]> => {
-      const { order, learned } = asked.shift()!;
-      return [order, await learned];
+    let shared: { readonly name: string; readonly there: Promise<void> } | undefined;
+    const share = ({ round, parameters }: LocalStart): NonNullable<typeof shared> => {
+      const name = `round-${round}`;
+      return { name, there: this.queue.share(name, bytesOf(parameters)) };
     };
     try {
-      for await (const order of orders) {
-        if (shared === undefined) {
-          shared = `round-${order.start.round}`;
-          await this.queue.share(shared, bytesOf(order.start.parameters));
-        }
-        const learned = learnedOrNull(this.learned(order, shared));
-        // Awaited in its turn; a failure of an earlier one may come first.
-        learned.catch(() => {});
-        asked.push({ order, learned });
-        if (asked.length === AHEAD) yield await first();
-      }
-      while (asked.length > 0) yield await first();
+      yield* trainAhead(orders, AHEAD, async (order) => {
+        shared ??= share(order.start);
+        await shared.there;
+        return await this.learned(order, shared.name);
+      });
     } finally {
-      if (shared !== undefined) await this.queue.unshare(shared);
+      if (shared !== undefined) await this.queue.unshare(shared.name);
     }
   }
 }
