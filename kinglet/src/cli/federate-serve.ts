@@ -7,25 +7,16 @@ import {
   DEFAULT_SECURE_RULES,
   type FederationPlan,
   type LogEvent,
-  networkForDevices,
   openStore,
   type RoundRules,
   type SecureRules,
   serveFederation,
 } from "../federated/index.ts";
-import {
-  CONFIG_FILE,
-  loadConfig,
-  measureFeatures,
-  type ProjectConfig,
-  projectData,
-  projectNetwork,
-  projectSplit,
-  readStartWeights,
-} from "../project/index.ts";
+import { CONFIG_FILE, type ProjectConfig, projectData } from "../project/index.ts";
 import { positive, whole } from "./arguments.ts";
 import { FEDERATION_FOLDER, projectKeysOrNew } from "./federate-keys.ts";
-import { above, compressionOf, type LearningOptions, learningFlags, localOf, privacyOf, secureOf, strategyOf } from "./federate-learning.ts";
+import { above, type LearningOptions, learningFlags, learningOf, secureOf } from "./federate-learning.ts";
+import { configOf, networkOf, startOf } from "./federate-project.ts";
 import { writeFiles } from "./files.ts";
 import { bytes, count, plain, plural } from "./format.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
@@ -51,19 +42,14 @@ interface ServeOptions extends CommonOptions, LearningOptions {
 }
 
 /** The network to begin with: a file, or the project's own with its data's shape, classes and statistics. */
-async function startingNetwork(
-  folder: string,
-  config: ProjectConfig,
-  model: string | undefined,
-): Promise<Pick<FederationPlan, "network" | "classes">> {
+async function firstNetwork(folder: string, config: ProjectConfig, model: string | undefined): Promise<Pick<FederationPlan, "network" | "classes">> {
   if (model !== undefined) {
     const { graph } = await loadModel(model);
     return { network: graph, classes: graph.metadata?.["labels"]?.split("\n") ?? [] };
   }
   const dataset = await projectData(folder);
   try {
-    const normalization = await measureFeatures(config, dataset, projectSplit(config, dataset).train);
-    return { network: projectNetwork(config, dataset.info, normalization, await readStartWeights(folder, config)), classes: dataset.info.classes };
+    return { network: await networkOf({ folder, config, dataset }), classes: dataset.info.classes };
   } finally {
     await dataset.close();
   }
@@ -77,20 +63,15 @@ function secureRulesOf(said: Partial<SecureRules>, { minimum, mostSamples }: Ser
 }
 
 async function planOf(folder: string, options: ServeOptions): Promise<FederationPlan> {
-  const [compression, privacy, secure] = [compressionOf(options.compress), privacyOf(options), secureOf(options)];
-  const config = { ...(await loadConfig(folder)), ...(options.seed === undefined ? {} : { seed: options.seed }) };
-  const { network, classes } = await startingNetwork(folder, config, options.model);
+  const [learning, secure] = [learningOf(options), secureOf(options)];
+  const config = await configOf(folder, options);
+  const { network, classes } = await firstNetwork(folder, config, options.model);
   return {
     name: projectName(folder),
-    network: options.devices === true ? networkForDevices(network) : network,
     classes,
-    local: localOf(options),
-    augmentation: options.devices === true ? {} : { ...config.augmentation },
-    strategy: strategyOf(options),
-    compression,
-    ...(privacy === undefined ? {} : { privacy }),
+    ...startOf(network, config, options.devices === true),
+    ...learning,
     ...(secure === undefined ? {} : { secure: secureRulesOf(secure, options) }),
-    seed: config.seed,
   };
 }
 

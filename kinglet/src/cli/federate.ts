@@ -16,15 +16,16 @@ import {
   type SimulationTask,
 } from "../federated/index.ts";
 import { writeKinglet } from "../formats/index.ts";
-import { CONFIG_FILE, loadConfig, projectData } from "../project/index.ts";
+import { CONFIG_FILE, projectData } from "../project/index.ts";
 import { renderFederation, sparkline } from "../report/index.ts";
 import { positive } from "./arguments.ts";
 import { addAdministration } from "./federate-admin.ts";
 import { addJoin } from "./federate-join.ts";
 import { learningFlags } from "./federate-learning.ts";
+import { configOf } from "./federate-project.ts";
 import { addServe } from "./federate-serve.ts";
 import { addSweep } from "./federate-sweep.ts";
-import { type Manner, mannerOf, planOf, simulationFlags, type SimulationFlags, stageOf } from "./federate-task.ts";
+import { type Manner, mannerOf, simulationFlags, type SimulationFlags, stageOf, taskOf } from "./federate-task.ts";
 import { addWork, queueHooks } from "./federate-work.ts";
 import { writeFiles } from "./files.ts";
 import { bytes, count, plain, plural } from "./format.ts";
@@ -127,16 +128,16 @@ async function run(project: Project, how: Manner, options: SimulateCliOptions, i
   const stage = await stageOf(project, how);
   const own = options.personalise === undefined ? undefined : stage.clients.map((positions) => ownSamples(dataset, positions, LEARNED_SHARE));
   const clients = own?.map(({ learned }) => learned) ?? stage.clients;
-  const plan = planOf(config, how, options);
+  const task = taskOf({ ...stage, clients }, how, options);
   io.err(`${spreadText(clients)}; ${count(stage.test.length)} judge the network\n`);
   const display = new RoundDisplay(io, options.rounds);
   const stop = new AbortController();
   const quiet = io.onStop?.(() => stop.abort());
   try {
     const hooks = { onRound: (report: RoundReport) => display.round(report), signal: stop.signal };
-    const result = await withWorkers({ ...stage, clients, plan }, project, options, io, hooks);
+    const result = await withWorkers(task, project, options, io, hooks);
     if (own === undefined) return { result, clients: clients.length };
-    const local = { ...plan.local, augment: augmentsOf(plan.augmentation), epochs: options.personalise! };
+    const local = { ...task.plan.local, augment: augmentsOf(task.plan.augmentation), epochs: options.personalise! };
     return { result, clients: clients.length, people: await personalise(result.network, dataset, own, local, config.seed) };
   } finally {
     display.end();
@@ -153,7 +154,7 @@ function personalText(people: readonly PersonalReport[]): string {
 async function simulateProject(given: string | undefined, options: SimulateCliOptions, io: Io): Promise<void> {
   const how = mannerOf(options);
   const folder = given ?? io.folder ?? ".";
-  const config = { ...(await loadConfig(folder)), ...(options.seed === undefined ? {} : { seed: options.seed }) };
+  const config = await configOf(folder, options);
   const dataset = await projectData(folder);
   try {
     const { result, clients, people } = await run({ folder, config, dataset }, how, options, io);
