@@ -16,7 +16,7 @@ import {
   ThreadClients,
 } from "../../kinglet/src/federated/index.ts";
 import { newRedis } from "../../kinglet/src/federated/coordinator/servers-testing.ts";
-import { connectRedis } from "../../kinglet/src/federated/queue/redis.ts";
+import { connectRedis } from "../../kinglet/src/federated/redis.ts";
 import { twoLayers } from "./mnist.ts";
 import { percent, progress, type Result, type Row, withMnist } from "./row.ts";
 

@@ -34,6 +34,9 @@ export interface LearningOptions {
   readonly devices?: true;
 }
 
+/** What a federation and its simulation are told alike. */
+export type Learning = Pick<FederationPlan, "strategy" | "local" | "compression" | "privacy">;
+
 /** An option's number from `least`, or above it, to `most`. */
 export function above(least: number, most: number, inclusive: boolean): (text: string) => number {
   return (text) => {
@@ -67,7 +70,7 @@ function combination(text: string): Combination {
 }
 
 /** "none", "8bit", "4bit" or "top:0.01". */
-export function compressionOf(text: string): Compression {
+function compressionOf(text: string): Compression {
   if (text === "none") return { kind: "none" };
   if (text === "8bit" || text === "4bit") return { kind: "quantize", bits: text === "8bit" ? 8 : 4 };
   const share = text.startsWith("top:") ? Number(text.slice(4)) : Number.NaN;
@@ -79,7 +82,7 @@ export function compressionOf(text: string): Compression {
  * The strategy of this name, with another rule where one is given.
  * @throws KingletError `misuse` for one that asks more of clients than microcontrollers do.
  */
-export function strategyOf({ strategy: name, combine, average, devices }: LearningOptions): Strategy {
+function strategyOf({ strategy: name, combine, average, devices }: LearningOptions): Strategy {
   const strategy: Strategy = {
     ...STRATEGIES[name],
     ...(combine === undefined ? {} : { combination: combine }),
@@ -93,18 +96,29 @@ export function strategyOf({ strategy: name, combine, average, devices }: Learni
 }
 
 /** How clients train. */
-export function localOf({ epochs, batch, rate, decay }: LearningOptions): FederationPlan["local"] {
+function localOf({ epochs, batch, rate, decay }: LearningOptions): FederationPlan["local"] {
   return { optimizer: { kind: "sgd", momentum: 0 }, epochs, batchSize: batch, rate, ...(decay === 1 ? {} : { rateDecay: decay }) };
 }
 
 /** What the words ask of privacy. @throws KingletError `misuse` for half of it, or beside a strategy that it is not counted for. */
-export function privacyOf(options: LearningOptions): Privacy | undefined {
+function privacyOf(options: LearningOptions): Privacy | undefined {
   const { clip, noise, budget, delta } = options;
   if ((clip === undefined) !== (noise === undefined)) throw new KingletError("misuse", "privacy needs both --clip and --noise");
   if (budget !== undefined && noise === undefined) throw new KingletError("misuse", "a budget needs --clip and --noise");
   const privacy = clip === undefined || noise === undefined ? undefined : { clip, noise, delta, ...(budget === undefined ? {} : { budget }) };
   checkPrivacy(strategyOf(options), privacy);
   return privacy;
+}
+
+/** How clients and coordinator learn, simulated or real. @throws KingletError `misuse` for words that make no sense, or none together. */
+export function learningOf(options: LearningOptions): Learning {
+  const privacy = privacyOf(options);
+  return {
+    strategy: strategyOf(options),
+    local: localOf(options),
+    compression: compressionOf(options.compress),
+    ...(privacy === undefined ? {} : { privacy }),
+  };
 }
 
 /** What the words ask of secure aggregation. @throws KingletError `misuse` for half of it. */

@@ -8,27 +8,16 @@ import {
   type FederationPlan,
   type JudgedOn,
   type LogEvent,
-  networkForDevices,
   openStore,
   type RoundRules,
   type SecureRules,
   serveFederation,
 } from "../federated/index.ts";
-import {
-  CONFIG_FILE,
-  judgedPart,
-  loadConfig,
-  measureFeatures,
-  PROJECT_DATA,
-  type ProjectConfig,
-  projectData,
-  projectNetwork,
-  projectSplit,
-  readStartWeights,
-} from "../project/index.ts";
+import { CONFIG_FILE, judgedPart, PROJECT_DATA, type ProjectConfig, projectData, projectSplit } from "../project/index.ts";
 import { positive, whole } from "./arguments.ts";
 import { FEDERATION_FOLDER, projectKeysOrNew } from "./federate-keys.ts";
-import { above, compressionOf, type LearningOptions, learningFlags, localOf, privacyOf, secureOf, strategyOf } from "./federate-learning.ts";
+import { above, type LearningOptions, learningFlags, learningOf, secureOf } from "./federate-learning.ts";
+import { configOf, networkOf, startOf } from "./federate-project.ts";
 import { writeFiles } from "./files.ts";
 import { bytes, count, plain, plural } from "./format.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
@@ -56,19 +45,14 @@ interface ServeOptions extends CommonOptions, LearningOptions {
 }
 
 /** The network to begin with: a file, or the project's own with its data's shape, classes and statistics. */
-async function startingNetwork(
-  folder: string,
-  config: ProjectConfig,
-  model: string | undefined,
-): Promise<Pick<FederationPlan, "network" | "classes">> {
+async function firstNetwork(folder: string, config: ProjectConfig, model: string | undefined): Promise<Pick<FederationPlan, "network" | "classes">> {
   if (model !== undefined) {
     const { graph } = await loadModel(model);
     return { network: graph, classes: graph.metadata?.["labels"]?.split("\n") ?? [] };
   }
   const dataset = await projectData(folder);
   try {
-    const normalization = await measureFeatures(config, dataset, projectSplit(config, dataset).train);
-    return { network: projectNetwork(config, dataset.info, normalization, await readStartWeights(folder, config)), classes: dataset.info.classes };
+    return { network: await networkOf({ folder, config, dataset }), classes: dataset.info.classes };
   } finally {
     await dataset.close();
   }
@@ -95,19 +79,14 @@ function secureRulesOf(said: Partial<SecureRules>, { minimum, mostSamples }: Ser
 }
 
 async function planOf(folder: string, config: ProjectConfig, options: ServeOptions): Promise<FederationPlan> {
-  const [compression, privacy, secure] = [compressionOf(options.compress), privacyOf(options), secureOf(options)];
-  const { network, classes } = await startingNetwork(folder, config, options.model);
+  const [learning, secure] = [learningOf(options), secureOf(options)];
+  const { network, classes } = await firstNetwork(folder, config, options.model);
   return {
     name: projectName(folder),
-    network: options.devices === true ? networkForDevices(network) : network,
     classes,
-    local: localOf(options),
-    augmentation: options.devices === true ? {} : { ...config.augmentation },
-    strategy: strategyOf(options),
-    compression,
-    ...(privacy === undefined ? {} : { privacy }),
+    ...startOf(network, config, options.devices === true),
+    ...learning,
     ...(secure === undefined ? {} : { secure: secureRulesOf(secure, options) }),
-    seed: config.seed,
   };
 }
 
@@ -169,7 +148,7 @@ async function serveProject(given: string | undefined, options: ServeOptions, io
   const { rounds, share, ready, minimum, spare, mostSamples, deadline, stepDeadline } = options;
   const times = { seconds: deadline, stepSeconds: stepDeadline };
   const rules: RoundRules = { ...DEFAULT_RULES, rounds, share, ready, minimum, spare, mostSamples, ...times };
-  const config = { ...(await loadConfig(folder)), ...(options.seed === undefined ? {} : { seed: options.seed }) };
+  const config = await configOf(folder, options);
   const plan = await planOf(folder, config, options);
   const judging = options.judge ? await judgedOn(folder, config) : undefined;
   const keys = await projectKeysOrNew(folder);

@@ -115,5 +115,5 @@ test("a sweep and a simulation over a queue give what they give here", async (co
   expect(await readFile(join(project, "model.federated.kinglet"))).toEqual(alone);
   expect(worker).toMatchObject({ code: 0, out: "10 jobs done.\n" });
   expect(worker.err).toMatch(/waiting for work on "tiny" \(60 samples, SHA-256 [0-9a-f]{16}…\); Ctrl-C ends\na simulation took/);
-  expect((await kinglet(...simulation, "--queue", "redis://:secret@127.0.0.1:1")).err).toMatch(/redis:\/\/127.0.0.1:1: no Redis answers/);
+  expect((await kinglet(...simulation, "--queue", "redis://:secret@127.0.0.1:1")).err).toMatch(/redis:\/\/127.0.0.1:1: the Redis cannot be used: /);
 });

@@ -4,7 +4,7 @@ import { KingletError } from "../base/index.ts";
 import { JobQueue, packTask, type RoundReport, type SamplesId, samplesId, simulateTask, type SimulationTask } from "../federated/index.ts";
 import { CONFIG_FILE, loadConfig, type ProjectConfig, projectData } from "../project/index.ts";
 import { learningFlags, type LearningOptions, SWEPT, type Swept } from "./federate-learning.ts";
-import { mannerOf, planOf, simulationFlags, type SimulationFlags, stageOf } from "./federate-task.ts";
+import { mannerOf, simulationFlags, type SimulationFlags, stageOf, taskOf } from "./federate-task.ts";
 import { queueHooks } from "./federate-work.ts";
 import { count, plain, plural } from "./format.ts";
 import { answer, type CommonOptions, type Io } from "./io.ts";
@@ -117,7 +117,7 @@ class Sweep {
     // A seed's network and clients are the same for all that else is tried.
     const stage = this.stages.get(config.seed) ?? stageOf({ folder, config, dataset }, how);
     this.stages.set(config.seed, stage);
-    return { ...(await stage), plan: planOf(config, how, options) };
+    return taskOf(await stage, how, options);
   }
 
   private async keep(result: SweepResult): Promise<void> {

@@ -1,19 +1,10 @@
 import { type Command, Option } from "commander";
 import { KingletError } from "../base/index.ts";
-import {
-  checkSimulation,
-  type Compression,
-  networkForDevices,
-  type Partition,
-  partition,
-  type Privacy,
-  type SecureAggregation,
-  type SimulationPlan,
-  type SimulationTask,
-} from "../federated/index.ts";
-import { judgedPart, measureFeatures, type ProjectConfig, projectNetwork, projectSplit, readStartWeights } from "../project/index.ts";
+import { checkSimulation, type Partition, partition, type SecureAggregation, type SimulationTask } from "../federated/index.ts";
+import { judgedPart, projectSplit } from "../project/index.ts";
 import { positive } from "./arguments.ts";
-import { above, compressionOf, type LearningOptions, localOf, privacyOf, secureOf, strategyOf } from "./federate-learning.ts";
+import { above, type Learning, type LearningOptions, learningOf, secureOf } from "./federate-learning.ts";
+import { networkOf, type Start, startOf } from "./federate-project.ts";
 import type { Project } from "./project-step.ts";
 
 /** What a simulation is told beside how it learns. */
@@ -28,12 +19,14 @@ export interface SimulationFlags extends LearningOptions {
 /** What the words ask of a simulation. */
 export interface Manner {
   readonly split: Partition;
-  readonly compression: Compression;
-  readonly privacy?: Privacy;
+  readonly learning: Learning;
   readonly secure?: SecureAggregation;
   /** Whether microcontrollers take part. */
   readonly devices: boolean;
 }
+
+/** Where it takes place. */
+export interface Stage extends Start, Pick<SimulationTask, "clients" | "test"> {}
 
 /** "iid", "label:2", "dirichlet:0.5" or "group". */
 function partitionOf(text: string, clients: number): Partition {
@@ -49,46 +42,40 @@ function partitionOf(text: string, clients: number): Partition {
 /** @throws KingletError `misuse` for words that make no sense together. */
 export function mannerOf(options: SimulationFlags): Manner {
   if (options.dropOut !== undefined && options.secure === undefined) throw new KingletError("misuse", "--drop-out needs --secure");
-  const [privacy, secure] = [privacyOf(options), secureOf(options)];
-  const how = {
+  const [learning, secure] = [learningOf(options), secureOf(options)];
+  const how: Manner = {
     split: partitionOf(options.split, options.clients),
-    compression: compressionOf(options.compress),
-    ...(privacy === undefined ? {} : { privacy }),
+    learning,
     ...(secure === undefined ? {} : { secure: { ...secure, dropOut: options.dropOut ?? 0 } }),
     devices: options.devices === true,
   };
-  checkSimulation({ share: options.share, strategy: strategyOf(options), ...how });
+  checkSimulation({ share: options.share, ...learning, ...(how.secure === undefined ? {} : { secure: how.secure }) });
   return how;
 }
 
-/** Where a project's simulation takes place. @throws KingletError `bad-input` without samples to judge the network on. */
-export async function stageOf({ folder, config, dataset }: Project, { split, devices }: Manner): Promise<Omit<SimulationTask, "plan">> {
+/** The stage of a project's simulation. @throws KingletError `bad-input` without samples to judge the network on. */
+export async function stageOf(project: Project, { split, devices }: Manner): Promise<Stage> {
+  const { config, dataset } = project;
   const parts = projectSplit(config, dataset);
-  const { train } = parts;
   const judged = judgedPart(parts);
   if (judged.length === 0) throw new KingletError("bad-input", "the data set has no test part to judge the network on");
   const { labels, groups } = dataset.index;
-  const network = projectNetwork(config, dataset.info, await measureFeatures(config, dataset, train), await readStartWeights(folder, config));
-  return {
-    network: devices ? networkForDevices(network) : network,
-    clients: partition({ positions: train, labels, groups }, split, config.seed),
-    test: judged,
-  };
+  const clients = partition({ positions: parts.train, labels, groups }, split, config.seed);
+  return { ...startOf(await networkOf(project), config, devices), clients, test: judged };
 }
 
-/** How it goes. */
-export function planOf({ seed, augmentation }: ProjectConfig, how: Manner, options: SimulationFlags): SimulationPlan {
+/** The whole of it. */
+export function taskOf(
+  { network, clients, test, augmentation, seed }: Stage,
+  { learning, secure }: Manner,
+  options: SimulationFlags,
+): SimulationTask {
+  const { rounds, share, until } = options;
   return {
-    strategy: strategyOf(options),
-    local: localOf(options),
-    augmentation: how.devices ? {} : { ...augmentation },
-    rounds: options.rounds,
-    share: options.share,
-    seed,
-    compression: how.compression,
-    ...(how.privacy === undefined ? {} : { privacy: how.privacy }),
-    ...(how.secure === undefined ? {} : { secure: how.secure }),
-    ...(options.until === undefined ? {} : { until: options.until }),
+    network,
+    clients,
+    test,
+    plan: { ...learning, augmentation, rounds, share, seed, ...(secure === undefined ? {} : { secure }), ...(until === undefined ? {} : { until }) },
   };
 }
 

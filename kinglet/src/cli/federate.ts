@@ -19,15 +19,16 @@ import {
 } from "../federated/index.ts";
 import { writeKinglet } from "../formats/index.ts";
 import { MOST_THREADS } from "../loops/index.ts";
-import { CONFIG_FILE, loadConfig, PROJECT_DATA, projectData } from "../project/index.ts";
+import { CONFIG_FILE, PROJECT_DATA, projectData } from "../project/index.ts";
 import { renderFederation, sparkline } from "../report/index.ts";
 import { positive, whole } from "./arguments.ts";
 import { addAdministration } from "./federate-admin.ts";
 import { addJoin } from "./federate-join.ts";
 import { learningFlags } from "./federate-learning.ts";
+import { configOf } from "./federate-project.ts";
 import { addServe } from "./federate-serve.ts";
 import { addSweep } from "./federate-sweep.ts";
-import { type Manner, mannerOf, planOf, simulationFlags, type SimulationFlags, stageOf } from "./federate-task.ts";
+import { type Manner, mannerOf, simulationFlags, type SimulationFlags, stageOf, taskOf } from "./federate-task.ts";
 import { addWork, queueHooks } from "./federate-work.ts";
 import { writeFiles } from "./files.ts";
 import { bytes, count, plain, plural } from "./format.ts";
@@ -141,16 +142,16 @@ async function run(project: Project, how: Manner, options: SimulateCliOptions, i
   const stage = await stageOf(project, how);
   const own = options.personalise === undefined ? undefined : stage.clients.map((positions) => ownSamples(dataset, positions, LEARNED_SHARE));
   const clients = own?.map(({ learned }) => learned) ?? stage.clients;
-  const plan = planOf(config, how, options);
+  const task = taskOf({ ...stage, clients }, how, options);
   io.err(`${spreadText(clients)}; ${count(stage.test.length)} judge the network\n`);
   const display = new RoundDisplay(io, options.rounds);
   const stop = new AbortController();
   const quiet = io.onStop?.(() => stop.abort());
   try {
     const hooks = { onRound: (report: RoundReport) => display.round(report), signal: stop.signal };
-    const result = await withWorkers({ ...stage, clients, plan }, project, options, io, hooks);
+    const result = await withWorkers(task, project, options, io, hooks);
     if (own === undefined) return { result, clients: clients.length };
-    const local = { ...plan.local, augment: augmentsOf(plan.augmentation), epochs: options.personalise! };
+    const local = { ...task.plan.local, augment: augmentsOf(task.plan.augmentation), epochs: options.personalise! };
     return { result, clients: clients.length, people: await personalise(result.network, dataset, own, local, config.seed) };
   } finally {
     display.end();
@@ -171,7 +172,7 @@ async function simulateProject(given: string | undefined, options: SimulateCliOp
       hint: "Start kinglet federate work as often as the machine has cores.",
     });
   const folder = given ?? io.folder ?? ".";
-  const config = { ...(await loadConfig(folder)), ...(options.seed === undefined ? {} : { seed: options.seed }) };
+  const config = await configOf(folder, options);
   const dataset = await projectData(folder);
   try {
     const { result, clients, people } = await run({ folder, config, dataset }, how, options, io);
@@ -204,6 +205,7 @@ Examples:
   kinglet federate simulate --clients 100 --rounds 50 --split label:2
   kinglet federate simulate --split group --strategy fedprox --epochs 5
   kinglet federate simulate --split group --personalise 20
+  kinglet federate simulate --split dirichlet:0.1 --average 0.9 --threads 4
   kinglet federate simulate --combine krum:2:5
   kinglet federate simulate --split group --devices
   kinglet federate simulate --secure --drop-out 0.05

@@ -151,6 +151,10 @@ test("a federation learns from the project's data, and says what it cannot play"
   expect(err).toMatch(/6 clients hold 7 samples each; 12 judge/);
   expect(err.match(/round \d\/3 .* 3 clients sent/g)).toHaveLength(3);
   expect(out).toContain("model.federated.kinglet");
+  const learned = await readFile(join(project, "model.federated.kinglet"));
+  const threads = ["--clients", "6", "--rounds", "3", "--share", "0.5", "--rate", "0.05", "--threads", "2"];
+  expect((await kinglet("federate", "simulate", ...threads)).code).toBe(0);
+  expect(await readFile(join(project, "model.federated.kinglet"))).toEqual(learned);
   expect(await readFile(join(project, "federation.html"), "utf8")).toContain('aria-label="Right answers by round"');
   const words = ["--clients", "6", "--rounds", "1", "--compress", "4bit", "--clip", "1", "--noise", "1", "--json"];
   const { rounds } = JSON.parse((await kinglet("federate", "simulate", ...words)).out) as { rounds: { epsilon: number; bytes: number }[] };
@@ -181,6 +185,7 @@ test("a federation learns from the project's data, and says what it cannot play"
     [["--secure", "--strategy", "median"], /the mean of updates alone/],
     [["--secure", "--compress", "8bit"], /cannot be compressed/],
     [["--secure", "--clip", "1", "--noise", "1"], /one at a time/],
+    [["--threads", "2", "--queue", "redis://127.0.0.1"], /with --queue others train/],
     [["--strategy", "scaffold", "--clip", "1", "--noise", "1"], /counted for the mean/],
   ] as const)
     expect((await nowhere("federate", "simulate", ...wrong)).err).toMatch(why);

@@ -6,4 +6,5 @@ export * from "./coordinator/index.ts";
 export * from "./device/index.ts";
 export * from "./queue/index.ts";
 export { ClientFile } from "./client-file.ts";
+export { shownAddress } from "./redis.ts";
 export { ThreadClients } from "./thread-clients.ts";

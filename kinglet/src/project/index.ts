@@ -12,6 +12,6 @@ export {
   type TrainingPlan,
 } from "./learn.ts";
 export { isProject, loadConfig } from "./load.ts";
-export { measureFeatures, projectNetwork, readSamples, spread } from "./network.ts";
+export { readSamples, spread, startingNetwork } from "./network.ts";
 export { readStartWeights, readWeightsFile } from "./weights.ts";
 export { KINDS, type ProjectKind, projectFiles } from "./template.ts";

@@ -18,7 +18,7 @@ import {
 } from "../train/index.ts";
 import { CHOICES, choicesFor } from "./choices.ts";
 import type { ProjectConfig } from "./config.ts";
-import { measureFeatures, projectNetwork } from "./network.ts";
+import { startingNetwork } from "./network.ts";
 import type { StartWeights } from "./weights.ts";
 
 /** Where a project keeps its data set, and the state of its training, below its folder. */
@@ -139,7 +139,7 @@ export async function learn(config: ProjectConfig, dataset: Dataset, options: Le
   const agreed = { ...agreedOf(config, dataset, options.weights), ...options.agreed };
   const before = options.resume === true && options.checkpoint !== undefined ? await readCheckpoint(options.checkpoint) : null;
   if (before !== null) checkAgreed(before, agreed, options.checkpoint!);
-  const given = options.start ?? projectNetwork(config, dataset.info, await measureFeatures(config, dataset, split.train), options.weights);
+  const given = options.start ?? (await startingNetwork(config, dataset, split.train, options.weights));
   const reports = [...(before?.reports ?? [])];
   const keep = options.checkpoint === undefined ? (report: EpochReport) => void reports.push(report) : keeper(options.checkpoint, agreed, reports);
   const samples = { train: split.train.length, validation: split.validation.length, test: split.test.length };

@@ -90,7 +90,7 @@ export async function readSamples(dataset: Dataset, positions: Int32Array): Prom
 }
 
 /** Mean and deviation of features, by channel: the last dimension. Samples of the training part alone may tell. */
-export async function measureFeatures(config: ProjectConfig, dataset: Dataset, train: Int32Array): Promise<Normalization> {
+async function measureFeatures(config: ProjectConfig, dataset: Dataset, train: Int32Array): Promise<Normalization> {
   const samples = await readSamples(dataset, spread(train, MEASURED));
   const graph = featureGraph(config, dataset.info, (_, x) => x);
   const found =
@@ -117,8 +117,13 @@ export async function measureFeatures(config: ProjectConfig, dataset: Dataset, t
   return { mean, std };
 }
 
+/** The network that a project begins to learn with. @param train samples that may tell mean and deviation. @param start what `readStartWeights` gave. */
+export async function startingNetwork(config: ProjectConfig, dataset: Dataset, train: Int32Array, start: StartWeights | null): Promise<Graph> {
+  return projectNetwork(config, dataset.info, await measureFeatures(config, dataset, train), start);
+}
+
 /** The whole network of a project, for one sample: samples, features, normalization, layers, logits; classes and normalization as notes. */
-export function projectNetwork(config: ProjectConfig, info: DatasetInfo, normalization: Normalization, start: StartWeights | null): Graph {
+function projectNetwork(config: ProjectConfig, info: DatasetInfo, normalization: Normalization, start: StartWeights | null): Graph {
   let options: Readonly<Record<string, unknown>> = {};
   const { name } = config.network;
   const before = featureGraph(config, info, (b, x) => {

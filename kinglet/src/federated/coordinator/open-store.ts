@@ -1,8 +1,9 @@
 import { KingletError } from "../../base/index.ts";
 import type { CoordinatorOptions } from "./coordinator.ts";
 import type { Database } from "./database.ts";
+import { checkRedisAddress } from "../redis.ts";
 import { openPostgres } from "./postgres.ts";
-import { overRedis } from "./redis.ts";
+import { overRedis } from "./shared-processes.ts";
 import { openSqlite } from "./sqlite.ts";
 
 /** Where a federation's state lies, and how the processes over it work together: what `Coordinator.open` wants of both. */
@@ -10,7 +11,7 @@ export interface OpenStore extends Pick<CoordinatorOptions, "join"> {
   readonly database: Database;
 }
 
-const [POSTGRES, REDIS] = [/^postgres(ql)?:\/\//, /^rediss?:\/\//];
+const POSTGRES = /^postgres(ql)?:\/\//;
 
 /**
  * Opens a file for one process, or a PostgreSQL database and a Redis for as many as there are.
@@ -25,6 +26,6 @@ export async function openStore(store: string, queue: string | undefined): Promi
   if (!isServer && queue !== undefined)
     throw new KingletError("misuse", "a file is for one process, which needs no queue", { hint: "Say --store postgres://user@host/name." });
   if (queue === undefined) return { database: await openSqlite(store) };
-  if (!REDIS.test(queue)) throw new KingletError("misuse", "this is no address of a Redis", { hint: "It looks like redis://host:6379." });
+  checkRedisAddress(queue);
   return { database: await openPostgres(store), join: overRedis(queue) };
 }

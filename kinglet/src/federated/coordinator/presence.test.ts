@@ -3,7 +3,7 @@ import type { ServerMessage } from "../protocol/index.ts";
 import { ioredis } from "../peers.ts";
 import { reasonOf, sleep } from "./coordinator-testing.ts";
 import { oneProcess, type Processes, type Rounds } from "./processes.ts";
-import { overRedis } from "./redis.ts";
+import { overRedis } from "./shared-processes.ts";
 import { hasServers, needServers, newRedis, type TestServer } from "./servers-testing.ts";
 
 /** Machines may be busy. */

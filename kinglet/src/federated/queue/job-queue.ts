@@ -5,7 +5,8 @@ import { KingletError } from "../../base/index.ts";
 import { errorOf, type Failure } from "../failure.ts";
 import { bullmq } from "../peers.ts";
 import { pack, type Packed, unpack } from "./packed.ts";
-import { connectRedis, FORGOTTEN_MS, PREFIX, RUNS, runKey } from "./redis.ts";
+import { connectRedis, PREFIX } from "../redis.ts";
+import { FORGOTTEN_MS, RUNS, runKey } from "./keys.ts";
 import type { SamplesId } from "./samples.ts";
 
 export type JobKind = "client" | "simulation";

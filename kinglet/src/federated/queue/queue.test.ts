@@ -8,7 +8,7 @@ import { STRATEGIES } from "../strategy.ts";
 import { packClients, QueuedClients } from "./client-jobs.ts";
 import { JobQueue, type JobQueueOptions } from "./job-queue.ts";
 import { clouds, slowClouds, tinyTask } from "./queue-testing.ts";
-import { connectRedis, shownAddress } from "./redis.ts";
+import { connectRedis } from "../redis.ts";
 import { needRedis, newRedis, newRedisIfThere, type TestServer } from "../coordinator/servers-testing.ts";
 import { samplesId } from "./samples.ts";
 import { packTask, type SimulationPlan, simulateTask } from "./task.ts";
@@ -236,24 +236,4 @@ test("a whole simulation is a job, too; a worker that is stopped gives it back",
   });
   await queue.close();
   expect(await leftKeys(url)).toEqual([]);
-});
-
-test.each([
-  ["redis://host:6379/2", "redis://host:6379/2"],
-  ["redis://me:secret@host:6379", "redis://host:6379"],
-  ["rediss://:se@cr:et@host/1?password=secret", "rediss://host/1"],
-  ["redis://host?password=secret", "redis://host"],
-  ["redis://host?password=se@cret", "redis://…"],
-  ["redis://me:1/secret@host", "redis://…"],
-  ["redis://me:se/cret@host", "redis://…"],
-  ["redis://me:se#cret@host", "redis://…"],
-  ["me:secret@host:6379", "…"],
-  ["/run/a@b/redis.sock?password=secret", "/run/a@b/redis.sock"],
-])("the address %s is shown as %s", (address, shown) => {
-  expect(shownAddress(address)).toBe(shown);
-});
-
-test("addresses that are none, and where nobody answers, are told without a password", async () => {
-  await expect(connectRedis("http://host")).rejects.toMatchObject({ code: "misuse" });
-  await expect(connectRedis("redis://:secret@127.0.0.1:1")).rejects.toMatchObject({ code: "bad-input", place: "redis://127.0.0.1:1" });
 });

@@ -4,7 +4,7 @@ import { failureOf } from "../failure.ts";
 import { type ClientsHeader, ClientsWorker } from "./client-jobs.ts";
 import { inputKey, type JobData, type JobKind, outputKey } from "./job-queue.ts";
 import { pack, type Packed, unpack } from "./packed.ts";
-import { FORGOTTEN_MS, runKey } from "./redis.ts";
+import { FORGOTTEN_MS, runKey } from "./keys.ts";
 import { simulateTask, unpackTask } from "./task.ts";
 import { turns } from "./turns.ts";
 

@@ -3,7 +3,8 @@ import type { Redis } from "ioredis";
 import type { Dataset } from "../../data/index.ts";
 import { bullmq } from "../peers.ts";
 import { type JobData, type JobKind, queueName } from "./job-queue.ts";
-import { connectRedis, PREFIX, RUNS, runKey } from "./redis.ts";
+import { connectRedis, PREFIX } from "../redis.ts";
+import { RUNS, runKey } from "./keys.ts";
 import { type SamplesId, samplesId } from "./samples.ts";
 import { Workbench } from "./workbench.ts";
 

@@ -1,7 +1,7 @@
 import type { Queue, Worker } from "bullmq";
 import type { Redis } from "ioredis";
-import { KingletError } from "../../base/index.ts";
-import { bullmq, ioredis } from "../peers.ts";
+import { bullmq } from "../peers.ts";
+import { again, connectRedis, noRedis, PREFIX } from "../redis.ts";
 import type { Hooks } from "./hooks.ts";
 import type { Join, Processes, Rounds } from "./processes.ts";
 import { SharedPresence } from "./shared-presence.ts";
@@ -13,7 +13,6 @@ const REMIND_MS = 3000;
 /** Whoever has not said for so long that it still looks at the rounds is dead, and another process looks; how often that is checked. */
 const [DEAD_MS, CHECK_MS] = [4000, 1000];
 const COMMAND_MS = 2000;
-const MOST_RETRY_MS = 1000;
 /** How long a stop waits for a Redis that does not answer. */
 const PATIENCE_MS = 3000;
 const LOOK = "look";
@@ -30,30 +29,17 @@ interface Connections {
 }
 
 /** Where news of a federation are said. */
-const channelOf = (federation: string): string => `kinglet:${federation}`;
+const channelOf = (federation: string): string => `${PREFIX}:${federation}`;
 
-function unusable(why: string): KingletError {
-  return new KingletError("misuse", `Redis cannot be used: ${why}`, { hint: "Is it running, and the address right?" });
-}
-
-/** @throws KingletError `misuse` where Redis cannot be reached or does not let in, `missing-tool` without its packages. */
+/** @throws KingletError what `connectRedis` throws, `missing-tool` without BullMQ. */
 async function connect(url: string, federation: string): Promise<Connections> {
-  const [{ Redis }, { Queue, Worker }] = [await ioredis(), await bullmq()];
-  const again = { retryStrategy: (tries: number) => Math.min(MOST_RETRY_MS, 50 * tries) };
-  const redis = new Redis(url, { ...again, lazyConnect: true, maxRetriesPerRequest: 1, commandTimeout: COMMAND_MS, enableAutoPipelining: true });
-  const subscriber = new Redis(url, { ...again, lazyConnect: true, maxRetriesPerRequest: null });
-  // Why a connection ends is told here alone; later its trouble is the subscriber's, too, which tells.
-  let why: string | undefined;
-  for (const each of [redis, subscriber]) each.on("error", ({ message }: Error) => (why = message));
-  try {
-    await Promise.all([redis.connect(), subscriber.connect()]);
-    await subscriber.subscribe(channelOf(federation));
-  } catch (error) {
+  const { Queue, Worker } = await bullmq();
+  const redis = await connectRedis(url, { maxRetriesPerRequest: 1, commandTimeout: COMMAND_MS, enableAutoPipelining: true });
+  const subscriber = await connectRedis(url).catch((error: unknown) => {
     redis.disconnect();
-    subscriber.disconnect();
-    throw unusable(why ?? (error as Error).message);
-  }
-  const common = { connection: { url, ...again, maxRetriesPerRequest: null }, prefix: "kinglet" };
+    throw error;
+  });
+  const common = { connection: { url, retryStrategy: again, maxRetriesPerRequest: null }, prefix: PREFIX };
   const name = `rounds-${federation}`;
   const defaultJobOptions = { removeOnComplete: true, removeOnFail: true };
   const queue = new Queue(name, { ...common, defaultJobOptions, streams: { events: { maxLen: KEPT_EVENTS } } });
@@ -184,12 +170,13 @@ export function overRedis(url: string): Join {
     const connections = await connect(url, federation);
     const presence = new SharedPresence(connections.redis, channelOf(federation), hooks.now);
     try {
+      await connections.subscriber.subscribe(channelOf(federation));
       const first = await presence.nobody();
       await presence.say();
       return new OneOfSeveral(connections, presence, first, hooks);
     } catch (error) {
       await disconnect(connections);
-      throw unusable((error as Error).message);
+      throw noRedis(url, (error as Error).message);
     }
   };
 }
