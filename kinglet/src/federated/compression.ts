@@ -62,10 +62,20 @@ function dequantized(bytes: Uint8Array, view: DataView, bits: 4 | 8, length: num
   const most = view.getFloat32(0, true);
   if (!(most >= 0 && Number.isFinite(most))) damaged(`its largest number is ${most}`);
   const unitStep = most / (2 ** (bits - 1) - 1);
-  return Float32Array.from({ length }, (_, i) => {
+  const update = new Float32Array(length);
+  // A coordinator reads hundreds of these in a round: a loop takes a quarter of the time of a call for each number.
+  for (let i = 0; i < length; i++) {
     const code = bytes[FLOAT_BYTES + Math.floor(i / perByte)]! >> (bits * (i % perByte));
-    return ((code << (32 - bits)) >> (32 - bits)) * unitStep;
-  });
+    update[i] = ((code << (32 - bits)) >> (32 - bits)) * unitStep;
+  }
+  return update;
+}
+
+function allFinite(update: Float32Array): boolean {
+  // What is not finite makes 0 times itself no 0, and then the sum.
+  let sum = 0;
+  for (let i = 0; i < update.length; i++) sum += 0 * update[i]!;
+  return sum === 0;
 }
 
 function scattered(bytes: Uint8Array, view: DataView, length: number): Float32Array {
@@ -91,7 +101,7 @@ export function decompress(bytes: Uint8Array, length: number, how: Compression):
       : how.kind === "quantize"
         ? dequantized(bytes, view, how.bits, length)
         : scattered(bytes, view, length);
-  if (!update.every(Number.isFinite)) damaged("it has numbers that are not finite");
+  if (!allFinite(update)) damaged("it has numbers that are not finite");
   return update;
 }
 

@@ -1,6 +1,7 @@
 import { Refusal, SECURE_STEPS, type SecureStep } from "../protocol/index.ts";
 import { lockRound, refusalFor, type TaskRefusal, taskRefusal } from "./client-requests.ts";
 import type { Database, Queries, SqlValue } from "./database.ts";
+import type { GroupCommit } from "./group-commit.ts";
 
 /** A client's answer to a step of secure aggregation. */
 export interface StepAnswer {
@@ -130,11 +131,11 @@ export async function endSteps(queries: Queries, round: number): Promise<void> {
 /** What the store knows of rounds of secure aggregation. */
 export class SecureStore {
   private readonly database: Database;
-  private readonly grouped: <T>(work: (queries: Queries) => Promise<T | Refusal>) => Promise<T>;
+  private readonly groups: GroupCommit;
 
-  constructor(database: Database, grouped: <T>(work: (queries: Queries) => Promise<T | Refusal>) => Promise<T>) {
+  constructor(database: Database, groups: GroupCommit) {
     this.database = database;
-    this.grouped = grouped;
+    this.groups = groups;
   }
 
   read(round: number): SecureRead {
@@ -143,7 +144,7 @@ export class SecureStore {
 
   /** Keeps an answer, once; whoever sends the same again hears the same. @throws Refusal where the client is not asked for it, and of `check`. */
   accept(answer: StepAnswer, shares: readonly KeptShares[], check: Check, now: number): Promise<void> {
-    return this.grouped((queries) => accept(queries, answer, shares, check, now));
+    return this.groups.add((queries) => accept(queries, answer, shares, check, now));
   }
 
   /** @throws Refusal where a client is not asked for this step now. */

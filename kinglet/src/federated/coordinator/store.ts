@@ -1,8 +1,9 @@
 import { randomBytes } from "node:crypto";
 import { KingletError } from "../../base/index.ts";
-import { type Enrolment, Refusal, SECURE_STEPS, type SecureStep } from "../protocol/index.ts";
+import { type Enrolment, SECURE_STEPS, type SecureStep } from "../protocol/index.ts";
 import { accept, decline, enrol, lockFederation, lockRound, type Submission } from "./client-requests.ts";
 import type { Database, Queries, Row, SqlValue } from "./database.ts";
+import { GroupCommit } from "./group-commit.ts";
 import { declineForExpelled } from "./members.ts";
 import { createTables } from "./schema.ts";
 import { beginSteps, endSteps, SecureStore } from "./secure-store.ts";
@@ -61,13 +62,6 @@ export interface NewRound extends Pick<StoredRound, "version" | "opened" | "dead
   readonly isSecure: boolean;
 }
 
-/** Something that a client asked for, and who waits for it. */
-interface Waiting {
-  readonly work: (queries: Queries) => Promise<unknown>;
-  readonly done: (result: unknown) => void;
-  readonly fail: (error: unknown) => void;
-}
-
 const toRound = (row: Row): StoredRound => row as unknown as StoredRound;
 const ROUNDS = "SELECT rounds.*, step FROM rounds LEFT JOIN secure_rounds ON secure_rounds.round = rounds.round";
 
@@ -78,12 +72,13 @@ const KEPT_VERSIONS = 4;
 export class Store {
   readonly secure: SecureStore;
   private readonly database: Database;
-  private waiting: Waiting[] = [];
+  private readonly groups: GroupCommit;
   private asked: { readonly version: number; readonly model: Promise<StoredModel | null> } | undefined;
 
   private constructor(database: Database) {
     this.database = database;
-    this.secure = new SecureStore(database, (work) => this.grouped(work));
+    this.groups = new GroupCommit(database);
+    this.secure = new SecureStore(database, this.groups);
   }
 
   static async open(database: Database): Promise<Store> {
@@ -135,34 +130,9 @@ export class Store {
     });
   }
 
-  /** Does what many clients ask for in the same moment with one commit. A refusal changes nothing, so the others are not harmed. */
-  private grouped<T>(work: (queries: Queries) => Promise<T | Refusal>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      const done = (result: unknown): void => (result instanceof Refusal ? reject(result) : resolve(result as T));
-      this.waiting.push({ work, done, fail: reject });
-      if (this.waiting.length === 1) setImmediate(() => void this.commitWaiting());
-    });
-  }
-
-  private async commitWaiting(): Promise<void> {
-    const group = this.waiting;
-    this.waiting = [];
-    try {
-      const results = await this.database.transaction(async (queries) => {
-        await lockFederation(queries);
-        const found: unknown[] = [];
-        for (const { work } of group) found.push(await work(queries));
-        return found;
-      });
-      group.forEach(({ done }, i) => done(results[i]));
-    } catch (error) {
-      for (const { fail } of group) fail(error);
-    }
-  }
-
   /** The client of a nonce, a new one where it is new. @throws Refusal `used-up` where the token has enrolled `uses` clients. */
   enrol(token: Pick<Enrolment, "id" | "uses">, nonce: string, now: number): Promise<number> {
-    return this.grouped((queries) => enrol(queries, token, nonce, now));
+    return this.groups.add((queries) => enrol(queries, token, nonce, now));
   }
 
   /** Those of these clients that were not shut out. */
@@ -291,12 +261,12 @@ export class Store {
    * @throws Refusal `not-selected`, `already-answered`, `late` or `malformed`.
    */
   accept(submission: Submission, now: number): Promise<void> {
-    return this.grouped((queries) => accept(queries, submission, now));
+    return this.groups.add((queries) => accept(queries, submission, now));
   }
 
   /** @throws Refusal `not-selected`, `already-answered` or `late`. */
   decline(client: number, round: number, now: number): Promise<void> {
-    return this.grouped((queries) => decline(queries, client, round, now));
+    return this.groups.add((queries) => decline(queries, client, round, now));
   }
 
   /**
