@@ -2,6 +2,7 @@ import { createWriteStream } from "node:fs";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
 import {
+  checkStore,
   Coordinator,
   DEFAULT_RULES,
   DEFAULT_SECURE_RULES,
@@ -129,9 +130,10 @@ async function serveProject(given: string | undefined, options: ServeOptions, io
   const { rounds, share, ready, minimum, spare, mostSamples, deadline, stepDeadline } = options;
   const times = { seconds: deadline, stepSeconds: stepDeadline };
   const rules: RoundRules = { ...DEFAULT_RULES, rounds, share, ready, minimum, spare, mostSamples, ...times };
+  const store = options.store ?? join(folder, FEDERATION_FOLDER, STORE_FILE);
+  checkStore(store, options.queue);
   const plan = await planOf(folder, options);
   const keys = await projectKeysOrNew(folder);
-  const store = options.store ?? join(folder, FEDERATION_FOLDER, STORE_FILE);
   const log = options.log === undefined ? undefined : logTo(options.log, io);
   const hooks = {
     log: (event: LogEvent): void => {
