@@ -2,6 +2,7 @@ import { createWriteStream, existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
 import {
+  checkStore,
   Coordinator,
   DEFAULT_RULES,
   DEFAULT_SECURE_RULES,
@@ -148,11 +149,12 @@ async function serveProject(given: string | undefined, options: ServeOptions, io
   const { rounds, share, ready, minimum, spare, mostSamples, deadline, stepDeadline } = options;
   const times = { seconds: deadline, stepSeconds: stepDeadline };
   const rules: RoundRules = { ...DEFAULT_RULES, rounds, share, ready, minimum, spare, mostSamples, ...times };
+  const store = options.store ?? join(folder, FEDERATION_FOLDER, STORE_FILE);
+  checkStore(store, options.queue);
   const config = await configOf(folder, options);
   const plan = await planOf(folder, config, options);
   const judging = options.judge ? await judgedOn(folder, config) : undefined;
   const keys = await projectKeysOrNew(folder);
-  const store = options.store ?? join(folder, FEDERATION_FOLDER, STORE_FILE);
   const log = options.log === undefined ? undefined : logTo(options.log, io);
   const hooks = {
     log: (event: LogEvent): void => {

@@ -2,9 +2,9 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { inventedFrame, TestClient } from "../federated/coordinator/coordinator-testing.ts";
+import { begunWith, inventedFrame, TestClient } from "../federated/coordinator/coordinator-testing.ts";
 import { needServers, newPostgres, newRedis } from "../federated/coordinator/servers-testing.ts";
-import { openSqlite, type StatusAnswer } from "../federated/index.ts";
+import type { StatusAnswer } from "../federated/index.ts";
 import { readKinglet, writeKinglet } from "../formats/index.ts";
 import { mlp } from "../zoo/index.ts";
 import { main } from "./main.ts";
@@ -192,6 +192,8 @@ test("commands that want a project's first key at once find the same one, and a 
 
 test("wrong words and addresses are told", async () => {
   expect((await kinglet("federate", "serve", "--queue", "redis://127.0.0.1")).err).toMatch(/a file is for one process[\s\S]*--store postgres:/);
+  // Nothing of a project is looked at before.
+  expect((await commandsIn({ folder })("federate", "serve", "--queue", "redis://127.0.0.1")).err).toMatch(/a file is for one process/);
   expect((await kinglet("federate", "serve", "--store", "postgres://127.0.0.1/x")).err).toMatch(/need a Redis to work together[\s\S]*--queue/);
   expect((await kinglet("federate", "serve", "--clip", "1")).err).toMatch(/privacy needs both --clip and --noise/);
   expect((await kinglet("federate", "serve", "--spare", "0.5")).code).toBe(2);
@@ -218,10 +220,7 @@ test.each([
 ] as const)("a federation begins with the rule %s", async (words, rule) => {
   const store = join(folder, `${words}.db`);
   await (await serve("--combine", words, "--minimum", "7", "--strategy", "fedadam", "--store", store)).stop();
-  const database = await openSqlite(store);
-  const [agreed] = await database.all("SELECT value FROM settings WHERE name = 'agreed'");
-  await database.close();
-  expect(JSON.parse(agreed!["value"] as string).strategy).toMatchObject({ combination: rule, server: { kind: "adam" } });
+  expect((await begunWith(store))["strategy"]).toMatchObject({ combination: rule, server: { kind: "adam" } });
 });
 
 /** Workers load what they train with; on a busy machine that takes a while for each. */

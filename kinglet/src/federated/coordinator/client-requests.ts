@@ -1,5 +1,7 @@
 import { type Enrolment, Refusal } from "../protocol/index.ts";
 import type { Queries } from "./database.ts";
+import { NUMBER, oneOf, orNull, TEXT } from "./rows.ts";
+import { ROUND, TASK } from "./schema.ts";
 
 // What clients may change in the store. Each is a part of a transaction that others are in, too, and that holds the federation's lock: where it
 // gives a refusal it has changed nothing.
@@ -29,19 +31,19 @@ export function revocation(): Refusal {
 }
 
 export async function isRevoked(queries: Queries, id: string): Promise<boolean> {
-  return (await queries.all("SELECT id FROM revoked WHERE id = ?", [id])).length > 0;
+  return (await queries.all({ id: TEXT }, "SELECT id FROM revoked WHERE id = ?", [id])).length > 0;
 }
 
 /** The client of a nonce, a new one where it is new. */
 export async function enrol(queries: Queries, { id, uses }: Pick<Enrolment, "id" | "uses">, nonce: string, now: number): Promise<number | Refusal> {
   await queries.run("INSERT INTO tokens (id, used) VALUES (?, 0) ON CONFLICT (id) DO NOTHING", [id]);
-  const [known] = await queries.all("SELECT client FROM clients WHERE nonce = ? AND token = ?", [nonce, id]);
-  if (known !== undefined) return known["client"] as number;
+  const [known] = await queries.all({ client: NUMBER }, "SELECT client FROM clients WHERE nonce = ? AND token = ?", [nonce, id]);
+  if (known !== undefined) return known.client;
   if (await isRevoked(queries, id)) return revocation();
   const free = await queries.run("UPDATE tokens SET used = used + 1 WHERE id = ? AND used < ?", [id, uses]);
   if (free === 0) return new Refusal("used-up", `this token has enrolled ${uses} ${uses === 1 ? "client" : "clients"}, as many as it may`);
-  const [last] = await queries.all("SELECT COALESCE(MAX(client), 0) AS client FROM clients");
-  const client = (last!["client"] as number) + 1;
+  const [last] = await queries.all({ client: NUMBER }, "SELECT COALESCE(MAX(client), 0) AS client FROM clients");
+  const client = last!.client + 1;
   await queries.run("INSERT INTO clients (client, nonce, token, enrolled) VALUES (?, ?, ?, ?)", [client, nonce, id, now]);
   return client;
 }
@@ -52,11 +54,11 @@ export type TaskRefusal = Refusal | "declined" | undefined;
 export async function taskRefusal(queries: Queries, client: number, round: number, now: number): Promise<TaskRefusal> {
   const sql = `SELECT tasks.status AS task, rounds.status AS round, deadline FROM tasks JOIN rounds ON tasks.round = rounds.round
     WHERE tasks.round = ? AND client = ?`;
-  const [row] = await queries.all(sql, [round, client]);
+  const [row] = await queries.all({ task: oneOf(TASK), round: oneOf(ROUND), deadline: NUMBER }, sql, [round, client]);
   if (row === undefined) return new Refusal("not-selected", `client ${client} was not asked for an update in round ${round}`);
-  if (row["task"] === "answered") return new Refusal("already-answered", `client ${client} has answered round ${round}`);
-  if (row["task"] === "declined") return "declined";
-  if (row["round"] !== "open" || row["task"] === "out" || now >= (row["deadline"] as number)) return new Refusal("late", `round ${round} is closed`);
+  if (row.task === "answered") return new Refusal("already-answered", `client ${client} has answered round ${round}`);
+  if (row.task === "declined") return "declined";
+  if (row.round !== "open" || row.task === "out" || now >= row.deadline) return new Refusal("late", `round ${round} is closed`);
   return undefined;
 }
 
@@ -68,13 +70,14 @@ export async function refusalFor(queries: Queries, client: number, round: number
 
 /** Keeps an update, unless it is there already. */
 export async function accept(queries: Queries, { round, client, version, digest, frame }: Submission, now: number): Promise<Refusal | undefined> {
-  const [known] = await queries.all("SELECT digest FROM tasks WHERE round = ? AND client = ? AND status = 'answered'", [round, client]);
-  if (known?.["digest"] === digest) return undefined;
+  const sql = "SELECT digest FROM tasks WHERE round = ? AND client = ? AND status = 'answered'";
+  const [known] = await queries.all({ digest: orNull(TEXT) }, sql, [round, client]);
+  if (known?.digest === digest) return undefined;
   const refusal = await refusalFor(queries, client, round, now);
   if (refusal === "declined") return new Refusal("already-answered", `client ${client} has declined round ${round}`);
   if (refusal !== undefined) return refusal;
-  const [base] = await queries.all("SELECT version FROM rounds WHERE round = ?", [round]);
-  if (base!["version"] !== version) return new Refusal("malformed", `round ${round} begins with version ${base!["version"]}, not ${version}`);
+  const [base] = await queries.all({ version: NUMBER }, "SELECT version FROM rounds WHERE round = ?", [round]);
+  if (base!.version !== version) return new Refusal("malformed", `round ${round} begins with version ${base!.version}, not ${version}`);
   await queries.run("UPDATE tasks SET status = 'answered', digest = ?, bytes = ?, frame = ? WHERE round = ? AND client = ?", [
     digest,
     frame.length,

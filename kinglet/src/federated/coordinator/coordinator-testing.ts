@@ -28,6 +28,7 @@ import type { Limits } from "./limits.ts";
 import { openStore } from "./open-store.ts";
 import { DEFAULT_RULES, type FederationPlan, type RoundRules } from "./plan.ts";
 import { serveFederation } from "./server.ts";
+import { Store } from "./store.ts";
 
 /** Made anew for each process. */
 export const KEYS: ProjectKeys = newProjectKeys();
@@ -86,6 +87,14 @@ export async function startFederation(store: string, options: StartOptions = {})
     await coordinator.close();
   };
   return { url: `http://127.0.0.1:${server.port}`, coordinator, events, stop };
+}
+
+/** What the federation in a file began with. */
+export async function begunWith(path: string): Promise<Record<string, unknown>> {
+  const { database } = await openStore(path, undefined);
+  const agreed = await (await Store.open(database)).setting("agreed");
+  await database.close();
+  return JSON.parse(agreed!) as Record<string, unknown>;
 }
 
 /** Where a test's federations lie: `start` with the same store goes on with what is there. */

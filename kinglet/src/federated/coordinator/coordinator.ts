@@ -285,6 +285,7 @@ export class Coordinator {
     const { presence } = this.processes;
     // Where the other processes cannot be asked: who is here.
     const { ready, connections } = await presence.everybody().catch(() => presence.here());
+    const [{ enrolled }, { length: welcome }] = [await store.clientCounts(), await store.welcome(ready)];
     const [version, closed, rounds] = [await store.newestVersion(), await store.closedRounds(), await store.rounds(REPORTED_ROUNDS)];
     const judgements = await store.judgements(REPORTED_ROUNDS);
     const finished = (await store.setting("finished")) !== null;
@@ -296,7 +297,7 @@ export class Coordinator {
       version,
       goal: rules.rounds,
       state: finished ? "finished" : paused ? "paused" : "learning",
-      clients: { enrolled: await store.clientCount(), ready: ready.length, connections },
+      clients: { enrolled, ready: welcome, connections },
       ...(plan.privacy === undefined ? {} : { epsilon: privacySpent(plan.privacy, closed.share, closed.count) }),
       ...(judgements.length === 0 ? {} : { judged: judgements[0]! }),
       rounds: await Promise.all(rounds.map((round) => this.reportOf(round, judgements))),

@@ -6,7 +6,8 @@ import { ALL_AT_ONCE, enrolmentToken, inventedFrame, KEYS, patiently, sleep, Tes
 import { FederatedModel } from "./model.ts";
 import { openStore } from "./open-store.ts";
 import { freePort, type ProcessArguments, startProcess } from "./process-testing.ts";
-import type { Memory, StoredModel, StoredRound } from "./store.ts";
+import { NUMBER, TEXT } from "./rows.ts";
+import { type Memory, Store, type StoredModel } from "./store.ts";
 
 export interface CrashOptions extends Pick<ProcessArguments, "store" | "queue"> {
   /** Processes of the coordinator; each message of a client goes to the next one, as a balancer has it. */
@@ -122,13 +123,15 @@ async function answerTask(
 
 /** What the store says was counted, compared with what clients know. */
 async function audit(
-  { store, queue }: CrashOptions,
+  { store: place, queue }: CrashOptions,
   diary: Diary,
 ): Promise<Pick<CrashReport, "closed" | "givenUp" | "acknowledged" | "lost" | "invented" | "sameModel">> {
-  const { database } = await openStore(store, queue);
-  const rounds = (await database.all("SELECT * FROM rounds ORDER BY round")) as unknown as StoredRound[];
-  const tasks = await database.all("SELECT round, client, digest FROM tasks WHERE status = 'answered' ORDER BY round, client");
-  const [stored] = await database.all("SELECT version, body FROM models ORDER BY version DESC LIMIT 1");
+  const { database } = await openStore(place, queue);
+  const store = await Store.open(database);
+  const rounds = (await store.rounds(Number.MAX_SAFE_INTEGER)).reverse();
+  const sql = "SELECT round, client, digest FROM tasks WHERE status = 'answered' ORDER BY round, client";
+  const tasks = await database.all({ round: NUMBER, client: NUMBER, digest: TEXT }, sql);
+  const stored = (await store.newest("")).model;
   await database.close();
   const closed = rounds.filter(({ status }) => status === "closed");
   const counted = tasks.filter(({ round }) => closed.some((each) => each.round === round));
@@ -137,9 +140,7 @@ async function audit(
   const model = new FederatedModel(tinyPlan(), KEYS);
   let [version, memory]: [StoredModel, Memory] = [model.first(0), new Map()];
   for (const round of closed) {
-    const frames = counted
-      .filter((task) => task["round"] === round.round)
-      .map(({ client, digest }) => ({ client: client as number, frame: diary.sent.get(digest as string)! }));
+    const frames = counted.filter((task) => task.round === round.round).map(({ client, digest }) => ({ client, frame: diary.sent.get(digest)! }));
     const stream = (async function* () {
       yield* frames;
     })();
@@ -150,8 +151,8 @@ async function audit(
     givenUp: rounds.filter(({ status }) => status === "given up").length,
     acknowledged: diary.acknowledged.length,
     lost: diary.acknowledged.filter((each) => !known.has(key(each))).length,
-    invented: counted.filter(({ digest }) => !diary.sent.has(digest as string)).length,
-    sameModel: stored!["version"] === version.version && Buffer.from(stored!["body"] as Uint8Array).equals(Buffer.from(version.body)),
+    invented: counted.filter(({ digest }) => !diary.sent.has(digest)).length,
+    sameModel: stored.version === version.version && Buffer.from(stored.body).equals(Buffer.from(version.body)),
   };
 }
 

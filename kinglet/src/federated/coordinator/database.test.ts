@@ -8,6 +8,7 @@ import type { Database } from "./database.ts";
 import { Members } from "./members.ts";
 import type { SecureStep } from "../protocol/index.ts";
 import { openPostgres } from "./postgres.ts";
+import { BYTES, NUMBER } from "./rows.ts";
 import type { KeptShares } from "./secure-store.ts";
 import { hasServers, needServers, newPostgres, type TestServer } from "./servers-testing.ts";
 import { openSqlite } from "./sqlite.ts";
@@ -130,7 +131,9 @@ describe.each(["SQLite", "PostgreSQL"] as const)("%s", (kind) => {
       for (const step of ["keys", "update"])
         await database.run("INSERT INTO secure_answers (round, step, client, digest) VALUES (?, ?, ?, 'd')", [round, step, client]);
     const of = async (step: string): Promise<unknown[]> =>
-      (await database.all("SELECT client FROM secure_answers WHERE step = ? ORDER BY client", [step])).map(({ client }) => client);
+      (await database.all({ client: NUMBER }, "SELECT client FROM secure_answers WHERE step = ? ORDER BY client", [step])).map(
+        ({ client }) => client,
+      );
     await database.run("UPDATE secure_rounds SET step = 'update'");
     await members.expel(1, 1);
     await database.run("UPDATE secure_rounds SET step = 'revelation'");
@@ -151,9 +154,10 @@ describe.each(["SQLite", "PostgreSQL"] as const)("%s", (kind) => {
       throw new Error("no");
     });
     await expect(failing).rejects.toThrow("no");
-    expect(await database.all("SELECT * FROM t")).toEqual([]);
+    const columns = { a: NUMBER, b: BYTES };
+    expect(await database.all(columns, "SELECT * FROM t")).toEqual([]);
     expect(await database.run("INSERT INTO t VALUES (?, ?)", [2 ** 52 + 1, Uint8Array.of(1, 0, 255)])).toBe(1);
-    expect(await database.all("SELECT * FROM t")).toEqual([{ a: 2 ** 52 + 1, b: Uint8Array.of(1, 0, 255) }]);
+    expect(await database.all(columns, "SELECT * FROM t")).toEqual([{ a: 2 ** 52 + 1, b: Uint8Array.of(1, 0, 255) }]);
     expect((await two.stores[1].model(0))!.body).toEqual(MODEL.body);
     await two.close();
   });
@@ -161,7 +165,7 @@ describe.each(["SQLite", "PostgreSQL"] as const)("%s", (kind) => {
   test("two processes that begin at once begin one federation", async () => {
     const two = await KINDS[kind]();
     const [a, b] = two.stores;
-    expect(await two.databases[0]!.all("SELECT COUNT(*) AS count FROM models")).toEqual([{ count: 1 }]);
+    expect(await two.databases[0]!.all({ count: NUMBER }, "SELECT COUNT(*) AS count FROM models")).toEqual([{ count: 1 }]);
     expect(new Set(await Promise.all([a.federation(), b.federation(), a.federation()])).size).toBe(1);
     const about = { version: 0, opened: 0, deadline: 9, wanted: 1, selected: 1, ready: 1, clients: [1], isSecure: false };
     const begun = await Promise.all([a, b, a, b].map((store) => store.beginRound(about)));

@@ -1,10 +1,9 @@
-/** What a column holds. Whole numbers are exact up to 2^53. */
-export type SqlValue = number | string | Uint8Array | null;
-export type Row = Readonly<Record<string, SqlValue>>;
+import type { Columns, Row, SqlValue } from "./rows.ts";
 
 /** Statements in the SQL that SQLite and PostgreSQL share; `?` stands for the values in their order. */
 export interface Queries {
-  all(sql: string, values?: readonly SqlValue[]): Promise<Row[]>;
+  /** @param columns of the answer. @throws KingletError `bad-file` where one holds something else. */
+  all<C extends Columns>(columns: C, sql: string, values?: readonly SqlValue[]): Promise<Row<C>[]>;
   /** Gives how many rows it changed. */
   run(sql: string, values?: readonly SqlValue[]): Promise<number>;
 }

@@ -3,7 +3,9 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
-import { CREDENTIAL_MS, openSigned } from "../protocol/index.ts";
+import { bytesOf } from "../../base/index.ts";
+import { CREDENTIAL_MS, encodeUpdate, openSigned } from "../protocol/index.ts";
+import { STRATEGIES } from "../strategy.ts";
 import {
   adminToken,
   ALL_AT_ONCE,
@@ -16,6 +18,7 @@ import {
   statusOf,
   tasksOf,
   TestClient,
+  tinyPlan,
 } from "./coordinator-testing.ts";
 
 let folder = "";
@@ -100,11 +103,30 @@ test("no round is begun with who was shut out and still has a seat", async () =>
   expect(await a.task(0)).toBeNull();
   await ask(running.url, `clients/${a.client}/expel`);
   expect(await b.task(1)).toBeNull();
+  expect((await statusOf(running.url, KEYS)).clients).toMatchObject({ enrolled: 3, ready: 1 });
   const tasks = await tasksOf([b, c]);
   for (const [i, client] of [b, c].entries()) await client.submit(1, inventedFrame(tasks[i]!, i, running.coordinator.model.form.length));
   expect(await b.task(20)).toEqual({ finished: { version: 1 } });
   expect((await statusOf(running.url, KEYS)).rounds).toMatchObject([{ ready: 2, selected: 2, answered: 2, declined: 0 }]);
   await running.stop();
+});
+
+test("SCAFFOLD's common control variate is that of the clients who are left", async () => {
+  const plan = tinyPlan({ strategy: STRATEGIES.scaffold });
+  const versionOf = async (name: string, expelled: readonly number[]): Promise<Uint8Array> => {
+    const running = await startFederation(place(name), { plan, rules: { ...ALL_AT_ONCE, ready: 2, rounds: 1 } });
+    const clients = await enrolAll(running.url, 2 + expelled.length);
+    for (const client of expelled) await ask(running.url, `clients/${client}/expel`);
+    const [task] = await tasksOf(clients.slice(0, 2));
+    const delta = bytesOf(new Float32Array(running.coordinator.model.form.length).fill(0.5));
+    const frame = encodeUpdate({ ...task!, samples: 10, steps: 2, delta, control: delta }, plan.compression);
+    for (const client of clients.slice(0, 2)) await client.submit(1, frame);
+    expect(await clients[0]!.task(20)).toEqual({ finished: { version: 1 } });
+    const { body } = await running.coordinator.version(1);
+    await running.stop();
+    return body;
+  };
+  expect(await versionOf("left", [3, 4])).toEqual(await versionOf("never-more", []));
 });
 
 test("who is shut out between its hello and its seat hears so", async () => {

@@ -1,6 +1,7 @@
 import { type ClientReport, type ClientsAnswer, type Credential, Refusal } from "../protocol/index.ts";
 import { isRevoked, lockFederation, lockRound, revocation } from "./client-requests.ts";
 import type { Database, Queries } from "./database.ts";
+import { NUMBER, orNull, TEXT } from "./rows.ts";
 
 /** Clients of one answer. */
 const MOST_LISTED = 1000;
@@ -15,7 +16,15 @@ export async function declineForExpelled(queries: Queries, round: number): Promi
   await queries.run("UPDATE tasks SET status = 'declined' WHERE round = ? AND client IN (SELECT client FROM expelled)", [round]);
 }
 
-/** Rows are `ClientReport`s. */
+const COLUMNS = {
+  client: NUMBER,
+  token: TEXT,
+  enrolled: NUMBER,
+  expelled: orNull(NUMBER),
+  lastAnswered: orNull(NUMBER),
+  answered: NUMBER,
+  declined: NUMBER,
+};
 const REPORT = `SELECT clients.client, token, enrolled, expelled.at AS expelled, done.last AS "lastAnswered",
     COALESCE(done.answered, 0) AS answered, COALESCE(done.declined, 0) AS declined
   FROM clients LEFT JOIN expelled ON expelled.client = clients.client LEFT JOIN
@@ -25,7 +34,7 @@ const REPORT = `SELECT clients.client, token, enrolled, expelled.at AS expelled,
   WHERE clients.client >= ? ORDER BY clients.client LIMIT ?`;
 
 async function reports(queries: Queries, from: number, most: number): Promise<ClientReport[]> {
-  return (await queries.all(REPORT, [from, from, most])) as unknown as ClientReport[];
+  return await queries.all(COLUMNS, REPORT, [from, from, most]);
 }
 
 /** Who has enrolled, and who may not come any more. */
@@ -39,9 +48,9 @@ export class Members {
   /** @throws Refusal `unauthorized` for a client that did not enrol here with this nonce, `expelled` for one that was shut out. */
   async check({ client, nonce }: Pick<Credential, "client" | "nonce">): Promise<void> {
     const sql = "SELECT at FROM clients LEFT JOIN expelled ON expelled.client = clients.client WHERE clients.client = ? AND nonce = ?";
-    const [row] = await this.database.all(sql, [client, nonce]);
+    const [row] = await this.database.all({ at: orNull(NUMBER) }, sql, [client, nonce]);
     if (row === undefined) throw new Refusal("unauthorized", `client ${client} is not enrolled here`);
-    if (row["at"] !== null) throw expulsion(client);
+    if (row.at !== null) throw expulsion(client);
   }
 
   /** @throws Refusal `revoked`. */
@@ -63,9 +72,9 @@ export class Members {
   async expel(client: number, now: number): Promise<ClientReport> {
     const report = await this.database.transaction(async (queries) => {
       await lockFederation(queries);
-      const [open] = await queries.all("SELECT round FROM rounds WHERE status = 'open'");
-      if (open !== undefined) await lockRound(queries, open["round"] as number);
-      const [known] = await queries.all("SELECT client FROM clients WHERE client = ?", [client]);
+      const [open] = await queries.all({ round: NUMBER }, "SELECT round FROM rounds WHERE status = 'open'");
+      if (open !== undefined) await lockRound(queries, open.round);
+      const [known] = await queries.all({ client: NUMBER }, "SELECT client FROM clients WHERE client = ?", [client]);
       if (known === undefined) return undefined;
       await queries.run("INSERT INTO expelled (client, at) VALUES (?, ?) ON CONFLICT (client) DO NOTHING", [client, now]);
       await queries.run(
@@ -89,8 +98,8 @@ export class Members {
       // An enrolment that has not seen this is done before.
       await lockFederation(queries);
       await queries.run("INSERT INTO revoked (id, at) VALUES (?, ?) ON CONFLICT (id) DO NOTHING", [token, now]);
-      const [row] = await queries.all("SELECT COUNT(*) AS count FROM clients WHERE token = ?", [token]);
-      return row!["count"] as number;
+      const [row] = await queries.all({ count: NUMBER }, "SELECT COUNT(*) AS count FROM clients WHERE token = ?", [token]);
+      return row!.count;
     });
   }
 }

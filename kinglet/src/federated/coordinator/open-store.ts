@@ -13,19 +13,24 @@ export interface OpenStore extends Pick<CoordinatorOptions, "join"> {
 
 const POSTGRES = /^postgres(ql)?:\/\//;
 
-/**
- * Opens a file for one process, or a PostgreSQL database and a Redis for as many as there are.
- * @param store a path, or `postgres://…`; with the latter
- * @param queue `redis://…`
- * @throws KingletError `misuse` for one of them without the other, and what cannot be opened.
- */
-export async function openStore(store: string, queue: string | undefined): Promise<OpenStore> {
+/** @throws KingletError `misuse` for a store or a queue without the other. */
+export function checkStore(store: string, queue: string | undefined): void {
   const isServer = POSTGRES.test(store);
   if (isServer && queue === undefined)
     throw new KingletError("misuse", "processes over one database need a Redis to work together", { hint: "Say --queue redis://host." });
   if (!isServer && queue !== undefined)
     throw new KingletError("misuse", "a file is for one process, which needs no queue", { hint: "Say --store postgres://user@host/name." });
+  if (queue !== undefined) checkRedisAddress(queue);
+}
+
+/**
+ * Opens a file for one process, or a PostgreSQL database and a Redis for as many as there are.
+ * @param store a path, or `postgres://…`; with the latter
+ * @param queue `redis://…`
+ * @throws KingletError what `checkStore` throws, and what cannot be opened.
+ */
+export async function openStore(store: string, queue: string | undefined): Promise<OpenStore> {
+  checkStore(store, queue);
   if (queue === undefined) return { database: await openSqlite(store) };
-  checkRedisAddress(queue);
   return { database: await openPostgres(store), join: overRedis(queue) };
 }

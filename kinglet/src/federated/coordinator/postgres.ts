@@ -1,7 +1,8 @@
 import type { Pool, PoolClient, QueryResult } from "pg";
 import { KingletError } from "../../base/index.ts";
 import { pg } from "../peers.ts";
-import type { Database, Queries, Row, SqlValue } from "./database.ts";
+import type { Database, Queries } from "./database.ts";
+import { checkedRows, type SqlValue } from "./rows.ts";
 
 /** Where a federation's tables lie, unless the address says otherwise. */
 const SCHEMA = "kinglet";
@@ -38,7 +39,10 @@ function parserOf(library: typeof import("pg")): { getTypeParser: typeof library
 
 function queriesOf(connection: Pool | PoolClient): Queries {
   const ask = (sql: string, values: readonly SqlValue[] = []): Promise<QueryResult> => connection.query(numbered(sql), [...values]);
-  return { all: async (sql, values) => (await ask(sql, values)).rows as Row[], run: async (sql, values) => (await ask(sql, values)).rowCount ?? 0 };
+  return {
+    all: async (columns, sql, values) => checkedRows(columns, (await ask(sql, values)).rows),
+    run: async (sql, values) => (await ask(sql, values)).rowCount ?? 0,
+  };
 }
 
 /**

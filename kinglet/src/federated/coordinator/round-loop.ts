@@ -159,7 +159,7 @@ export class RoundLoop implements Rounds {
     const { store, model, plan, rules } = this.around;
     const [base, memory] = [(await store.model(open.version))!, await store.memory()];
     if (plan.secure === undefined) {
-      const clients = await store.clientCount();
+      const { members: clients } = await store.clientCounts();
       return (frames) => model.next(base, memory, frames, { round: open, clients, time, mostSamples: rules.mostSamples });
     }
     const mean = await secureRoundMean(store.secure.read(open.round), open.round, plan.secure, model.form);

@@ -1,5 +1,9 @@
 import type { Database } from "./database.ts";
 
+/** What may become of a round, and of a client's task in one; `out` is who missed a step of secure aggregation. */
+export const ROUND = ["open", "closed", "given up"] as const;
+export const TASK = ["asked", "answered", "declined", "out"] as const;
+
 /** Times are milliseconds since 1970. `BYTES` is the database's own type. */
 const TABLES: readonly string[] = [
   // agreed: what must stay the same. federation: a name unlike all others'. paused: whether somebody did. finished: with which version.
@@ -16,10 +20,10 @@ const TABLES: readonly string[] = [
   "CREATE TABLE IF NOT EXISTS judgements (version BIGINT PRIMARY KEY, accuracy DOUBLE PRECISION NOT NULL)",
   // What the coordinator's optimizer remembers, for the newest version.
   "CREATE TABLE IF NOT EXISTS memory (name TEXT PRIMARY KEY, data BYTES NOT NULL)",
-  // status: open, closed or given up. version: the one that clients begin with. wanted, selected, ready: numbers of clients.
+  // status: of ROUND. version: the one that clients begin with. wanted, selected, ready: numbers of clients.
   `CREATE TABLE IF NOT EXISTS rounds (round BIGINT PRIMARY KEY, version BIGINT NOT NULL, status TEXT NOT NULL, opened BIGINT NOT NULL,
     deadline BIGINT NOT NULL, ended BIGINT, wanted BIGINT NOT NULL, selected BIGINT NOT NULL, ready BIGINT NOT NULL)`,
-  // status: asked, answered or declined; with secure aggregation of the step that the round is at, and out. frame: the update as it came, until its round is over; digest: its SHA-256.
+  // status: of TASK; with secure aggregation of the step that the round is at. frame: the update as it came, until its round is over; digest: its SHA-256.
   `CREATE TABLE IF NOT EXISTS tasks (round BIGINT NOT NULL, client BIGINT NOT NULL, status TEXT NOT NULL, digest TEXT, bytes BIGINT, frame BYTES,
     PRIMARY KEY (round, client))`,
   // Of rounds of secure aggregation: the step that they are at.

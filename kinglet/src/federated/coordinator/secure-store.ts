@@ -1,7 +1,8 @@
 import { Refusal, SECURE_STEPS, type SecureStep } from "../protocol/index.ts";
 import { lockRound, refusalFor, type TaskRefusal, taskRefusal } from "./client-requests.ts";
-import type { Database, Queries, SqlValue } from "./database.ts";
+import type { Database, Queries } from "./database.ts";
 import type { GroupCommit } from "./group-commit.ts";
+import { BYTES, NUMBER, oneOf, type SqlValue, TEXT } from "./rows.ts";
 
 /** A client's answer to a step of secure aggregation. */
 export interface StepAnswer {
@@ -40,35 +41,35 @@ export class SecureRead {
 
   /** The version that clients began with. */
   async version(): Promise<number> {
-    return (await this.queries.all("SELECT version FROM rounds WHERE round = ?", [this.round]))[0]!["version"] as number;
+    return (await this.queries.all({ version: NUMBER }, "SELECT version FROM rounds WHERE round = ?", [this.round]))[0]!.version;
   }
 
   /** Clients whose answer to a step came in time. */
   async clients(step: SecureStep): Promise<number[]> {
-    const rows = await this.queries.all("SELECT client FROM secure_answers WHERE round = ? AND step = ? ORDER BY client", [this.round, step]);
-    return rows.map(({ client }) => client as number);
+    const sql = "SELECT client FROM secure_answers WHERE round = ? AND step = ? ORDER BY client";
+    return (await this.queries.all({ client: NUMBER }, sql, [this.round, step])).map(({ client }) => client);
   }
 
   async answers(step: "keys" | "revelation"): Promise<Kept[]> {
     const sql = "SELECT client, body FROM secure_answers WHERE round = ? AND step = ? ORDER BY client";
-    return (await this.queries.all(sql, [this.round, step])) as unknown as Kept[];
+    return await this.queries.all({ client: NUMBER, body: BYTES }, sql, [this.round, step]);
   }
 
   /** A client's masked update, as it came: all of them at once may be too many. */
   async update(client: number): Promise<Uint8Array> {
     const sql = "SELECT body FROM secure_answers WHERE round = ? AND step = 'update' AND client = ?";
-    return (await this.queries.all(sql, [this.round, client]))[0]!["body"] as Uint8Array;
+    return (await this.queries.all({ body: BYTES }, sql, [this.round, client]))[0]!.body;
   }
 
   /** What others have for a client. */
   async sharesFor(client: number): Promise<{ readonly from: number; readonly sealed: string }[]> {
-    const rows = await this.queries.all("SELECT client, sealed FROM secure_shares WHERE round = ? AND recipient = ? ORDER BY client", [
-      this.round,
-      client,
-    ]);
-    return rows.map((row) => ({ from: row["client"] as number, sealed: row["sealed"] as string }));
+    const sql = "SELECT client, sealed FROM secure_shares WHERE round = ? AND recipient = ? ORDER BY client";
+    const rows = await this.queries.all({ client: NUMBER, sealed: TEXT }, sql, [this.round, client]);
+    return rows.map((row) => ({ from: row.client, sealed: row.sealed }));
   }
 }
+
+const STEP = { step: oneOf(SECURE_STEPS) };
 
 /** Why a client's part in a step is refused now; undefined where it is not. */
 async function stepRefusal(
@@ -78,8 +79,7 @@ async function stepRefusal(
 ): Promise<Refusal | undefined> {
   if (task === "declined") return new Refusal("already-answered", `client ${client} has declined round ${round}`);
   if (task !== undefined) return task;
-  const [row] = await queries.all("SELECT step FROM secure_rounds WHERE round = ?", [round]);
-  const now = row!["step"] as SecureStep;
+  const now = (await queries.all(STEP, "SELECT step FROM secure_rounds WHERE round = ?", [round]))[0]!.step;
   if (now === step) return undefined;
   const passed = SECURE_STEPS.indexOf(step) < SECURE_STEPS.indexOf(now);
   return new Refusal(passed ? "late" : "malformed", `round ${round} asks for ${now}, not for ${step}`);
@@ -99,8 +99,9 @@ async function keep(queries: Queries, { round, client, step, digest, body }: Ste
 
 async function accept(queries: Queries, answer: StepAnswer, shares: readonly KeptShares[], check: Check, now: number): Promise<Refusal | undefined> {
   const { round, client, step, digest } = answer;
-  const [known] = await queries.all("SELECT digest FROM secure_answers WHERE round = ? AND step = ? AND client = ?", [round, step, client]);
-  if (known?.["digest"] === digest) return undefined;
+  const sql = "SELECT digest FROM secure_answers WHERE round = ? AND step = ? AND client = ?";
+  const [known] = await queries.all({ digest: TEXT }, sql, [round, step, client]);
+  if (known?.digest === digest) return undefined;
   if (known !== undefined) return new Refusal("already-answered", `client ${client} has sent its ${step} of round ${round}`);
   const refusal = await stepRefusal(queries, answer, await refusalFor(queries, client, round, now));
   if (refusal !== undefined) return refusal;
@@ -158,8 +159,8 @@ export class SecureStore {
     return await this.database.transaction(async (queries) => {
       await lockRound(queries, round);
       const sql = "SELECT step FROM secure_rounds JOIN rounds ON rounds.round = secure_rounds.round WHERE rounds.round = ? AND status = 'open'";
-      const [now] = await queries.all(sql, [round]);
-      if (now?.["step"] !== step) return false;
+      const [now] = await queries.all(STEP, sql, [round]);
+      if (now?.step !== step) return false;
       await queries.run("UPDATE secure_rounds SET step = ? WHERE round = ?", [next, round]);
       await queries.run("UPDATE rounds SET deadline = ? WHERE round = ?", [deadline, round]);
       await queries.run("UPDATE tasks SET status = 'out' WHERE round = ? AND status = 'asked'", [round]);

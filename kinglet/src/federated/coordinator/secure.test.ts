@@ -11,6 +11,7 @@ import { ALL_AT_ONCE, enrolAll, KEYS, securePlan, startFederation, statusOf, tas
 import { FederatedModel } from "./model.ts";
 import { freePort, startProcess } from "./process-testing.ts";
 import { type Dropping, plainlyAfter, playRound, StepClient } from "./secure-testing.ts";
+import { NUMBER } from "./rows.ts";
 import { openSqlite } from "./sqlite.ts";
 import { stepVerdict } from "./secure-round.ts";
 
@@ -85,9 +86,11 @@ test("with too few left at any step the round is given up, and what was sent is 
   expect(clients.map(({ lastAnswered, answered }) => [lastAnswered, answered])).toEqual(players.map(() => [null, 0]));
   await running.stop();
   const database = await openSqlite(path);
-  const left = await database.all("SELECT COUNT(body) AS bodies, COUNT(*) AS answers FROM secure_answers WHERE round <= ?", [SECURE_STEPS.length]);
-  expect(left).toEqual([{ bodies: 0, answers: 2 + 5 + 2 + 5 + 5 + 2 + 5 + 5 + 5 + 2 }]);
-  expect(await database.all("SELECT * FROM secure_shares WHERE round <= ?", [SECURE_STEPS.length])).toEqual([]);
+  const sql = "SELECT COUNT(body) AS bodies, COUNT(*) AS answers FROM secure_answers WHERE round <= ?";
+  expect(await database.all({ bodies: NUMBER, answers: NUMBER }, sql, [SECURE_STEPS.length])).toEqual([
+    { bodies: 0, answers: 2 + 5 + 2 + 5 + 5 + 2 + 5 + 5 + 5 + 2 },
+  ]);
+  expect(await database.all({ client: NUMBER }, "SELECT client FROM secure_shares WHERE round <= ?", [SECURE_STEPS.length])).toEqual([]);
   await database.close();
 });
 

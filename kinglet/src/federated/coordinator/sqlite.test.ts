@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { BYTES, NUMBER } from "./rows.ts";
 import { openSqlite } from "./sqlite.ts";
 
 let folder = "";
@@ -20,13 +21,14 @@ test("a transaction happens whole or not at all, and what is asked meanwhile wai
     await queries.run("INSERT INTO t VALUES (1, NULL)");
     throw new Error("no");
   });
-  const seen = database.all("SELECT * FROM t");
+  const columns = { a: NUMBER, b: BYTES };
+  const seen = database.all(columns, "SELECT * FROM t");
   await expect(failing).rejects.toThrow("no");
   expect(await seen).toEqual([]);
   expect(await database.run("INSERT INTO t VALUES (?, ?)", [2 ** 40, Uint8Array.of(1, 0, 255)])).toBe(1);
   await database.close();
   const again = await openSqlite(join(folder, "whole.db"));
-  expect(await again.all("SELECT * FROM t")).toEqual([{ a: 2 ** 40, b: Uint8Array.of(1, 0, 255) }]);
+  expect(await again.all(columns, "SELECT * FROM t")).toEqual([{ a: 2 ** 40, b: Uint8Array.of(1, 0, 255) }]);
   await again.close();
 });
 
@@ -51,7 +53,7 @@ test("a file has one owner, and a killed one leaves it whole and free", async ()
   holder.kill("SIGKILL");
   await once(holder, "exit");
   const database = await openSqlite(path);
-  expect(await database.all("SELECT a, COUNT(*) AS n FROM t GROUP BY a")).toEqual([{ a: 0, n: 500 }]);
+  expect(await database.all({ a: NUMBER, n: NUMBER }, "SELECT a, COUNT(*) AS n FROM t GROUP BY a")).toEqual([{ a: 0, n: 500 }]);
   await expect(openSqlite(path)).rejects.toThrow(/already/);
   await database.close();
   await (await openSqlite(path)).close();

@@ -3,8 +3,9 @@ import { createRequire } from "node:module";
 import { dirname } from "node:path";
 import type { Database as SqliteFile } from "node-sqlite3-wasm";
 import { KingletError } from "../../base/index.ts";
-import type { Database, Queries, Row, SqlValue } from "./database.ts";
+import type { Database, Queries } from "./database.ts";
 import { own } from "./ownership.ts";
+import { checkedRows, type Columns, type Found, type Row, type SqlValue } from "./rows.ts";
 
 /** Loaded when the first file is opened: it is a megabyte of WebAssembly. */
 function library(): typeof import("node-sqlite3-wasm") {
@@ -46,7 +47,7 @@ class SqliteDatabase implements Database {
   private readonly release: () => Promise<void>;
   private last: Promise<unknown> = Promise.resolve();
   private readonly direct: Queries = {
-    all: async (sql, values = []) => this.file.all(sql, [...values]) as Row[],
+    all: async (columns, sql, values = []) => checkedRows(columns, this.file.all(sql, [...values]) as Found[]),
     run: async (sql, values = []) => this.file.run(sql, [...values]).changes,
   };
 
@@ -61,8 +62,8 @@ class SqliteDatabase implements Database {
     return done;
   }
 
-  all(sql: string, values?: readonly SqlValue[]): Promise<Row[]> {
-    return this.queued(() => this.direct.all(sql, values));
+  all<C extends Columns>(columns: C, sql: string, values?: readonly SqlValue[]): Promise<Row<C>[]> {
+    return this.queued(() => this.direct.all(columns, sql, values));
   }
 
   run(sql: string, values?: readonly SqlValue[]): Promise<number> {

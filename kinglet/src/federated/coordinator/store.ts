@@ -2,10 +2,11 @@ import { randomBytes } from "node:crypto";
 import { KingletError } from "../../base/index.ts";
 import { type Enrolment, SECURE_STEPS, type SecureStep } from "../protocol/index.ts";
 import { accept, decline, enrol, lockFederation, lockRound, type Submission } from "./client-requests.ts";
-import type { Database, Queries, Row, SqlValue } from "./database.ts";
+import type { Database, Queries } from "./database.ts";
 import { GroupCommit } from "./group-commit.ts";
 import { declineForExpelled } from "./members.ts";
-import { createTables } from "./schema.ts";
+import { BYTES, type Columns, NUMBER, oneOf, orNull, type Row, type SqlValue, TEXT } from "./rows.ts";
+import { createTables, ROUND, TASK } from "./schema.ts";
 import { beginSteps, endSteps, SecureStore } from "./secure-store.ts";
 
 /** A version of the model as clients get it. */
@@ -29,7 +30,7 @@ export type Frames = AsyncIterable<{ readonly client: number; readonly frame: Ui
 /** What the coordinator remembers for its newest version, by name. */
 export type Memory = ReadonlyMap<string, Uint8Array>;
 
-export type RoundStatus = "open" | "closed" | "given up";
+export type RoundStatus = (typeof ROUND)[number];
 
 /** A round: `wanted` updates of `selected` clients out of those who were `ready`. With privacy `selected` is how many are asked on average. */
 export interface StoredRound {
@@ -62,8 +63,21 @@ export interface NewRound extends Pick<StoredRound, "version" | "opened" | "dead
   readonly isSecure: boolean;
 }
 
-const toRound = (row: Row): StoredRound => row as unknown as StoredRound;
+const COLUMNS = {
+  round: NUMBER,
+  version: NUMBER,
+  status: oneOf(ROUND),
+  opened: NUMBER,
+  deadline: NUMBER,
+  ended: orNull(NUMBER),
+  wanted: NUMBER,
+  selected: NUMBER,
+  ready: NUMBER,
+  step: orNull(oneOf(SECURE_STEPS)),
+};
 const ROUNDS = "SELECT rounds.*, step FROM rounds LEFT JOIN secure_rounds ON secure_rounds.round = rounds.round";
+
+const MODEL = { version: NUMBER, manifest: TEXT, body: BYTES };
 
 /** Versions whose parameters are kept: clients may still be reading the one before. */
 const KEPT_VERSIONS = 4;
@@ -90,12 +104,12 @@ export class Store {
     return this.database.close();
   }
 
-  private async one(sql: string, values: readonly SqlValue[] = []): Promise<Row | undefined> {
-    return (await this.database.all(sql, values))[0];
+  private async one<C extends Columns>(columns: C, sql: string, values: readonly SqlValue[] = []): Promise<Row<C> | undefined> {
+    return (await this.database.all(columns, sql, values))[0];
   }
 
   async setting(name: string): Promise<string | null> {
-    return ((await this.one("SELECT value FROM settings WHERE name = ?", [name]))?.["value"] as string | undefined) ?? null;
+    return (await this.one({ value: TEXT }, "SELECT value FROM settings WHERE name = ?", [name]))?.value ?? null;
   }
 
   async set(name: string, value: string): Promise<void> {
@@ -119,8 +133,8 @@ export class Store {
     const then = await this.database.transaction(async (queries) => {
       const isNew = await queries.run("INSERT INTO settings (name, value) VALUES ('agreed', ?) ON CONFLICT (name) DO NOTHING", [agreed]);
       if (isNew === 1) await addModel(queries, first);
-      const [row] = await queries.all("SELECT value FROM settings WHERE name = 'agreed'");
-      return row!["value"] as string;
+      const [row] = await queries.all({ value: TEXT }, "SELECT value FROM settings WHERE name = 'agreed'");
+      return row!.value;
     });
     if (then === agreed) return;
     const [before, now] = [JSON.parse(then), JSON.parse(agreed)] as Record<string, unknown>[];
@@ -137,16 +151,19 @@ export class Store {
 
   /** Those of these clients that were not shut out. */
   async welcome(clients: readonly number[]): Promise<number[]> {
-    const expelled = new Set((await this.database.all("SELECT client FROM expelled")).map(({ client }) => client));
+    const expelled = new Set((await this.database.all({ client: NUMBER }, "SELECT client FROM expelled")).map(({ client }) => client));
     return clients.filter((client) => !expelled.has(client));
   }
 
-  async clientCount(): Promise<number> {
-    return (await this.one("SELECT COUNT(*) AS count FROM clients"))!["count"] as number;
+  /** How many have enrolled, and how many of them were not shut out. */
+  async clientCounts(): Promise<{ readonly enrolled: number; readonly members: number }> {
+    const sql = "SELECT (SELECT COUNT(*) FROM clients) AS enrolled, (SELECT COUNT(*) FROM expelled) AS expelled";
+    const { enrolled, expelled } = (await this.one({ enrolled: NUMBER, expelled: NUMBER }, sql))!;
+    return { enrolled, members: enrolled - expelled };
   }
 
   async newestVersion(): Promise<number> {
-    return (await this.one("SELECT MAX(version) AS version FROM models"))!["version"] as number;
+    return (await this.one({ version: NUMBER }, "SELECT MAX(version) AS version FROM models"))!.version;
   }
 
   /** A version never changes, and all clients of a round want the same one: the last that was asked for is read once. */
@@ -162,16 +179,15 @@ export class Store {
   }
 
   private async readModel(version: number): Promise<StoredModel | null> {
-    const row = await this.one("SELECT version, manifest, body FROM models WHERE version = ?", [version]);
-    return row === undefined ? null : (row as unknown as StoredModel);
+    return (await this.one(MODEL, "SELECT version, manifest, body FROM models WHERE version = ?", [version])) ?? null;
   }
 
   /** The newest version, and what is remembered for it under this name. */
   async newest(name: string): Promise<{ readonly model: StoredModel; readonly remembered: Uint8Array | null }> {
     // One statement, since between two a round may close.
     const sql = `SELECT version, manifest, body, (SELECT data FROM memory WHERE name = ?) AS remembered FROM models ORDER BY version DESC LIMIT 1`;
-    const { remembered, ...model } = (await this.one(sql, [name]))!;
-    return { model: model as unknown as StoredModel, remembered: remembered as Uint8Array | null };
+    const { remembered, ...model } = (await this.one({ ...MODEL, remembered: orNull(BYTES) }, sql, [name]))!;
+    return { model, remembered };
   }
 
   /** Keeps how a version was judged. */
@@ -181,63 +197,60 @@ export class Store {
 
   /** The newest versions that were judged, newest first. */
   async judgements(most: number): Promise<Judgement[]> {
-    const rows = await this.database.all("SELECT version, accuracy FROM judgements ORDER BY version DESC LIMIT ?", [most]);
-    return rows.map(({ version, accuracy }) => ({ version: version as number, accuracy: accuracy as number }));
+    const columns = { version: NUMBER, accuracy: NUMBER };
+    return await this.database.all(columns, "SELECT version, accuracy FROM judgements ORDER BY version DESC LIMIT ?", [most]);
   }
 
   async memory(): Promise<Memory> {
-    const rows = await this.database.all("SELECT name, data FROM memory");
-    return new Map(rows.map(({ name, data }) => [name as string, data as Uint8Array]));
+    const rows = await this.database.all({ name: TEXT, data: BYTES }, "SELECT name, data FROM memory");
+    return new Map(rows.map(({ name, data }) => [name, data]));
   }
 
   async openRound(): Promise<StoredRound | null> {
-    const row = await this.one(`${ROUNDS} WHERE status = 'open'`);
-    return row === undefined ? null : toRound(row);
+    return (await this.one(COLUMNS, `${ROUNDS} WHERE status = 'open'`)) ?? null;
   }
 
   /** The last rounds, newest first. */
   async rounds(most: number): Promise<StoredRound[]> {
-    return (await this.database.all(`${ROUNDS} ORDER BY rounds.round DESC LIMIT ?`, [most])).map(toRound);
+    return await this.database.all(COLUMNS, `${ROUNDS} ORDER BY rounds.round DESC LIMIT ?`, [most]);
   }
 
   /** Rounds that gave a version, and the largest share of the ready clients that one of them asked. */
   async closedRounds(): Promise<{ readonly count: number; readonly share: number }> {
-    const sql = "SELECT COUNT(*) AS count, COALESCE(MAX(selected * 1.0 / ready), 0) AS share FROM rounds WHERE status = 'closed'";
-    const row = (await this.one(sql))!;
-    return { count: row["count"] as number, share: Number(row["share"]) };
+    const sql = "SELECT COUNT(*) AS count, COALESCE(MAX(CAST(selected AS DOUBLE PRECISION) / ready), 0) AS share FROM rounds WHERE status = 'closed'";
+    return (await this.one({ count: NUMBER, share: NUMBER }, sql))!;
   }
 
   async counts(round: number): Promise<RoundCounts> {
-    const sql = "SELECT status, COUNT(*) AS count, COALESCE(SUM(bytes), 0) AS bytes FROM tasks WHERE round = ? GROUP BY status";
-    const rows = await this.database.all(sql, [round]);
-    const of = (status: string): number => (rows.find((row) => row["status"] === status)?.["count"] as number | undefined) ?? 0;
-    const bytes = rows.reduce((sum, row) => sum + Number(row["bytes"]), 0);
-    return { asked: of("asked"), answered: of("answered"), declined: of("declined"), bytes };
+    const sql = "SELECT status, COUNT(*) AS count, CAST(COALESCE(SUM(bytes), 0) AS BIGINT) AS bytes FROM tasks WHERE round = ? GROUP BY status";
+    const rows = await this.database.all({ status: oneOf(TASK), count: NUMBER, bytes: NUMBER }, sql, [round]);
+    const of = (status: (typeof TASK)[number]): number => rows.find((row) => row.status === status)?.count ?? 0;
+    const sent = rows.reduce((sum, { bytes }) => sum + bytes, 0);
+    return { asked: of("asked"), answered: of("answered"), declined: of("declined"), bytes: sent };
   }
 
   /** Clients of a round that have not answered yet. */
   async askedClients(round: number): Promise<number[]> {
-    const rows = await this.database.all("SELECT client FROM tasks WHERE round = ? AND status = 'asked' ORDER BY client", [round]);
-    return rows.map(({ client }) => client as number);
+    const sql = "SELECT client FROM tasks WHERE round = ? AND status = 'asked' ORDER BY client";
+    return (await this.database.all({ client: NUMBER }, sql, [round])).map(({ client }) => client);
   }
 
   /** What a client is asked for now. */
   async taskOf(client: number): Promise<StoredRound | null> {
     const sql = `${ROUNDS} JOIN tasks ON tasks.round = rounds.round
       WHERE rounds.status = 'open' AND tasks.client = ? AND tasks.status = 'asked'`;
-    const row = await this.one(sql, [client]);
-    return row === undefined ? null : toRound(row);
+    return (await this.one(COLUMNS, sql, [client])) ?? null;
   }
 
   /** Opens the next round; null where one is open, or there is another version by now. */
   async beginRound({ version, opened, deadline, wanted, selected, ready, clients, isSecure }: NewRound): Promise<StoredRound | null> {
     return await this.database.transaction(async (queries) => {
       await lockFederation(queries);
-      const [open] = await queries.all("SELECT round FROM rounds WHERE status = 'open'");
-      const [newest] = await queries.all("SELECT MAX(version) AS version FROM models");
-      if (open !== undefined || newest!["version"] !== version) return null;
-      const [last] = await queries.all("SELECT COALESCE(MAX(round), 0) AS round FROM rounds");
-      const round = (last!["round"] as number) + 1;
+      const [open] = await queries.all({ round: NUMBER }, "SELECT round FROM rounds WHERE status = 'open'");
+      const [newest] = await queries.all({ version: NUMBER }, "SELECT MAX(version) AS version FROM models");
+      if (open !== undefined || newest!.version !== version) return null;
+      const [last] = await queries.all({ round: NUMBER }, "SELECT COALESCE(MAX(round), 0) AS round FROM rounds");
+      const round = last!.round + 1;
       const step = isSecure ? SECURE_STEPS[0] : null;
       const stored: StoredRound = { round, version, status: "open", opened, deadline, ended: null, wanted, selected, ready, step };
       await queries.run(
@@ -322,11 +335,12 @@ async function addModel(queries: Queries, { version, manifest, body }: StoredMod
 }
 
 async function* framesOf(queries: Queries, round: number): Frames {
-  const clients = await queries.all("SELECT client FROM tasks WHERE round = ? AND status = 'answered' ORDER BY client", [round]);
+  const sql = "SELECT client FROM tasks WHERE round = ? AND status = 'answered' ORDER BY client";
+  const clients = await queries.all({ client: NUMBER }, sql, [round]);
   for (const { client } of clients) {
     // Reading and adding an update takes milliseconds: others are served between two.
     await new Promise((done) => setImmediate(done));
-    const [row] = await queries.all("SELECT frame FROM tasks WHERE round = ? AND client = ?", [round, client!]);
-    yield { client: client as number, frame: row!["frame"] as Uint8Array };
+    const [row] = await queries.all({ frame: BYTES }, "SELECT frame FROM tasks WHERE round = ? AND client = ?", [round, client]);
+    yield { client, frame: row!.frame };
   }
 }
