@@ -51,7 +51,7 @@ export class SecureRead {
   }
 
   async answers(step: "keys" | "revelation"): Promise<Kept[]> {
-    const sql = "SELECT client, body FROM secure_answers WHERE round = ? AND step = ? ORDER BY client";
+    const sql = "SELECT client, body FROM secure_answers WHERE round = ? AND step = ? AND body IS NOT NULL ORDER BY client";
     return await this.queries.all({ client: NUMBER, body: BYTES }, sql, [this.round, step]);
   }
 
