@@ -346,6 +346,24 @@ test("a server that is killed and comes back keeps what it acknowledged, and con
   await two.close();
 });
 
+test("a server that does not answer counts as away, and others go on", async (context) => {
+  needServers(context);
+  const url = `${postgres!.url}?schema=${nextName()}`;
+  const two = await twoOver([await openPostgres(url), await openPostgres(`${url}&query_timeout=300`)]);
+  const [holder] = two.databases;
+  const [, waiting] = two.stores;
+  await waiting.set("paused", "false");
+  await holder!.transaction(async (queries) => {
+    await queries.run("UPDATE settings SET value = 'held' WHERE name = 'paused'");
+    await expect(waiting.set("paused", "true")).rejects.toThrow(/timeout/);
+    // Its connection was given up, and a new one serves.
+    expect(await waiting.setting("paused")).toBe("false");
+  });
+  await waiting.set("paused", "true");
+  expect(await waiting.setting("paused")).toBe("true");
+  await two.close();
+});
+
 test("addresses that are none are refused by name", async (context) => {
   needServers(context);
   await expect(openPostgres("postgres://")).rejects.toThrow(/cannot be used|no address/);

@@ -9,6 +9,8 @@ const SCHEMA = "kinglet";
 const CONNECTIONS = 10;
 const CONNECT_MS = 5000;
 const KEEP_ALIVE_MS = 10_000;
+/** A server that does not answer for so long counts as away; an address may say otherwise (`query_timeout`). */
+const MOST_QUERY_MS = 120_000;
 /** A process that stands still in the middle of a transaction holds the others up for no longer. */
 const MOST_IDLE_MS = 120_000;
 /** Numbers of PostgreSQL's types. */
@@ -116,6 +118,7 @@ export async function openPostgres(url: string): Promise<Database> {
     max: CONNECTIONS,
     connectionTimeoutMillis: CONNECT_MS,
     idle_in_transaction_session_timeout: MOST_IDLE_MS,
+    query_timeout: MOST_QUERY_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     // What is acknowledged is on the disk, whatever the server thinks of others' transactions.
