@@ -1,6 +1,15 @@
 import * as v from "valibot";
 import { KingletError } from "../../base/index.ts";
-import { checkedJson, type Credential, CREDENTIAL_MS, EnrolAnswer, EnrolRequest, openSigned, Refusal, type RefusalReason } from "../protocol/index.ts";
+import {
+  checkedJson,
+  type Credential,
+  CREDENTIAL_MS,
+  EnrolAnswer,
+  EnrolRequest,
+  openSigned,
+  Refusal,
+  type RefusalReason,
+} from "../protocol/index.ts";
 import type { CoordinatorApi, Identity } from "./api.ts";
 import type { ClientStore } from "./store.ts";
 
