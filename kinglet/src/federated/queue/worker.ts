@@ -74,7 +74,7 @@ function aborted(signal: AbortSignal): Promise<void> {
 export async function work(url: string, dataset: Dataset, options: WorkOptions): Promise<number> {
   const { name, signal, patienceMs = 30_000 } = options;
   const tell = (event: WorkEvent): void => options.onEvent?.(event);
-  const [{ Worker, WaitingError }, redis] = [await bullmq(), await connectRedis(url)];
+  const [{ isNotConnectionError, Worker, WaitingError }, redis] = [await bullmq(), await connectRedis(url)];
   const own = await samplesId(dataset, name).catch((error: unknown) => {
     // A process does not end while it is connected.
     redis.disconnect();
@@ -100,9 +100,9 @@ export async function work(url: string, dataset: Dataset, options: WorkOptions):
     skipVersionCheck: true,
     ...patience,
   });
-  worker.on("error", ({ message }) => {
+  worker.on("error", (error) => {
     // What happens while Redis is away comes of that.
-    if (redis.status === "ready") tell({ event: "trouble", why: message });
+    if (redis.status === "ready" && isNotConnectionError(error)) tell({ event: "trouble", why: error.message });
   });
   watch(redis, tell);
   const told = new Set<string>();
