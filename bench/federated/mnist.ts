@@ -25,6 +25,8 @@ interface Setting {
   readonly rate: number;
   readonly share: number;
   readonly rounds: number;
+  /** So many of the pictures to learn from are judged instead, and nobody learns from them. */
+  readonly keptBack?: number;
 }
 
 export const twoLayers = (): Graph => mlp({ inputs: PIXELS, hidden: [200, 200], classes: 10 });
@@ -36,16 +38,22 @@ const ATTACK = { share: 0.2, times: 5 };
 const WITHSTOOD = 0.95;
 const COLLAPSED = 0.5;
 
-async function reportsOf(name: string, setting: Setting, dataset: Dataset, more: Partial<SimulationOptions>): Promise<RoundReport[]> {
+function partsOf(dataset: Dataset, { keptBack = 0 }: Setting): { readonly learned: Int32Array; readonly judged: Int32Array } {
   const { train, test } = splitDataset(dataset, { validation: 0 });
+  const count = train.length - keptBack;
+  return { learned: train.subarray(0, count), judged: keptBack === 0 ? test : train.subarray(count) };
+}
+
+async function reportsOf(name: string, setting: Setting, dataset: Dataset, more: Partial<SimulationOptions>): Promise<RoundReport[]> {
+  const { learned, judged } = partsOf(dataset, setting);
   const { labels, groups } = dataset.index;
   const reports: RoundReport[] = [];
-  await simulate(setting.make(), dataset, partition({ positions: train, labels, groups }, setting.split), {
+  await simulate(setting.make(), dataset, partition({ positions: learned, labels, groups }, setting.split), {
     strategy: { combination: { kind: "mean" }, server: { kind: "average" } },
     local: { optimizer: { kind: "sgd", momentum: 0 }, epochs: setting.epochs, batchSize: 10, rate: setting.rate },
     rounds: setting.rounds,
     share: setting.share,
-    test,
+    test: judged,
     ...more,
     onRound: (report) => {
       reports.push(report);
@@ -93,11 +101,18 @@ function attackedRow(name: string, combination: Combination): Row {
   return { name, measure: async (data) => await withMnist(data, measure) };
 }
 
+const TWO_NN_IID: Setting = { ...TWO_NN, split: IID, rate: 0.3, rounds: 87 };
+const CNN_IID: Setting = { make: fedAvgCnn, split: IID, epochs: 5, rate: 0.2, share: 0.1, rounds: 20 };
+/** As many as the paper judged. Those that MNIST judges come in two halves that are not alike, and the data here may have the first alone. */
+const KEPT_BACK = 10_000;
+
 /** The rows of McMahan et al. 2017, and what rules do against clients that turn their updates round. */
 export const MNIST_ROWS: readonly Row[] = [
-  paperRow("2nn-iid", 0.97, { ...TWO_NN, split: IID, rate: 0.3, rounds: 87 }),
+  paperRow("2nn-iid", 0.97, TWO_NN_IID),
+  paperRow("2nn-iid-kept-back", 0.97, { ...TWO_NN_IID, keptBack: KEPT_BACK }),
   paperRow("2nn-labels", 0.97, { ...TWO_NN, split: TWO_LABELS, rate: 0.1, rounds: 664 }),
-  paperRow("cnn-iid", 0.99, { make: fedAvgCnn, split: IID, epochs: 5, rate: 0.2, share: 0.1, rounds: 20 }),
+  paperRow("cnn-iid", 0.99, CNN_IID),
+  paperRow("cnn-iid-kept-back", 0.99, { ...CNN_IID, keptBack: KEPT_BACK }),
   attackedRow("attacked-mean", { kind: "mean" }),
   attackedRow("attacked-median", { kind: "median" }),
   attackedRow("attacked-trimmed", { kind: "trimmedMean", cut: 0.3 }),

@@ -111,13 +111,13 @@ async function firmwareCommand(path: string, options: FirmwareCliOptions, io: Io
   const { graph } = await loadModel(path, {});
   const { board, name } = options;
   const made = clientFirmware(graph, { ...(board === undefined ? {} : { board }), ...(name === undefined ? {} : { id: name }) });
-  const files = await writeOutputFolder(options.out, new Map(Object.entries(made.sources)));
+  const files = await writeOutputFolder(options.out, new Map(made.files));
   const { arenaBytes } = made.compiled.plan;
   answer(io, options, { model: path, id: made.id, parameters: made.parameters, arenaBytes, out: options.out, files }, () =>
     [
       `It learns ${count(made.parameters)} numbers in ${bytes(arenaBytes)} of RAM.`,
       ...(hasBatchNorm(graph) ? ["Batch normalization is folded in it; kinglet federate serve --devices does so for all clients."] : []),
-      `Written: ${plain(options.out)}. Your code gives the serial line (kinglet_link.h) and the samples (${made.id}_client.h), and calls ${made.id}_client().`,
+      `Written: ${plain(options.out)}; make in it builds lib${made.id}.a. Your code gives the serial line (kinglet_link.h) and the samples (${made.id}_client.h), and calls ${made.id}_client().`,
     ].join("\n"),
   );
 }

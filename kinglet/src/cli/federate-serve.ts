@@ -156,11 +156,14 @@ async function serveProject(given: string | undefined, options: ServeOptions, io
   const judging = options.judge ? await judgedOn(folder, config) : undefined;
   const keys = await projectKeysOrNew(folder);
   const log = options.log === undefined ? undefined : logTo(options.log, io);
+  let last: string | null = null;
   const hooks = {
     log: (event: LogEvent): void => {
       log?.write(event);
       const text = eventText(event, rules.rounds);
-      if (text !== null) io.err(`${text}\n`);
+      // Trouble that stays is met at each look, and told once.
+      if (text !== null && text !== last) io.err(`${text}\n`);
+      last = text ?? last;
     },
   };
   const { database, ...together } = await openStore(store, options.queue);

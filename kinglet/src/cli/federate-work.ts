@@ -28,6 +28,10 @@ function eventText(event: WorkEvent, own: string): string | null {
       return `run ${event.run} is refused: it is on other samples, ${shown(event.samples)}, than ${own} has`;
     case "worked":
       return event.kind === "simulation" ? `a simulation took ${event.seconds.toFixed(1)} s` : null;
+    case "lost":
+      return `Redis is away: ${event.why}`;
+    case "found":
+      return "Redis is here again";
     case "trouble":
       return event.why;
     default:

@@ -1,7 +1,10 @@
+import { spawnSync } from "node:child_process";
 import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { findProgram } from "../boards/index.ts";
+import { needTools } from "../boards/tool-gate.ts";
 import { begunWith, inventedFrame, TestClient } from "../federated/coordinator/coordinator-testing.ts";
 import { needServers, newPostgres, newRedis } from "../federated/coordinator/servers-testing.ts";
 import type { StatusAnswer } from "../federated/index.ts";
@@ -252,10 +255,16 @@ test(
   WORKERS_MS,
 );
 
-test("a device's firmware is written whole", async () => {
+test("a device's firmware is written whole, and make builds it for its processor without a warning", async (context) => {
   const model = join(folder, "small.kinglet");
   await writeFile(model, writeKinglet(mlp({ inputs: 4, hidden: [5], classes: 2 })));
   const made = JSON.parse((await kinglet("federate", "firmware", model, "--board", "nano-33-ble", "--out", join(folder, "fw"), "--json")).out);
   expect(made).toMatchObject({ id: "small", parameters: 37 });
-  expect(made.files).toEqual(expect.arrayContaining(["small.c", "small_client.c", "small_client.h", "kinglet_link.c", "kinglet_link.h"]));
+  const sources = ["small.c", "small_client.c", "small_client.h", "kinglet_link.c", "kinglet_link.h"].map((name) => `src/${name}`);
+  expect(made.files).toEqual(expect.arrayContaining([...sources, "Makefile"]));
+  needTools(context, "arm-none-eabi-gcc");
+  const make = findProgram("make") ?? context.skip("needs make");
+  const strict = "CFLAGS=-O2 -Wall -Wextra -Wconversion -pedantic -Werror";
+  expect(spawnSync(make, ["-C", join(folder, "fw"), strict])).toMatchObject({ status: 0, stderr: Buffer.of() });
+  expect(await readdir(join(folder, "fw"))).toContain("libsmall.a");
 });

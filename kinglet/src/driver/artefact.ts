@@ -1,8 +1,8 @@
 import { KingletError } from "../base/index.ts";
-import { type Board, boardById, buildFirmware, type Core, type CoreId, coreById, findTool, ramNeeded } from "../boards/index.ts";
+import { type Board, boardById, buildFirmware, type CoreId, coreById, findTool, ramNeeded } from "../boards/index.ts";
 import type { Graph } from "../graph/index.ts";
 import { wasmTableBytes } from "../loops/index.ts";
-import { boardHarness, inputBytes, libraryId, packageC, printCLibrary } from "../targets/c/index.ts";
+import { boardHarness, type BuildOptions, inputBytes, libraryId, packageC, printCLibrary } from "../targets/c/index.ts";
 import { packageJs } from "../targets/js/index.ts";
 import type { Optimize } from "../targets/share.ts";
 import { gainsByDots, packageWasm } from "../targets/wasm/index.ts";
@@ -100,10 +100,19 @@ function compileFor(graph: Graph, target: Compiled["target"], options: ArtefactO
   });
 }
 
-/** Compiler prefix and flags for a board, or the host's where there is no board. */
-function compilerFor(board: Board | null, processor: Core | null): { toolPrefix: string; cpuFlags: readonly string[] } {
-  if (board?.compiler !== undefined) return { toolPrefix: board.compiler.prefix, cpuFlags: board.compiler.flags };
-  if (processor === null) return { toolPrefix: "", cpuFlags: [] };
+/** What builds for a board, or for the host where there is no board. */
+export function compilerFor(board: Board | null): Omit<BuildOptions, "id"> {
+  const machine = board?.name ?? "any machine";
+  return { machine, ...(board === null ? HOST : crossCompiler(board)) };
+}
+
+type Compiler = Pick<BuildOptions, "toolPrefix" | "cpuFlags">;
+const HOST: Compiler = { toolPrefix: "", cpuFlags: [] };
+
+function crossCompiler({ compiler, core }: Board): Compiler {
+  if (compiler !== undefined) return { toolPrefix: compiler.prefix, cpuFlags: compiler.flags };
+  if (core === null) return HOST;
+  const processor = coreById(core);
   if (processor.toolchain === "arm") return { toolPrefix: "arm-none-eabi-", cpuFlags: processor.gccFlags };
   // The bare RISC-V compiler has no C library of its own: its specs name one.
   return { toolPrefix: "riscv64-unknown-elf-", cpuFlags: [...processor.gccFlags, processor.specs] };
@@ -125,12 +134,10 @@ async function cArtefact(graph: Graph, options: ArtefactOptions, id: string): Pr
   const core = board === null ? USUAL_CORE : board.core;
   const codeBytes = core === null ? null : await measureCode(core, compiled, id);
   if (board !== null) checkFits(board, compiled, codeBytes);
-  const processor = board === null || core === null ? null : coreById(core);
   const files = packageC(compiled.program, compiled.plan, {
     id,
     macs: compiled.macs,
-    machine: board?.name ?? "any machine",
-    ...compilerFor(board, processor),
+    ...compilerFor(board),
     code: codeBytes === null || core === null ? null : { bytes: codeBytes, core },
   });
   return { id, compiled, board, files, codeBytes, codeFrom: codeBytes === null ? null : core };

@@ -235,6 +235,20 @@ test.each<[string, RegExp, Change]>([
   await federation.stop();
 });
 
+test("whoever cannot keep who it is has not used its token up, and whoever was cut off while it enrolled is one client", async () => {
+  const federation = await startFederation(place("keeps"), alone);
+  const token = enrolmentToken(KEYS, { uses: 1 });
+  const store = storeInMemory();
+  const full = new Error("the disk is full");
+  await expect(run(federation.url, quick(), { token, store: { ...store, save: () => Promise.reject(full) } }).end).rejects.toBe(full);
+  // The place is full only once its answer came.
+  let saves = 0;
+  const save: typeof store.save = (what, bytes) => (++saves === 2 ? Promise.reject(full) : store.save(what, bytes));
+  await expect(run(federation.url, quick(), { token, store: { ...store, save } }).end).rejects.toBe(full);
+  expect(await run(federation.url, quick(), { token, store }).end).toMatchObject({ client: 1, rounds: 3 });
+  await federation.stop();
+});
+
 test("whoever cannot learn from its samples has not used its token up", async () => {
   const federation = await startFederation(place("looks"), alone);
   const options = { token: enrolmentToken(KEYS, { uses: 1 }), store: storeInMemory() };

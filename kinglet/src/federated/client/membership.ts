@@ -1,6 +1,15 @@
 import * as v from "valibot";
 import { KingletError } from "../../base/index.ts";
-import { checkedJson, type Credential, CREDENTIAL_MS, EnrolAnswer, openSigned, Refusal, type RefusalReason } from "../protocol/index.ts";
+import {
+  checkedJson,
+  type Credential,
+  CREDENTIAL_MS,
+  EnrolAnswer,
+  EnrolRequest,
+  openSigned,
+  Refusal,
+  type RefusalReason,
+} from "../protocol/index.ts";
 import type { CoordinatorApi, Identity } from "./api.ts";
 import type { ClientStore } from "./store.ts";
 
@@ -13,7 +22,21 @@ export interface MembershipOptions {
 const TOKEN_REASONS: readonly RefusalReason[] = ["malformed", "unauthorized", "expired", "wrong-project", "used-up", "revoked"];
 
 /** The identity, and the newest version that this client has seen. */
-const Kept = v.object({ ...EnrolAnswer.entries, newest: v.number() });
+const Member = v.object({ ...EnrolAnswer.entries, newest: v.number() });
+
+/** What is kept from before a client enrols: whoever cannot keep it uses no token up, and whoever did not hear the answer enrols as the same one. */
+const Enrolling = v.strictObject({ nonce: EnrolRequest.entries.nonce });
+
+const encode = (kept: v.InferOutput<typeof Member | typeof Enrolling>): Uint8Array => new TextEncoder().encode(JSON.stringify(kept));
+
+async function load(store: ClientStore | undefined): Promise<v.InferOutput<typeof Member | typeof Enrolling> | null> {
+  const bytes = (await store?.load("identity")) ?? null;
+  return bytes === null ? null : checkedJson(v.union([Enrolling, Member]), new TextDecoder().decode(bytes), "what this client has kept");
+}
+
+function newNonce(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
 
 /** Tries again while nobody answers. */
 type Patiently = <T>(work: () => Promise<T>) => Promise<T>;
@@ -63,9 +86,9 @@ export class Membership {
    * @throws Refusal `wrong-project` where it is of another project than the token.
    */
   static async kept({ token, store }: MembershipOptions): Promise<Membership | null> {
-    const bytes = (await store?.load("identity")) ?? null;
-    if (bytes === null) return null;
-    const { newest, ...identity } = checkedJson(Kept, new TextDecoder().decode(bytes), "what this client has kept");
+    const kept = await load(store);
+    if (kept === null || "nonce" in kept) return null;
+    const { newest, ...identity } = kept;
     if (token !== undefined) openSigned("enrolment", token, identity.key);
     const membership = new Membership(identity, newest, store);
     return token !== undefined && Date.now() >= membership.claims.expires ? null : membership;
@@ -73,11 +96,13 @@ export class Membership {
 
   /**
    * Enrols. @param patiently whoever hears the same twice enrols once.
-   * @throws Refusal where the token is none of this project's; KingletError `misuse` without one.
+   * @throws Refusal where the token is none of this project's; KingletError `misuse` without one; what the store throws where it cannot keep it.
    */
   static async enrol(api: CoordinatorApi, options: MembershipOptions, patiently: Patiently): Promise<Membership> {
     const token = neededToken(options);
-    const nonce = Array.from(crypto.getRandomValues(new Uint8Array(16)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+    const kept = await load(options.store);
+    const nonce = kept !== null && "nonce" in kept ? kept.nonce : newNonce();
+    await options.store?.save("identity", encode({ nonce }));
     const membership = new Membership(await patiently(() => api.enrol(token, nonce)).catch(refusedToken), 0, options.store);
     await membership.keep();
     return membership;
@@ -102,7 +127,7 @@ export class Membership {
   }
 
   private async keep(): Promise<void> {
-    await this.store?.save("identity", new TextEncoder().encode(JSON.stringify({ ...this.who, newest: this.newest })));
+    await this.store?.save("identity", encode({ ...this.who, newest: this.newest }));
   }
 
   /** @throws Refusal where a version is older than one that was seen: somebody shows what was signed long ago. */

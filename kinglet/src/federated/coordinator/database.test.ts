@@ -265,6 +265,8 @@ describe.each(["SQLite", "PostgreSQL"] as const)("%s", (kind) => {
     expect(await a.secure.goOn(1, "shares", "update", 3000)).toBe(false);
     expect(await a.secure.read(1).sharesFor(2)).toEqual([]);
     expect(await a.secure.read(1).answers("keys")).toEqual([]);
+    const left = "SELECT COUNT(*) AS answers, COUNT(body) AS bodies FROM secure_answers WHERE step = 'keys'";
+    expect(await two.databases[0]!.all({ answers: NUMBER, bodies: NUMBER }, left)).toEqual([{ answers: 3, bodies: 0 }]);
     await two.close();
   });
 

@@ -50,6 +50,7 @@ export class SecureRead {
     return (await this.queries.all({ client: NUMBER }, sql, [this.round, step])).map(({ client }) => client);
   }
 
+  /** None once the round is over. */
   async answers(step: "keys" | "revelation"): Promise<Kept[]> {
     const sql = "SELECT client, body FROM secure_answers WHERE round = ? AND step = ? AND body IS NOT NULL ORDER BY client";
     return await this.queries.all({ client: NUMBER, body: BYTES }, sql, [this.round, step]);

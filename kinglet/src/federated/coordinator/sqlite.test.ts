@@ -5,6 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, expect, test } from "vitest";
+import { onSmallDisk } from "../../cli/testing.ts";
 import { BYTES, NUMBER } from "./rows.ts";
 import { openSqlite } from "./sqlite.ts";
 
@@ -72,6 +73,21 @@ test("who claims at the same time gets it or is refused", async () => {
   await (await openSqlite(path)).close();
   await writeFile(`${path}.owner`, dead!.replace(/"host":"[^"]*"/, '"host":"elsewhere"'));
   await expect(openSqlite(path)).rejects.toThrow(/on elsewhere/);
+});
+
+test("a full disk is told with the file's name, and the file goes on once there is room", async (context) => {
+  const disk = join(folder, "disk");
+  await onSmallDisk(context, disk, 512, async () => {
+    const path = join(disk, "small.db");
+    const database = await openSqlite(path);
+    await database.run("CREATE TABLE t (a INTEGER, b BLOB)");
+    await writeFile(join(disk, "other"), new Uint8Array(2 ** 19)).catch(() => {});
+    const insert = (bytes: number): Promise<number> => database.run("INSERT INTO t VALUES (1, ?)", [new Uint8Array(bytes)]);
+    await expect(insert(2 ** 17)).rejects.toThrow(`${path} cannot be written or read`);
+    await rm(join(disk, "other"));
+    expect(await insert(2 ** 17)).toBe(1);
+    await database.close();
+  });
 });
 
 test("what is no database is refused by name", async () => {

@@ -47,13 +47,25 @@ class SqliteDatabase implements Database {
   private readonly release: () => Promise<void>;
   private last: Promise<unknown> = Promise.resolve();
   private readonly direct: Queries = {
-    all: async (columns, sql, values = []) => checkedRows(columns, this.file.all(sql, [...values]) as Found[]),
-    run: async (sql, values = []) => this.file.run(sql, [...values]).changes,
+    all: async (columns, sql, values = []) => checkedRows(columns, this.asked(() => this.file.all(sql, [...values])) as Found[]),
+    run: async (sql, values = []) => this.asked(() => this.file.run(sql, [...values])).changes,
   };
+  private readonly path: string;
 
-  constructor(file: SqliteFile, release: () => Promise<void>) {
+  constructor(file: SqliteFile, path: string, release: () => Promise<void>) {
     this.file = file;
+    this.path = path;
     this.release = release;
+  }
+
+  /** With the file's name where the disk fails: SQLite says no more than that. */
+  private asked<T>(act: () => T): T {
+    try {
+      return act();
+    } catch (error) {
+      if (!/disk/.test((error as Error).message)) throw error;
+      throw new Error(`${this.path} cannot be written or read (${(error as Error).message}); is its disk full?`, { cause: error });
+    }
   }
 
   private queued<T>(work: () => Promise<T>): Promise<T> {
@@ -72,10 +84,10 @@ class SqliteDatabase implements Database {
 
   transaction<T>(work: (queries: Queries) => Promise<T>): Promise<T> {
     return this.queued(async () => {
-      this.file.exec("BEGIN IMMEDIATE");
+      this.asked(() => this.file.exec("BEGIN IMMEDIATE"));
       try {
         const result = await work(this.direct);
-        this.file.exec("COMMIT");
+        this.asked(() => this.file.exec("COMMIT"));
         return result;
       } catch (error) {
         if (this.file.inTransaction) this.file.exec("ROLLBACK");
@@ -104,7 +116,7 @@ export async function openSqlite(path: string): Promise<Database> {
     // Nobody else is there, so what a killed process locked is free.
     await rm(`${path}.lock`, { recursive: true, force: true });
     if ((await stat(path).catch(() => null)) === null) await create(path);
-    return new SqliteDatabase(openFile(path), release);
+    return new SqliteDatabase(openFile(path), path, release);
   } catch (error) {
     await release();
     if ((error as NodeJS.ErrnoException).syscall !== undefined) throw error;

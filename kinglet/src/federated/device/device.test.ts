@@ -3,10 +3,11 @@ import { bytesOf, elementCount, fromBytes, Xorshift32 } from "../../base/index.t
 import { compileAndRunHost, coreById, startOnCore } from "../../boards/index.ts";
 import { coreTools, needTools } from "../../boards/tool-gate.ts";
 import { datasetFromArrays } from "../../data/index.ts";
-import { execute } from "../../driver/index.ts";
+import { calibrate, execute } from "../../driver/index.ts";
 import { writeKinglet } from "../../formats/index.ts";
 import { type Graph, GraphBuilder, type Value } from "../../graph/index.ts";
 import { applyOp } from "../../ops/index.ts";
+import { prepareForQuantization, quantizeGraph } from "../../passes/index.ts";
 import { mlp } from "../../zoo/index.ts";
 import { LocalTrainer, type LocalTraining } from "../local.ts";
 import { deviceLearning } from "../../train/index.ts";
@@ -183,6 +184,12 @@ test("thousands of senseless questions do a device no harm", async (context) => 
 
 test("memory that is too small is refused", () => {
   expect(() => clientFirmware(network, { ram: 1000 })).toThrow(/bytes, and there are 1000/);
+});
+
+test("a quantized network is refused: updates are of floats", () => {
+  const source = prepareForQuantization(network);
+  const { graph } = quantizeGraph(source, { ranges: calibrate(source, [[bytesOf(features.slice(0, INPUTS))]]), io: "int8" });
+  expect(() => clientFirmware(graph)).toThrow(/learns float32, and weights of this network are int8/);
 });
 
 /** A layer, its normalization with statistics that are not the first ones, and classes. */

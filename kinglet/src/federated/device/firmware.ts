@@ -1,8 +1,8 @@
 import { KingletError } from "../../base/index.ts";
 import { boardById, type Sources } from "../../boards/index.ts";
-import { type Compiled, compileGraph } from "../../driver/index.ts";
+import { type Compiled, compileGraph, compilerFor } from "../../driver/index.ts";
 import type { Graph } from "../../graph/index.ts";
-import { arenaAlignment, libraryId, printCLibrary } from "../../targets/c/index.ts";
+import { arenaAlignment, inSourceFolder, libraryId, makefile, printCLibrary } from "../../targets/c/index.ts";
 import { deviceLearning, type TrainingStep } from "../../train/index.ts";
 import { clientSource } from "./client-c.ts";
 import { layoutOf } from "./layout.ts";
@@ -29,6 +29,8 @@ export interface ClientFirmware {
   readonly id: string;
   /** The library with its learning step, frames and messages, and the client: `ID_client.h` says what the board has to give. */
   readonly sources: Sources;
+  /** The same as a folder, with a Makefile. */
+  readonly files: ReadonlyMap<string, string>;
   readonly compiled: Compiled;
   /** Numbers that it learns. */
   readonly parameters: number;
@@ -44,6 +46,16 @@ function compiledStep(step: TrainingStep, learnsAfter: string, { board, ram }: C
   });
 }
 
+/** Updates are of floats, as all clients of a federation have them. */
+function checkFloats({ trained }: TrainingStep, place: string): void {
+  const other = trained.find(({ variable: { value } }) => value.dtype !== "float32");
+  if (other === undefined) return;
+  throw new KingletError("unsupported", `a federation learns float32, and weights of this network are ${other.variable.value.dtype}`, {
+    place,
+    hint: "Take the network that kinglet federate export writes; what it has learned is quantized afterwards.",
+  });
+}
+
 /** Where each learned tensor lies in the arena, in the order of the federation's vector. */
 function placesOf(step: TrainingStep, { program, plan }: Compiled): { offset: number; bytes: number }[] {
   return step.trained.map(({ variable: { value } }) => {
@@ -56,10 +68,11 @@ function placesOf(step: TrainingStep, { program, plan }: Compiled): { offset: nu
  * The firmware of a client that learns a whole float network, one sample at a time, and speaks over a serial line with a
  * `DeviceLearner`. Its samples never leave it: no message could carry one. Batch normalization is folded; the weights are the federation's
  * in any case, which has to fold it too (`networkForDevices`).
- * @throws KingletError `does-not-fit`; what `networkForDevices` and compiling throw.
+ * @throws KingletError `does-not-fit`, `unsupported` for a quantized network; what `networkForDevices` and compiling throw.
  */
 export function clientFirmware(network: Graph, options: ClientFirmwareOptions = {}): ClientFirmware {
   const { step, learnsAfter } = deviceLearning(networkForDevices(network));
+  checkFloats(step, network.name);
   const compiled = compiledStep(step, learnsAfter, options);
   const id = options.id ?? libraryId(network.name);
   const places = placesOf(step, compiled);
@@ -78,7 +91,9 @@ export function clientFirmware(network: Graph, options: ClientFirmwareOptions = 
     "kinglet_link.c": LINK_SOURCE,
     ...client,
   };
-  return { id, sources, compiled, parameters: layout.length };
+  const build = { id, ...compilerFor(options.board === undefined ? null : boardById(options.board)) };
+  const files = new Map([...inSourceFolder(new Map(Object.entries(sources))), ["Makefile", makefile(build, Object.keys(sources), false)]]);
+  return { id, sources, files, compiled, parameters: layout.length };
 }
 
 function floats(values: Float32Array): string {

@@ -181,6 +181,29 @@ test("who is stopped while Redis is away waits for it no more", async (context) 
   }
 });
 
+test("a worker that is stopped while Redis is away ends at once, and tells once that it is", async (context) => {
+  needRedis(context, redis);
+  const own = await newRedis();
+  try {
+    const stop = new AbortController();
+    const events: string[] = [];
+    const onEvent = ({ event }: WorkEvent): void => void events.push(event);
+    const working = work(own.url, dataset, { name: "clouds", signal: stop.signal, onEvent });
+    await until(() => events.includes("ready"));
+    await own.kill();
+    await until(() => events.includes("lost"));
+    await own.start();
+    await until(() => events.includes("found"));
+    await own.kill();
+    await until(() => events.at(-1) === "lost");
+    stop.abort();
+    expect(await working).toBe(0);
+    expect(events).toEqual(["ready", "lost", "found", "lost"]);
+  } finally {
+    await own.end();
+  }
+});
+
 test("who fails after connecting stays connected no more", async (context) => {
   const { url } = needRedis(context, redis);
   const client = await connectRedis(url);

@@ -14,6 +14,9 @@ export type WorkEvent =
   /** A run is on other samples than these. */
   | { readonly event: "refused"; readonly run: string; readonly samples: SamplesId }
   | { readonly event: "worked"; readonly kind: JobKind; readonly jobs: number; readonly seconds: number }
+  /** Redis is away, told once until it is back. */
+  | { readonly event: "lost"; readonly why: string }
+  | { readonly event: "found" }
   | { readonly event: "trouble"; readonly why: string };
 
 export interface WorkOptions {
@@ -44,6 +47,19 @@ async function refuseOthers(redis: Redis, own: SamplesId, told: Set<string>, tel
   }
 }
 
+/** Tells when Redis goes away and when it is back. */
+function watch(redis: Redis, tell: (event: WorkEvent) => void): void {
+  let isThere = true;
+  redis.on("error", ({ message }: Error) => {
+    if (isThere) tell({ event: "lost", why: message });
+    isThere = false;
+  });
+  redis.on("ready", () => {
+    if (!isThere) tell({ event: "found" });
+    isThere = true;
+  });
+}
+
 function aborted(signal: AbortSignal): Promise<void> {
   return new Promise((done) => {
     if (signal.aborted) done();
@@ -58,7 +74,7 @@ function aborted(signal: AbortSignal): Promise<void> {
 export async function work(url: string, dataset: Dataset, options: WorkOptions): Promise<number> {
   const { name, signal, patienceMs = 30_000 } = options;
   const tell = (event: WorkEvent): void => options.onEvent?.(event);
-  const [{ Worker, WaitingError }, redis] = [await bullmq(), await connectRedis(url)];
+  const [{ isNotConnectionError, Worker, WaitingError }, redis] = [await bullmq(), await connectRedis(url)];
   const own = await samplesId(dataset, name).catch((error: unknown) => {
     // A process does not end while it is connected.
     redis.disconnect();
@@ -84,7 +100,11 @@ export async function work(url: string, dataset: Dataset, options: WorkOptions):
     skipVersionCheck: true,
     ...patience,
   });
-  worker.on("error", ({ message }) => tell({ event: "trouble", why: message }));
+  worker.on("error", (error) => {
+    // What happens while Redis is away comes of that.
+    if (redis.status === "ready" && isNotConnectionError(error)) tell({ event: "trouble", why: error.message });
+  });
+  watch(redis, tell);
   const told = new Set<string>();
   const look = (): void => void refuseOthers(redis, own, told, tell).catch(() => {});
   const looking = setInterval(look, LOOK_MS);
@@ -95,7 +115,8 @@ export async function work(url: string, dataset: Dataset, options: WorkOptions):
     await aborted(signal);
   } finally {
     clearInterval(looking);
-    await worker.close();
+    // A job cannot be given back to a Redis that is away, which gives it to another one once it is back.
+    await worker.close(redis.status !== "ready");
     redis.disconnect();
   }
   return jobs;
