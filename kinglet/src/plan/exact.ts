@@ -9,8 +9,19 @@ interface Edge {
 /** Choices on one path; the recursion must not meet the end of the stack. */
 const DEEPEST = 1500;
 
+/** Every conflict once, those that forbid most first: `first`'s address less `second`'s must not lie between `low` and `high`. */
+interface Pairs {
+  readonly first: Int32Array;
+  readonly second: Int32Array;
+  readonly low: Float64Array;
+  readonly high: Float64Array;
+  /** Where the layout names it: of two that cost the same, the one that it names first is decided first. */
+  readonly rank: Int32Array;
+}
+
 interface State {
   readonly layout: Layout;
+  readonly pairs: Pairs;
   /** The least addresses that keep all choices made so far. */
   readonly addresses: Float64Array;
   readonly edges: Edge[][];
@@ -41,20 +52,31 @@ function raise(state: State, start: number, to: number, undo: number[]): boolean
   return true;
 }
 
-/** The forbidden pair whose resolution costs most: deciding it early cuts most. */
-function worstPair(state: State): { block: number; conflict: number } | null {
-  let worst = -1;
-  let found: { block: number; conflict: number } | null = null;
-  state.layout.conflicts.forEach((list, block) => {
-    for (let k = 0; k < list.length; k++) {
-      const c = list[k]!;
-      if (c.other > block) continue;
-      const delta = state.addresses[block]! - state.addresses[c.other]!;
-      if (delta <= c.low || delta >= c.high) continue;
-      const cost = Math.min(c.high - delta, delta - c.low);
-      if (cost > worst) [worst, found] = [cost, { block, conflict: k }];
-    }
-  });
+function pairsOf(layout: Layout): Pairs {
+  const all = layout.conflicts.flatMap((list, block) => list.filter((c) => c.other <= block).map((c) => ({ ...c, block })));
+  const width = (rank: number): number => all[rank]!.high - all[rank]!.low;
+  const rank = Int32Array.from(all.keys()).sort((a, b) => width(b) - width(a) || a - b);
+  return {
+    first: rank.map((k) => all[k]!.block),
+    second: rank.map((k) => all[k]!.other),
+    low: Float64Array.from(rank, (k) => all[k]!.low),
+    high: Float64Array.from(rank, (k) => all[k]!.high),
+    rank,
+  };
+}
+
+/** The position among the pairs of the forbidden one whose resolution costs most, or -1: deciding it early cuts most. */
+function worstPair({ addresses, pairs: { first, second, low, high, rank } }: State): number {
+  let [worst, found] = [-1, -1];
+  for (let k = 0; k < rank.length; k++) {
+    const [least, most] = [low[k]!, high[k]!];
+    // At most half of what it forbids is its cost, and the others forbid less.
+    if (most - least < 2 * worst) break;
+    const delta = addresses[first[k]!]! - addresses[second[k]!]!;
+    if (delta <= least || delta >= most) continue;
+    const cost = Math.min(most - delta, delta - least);
+    if (cost > worst || (cost === worst && rank[k]! < rank[found]!)) [worst, found] = [cost, k];
+  }
   return found;
 }
 
@@ -75,15 +97,15 @@ function descend(state: State, nodeLimit: number): boolean {
   if (state.best <= state.floor) return true;
   if (++state.nodes > nodeLimit || state.depth >= DEEPEST) return false;
   const pair = worstPair(state);
-  if (pair === null) {
+  if (pair < 0) {
     state.bestAddresses = state.addresses.slice();
     state.best = state.addresses.reduce((top, address, i) => Math.max(top, address + state.layout.sizes[i]!), 0);
     return true;
   }
-  const { other, low, high } = state.layout.conflicts[pair.block]![pair.conflict]!;
-  const above = (): boolean => tryEdge(state, other, pair.block, high, nodeLimit);
-  const below = (): boolean => tryEdge(state, pair.block, other, -low, nodeLimit);
-  const delta = state.addresses[pair.block]! - state.addresses[other]!;
+  const [block, other, low, high] = [state.pairs.first[pair]!, state.pairs.second[pair]!, state.pairs.low[pair]!, state.pairs.high[pair]!];
+  const above = (): boolean => tryEdge(state, other, block, high, nodeLimit);
+  const below = (): boolean => tryEdge(state, block, other, -low, nodeLimit);
+  const delta = state.addresses[block]! - state.addresses[other]!;
   const [one, two] = high - delta <= delta - low ? [above, below] : [below, above];
   const first = one();
   return two() && first;
@@ -101,6 +123,7 @@ export function searchExactly(
 ): { addresses: Float64Array | null; top: number; exhausted: boolean } {
   const state: State = {
     layout,
+    pairs: pairsOf(layout),
     addresses: new Float64Array(layout.sizes.length),
     edges: layout.sizes.map(() => []),
     floor,

@@ -1,28 +1,5 @@
 import { Xorshift32 } from "../base/index.ts";
-import { alignUp, type Layout } from "./layout.ts";
-
-/** The lowest address for `block` among those already placed (addresses < 0 are not placed). */
-function lowestAddress(layout: Layout, block: number, addresses: Float64Array, starts: Float64Array, ends: Float64Array): number {
-  let count = 0;
-  for (const c of layout.conflicts[block]!) {
-    const base = addresses[c.other]!;
-    if (base < 0 || base + c.high <= 0) continue;
-    // Insertion sort: the lists are short and this is the innermost loop of the whole search.
-    let k = count++;
-    for (; k > 0 && starts[k - 1]! > base + c.low; k--) {
-      starts[k] = starts[k - 1]!;
-      ends[k] = ends[k - 1]!;
-    }
-    starts[k] = base + c.low;
-    ends[k] = base + c.high;
-  }
-  let at = 0;
-  for (let k = 0; k < count; k++) {
-    if (starts[k]! >= at) break;
-    if (at < ends[k]!) at = alignUp(ends[k]!, layout.alignments[block]!);
-  }
-  return at;
-}
+import { alignUp, type Conflict, type Layout } from "./layout.ts";
 
 /** Places blocks in an order, each as low as it goes. */
 class FirstFit {
@@ -31,16 +8,49 @@ class FirstFit {
   /** Where the highest of the placed blocks ends. */
   top = 0;
   private readonly layout: Layout;
+  /** Of each block, those that counted when it was placed last in the order in which they lay: the next time they are nearly sorted. */
+  private readonly conflicts: readonly Conflict[][];
   private readonly starts: Float64Array;
   private readonly ends: Float64Array;
 
   constructor(layout: Layout) {
     this.layout = layout;
+    this.conflicts = layout.conflicts.map((list) => [...list]);
     this.addresses = new Float64Array(layout.sizes.length);
     // Blocks that may share a start but not overlap otherwise conflict twice.
     const most = layout.conflicts.reduce((count, list) => Math.max(count, list.length), 0);
     this.starts = new Float64Array(most);
     this.ends = new Float64Array(most);
+  }
+
+  /** The lowest address for a block among those already placed: the least that no conflict forbids. */
+  private lowestAddress(block: number): number {
+    const { addresses, starts, ends } = this;
+    const list = this.conflicts[block]!;
+    const alignment = this.layout.alignments[block]!;
+    let count = 0;
+    for (let i = 0; i < list.length; i++) {
+      const c = list[i]!;
+      const base = addresses[c.other]!;
+      if (base < 0 || base + c.high <= 0) continue;
+      // Insertion sort: this is the innermost loop of the whole search.
+      let k = count++;
+      list[i] = list[k]!;
+      for (; k > 0 && starts[k - 1]! > base + c.low; k--) {
+        starts[k] = starts[k - 1]!;
+        ends[k] = ends[k - 1]!;
+        list[k] = list[k - 1]!;
+      }
+      starts[k] = base + c.low;
+      ends[k] = base + c.high;
+      list[k] = c;
+    }
+    let at = 0;
+    for (let k = 0; k < count; k++) {
+      if (starts[k]! >= at) break;
+      if (at < ends[k]!) at = alignUp(ends[k]!, alignment);
+    }
+    return at;
   }
 
   private put(block: number, address: number): void {
@@ -60,7 +70,7 @@ class FirstFit {
     let k = from;
     while (k < order.length && this.top <= limit) {
       const block = order[k++]!;
-      this.put(block, lowestAddress(this.layout, block, this.addresses, this.starts, this.ends));
+      this.put(block, this.lowestAddress(block));
     }
     return k;
   }

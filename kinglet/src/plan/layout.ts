@@ -16,6 +16,16 @@ export function alignUp(value: number, alignment: number): number {
   return Math.ceil(value / alignment) * alignment;
 }
 
+/** Whether two are the same to the last conflict. */
+export function sameLayout(a: Layout, b: Layout): boolean {
+  const same = (one: readonly number[], two: readonly number[]): boolean => one.length === two.length && one.every((value, i) => value === two[i]);
+  if (!same(a.sizes, b.sizes) || !same(a.alignments, b.alignments)) return false;
+  return a.conflicts.every((list, block) => {
+    const other = b.conflicts[block]!;
+    return list.length === other.length && list.every((c, k) => c.other === other[k]!.other && c.low === other[k]!.low && c.high === other[k]!.high);
+  });
+}
+
 /** Whether no block lies where another forbids it. */
 export function isLegal(layout: Layout, addresses: ArrayLike<number>): boolean {
   return layout.conflicts.every(

@@ -21,6 +21,7 @@ import {
   type Window,
   windowSum,
 } from "./testkernels.ts";
+import { type Problem, solve } from "./solve.ts";
 import { planTimeline } from "./timeline.ts";
 
 /** Blocks with lifetimes, and some pairs that may overlap at a distance. */
@@ -105,6 +106,33 @@ describe("layout search", () => {
       return exact.top;
     };
     expect(run()).toBe(run());
+  });
+
+  it("gives no problem the answer of one that is nearly the same", () => {
+    const random = new Xorshift32(21);
+    const problem = (n: number): Problem => {
+      const { layout, first, last } = randomLayout(random, n);
+      return { layout, lifetimes: first.map((at, buffer) => ({ buffer, first: at, last: last[buffer]! })), bound: 0, effort: 0.001 };
+    };
+    /** One conflict forbids a word more. */
+    const wider = ({ layout, ...rest }: Problem): Problem => {
+      const conflicts = layout.conflicts.map((list) => [...list]);
+      const block = conflicts.findIndex((list) => list.length > 0);
+      conflicts[block]![0] = { ...conflicts[block]![0]!, high: conflicts[block]![0]!.high + 4 };
+      return { ...rest, layout: { ...layout, conflicts } };
+    };
+    const others = Array.from({ length: 10 }, () => problem(3));
+    let parted = 0;
+    for (let k = 0; k < 40; k++) {
+      const one = problem(8);
+      const next = wider(one);
+      const [before, after] = [solve(one), solve(next)];
+      expect(solve(one)).toEqual(before);
+      for (const other of others) solve(other);
+      expect(solve(next)).toEqual(after);
+      parted += Number(!isLegal(next.layout, before.offsets));
+    }
+    expect(parted).toBeGreaterThan(5);
   });
 });
 

@@ -1,18 +1,12 @@
 import type { Program } from "../loops/index.ts";
 import { lowerBound } from "./bound.ts";
 import { safeDistances } from "./distance.ts";
-import { searchExactly } from "./exact.ts";
-import { searchOrders, seedOrders } from "./firstfit.ts";
 import { alignUp, type Conflict, type Layout } from "./layout.ts";
 import { lifetimesOf } from "./lifetimes.ts";
 import { forbidden, type Presence, presenceOf, type RowPair } from "./presence.ts";
-import { withoutPermanent } from "./permanent.ts";
+import { type Solution, solve } from "./solve.ts";
 import type { Distance, Lifetime, Overlap, Plan, PlanOptions } from "./types.ts";
 import { alignmentOf, blockBytes, type BufferKind, bufferKinds, type StepUse, stepUses } from "./usage.ts";
-
-/** How much work the search may do; counted in block placements and nodes, so that results never depend on the clock. */
-const PLACEMENTS = 250_000;
-const NODES = 30_000;
 
 /** An input that dies at a step and an output that is born there, with the distances that are safe. */
 export interface Pair extends Distance {
@@ -115,23 +109,6 @@ function sharedBytes(layout: Layout, offsets: ArrayLike<number>, a: number, b: n
 /** Where nothing may overlap, memory is not what matters: the search then does this share of the work. */
 const QUICK = 0.01;
 
-/** Permanent blocks lie first; the others are searched for behind them. */
-function solve(whole: Layout, all: readonly Lifetime[], wholeBound: number, effort: number): { offsets: ArrayLike<number>; exhausted: boolean } {
-  const { base, rest: layout, blocks, join } = withoutPermanent(whole);
-  const lifetimes = blocks.map((block) => all[block]!);
-  const bound = wholeBound - base;
-  const seeds = seedOrders(
-    layout,
-    lifetimes.map((l) => l.first),
-    lifetimes.map((l) => l.last),
-  );
-  const tries = Math.ceil((effort * PLACEMENTS) / Math.max(1, layout.sizes.length));
-  const found = searchOrders(layout, seeds, bound, tries);
-  if (found.top <= bound) return { offsets: join(found.addresses), exhausted: false };
-  const exact = searchExactly(layout, found.top, bound, Math.ceil((effort * NODES * 40) / Math.max(40, layout.sizes.length)));
-  return { offsets: join(exact.addresses ?? found.addresses), exhausted: exact.exhausted };
-}
-
 /** Gives every buffer of a program its place in one arena. */
 export function placeBuffers(program: Program, options: PlanOptions = {}): Plan {
   const uses = stepUses(program);
@@ -143,11 +120,11 @@ export function placeBuffers(program: Program, options: PlanOptions = {}): Plan 
   const rowPairs = pinned || options.overlap === false ? [] : findRowPairs(program, uses, presence, kinds);
   const layout = layoutOf(program, presence, rowPairs, kinds, pairs, pinned);
   const bound = pinned ? layout.sizes.reduce((a, b) => a + b, 0) : lowerBound(presence, layout.sizes, kinds, pairs, rowPairs);
-  const solution = pinned ? { offsets: sideBySide(layout), exhausted: true } : solve(layout, lifetimes, bound, options.overlap === false ? QUICK : 1);
-  const offsets = Array.from(solution.offsets);
+  const effort = options.overlap === false ? QUICK : 1;
+  const { offsets, exhausted }: Solution = pinned ? { offsets: sideBySide(layout), exhausted: true } : solve({ layout, lifetimes, bound, effort });
   const arenaBytes = offsets.reduce((top, offset, i) => Math.max(top, offset + layout.sizes[i]!), 0);
   const overlaps = pairs
     .map((p): Overlap => ({ ...p, sharedBytes: sharedBytes(layout, offsets, p.input, p.output) }))
     .filter((o) => o.sharedBytes > 0);
-  return { arenaBytes, offsets, lowerBoundBytes: bound, proved: arenaBytes === bound || solution.exhausted, lifetimes, overlaps };
+  return { arenaBytes, offsets, lowerBoundBytes: bound, proved: arenaBytes === bound || exhausted, lifetimes, overlaps };
 }

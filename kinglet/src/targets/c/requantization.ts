@@ -64,7 +64,8 @@ function wordsFit(c: ChannelRequantization, channel: StoredChannel): boolean {
  */
 export function isProved(c: ChannelRequantization, shift: number, channel: StoredChannel, { first, sums }: Thresholds): boolean {
   if (c.step < 0 || c.multiplier < 0 || c.multiplier >= 2 ** 31 || !wordsFit(c, channel)) return false;
-  const reaches = (sum: number, result: number): boolean => raised(sum, c) >= result * 2 ** shift;
+  const unit = 2 ** shift;
+  const reaches = (sum: number, result: number): boolean => raised(sum, c) >= result * unit;
   if (first > channel.low && !reaches(channel.least, first)) return false;
   if (first + sums.length < channel.high && reaches(channel.most, first + sums.length + 1)) return false;
   return sums.every((sum, i) => reaches(sum, first + 1 + i) && !reaches(sum - 1, first + 1 + i));
@@ -72,10 +73,11 @@ export function isProved(c: ChannelRequantization, shift: number, channel: Store
 
 /** An offset that puts every threshold between its sum and the one before, up to what doubles round; undefined where there is none. */
 function offsetFor(c: Omit<ChannelRequantization, "offset">, shift: number, { first, sums }: Thresholds): number | undefined {
+  const unit = 2 ** shift;
   let [low, high] = [-Infinity, Infinity];
   for (let i = 0; i < sums.length; i++) {
     const sum = sums[i]!;
-    const wanted = (first + 1 + i) * 2 ** shift - c.rounding;
+    const wanted = (first + 1 + i) * unit - c.rounding;
     low = Math.max(low, Math.ceil(((wanted + (sum < 0 ? c.step : 0)) * 2 ** 32) / c.multiplier) - SUM_SCALE * sum);
     high = Math.min(high, Math.ceil(((wanted + (sum < 1 ? c.step : 0)) * 2 ** 32) / c.multiplier) - 1 - SUM_SCALE * (sum - 1));
     if (low > high) return undefined;
@@ -94,11 +96,13 @@ function constantChannel(result: number, channel: StoredChannel, rounding: numbe
 }
 
 /** Multipliers near the nominal one, nearest first, so far apart that each moves the last threshold by about 1/2000 of a sum. */
-function multipliersNear(channel: StoredChannel, shift: number): number[] {
+function* multipliersNear(channel: StoredChannel, shift: number): Generator<number> {
   const nominal = Math.round(realMultiplier(channel) * 2 ** (shift + 24));
   const gap = Math.max(1, Math.floor((realMultiplier(channel) * nominal) / 2 ** 19));
-  const list = Array.from({ length: 2 * MULTIPLIERS + 1 }, (_, i) => nominal + gap * (i % 2 === 0 ? i / 2 : -(i + 1) / 2));
-  return list.filter((multiplier) => multiplier > 0 && multiplier < 2 ** 31);
+  for (let i = 0; i <= 2 * MULTIPLIERS; i++) {
+    const multiplier = nominal + gap * (i % 2 === 0 ? i / 2 : -(i + 1) / 2);
+    if (multiplier > 0 && multiplier < 2 ** 31) yield multiplier;
+  }
 }
 
 /** Searches a channel's multiplier and offset. */

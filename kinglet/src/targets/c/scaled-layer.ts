@@ -1,8 +1,10 @@
+import type { TypedArray } from "../../base/index.ts";
 import type { Node, Value } from "../../graph/index.ts";
 import { type Buffer, type Expr, i32, intrinsic, type KernelBuilder, type KernelNotes } from "../../loops/index.ts";
 import { type Activation, attributesOf, inputOf, type MultiplierRule, outputOf, resultBounds } from "../../ops/index.ts";
 import { analyseLayer, clearedWeights, isInt8Layer, type LayerForm, tapsOf } from "./layer.ts";
 import { findRequantization, type Requantization } from "./requantization.ts";
+import type { StoredChannel } from "./thresholds.ts";
 
 /** A layer whose sums are 256 times the real ones: some of its weights are 256 times what they stand for. */
 export interface ScaledForm extends LayerForm {
@@ -48,11 +50,23 @@ function partsOf(node: Node, rule: MultiplierRule): unknown[] {
   return [rule, node.inputs[2] ?? null, inputOf(node, 0).quantization, outputOf(node).quantization, activation];
 }
 
+const searched = new WeakMap<TypedArray, Map<string, Requantization | undefined>>();
+
+/** The search is the dearest part of lowering a network, and the next target or form of the layer asks for the same. */
+function requantizationOf(weights: TypedArray, channels: readonly StoredChannel[]): Requantization | undefined {
+  const found = searched.get(weights) ?? new Map<string, Requantization | undefined>();
+  searched.set(weights, found);
+  const key = JSON.stringify(channels);
+  if (!found.has(key)) found.set(key, findRequantization(channels));
+  return found.get(key);
+}
+
 function plan(node: Node, rule: MultiplierRule, form: ScaledForm): ScaledLayer | undefined {
   const data = inputOf(node, 1).data as Int8Array;
   const channels = analyseLayer(node, rule, form, data);
   const result = resultBounds(node, attributesOf<{ activation: Activation }>(node).activation);
-  const requantization = findRequantization(channels.map((channel) => ({ ...channel, ...result })));
+  const stored = channels.map(({ multiplier, least, most }): StoredChannel => ({ multiplier, least, most, ...result }));
+  const requantization = requantizationOf(data, stored);
   if (requantization === undefined) return undefined;
   const weights = clearedWeights(data, form, channels);
   const bias = Int32Array.from(

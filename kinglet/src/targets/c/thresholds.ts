@@ -22,18 +22,33 @@ export function highProduct(x: number, m: number): number {
   return Math.floor((x * Math.floor(m / 65536) + Math.floor((x * (m % 65536)) / 65536)) / 65536);
 }
 
-/** The two roundings of TensorFlow Lite's MultiplyByQuantizedMultiplier, as `requantize` of ops/fixed.ts defines them. */
-export function requantizeExact(sum: number, { multiplier, shift }: Multiplier): number {
-  const x = shift > 0 ? sum * 2 ** shift : sum;
-  const low = x * (multiplier % 65536) + 2 ** 30;
-  const high = Math.floor((x * Math.floor(multiplier / 65536) + Math.floor(low / 65536)) / 32768);
-  if (shift >= 0) return high;
-  return Math.floor((high - (high < 0 ? 1 : 0) + 2 ** (-shift - 1)) / 2 ** -shift);
+/**
+ * The two roundings of TensorFlow Lite's MultiplyByQuantizedMultiplier, as `requantize` of ops/fixed.ts defines them, for many sums:
+ * powers are costly.
+ */
+function requantizer({ multiplier, shift }: Multiplier): (sum: number) => number {
+  const [upper, lower] = [Math.floor(multiplier / 65536), multiplier % 65536];
+  const [left, right] = [2 ** Math.max(0, shift), 2 ** Math.max(0, -shift)];
+  return (sum) => {
+    const x = sum * left;
+    const high = Math.floor((x * upper + Math.floor((x * lower + 2 ** 30) / 65536)) / 32768);
+    return right === 1 ? high : Math.floor((high - (high < 0 ? 1 : 0) + right / 2) / right);
+  };
+}
+
+export function requantizeExact(sum: number, multiplier: Multiplier): number {
+  return requantizer(multiplier)(sum);
+}
+
+/** The stored result of each sum. */
+function resultsOf({ multiplier, zeroPoint, low, high }: StoredChannel): (sum: number) => number {
+  const requantized = requantizer(multiplier);
+  return (sum) => Math.min(high, Math.max(low, requantized(sum) + zeroPoint));
 }
 
 /** The stored result of a sum. */
 export function storedResult(sum: number, c: StoredChannel): number {
-  return Math.min(c.high, Math.max(c.low, requantizeExact(sum, c.multiplier) + c.zeroPoint));
+  return resultsOf(c)(sum);
 }
 
 /** The results that occur and where they begin: `first` at the least sum, then each next one from `sums[i]` on. */
@@ -44,14 +59,14 @@ export interface Thresholds {
 
 /** The least sums whose results are at least first + 1, first + 2, …, as far as the channel's sums reach. */
 export function thresholdsOf(c: StoredChannel): Thresholds {
-  const first = storedResult(c.least, c);
-  const last = storedResult(c.most, c);
+  const resultOf = resultsOf(c);
+  const [first, last] = [resultOf(c.least), resultOf(c.most)];
   const real = (c.multiplier.multiplier / 2 ** 31) * 2 ** c.multiplier.shift;
   const sums = Array.from({ length: last - first }, (_, i) => {
     const result = first + 1 + i;
-    let sum = Math.min(c.most, Math.max(c.least + 1, Math.round((result - c.zeroPoint - 0.5) / real)));
-    while (storedResult(sum - 1, c) >= result) sum--;
-    while (storedResult(sum, c) < result) sum++;
+    let sum = Math.min(c.most, Math.max(c.least + 1, Math.ceil((result - c.zeroPoint - 0.5) / real)));
+    while (resultOf(sum - 1) >= result) sum--;
+    while (resultOf(sum) < result) sum++;
     return sum;
   });
   return { first, sums };
