@@ -38,7 +38,7 @@ async function queued(url: string, plan: Partial<SimulationPlan>, options: JobQu
 async function withWorkers(
   url: string,
   datasets: readonly Dataset[],
-  use: () => Promise<void>,
+  use: (events: readonly WorkEvent[]) => Promise<void>,
   more: Partial<WorkOptions> = {},
 ): Promise<WorkEvent[]> {
   const stop = new AbortController();
@@ -46,7 +46,7 @@ async function withWorkers(
   const options = { ...more, name: "clouds", signal: stop.signal, onEvent: (event: WorkEvent) => void events.push(event) };
   const workers = datasets.map((each) => work(url, each, options));
   try {
-    await use();
+    await use(events);
   } finally {
     stop.abort();
     await Promise.all(workers);
@@ -130,9 +130,7 @@ test("simulations over one Redis do not mix, and a worker with other samples ref
   expect(clients(events)).toBe(2 * 3 * 6);
   const other = new AbortController();
   const waiting = queued(url, {}, { signal: other.signal });
-  const refusals = await withWorkers(url, [clouds(6)], async () => {
-    await new Promise((done) => setTimeout(done, 300));
-  });
+  const refusals = await withWorkers(url, [clouds(6)], async (events) => await until(() => events.some(({ event }) => event === "refused")));
   other.abort();
   await expect(waiting).rejects.toMatchObject({ code: "interrupted" });
   expect(refusals).toContainEqual({ event: "refused", run: expect.stringMatching(/^[0-9a-f]{12}$/), samples: await samplesId(dataset, "clouds") });
