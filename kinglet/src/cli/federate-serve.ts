@@ -1,6 +1,7 @@
 import { createWriteStream, existsSync } from "node:fs";
 import { join } from "node:path";
 import { type Command, Option } from "commander";
+import { elementCount } from "../base/index.ts";
 import {
   checkStore,
   Coordinator,
@@ -59,12 +60,18 @@ async function firstNetwork(folder: string, config: ProjectConfig, model: string
   }
 }
 
-/** The part of the project's data that versions are judged on; none without data, or without such a part. */
-async function judgedOn(folder: string, config: ProjectConfig): Promise<JudgedOn | undefined> {
+/**
+ * The part of the project's data that versions are judged on; none without data, or without such a part, or where the data is of something else than
+ * the network that the project is given.
+ */
+async function judgedOn(folder: string, config: ProjectConfig, { network, classes }: FederationPlan): Promise<JudgedOn | undefined> {
   const data = join(folder, PROJECT_DATA);
   if (!existsSync(data)) return undefined;
   const dataset = await projectData(folder);
   try {
+    const { shape, classes: own } = dataset.info;
+    const fits = elementCount(shape) === elementCount(network.inputs[0]!.shape.slice(1)) && own.every((name) => classes.includes(name));
+    if (!fits) return undefined;
     const positions = judgedPart(projectSplit(config, dataset));
     return positions.length === 0 ? undefined : { data: { folder: data }, positions };
   } finally {
@@ -153,7 +160,7 @@ async function serveProject(given: string | undefined, options: ServeOptions, io
   checkStore(store, options.queue);
   const config = await configOf(folder, options);
   const plan = await planOf(folder, config, options);
-  const judging = options.judge ? await judgedOn(folder, config) : undefined;
+  const judging = options.judge ? await judgedOn(folder, config, plan) : undefined;
   const keys = await projectKeysOrNew(folder);
   const log = options.log === undefined ? undefined : logTo(options.log, io);
   let last: string | null = null;
@@ -163,7 +170,7 @@ async function serveProject(given: string | undefined, options: ServeOptions, io
       const text = eventText(event, rules.rounds);
       // Trouble that stays is met at each look, and told once.
       if (text !== null && text !== last) io.err(`${text}\n`);
-      last = text ?? last;
+      last = event.level === "info" ? null : (text ?? last);
     },
   };
   const { database, ...together } = await openStore(store, options.queue);

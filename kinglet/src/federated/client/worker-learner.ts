@@ -14,6 +14,8 @@ export interface WorkerThread<D> {
 interface Running<D> {
   readonly thread: WorkerThread<D>;
   readonly facts: WorkerFacts;
+  /** Whether the thread is still there, between questions, too. */
+  readonly life: { lost: boolean };
 }
 
 /** Trains in a worker, so that whoever waits for it stays awake. A training that is given up takes its worker along. */
@@ -22,6 +24,9 @@ export class WorkerLearner<D> implements Learner {
   private readonly order: TrainingOrder<D>;
   private readonly onStep: OnStep | undefined;
   private running: Running<D> | undefined;
+  /** A thread that is being started anew. */
+  private opening: WorkerThread<D> | undefined;
+  private closed = false;
   private readonly facts: WorkerFacts;
 
   private constructor(start: () => WorkerThread<D>, order: TrainingOrder<D>, onStep: OnStep | undefined, running: Running<D>) {
@@ -64,14 +69,14 @@ export class WorkerLearner<D> implements Learner {
   }
 
   private async asked(message: ToWorker<D>, signal?: AbortSignal): Promise<FromWorker> {
-    if (signal?.aborted === true) throw givenUp();
-    this.running ??= await opened(this.start(), this.order);
-    const { thread } = this.running;
+    if (signal?.aborted === true || this.closed) throw givenUp();
+    if (this.running === undefined || this.running.life.lost) this.running = await this.restarted();
+    const { thread, life } = this.running;
     let answer: FromWorker;
     try {
-      answer = await exchanged(thread, message, signal, this.onStep);
+      answer = await exchanged(thread, message, life, { signal, onStep: this.onStep });
     } catch (error) {
-      await this.close();
+      await this.drop();
       throw error;
     }
     // What it could not do leaves it as it was.
@@ -79,19 +84,39 @@ export class WorkerLearner<D> implements Learner {
     return answer;
   }
 
-  async close(): Promise<void> {
+  private async restarted(): Promise<Running<D>> {
+    const thread = this.start();
+    this.opening = thread;
+    try {
+      const running = await opened(thread, this.order);
+      if (!this.closed) return running;
+      await thread.close();
+      throw givenUp();
+    } finally {
+      this.opening = undefined;
+    }
+  }
+
+  private async drop(): Promise<void> {
     const { running } = this;
     this.running = undefined;
     await running?.thread.close();
+  }
+
+  /** For good: whoever waits for an answer hears `unsupported` or `interrupted`. */
+  async close(): Promise<void> {
+    this.closed = true;
+    await Promise.all([this.drop(), this.opening?.close()]);
   }
 }
 
 async function opened<D>(thread: WorkerThread<D>, order: TrainingOrder<D>): Promise<Running<D>> {
   try {
-    const answer = await exchanged(thread, { kind: "open", order });
+    const life = { lost: false };
+    const answer = await exchanged(thread, { kind: "open", order }, life);
     if (answer.kind === "failed") throw errorOf(answer.failure);
     if (answer.kind !== "opened") throw new KingletError("internal", `a worker answers its order with "${answer.kind}"`);
-    return { thread, facts: answer.facts };
+    return { thread, facts: answer.facts, life };
   } catch (error) {
     await thread.close();
     throw error;
@@ -102,8 +127,18 @@ function givenUp(): KingletError {
   return new KingletError("interrupted", "the training was given up");
 }
 
+interface Around {
+  readonly signal?: AbortSignal | undefined;
+  readonly onStep?: OnStep | undefined;
+}
+
 /** Says something, and gives the answer. @throws KingletError `interrupted` once given up, `unsupported` where the thread is gone. */
-async function exchanged<D>(thread: WorkerThread<D>, message: ToWorker<D>, signal?: AbortSignal, onStep?: OnStep): Promise<FromWorker> {
+async function exchanged<D>(
+  thread: WorkerThread<D>,
+  message: ToWorker<D>,
+  life: Running<D>["life"],
+  { signal, onStep }: Around = {},
+): Promise<FromWorker> {
   let giveUp = (): void => {};
   try {
     return await new Promise((done, fail) => {
@@ -114,7 +149,10 @@ async function exchanged<D>(thread: WorkerThread<D>, message: ToWorker<D>, signa
           if (heard.kind === "step") onStep?.(heard.done, heard.steps);
           else done(heard);
         },
-        (why) => fail(new KingletError("unsupported", `the worker that trains is gone: ${why}`)),
+        (why) => {
+          life.lost = true;
+          fail(new KingletError("unsupported", `the worker is gone: ${why}`));
+        },
       );
       thread.post(message);
     });

@@ -1,13 +1,14 @@
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterAll, beforeAll, expect, test } from "vitest";
+import { afterAll, beforeAll, expect, test, vi } from "vitest";
 import { WebSocket } from "ws";
 import { Xorshift32 } from "../../base/index.ts";
 import { datasetFromArrays } from "../../data/index.ts";
 import { readKinglet } from "../../formats/index.ts";
 import { LocalTrainer, newProjectKeys, partition, type ServerMessage, simulate, STRATEGIES, type Task } from "../index.ts";
 import type { LogEvent } from "./hooks.ts";
+import { openSqlite } from "./sqlite.ts";
 import {
   adminToken,
   ALL_AT_ONCE,
@@ -335,4 +336,31 @@ testBoth("health and metrics are open; the rest asks for a token of the right ki
   });
   expect(preflight.headers.get("access-control-allow-origin")).toBe("*");
   await running.stop();
+});
+
+test("a store that something else has changed ends no round: what was acknowledged is there for another try", async () => {
+  const store = inFiles.newStore();
+  const running = await inFiles.start({ rules: { ...ALL_AT_ONCE, ready: 2, rounds: 1 } }, store);
+  const clients = await enrolAll(running.url, 2);
+  const tasks = await tasksOf(clients);
+  const { length } = running.coordinator.model.form;
+  const frames = clients.map(({ client }, i) => inventedFrame(tasks[i]!, client, length));
+  await clients[0]!.submit(1, frames[0]!);
+  await running.stop();
+  const database = await openSqlite(store);
+  await database.run("INSERT INTO memory (name, data) VALUES ('clip', 'text')");
+  await database.close();
+  const again = await inFiles.start({ rules: { ...ALL_AT_ONCE, ready: 2, rounds: 1 } }, store);
+  for (const client of clients) client.url = again.url;
+  await clients[1]!.submit(1, frames[1]!);
+  await vi.waitFor(() => expect(again.events).toContainEqual(expect.objectContaining({ event: "round failed" })), PATIENTLY);
+  expect((await statusOf(again.url, KEYS)).rounds).toMatchObject([{ round: 1, status: "open", answered: 2 }]);
+  await again.stop();
+  const mended = await openSqlite(store);
+  await mended.run("DELETE FROM memory WHERE name = 'clip'");
+  await mended.close();
+  const last = await inFiles.start({ rules: { ...ALL_AT_ONCE, ready: 2, rounds: 1 } }, store);
+  clients[0]!.url = last.url;
+  expect(await clients[0]!.task(20)).toEqual({ finished: { version: 1 } });
+  await last.stop();
 });

@@ -348,22 +348,40 @@ test("a server that is killed and comes back keeps what it acknowledged, and con
   await two.close();
 });
 
-test("a server that does not answer counts as away, and others go on", async (context) => {
-  needServers(context);
+/** Two connections of which the second one waits for a row that the first one has changed, while `wait` goes on. */
+async function whileHeld(timeouts: string, wait: (database: Database, store: Store) => Promise<void>): Promise<string | null> {
   const url = `${postgres!.url}?schema=${nextName()}`;
-  const two = await twoOver([await openPostgres(url), await openPostgres(`${url}&query_timeout=300`)]);
-  const [holder] = two.databases;
-  const [, waiting] = two.stores;
-  await waiting.set("paused", "false");
+  const two = await twoOver([await openPostgres(url), await openPostgres(`${url}&${timeouts}`)]);
+  const [holder, waiting] = two.databases;
+  const [, store] = two.stores;
+  await store.set("paused", "false");
   await holder!.transaction(async (queries) => {
     await queries.run("UPDATE settings SET value = 'held' WHERE name = 'paused'");
-    await expect(waiting.set("paused", "true")).rejects.toThrow(/timeout/);
+    await wait(waiting!, store);
     // Its connection was given up, and a new one serves.
-    expect(await waiting.setting("paused")).toBe("false");
+    expect(await store.setting("paused")).toBe("false");
   });
-  await waiting.set("paused", "true");
-  expect(await waiting.setting("paused")).toBe("true");
+  const after = await store.setting("paused");
+  await store.set("paused", "true");
   await two.close();
+  return after;
+}
+
+test("a server that says nothing counts as away, for a statement and for a transaction", async (context) => {
+  needServers(context);
+  await whileHeld("query_timeout=300", async (database, store) => {
+    await expect(store.set("paused", "true")).rejects.toThrow(/read timeout/);
+    const change = database.transaction((queries) => queries.run("UPDATE settings SET value = 'true' WHERE name = 'paused'"));
+    await expect(change).rejects.toThrow(/read timeout/);
+  });
+});
+
+test("what a server could not do in time it does not do later", async (context) => {
+  needServers(context);
+  const after = await whileHeld("statement_timeout=300", async (_database, store) => {
+    await expect(store.set("paused", "true")).rejects.toThrow(/statement timeout/);
+  });
+  expect(after).toBe("held");
 });
 
 test("addresses that are none are refused by name", async (context) => {

@@ -43,7 +43,7 @@ export class Judging {
   wake(): void {
     if (this.stopped) return;
     this.again = true;
-    this.running ??= this.run().finally(() => (this.running = undefined));
+    this.running ??= this.run();
   }
 
   private async run(): Promise<void> {
@@ -54,14 +54,16 @@ export class Judging {
         if (!this.stopped) this.around.hooks.log({ event: "not judged", level: "error", message });
       });
     }
+    this.running = undefined;
   }
 
   private async judgeNewest(): Promise<void> {
     const { store, model, hooks } = this.around;
-    const { model: newest, remembered } = await store.newest(AVERAGE);
-    const { version } = newest;
     const [last] = await store.judgements(1);
-    if (this.stopped || last?.version === version) return;
+    if (last?.version === (await store.newestVersion())) return;
+    const { model: newest, remembered } = await store.newest(AVERAGE);
+    if (this.stopped) return;
+    const { version } = newest;
     const accuracy = await this.judge.judge(model.weightsOf(newest, remembered));
     await store.judged(version, accuracy);
     hooks.log({ event: "judged", level: "info", version, accuracy });
@@ -72,7 +74,5 @@ export class Judging {
     this.stopped = true;
     await this.judge.close();
     await this.running;
-    // Where a thread was just being started anew.
-    await this.judge.close();
   }
 }

@@ -9,8 +9,12 @@ const SCHEMA = "kinglet";
 const CONNECTIONS = 10;
 const CONNECT_MS = 5000;
 const KEEP_ALIVE_MS = 10_000;
-/** A server that does not answer for so long counts as away; an address may say otherwise (`query_timeout`). */
+/** A server that does not answer for so long counts as away; an address may say otherwise (`query_timeout`, `statement_timeout`). */
 const MOST_QUERY_MS = 120_000;
+/** What a server that is there has not done by then, it does not do later: whoever asked is told that it was not done. */
+const MOST_STATEMENT_MS = 110_000;
+/** What the driver says once `query_timeout` is over. */
+const SILENT = "Query read timeout";
 /** A process that stands still in the middle of a transaction holds the others up for no longer. */
 const MOST_IDLE_MS = 120_000;
 /** Numbers of PostgreSQL's types. */
@@ -77,11 +81,12 @@ class PostgresDatabase implements Database {
       whole = true;
       return result;
     } catch (error) {
-      // Without the connection the server does it by itself.
-      whole = await client.query("ROLLBACK").then(
-        () => true,
-        () => false,
-      );
+      // Without the connection the server does it by itself; one that says nothing is not asked again.
+      if ((error as Error).message !== SILENT)
+        whole = await client.query("ROLLBACK").then(
+          () => true,
+          () => false,
+        );
       throw error;
     } finally {
       client.off("error", ignore);
@@ -119,6 +124,7 @@ export async function openPostgres(url: string): Promise<Database> {
     connectionTimeoutMillis: CONNECT_MS,
     idle_in_transaction_session_timeout: MOST_IDLE_MS,
     query_timeout: MOST_QUERY_MS,
+    statement_timeout: MOST_STATEMENT_MS,
     keepAlive: true,
     keepAliveInitialDelayMillis: KEEP_ALIVE_MS,
     // What is acknowledged is on the disk, whatever the server thinks of others' transactions.

@@ -110,6 +110,8 @@ export class RoundLoop implements Rounds {
     if (open !== null)
       for (const client of await store.askedClients(open.round)) here.tell(client, { type: "task", task: taskOf(open, client, plan.seed) });
     const finished = open === null ? await store.setting("finished") : null;
+    // Whoever made the last version may be gone.
+    if (finished !== null) this.around.onVersion();
     if (finished !== null) here.tellAll({ type: "finished", version: Number(finished) });
   }
 
@@ -172,12 +174,12 @@ export class RoundLoop implements Rounds {
     const least = plan.secure === undefined ? rules.minimum : 0;
     const left = await store.askedClients(open.round);
     const time = hooks.now();
-    // Updates that cannot be combined never will be; any other trouble leaves the round as it is, for another try.
+    // Updates that cannot be combined never will be; any other trouble, a damaged store among it, leaves the round as it is, for another try.
     let failure: KingletError | undefined;
     const closed = await this.nextVersion(open, time)
       .then((make) => store.closeRound(open, least, time, make))
       .catch((error: unknown) => {
-        if (!(error instanceof KingletError)) throw error;
+        if (!(error instanceof KingletError) || error.code === "bad-file") throw error;
         failure = error;
         return false;
       });
