@@ -3,8 +3,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, test } from "vitest";
-import { findProgram } from "../boards/index.ts";
-import { needTools } from "../boards/tool-gate.ts";
+import { needProgram, needTools } from "../boards/tool-gate.ts";
 import { begunWith, inventedFrame, TestClient } from "../federated/coordinator/coordinator-testing.ts";
 import { needServers, newPostgres, newRedis } from "../federated/coordinator/servers-testing.ts";
 import type { StatusAnswer } from "../federated/index.ts";
@@ -263,7 +262,7 @@ test("a device's firmware is written whole, and make builds it for its processor
   const sources = ["small.c", "small_client.c", "small_client.h", "kinglet_link.c", "kinglet_link.h"].map((name) => `src/${name}`);
   expect(made.files).toEqual(expect.arrayContaining([...sources, "Makefile"]));
   needTools(context, "arm-none-eabi-gcc");
-  const make = findProgram("make") ?? context.skip("needs make");
+  const make = needProgram(context, "make");
   const strict = "CFLAGS=-O2 -Wall -Wextra -Wconversion -pedantic -Werror";
   expect(spawnSync(make, ["-C", join(folder, "fw"), strict])).toMatchObject({ status: 0, stderr: Buffer.of() });
   expect(await readdir(join(folder, "fw"))).toContain("libsmall.a");

@@ -8,7 +8,7 @@ import type { Database } from "./database.ts";
 import { Members } from "./members.ts";
 import type { SecureStep } from "../protocol/index.ts";
 import { openPostgres } from "./postgres.ts";
-import { BYTES, NUMBER } from "./rows.ts";
+import { BYTES, NUMBER, TEXT } from "./rows.ts";
 import type { KeptShares } from "./secure-store.ts";
 import { hasServers, needServers, newPostgres, type TestServer } from "./servers-testing.ts";
 import { openSqlite } from "./sqlite.ts";
@@ -382,6 +382,10 @@ test("what a server could not do in time it does not do later", async (context) 
     await expect(store.set("paused", "true")).rejects.toThrow(/statement timeout/);
   });
   expect(after).toBe("held");
+  // Without a word in the address, too.
+  const database = await openPostgres(postgres!.url);
+  expect(await database.all({ statement_timeout: TEXT }, "SHOW statement_timeout")).toEqual([{ statement_timeout: "110s" }]);
+  await database.close();
 });
 
 test("addresses that are none are refused by name", async (context) => {
